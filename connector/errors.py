@@ -1,0 +1,77 @@
+"""What can end a run, classed by what happens next.
+
+::
+
+    ConnectorError
+    ├── UsageError            nothing was started: mend the call and try again     exit 2
+    │   ├── SettingsError       a setting is missing or makes no sense
+    │   ├── SourceError         the task IDs cannot be read
+    │   └── WarehouseError      the warehouse cannot be used
+    │       └── WarehouseLocked   another run is writing to it
+    └── RunStopped            the run ended early; all that was received is kept   exit 4
+        ├── KeyRefused          the gateway answered 401                           exit 3
+        ├── GatewayDown         nothing but failures in a row
+        ├── WaitTooLong         Retry-After asks for more than `--max-wait`
+        └── Interrupted         SIGINT or SIGTERM                                  exit 130, 143
+
+A task that could not be fetched is not an exception: it is an `Answer` whose outcome says why
+(`connector.record.answer`), and the run goes on.
+"""
+
+from __future__ import annotations
+
+
+class ConnectorError(Exception):
+    """Base of every error that this package raises on purpose; its text is for people."""
+
+    exit_code = 1
+
+
+class UsageError(ConnectorError):
+    """The call cannot work as it was made; nothing was fetched."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting is missing, or its value makes no sense."""
+
+
+class SourceError(UsageError):
+    """A source of task IDs cannot be read, or holds none."""
+
+
+class WarehouseError(UsageError):
+    """The warehouse cannot be read or written."""
+
+
+class WarehouseLocked(WarehouseError):
+    """Another run is writing to this warehouse."""
+
+
+class RunStopped(ConnectorError):
+    """The run ended before its list did; what was received is kept, and the next run goes on."""
+
+    exit_code = 4
+
+
+class KeyRefused(RunStopped):
+    """The gateway refused the key (401)."""
+
+    exit_code = 3
+
+
+class GatewayDown(RunStopped):
+    """So many tasks in a row failed for want of a gateway that going on is pointless."""
+
+
+class WaitTooLong(RunStopped):
+    """The gateway asks to wait longer than the run may."""
+
+
+class Interrupted(RunStopped):
+    """A signal asked the run to end."""
+
+    def __init__(self, message: str, *, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
