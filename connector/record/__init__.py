@@ -1,0 +1,1 @@
+"""From an answer to a row: pure functions and declarations, no IO and no clock."""

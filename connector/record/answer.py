@@ -36,9 +36,7 @@ class Outcome(StrEnum):
         return self not in PASSING
 
 
-PASSING = frozenset(
-    {Outcome.RATE_LIMITED, Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.NETWORK}
-)
+PASSING = frozenset({Outcome.RATE_LIMITED, Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.NETWORK})
 REJECT_REASONS = tuple(outcome for outcome in Outcome if outcome is not Outcome.GENERATION)
 
 

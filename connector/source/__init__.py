@@ -1,0 +1,1 @@
+"""Where rows come from: task IDs, and the gateway that is asked for each."""

@@ -1,0 +1,133 @@
+"""Values of an unexpected type: converted where nothing can be lost, else null.
+
+Each function takes any JSON value but null and returns the column's value, or None. That a value
+was coerced at all is noted by the caller, in the row's `coercions`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from connector.record.columns import TIMESTAMP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+ZERO_YEAR: Final = 1
+"""`0001-01-01T00:00:00Z` is how some gateways write "none"."""
+
+MILLISECONDS_FROM: Final = 1e11
+"""Epoch numbers from here on are milliseconds: as seconds they would lie past the year 5000."""
+EPOCH_END: Final = 1e14
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_LONGEST_NUMBER = 40
+
+
+def to_string(value: Any) -> str | None:
+    """Text stays text, with lone surrogates replaced; numbers and booleans become their JSON."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return None
+
+
+def to_json(value: Any) -> str:
+    """Any value as JSON text, keys sorted; what UTF-8 cannot hold stays escaped."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        return f"<{type(value).__name__} nested too deeply to write>"
+
+
+def to_number(value: Any) -> float | int | None:
+    """A finite number, from a number or from text that is one."""
+    if (
+        isinstance(value, str)
+        and len(value) <= _LONGEST_NUMBER
+        and _NUMBER.fullmatch(value.strip())
+    ):
+        text = value.strip()
+        value = int(text) if text.lstrip("+-").isdigit() else float(text)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if isinstance(value, int) or math.isfinite(value) else None
+
+
+def to_int(value: Any, bits: int) -> int | None:
+    """A whole number that fits: 752.0 and "752" do, 752.5 and 2^70 do not."""
+    number = to_number(value)
+    if number is None or number != int(number):
+        return None
+    limit = 1 << (bits - 1)
+    return int(number) if -limit <= number < limit else None
+
+
+def to_float(value: Any) -> float | None:
+    """A finite double."""
+    number = to_number(value)
+    try:
+        return None if number is None else float(number)
+    except OverflowError:
+        return None
+
+
+def to_bool(value: Any) -> bool | None:
+    """True and false as text or as 1 and 0."""
+    if isinstance(value, str):
+        return {"true": True, "false": False, "1": True, "0": False}.get(value.strip().lower())
+    return bool(value) if isinstance(value, int | float) and value in (0, 1) else None
+
+
+def to_time(value: Any) -> datetime | None:
+    """RFC 3339 text without an offset (taken as UTC), or epoch seconds or milliseconds."""
+    number = to_number(value)
+    if number is not None:
+        return _from_epoch(number)
+    return parse_time(value)[0] if isinstance(value, str) else None
+
+
+def parse_time(text: str) -> tuple[datetime | None, bool]:
+    """Parse RFC 3339 text; also tells whether it was written as documented.
+
+    Digits beyond microseconds are cut off. The zero time is documented to mean "none".
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None, False
+    if moment.year == ZERO_YEAR:
+        return None, True
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC), False
+    try:
+        return moment.astimezone(UTC), True
+    except OverflowError:
+        return None, False
+
+
+def _from_epoch(number: float) -> datetime | None:
+    if not 0 < number < EPOCH_END:
+        return None
+    seconds = number / 1000 if number >= MILLISECONDS_FROM else number
+    return EPOCH + timedelta(seconds=seconds)
+
+
+COERCERS: Final[dict[pa.DataType, Callable[[Any], Any]]] = {
+    pa.string(): to_string,
+    pa.bool_(): to_bool,
+    pa.int32(): lambda value: to_int(value, 32),
+    pa.int64(): lambda value: to_int(value, 64),
+    pa.float64(): to_float,
+    TIMESTAMP: to_time,
+}

@@ -1,0 +1,154 @@
+"""What follows from a generation's own fields: one small pure function a column or two."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+STATUS_OF_STATE: Final = {
+    "pending": "queued",
+    "queued": "queued",
+    "processing": "running",
+    "dreaming": "running",
+    "completed": "completed",
+    "failed": "failed",
+}
+
+PIXELS: Final = {
+    "360p": 640 * 360,
+    "540p": 960 * 540,
+    "720p": 1280 * 720,
+    "1080p": 1920 * 1080,
+    "1440p": 2560 * 1440,
+    "4k": 3840 * 2160,
+}
+"""Luma keeps the number of pixels and varies the shape: 752×1360 and 1552×656 are both its 720p."""
+NEAR_PIXELS: Final = 1.4
+
+RATIOS: Final = {
+    name: int(name.split(":")[0]) / int(name.split(":")[1])
+    for name in ("1:1", "16:9", "9:16", "4:3", "3:4", "21:9", "9:21", "3:2", "2:3")
+}
+"""The official names and the two usual ones that lie more than 8% from each of them."""
+NEAR_RATIO: Final = 1.04
+
+LONGEST_VALIDITY: Final = len("604800") + 3
+"""Digits of `X-Amz-Expires`; AWS itself allows a week."""
+
+NOT_A_MODEL: Final = frozenset({"dream_machine"})
+"""First path segments of official URLs, which name the service."""
+
+_RATIO = re.compile(r"\s*(\d{1,5})\s*[:x/]\s*(\d{1,5})\s*", re.ASCII)
+
+
+class Frame(NamedTuple):
+    """What a width and a height say."""
+
+    resolution: str | None = None
+    aspect_ratio: str | None = None
+    orientation: str | None = None
+    megapixels: float | None = None
+
+
+NO_FRAME: Final = Frame()
+
+
+@lru_cache(maxsize=4096)
+def status(state: str | None) -> str:
+    """`state` in five words; a new state is `unknown`, which is not final."""
+    return STATUS_OF_STATE.get(state.strip().lower(), "unknown") if state else "unknown"
+
+
+@lru_cache(maxsize=4096)
+def frame(width: int | None, height: int | None) -> Frame:
+    """Name a size; nothing for a missing or impossible one."""
+    if width is None or height is None or width <= 0 or height <= 0:
+        return NO_FRAME
+    pixels = width * height
+    nearest = min(PIXELS, key=lambda name: abs(math.log(pixels / PIXELS[name])))
+    is_near = 1 / NEAR_PIXELS <= pixels / PIXELS[nearest] <= NEAR_PIXELS
+    return Frame(
+        nearest if is_near else f"{min(width, height)}p",
+        _named_ratio(width, height),
+        _orientation(width, height),
+        pixels / 1e6,
+    )
+
+
+@lru_cache(maxsize=4096)
+def requested_frame(resolution: str | None, aspect_ratio: str | None) -> Frame:
+    """The same from what was asked for, where no size is known."""
+    named = (resolution or "").strip().lower() or None
+    match = _RATIO.fullmatch(aspect_ratio or "")
+    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not width or not height:
+        return Frame(named)
+    return Frame(named, _named_ratio(width, height), _orientation(width, height))
+
+
+def _named_ratio(width: int, height: int) -> str:
+    ratio = width / height
+    nearest = min(RATIOS, key=lambda name: abs(math.log(ratio / RATIOS[name])))
+    if 1 / NEAR_RATIO <= ratio / RATIOS[nearest] <= NEAR_RATIO:
+        return nearest
+    divisor = math.gcd(width, height)
+    return f"{width // divisor}:{height // divisor}"
+
+
+def _orientation(width: int, height: int) -> str:
+    if width == height:
+        return "square"
+    return "landscape" if width > height else "portrait"
+
+
+def prompt_id(prompt: str) -> str:
+    """Identify a prompt's text; surrounding blanks make no difference."""
+    return blake2b(prompt.strip().encode(), digest_size=8).hexdigest()
+
+
+def storage_model(video_url: str) -> str | None:
+    """The first path segment of a storage URL, if it has one that is not the file itself."""
+    parts = video_url.split("/", 4)
+    if len(parts) < 5 or not parts[3] or parts[3] in NOT_A_MODEL:  # noqa: PLR2004  scheme, "", host, segment, rest
+        return None
+    return parts[3]
+
+
+def watermarked(video_url: str) -> bool:
+    """Whether the file's name says so."""
+    return "_watermarked_" in video_url.partition("?")[0].rpartition("/")[2]
+
+
+def signature_times(url: str) -> tuple[datetime | None, datetime | None]:
+    """When a presigned URL was signed and when it expires.
+
+    Source: AWS Signature Version 4, query parameters `X-Amz-Date` and `X-Amz-Expires` (seconds).
+    """
+    signed_at = _signed_at(url)
+    seconds = _parameter(url, "X-Amz-Expires=")
+    if signed_at is None or not seconds.isdecimal() or len(seconds) > LONGEST_VALIDITY:
+        return signed_at, None
+    try:
+        return signed_at, signed_at + timedelta(seconds=int(seconds))
+    except OverflowError:
+        return signed_at, None
+
+
+def _signed_at(url: str) -> datetime | None:
+    text = _parameter(url, "X-Amz-Date=")
+    if len(text) != len("20241015T085653Z") or not text.endswith("Z"):
+        return None
+    try:
+        return datetime.fromisoformat(text)  # the basic format of ISO 8601
+    except ValueError:
+        return None
+
+
+def _parameter(url: str, name: str) -> str:
+    """A query parameter's value; "" if it is not there."""
+    start = url.find(name)
+    return url[start + len(name) :].partition("&")[0] if start >= 0 else ""
