@@ -1,0 +1,70 @@
+"""The plan: which of the given task IDs to ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.errors import SourceError
+from connector.source.task_ids import valid_mask, why_invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was given, and what of it will be asked for.
+
+    Attributes:
+        task_ids: To ask for, in the order given, each once.
+        given: blank + duplicate + invalid + already_terminal + over_limit + len(task_ids).
+        invalid_examples: A few of the invalid ones, with the reason.
+    """
+
+    task_ids: pa.StringArray
+    given: int
+    blank: int
+    duplicate: int
+    invalid: int
+    already_terminal: int
+    over_limit: int
+    invalid_examples: tuple[str, ...] = ()
+
+
+def plan(values: Iterable[pa.StringArray], settled: pa.Array, limit: int | None = None) -> Plan:
+    """Drop what is blank, given twice, invalid, or settled.
+
+    Args:
+        values: Given values in chunks, as `source.task_ids.read` yields them.
+        settled: Task IDs that need no asking.
+        limit: Ask for no more than this many.
+
+    Raises:
+        SourceError: No task ID was given at all.
+    """
+    given = pa.chunked_array(list(values), pa.string())
+    present = given.filter(pc.not_equal(given, ""))
+    if not len(present):
+        raise SourceError("the task IDs given are an empty list: no ID in any source")
+    is_valid = valid_mask(present.combine_chunks())
+    refused = present.filter(pc.invert(is_valid))
+    valid = present.filter(is_valid)
+    distinct = pc.unique(valid)
+    open_ones = distinct.filter(pc.invert(pc.is_in(distinct, settled)))
+    asked = open_ones.slice(0, limit)
+    return Plan(
+        task_ids=asked,
+        given=len(given),
+        blank=len(given) - len(present),
+        duplicate=len(valid) - len(distinct),
+        invalid=len(refused),
+        already_terminal=len(distinct) - len(open_ones),
+        over_limit=len(open_ones) - len(asked),
+        invalid_examples=tuple(map(why_invalid, refused.slice(0, EXAMPLES).to_pylist())),
+    )

@@ -1,0 +1,180 @@
+"""Upserts as pure functions, table and tables to tables.
+
+A merge repeated is a merge done once: an answer no newer than the row's `fetched_at` changes
+nothing, counters included.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.record.answer import Outcome
+from connector.record.schema import GENERATIONS, REJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+FOLDS: Final = {
+    "first_seen_at": "min",
+    "last_unfinished_at": "max",
+    "first_finished_at": "min",
+    "fetches": "sum",
+}
+"""Lineage columns, and how two fetches of one task ID become one row's."""
+
+KNOWN_COLUMNS: Final = ("task_id", "fetched_at", *FOLDS)
+"""What `resolve` needs of the rows that are there already."""
+
+BODY_START: Final = 1000
+
+
+def resolve(known: pa.Table, incoming: pa.Table) -> pa.Table:
+    """Work out the rows that a partition must now hold for the incoming task IDs.
+
+    Args:
+        known: `KNOWN_COLUMNS` of the partition's rows, one a task ID.
+        incoming: Rows of `generations`, in any order, several a task ID allowed.
+
+    Returns:
+        A row for each task ID that has a newer answer than is known: the newest answer, with the
+        lineage of all. Empty if there is nothing new.
+
+    Raises:
+        ValueError: A task ID is known twice.
+    """
+    known = known.filter(pc.is_in(known["task_id"], incoming["task_id"]))
+    if len(pc.unique(known["task_id"])) != len(known):
+        raise ValueError("a task ID stands in a partition twice")
+    fresh = _newer(known, incoming.sort_by([("task_id", "ascending"), ("fetched_at", "ascending")]))
+    if len(fresh) == len(pc.unique(fresh["task_id"])) and not len(known):
+        return fresh
+    known = known.filter(pc.is_in(known["task_id"], fresh["task_id"]))
+    every = pa.concat_tables([known.select(KNOWN_COLUMNS), fresh.select(KNOWN_COLUMNS)])
+    folded = every.group_by("task_id").aggregate(list(FOLDS.items())).sort_by("task_id")
+    newest = fresh.filter(_last_of_each(fresh["task_id"]))
+    for name, fold in FOLDS.items():
+        position = newest.schema.get_field_index(name)
+        field = newest.schema.field(position)
+        newest = newest.set_column(position, field, folded[f"{name}_{fold}"].cast(field.type))
+    return newest
+
+
+def _newer(known: pa.Table, ordered: pa.Table) -> pa.Table:
+    """Of rows ordered by task ID and time: those newer than known, each time once."""
+    if not len(ordered):
+        return ordered
+    is_repeated = pc.and_(
+        pc.equal(ordered["task_id"][1:], ordered["task_id"][:-1]),
+        pc.equal(ordered["fetched_at"][1:], ordered["fetched_at"][:-1]),
+    )
+    ordered = ordered.filter(pa.chunked_array([pa.array([True]), *pc.invert(is_repeated).chunks]))
+    known_at = known["fetched_at"].take(pc.index_in(ordered["task_id"], known["task_id"]))
+    return ordered.filter(pc.fill_null(pc.greater(ordered["fetched_at"], known_at), True))
+
+
+def _last_of_each(ordered: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Mask of the last row of each run of equal values."""
+    if not len(ordered):
+        return pa.chunked_array([pa.array([], pa.bool_())])
+    changes = pc.not_equal(ordered[1:], ordered[:-1])
+    return pa.chunked_array([*changes.chunks, pa.array([True])])
+
+
+def splice(existing: Iterable[pa.Table], upserts: pa.Table) -> Iterator[pa.Table]:
+    """Replace and insert rows in a sorted stream, holding one piece of it at a time.
+
+    Args:
+        existing: Pieces of a table sorted by `GENERATIONS.sort`.
+        upserts: Rows of the same schema, one a task ID.
+
+    Yields:
+        Pieces that together are the upserted table, sorted.
+    """
+    pending = in_order(upserts)
+    for piece in existing:
+        if not len(piece):
+            continue
+        kept = piece.filter(pc.invert(pc.is_in(piece["task_id"], upserts["task_id"])))
+        due = _rows_up_to(pending, piece.slice(len(piece) - 1))
+        yield in_order(pa.concat_tables([kept, pending.slice(0, due)])) if due else kept
+        pending = pending.slice(due)
+    yield pending
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    """Sort by `created_at` and `task_id`, unknown times last."""
+    keys = [(name, "ascending", "at_end") for name in GENERATIONS.sort]
+    return table.take(pc.sort_indices(table, sort_keys=keys))
+
+
+def _rows_up_to(ordered: pa.Table, last: pa.Table) -> int:
+    """How many of the ordered rows do not come after the one given."""
+    created_at, task_id = last["created_at"][0], last["task_id"][0]
+    is_unknown = pc.is_null(ordered["created_at"])
+    comes_by_id = pc.less_equal(ordered["task_id"], task_id)
+    if not created_at.is_valid:
+        due = pc.or_(pc.invert(is_unknown), comes_by_id)
+    else:
+        due = pc.or_kleene(
+            pc.less(ordered["created_at"], created_at),
+            pc.and_kleene(pc.equal(ordered["created_at"], created_at), comes_by_id),
+        )
+    return pc.sum(pc.fill_null(due, False)).as_py() or 0
+
+
+def merge_rejects(rejects: pa.Table, answers: pa.Table) -> pa.Table:
+    """Bring `rejects` up to date: a task that answers leaves, one that is rejected enters.
+
+    Args:
+        rejects: The table as it is.
+        answers: Answers received, in any order.
+
+    Returns:
+        The table as it must be; the very same object if nothing changed.
+    """
+    answers = _newer(rejects, answers.sort_by([("task_id", "ascending"), ("fetched_at", "ascending")]))
+    if not len(answers):
+        return rejects
+    latest = answers.filter(_last_of_each(answers["task_id"]))
+    entering = to_rejects(
+        latest.filter(pc.not_equal(latest["outcome"], Outcome.GENERATION.value))
+    )
+    stays = pc.invert(pc.is_in(rejects["task_id"], latest["task_id"]))
+    if not len(entering) and pc.all(stays).as_py():
+        return rejects
+    return pa.concat_tables([rejects.filter(stays), entering]).sort_by("task_id")
+
+
+def to_rejects(answers: pa.Table) -> pa.Table:
+    """Turn answers without a generation into rows of `rejects`."""
+    reasons = answers["outcome"].to_pylist()
+    starts = [_start(body) for body in answers["body"].to_pylist()]
+    derived = {
+        "reason": pa.array(reasons, pa.string()),
+        "is_final": pa.array([Outcome(reason).is_final for reason in reasons], pa.bool_()),
+        "body_start": pa.array(starts, pa.string()),
+    }
+    columns = [
+        derived[name] if name in derived else answers[name] for name in REJECTS.schema.names
+    ]
+    return pa.table(columns, schema=REJECTS.schema)
+
+
+def _start(body: bytes | None) -> str | None:
+    # Four bytes are the longest that a character can be.
+    return None if body is None else body[: 4 * BODY_START].decode(errors="replace")[:BODY_START]
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give a table, perhaps written by another version, exactly this schema: new columns null."""
+    names = set(table.schema.names)
+    columns = [
+        table[field.name].cast(field.type)
+        if field.name in names
+        else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)

@@ -1,0 +1,134 @@
+"""The table `generations`: one file a partition, each replaced whole."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.record.merge import KNOWN_COLUMNS, resolve, splice
+from connector.record.schema import GENERATIONS, TERMINAL_STATUSES
+from connector.warehouse import parquet
+
+if TYPE_CHECKING:
+    from connector.warehouse.storage import LocalStorage
+
+UNKNOWN: Final = "unknown"
+"""Partition of generations whose time is unknown. Not Hive's own name for null, which pandas
+cannot read beside others: "Cannot yet unify dictionaries with nulls"."""
+
+FIRST_YEAR, LAST_YEAR = 2000, 2099
+"""A nonsense time must not make a partition of its own."""
+
+FORMATS: Final = {"month": "%Y-%m", "day": "%Y-%m-%d"}
+
+HOMES: Final = pa.schema(
+    {"task_id": pa.string(), "partition": pa.dictionary(pa.int32(), pa.string())}
+)
+KNOWN: Final = pa.schema(
+    [*HOMES, ("is_terminal", pa.bool_()), ("started_at", GENERATIONS["created_at"].type)]
+)
+LINEAGE: Final = pa.schema([GENERATIONS[name].field for name in KNOWN_COLUMNS])
+
+
+class Upserted(NamedTuple):
+    """What an upsert changed."""
+
+    new: int = 0
+    updated: int = 0
+    partitions: int = 0
+
+
+class Generations:
+    """The table on a storage, partitioned by `month` or `day` of creation."""
+
+    def __init__(self, storage: LocalStorage, partition_by: str) -> None:
+        self._storage = storage
+        self._partition_by = partition_by
+        self._homes: pa.Table | None = None
+
+    def files(self) -> dict[str, str]:
+        """File of each partition there is."""
+        return {
+            name.split("/")[-2].partition("=")[2]: name
+            for name in self._storage.list(GENERATIONS.name)
+        }
+
+    def known(self) -> pa.Table:
+        """Read all known task IDs, as rows of `KNOWN`.
+
+        `started_at` is the creation, or where that is unknown the first sight.
+        """
+        pieces = [self._known_in(partition, name) for partition, name in self.files().items()]
+        known = pa.concat_tables([KNOWN.empty_table(), *pieces])
+        self._homes = known.select(HOMES.names)
+        return known
+
+    def _known_in(self, partition: str, name: str) -> pa.Table:
+        wanted = ("task_id", "status", "created_at", "first_seen_at")
+        schema = pa.schema([GENERATIONS[column].field for column in wanted])
+        rows = parquet.read(self._storage, name, schema)
+        columns = [
+            rows["task_id"],
+            pa.array([partition] * len(rows), HOMES.field("partition").type),
+            pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES)),
+            pc.coalesce(rows["created_at"], rows["first_seen_at"]),
+        ]
+        return pa.table(columns, schema=KNOWN)
+
+    def upsert(self, rows: pa.Table) -> Upserted:
+        """Bring rows in; a partition in which nothing is newer is left untouched.
+
+        Args:
+            rows: Of the schema of `generations`, in any order, several a task ID allowed.
+        """
+        partitions = self._find_homes(rows)
+        files = self.files()
+        total = Upserted()
+        for partition in sorted(pc.unique(partitions).to_pylist()):
+            part = rows.filter(pc.equal(partitions, partition))
+            changed = self._upsert_into(partition, part, files.get(partition))
+            total = Upserted(*map(operator.add, total, changed))
+        return total
+
+    def _upsert_into(self, partition: str, rows: pa.Table, name: str | None) -> Upserted:
+        known = parquet.read(self._storage, name, LINEAGE) if name else LINEAGE.empty_table()
+        upserts = resolve(known, rows)
+        if not len(upserts):
+            return Upserted()
+        updated = pc.sum(pc.is_in(upserts["task_id"], known["task_id"])).as_py()
+        existing = parquet.read_pieces(self._storage, name, GENERATIONS.schema) if name else ()
+        folder = f"{GENERATIONS.name}/{GENERATIONS.partition}_{self._partition_by}={partition}"
+        path = name or f"{folder}/{GENERATIONS.name}.parquet"
+        parquet.write(self._storage, path, GENERATIONS, splice(existing, upserts))
+        return Upserted(len(upserts) - updated, updated, 1)
+
+    def _find_homes(self, rows: pa.Table) -> pa.Array:
+        """Tell each row's partition: where its task ID lives, else where its first answer says.
+
+        A task ID stays there, whatever a later answer says of its creation: a move would show it
+        twice, or not at all, to a reader.
+        """
+        if self._homes is None:
+            self.known()
+        known = self._homes.filter(pc.is_in(self._homes["task_id"], rows["task_id"]))
+        homes = dict(zip(*(known[name].to_pylist() for name in HOMES.names), strict=True))
+        in_time = rows.sort_by("fetched_at")
+        task_ids, computed = in_time["task_id"].to_pylist(), self._computed(in_time).to_pylist()
+        new: dict[str, str] = {}
+        for task_id, partition in zip(task_ids, computed, strict=True):
+            if task_id not in homes:
+                new.setdefault(task_id, partition)
+        moved_in = pa.table([list(new), pa.array(new.values(), HOMES.field(1).type)], schema=HOMES)
+        self._homes = pa.concat_tables([self._homes, moved_in])
+        homes |= new
+        return pa.array([homes[task_id] for task_id in rows["task_id"].to_pylist()], pa.string())
+
+    def _computed(self, rows: pa.Table) -> pa.ChunkedArray:
+        created_at = rows["created_at"]
+        year = pc.year(created_at)
+        sensible = pc.and_(pc.greater_equal(year, FIRST_YEAR), pc.less_equal(year, LAST_YEAR))
+        text = pc.strftime(created_at, FORMATS[self._partition_by])
+        return pc.if_else(pc.fill_null(sensible, False), text, UNKNOWN)

@@ -1,0 +1,206 @@
+"""A warehouse: the tables in one folder, and the only way to change them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.errors import WarehouseError
+from connector.record.flatten import flatten
+from connector.record.merge import merge_rejects
+from connector.record.schema import COLUMNS, REJECTS, RUNS
+from connector.warehouse import inbox, parquet
+from connector.warehouse.dictionary import columns_table
+from connector.warehouse.generations import Generations, Upserted
+from connector.warehouse.lock import writer_lock
+from connector.warehouse.storage import LocalStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import timedelta
+
+    from connector.record.answer import Answer
+
+logger = logging.getLogger(__name__)
+
+FORMAT: Final = 1
+MARKER: Final = "warehouse.json"
+REJECTS_FILE: Final = f"{REJECTS.name}/{REJECTS.name}.parquet"
+COLUMNS_FILE: Final = f"{COLUMNS.name}/{COLUMNS.name}.parquet"
+PARTITION_BY: Final = ("month", "day")
+
+
+class Committed(NamedTuple):
+    """What a commit changed."""
+
+    answers: int = 0
+    new: int = 0
+    updated: int = 0
+
+    def __add__(self, other: Committed) -> Committed:  # type: ignore[override]  # sums, not joins
+        return Committed(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class Warehouse:
+    """The tables in one folder.
+
+    To read, take `Warehouse.existing`; to write, `Warehouse.writing`, of which there is one at a
+    time.
+    """
+
+    def __init__(self, storage: LocalStorage, partition_by: str) -> None:
+        self.storage = storage
+        self.generations = Generations(storage, partition_by)
+
+    @classmethod
+    def existing(cls, root: str | Path) -> Warehouse:
+        """Open a warehouse to read it.
+
+        Raises:
+            WarehouseError: There is none.
+        """
+        storage = LocalStorage(root)
+        marker = _read_marker(storage)
+        if marker is None:
+            raise WarehouseError(f"there is no warehouse in {root}: `ingest` makes one")
+        return cls(storage, marker["partition_by"])
+
+    @classmethod
+    @contextlib.contextmanager
+    def writing(
+        cls, root: str | Path, partition_by: str | None = None, lock_timeout: float = 0
+    ) -> Iterator[Warehouse]:
+        """Open a warehouse as its only writer, making it if need be, and finish earlier work.
+
+        Args:
+            root: Its folder.
+            partition_by: `month` (default of a new one) or `day`; None takes what is there.
+            lock_timeout: Seconds to wait for another writer to end.
+
+        Raises:
+            WarehouseLocked: Another run still writes to it.
+            WarehouseError: It cannot be written, or is laid out otherwise.
+        """
+        with writer_lock(Path(root), lock_timeout):
+            storage = LocalStorage(root)
+            marker = _read_marker(storage) or _write_marker(storage, partition_by or "month")
+            if partition_by not in {None, marker["partition_by"]}:
+                raise WarehouseError(
+                    f"{root} is partitioned by {marker['partition_by']}, not by {partition_by}:"
+                    " leave the setting out, or use another folder"
+                )
+            storage.sweep()
+            warehouse = cls(storage, marker["partition_by"])
+            warehouse.commit()
+            yield warehouse
+
+    def settled(
+        self,
+        *,
+        refresh: bool = False,
+        retry_rejected: bool = False,
+        give_up_after: timedelta | None = None,
+    ) -> pa.ChunkedArray:
+        """Tell which task IDs need no asking: finished, finally rejected, or given up.
+
+        Args:
+            refresh: Ask again for finished ones.
+            retry_rejected: Ask again for finally rejected and given-up ones.
+            give_up_after: An unfinished one that started longer ago than this is given up.
+        """
+        known = self.generations.known()
+        no = pa.scalar(False)  # noqa: FBT003  an Arrow scalar
+        is_settled = pc.if_else(no if refresh else known["is_terminal"], True, False)
+        if give_up_after is not None and not retry_rejected:
+            is_settled = pc.or_(is_settled, _is_given_up(known, give_up_after))
+        rejects = self.rejects()
+        is_final = pc.if_else(rejects["is_final"], not retry_rejected, False)
+        return pa.chunked_array(
+            [
+                *known["task_id"].filter(is_settled).chunks,
+                *rejects["task_id"].filter(is_final).chunks,
+            ],
+            pa.string(),
+        )
+
+    def rejects(self) -> pa.Table:
+        """The table `rejects`."""
+        if not self.storage.exists(REJECTS_FILE):
+            return REJECTS.schema.empty_table()
+        return parquet.read(self.storage, REJECTS_FILE, REJECTS.schema)
+
+    def save(self, batch: str, answers: Sequence[Answer], run_id: str) -> None:
+        """Make a batch of answers durable; from now on they count as received."""
+        inbox.save(self.storage, batch, answers, run_id)
+
+    def commit(self) -> Committed:
+        """Merge the inbox into the tables, then move its files to the log.
+
+        Every step gives the same result when repeated, so a crash needs no repair.
+        """
+        total = Committed()
+        for files, answers in inbox.read_groups(self.storage, inbox.names(self.storage)):
+            rows = flatten(answers)
+            upserted = self.generations.upsert(rows) if len(rows) else Upserted()
+            self._commit_rejects(answers)
+            inbox.archive(self.storage, files)
+            total += Committed(len(answers), upserted.new, upserted.updated)
+        if total.answers:
+            logger.info("committed %d answers: %d new, %d updated", *total)
+            self._write_dictionary()
+        return total
+
+    def _commit_rejects(self, answers: pa.Table) -> None:
+        rejects = self.rejects()
+        merged = merge_rejects(rejects, answers)
+        if merged is not rejects or not self.storage.exists(REJECTS_FILE):
+            parquet.write(self.storage, REJECTS_FILE, REJECTS, [merged])
+
+    def _write_dictionary(self) -> None:
+        dictionary = columns_table()
+        if self.storage.exists(COLUMNS_FILE):
+            written = parquet.read(self.storage, COLUMNS_FILE, COLUMNS.schema)
+            if written.equals(dictionary):
+                return
+        parquet.write(self.storage, COLUMNS_FILE, COLUMNS, [dictionary])
+
+    def record_run(self, run: Mapping[str, Any]) -> None:
+        """Add a row to `runs`."""
+        row = pa.Table.from_pylist([dict(run)], schema=RUNS.schema)
+        parquet.write(self.storage, f"{RUNS.name}/{run['run_id']}.parquet", RUNS, [row])
+
+
+def _is_given_up(known: pa.Table, give_up_after: timedelta) -> pa.ChunkedArray:
+    deadline = pa.scalar(datetime.now(UTC) - give_up_after, known["started_at"].type)
+    return pc.and_(pc.invert(known["is_terminal"]), pc.less(known["started_at"], deadline))
+
+
+def _read_marker(storage: LocalStorage) -> dict[str, Any] | None:
+    """What a warehouse says of itself; None where there is none yet."""
+    if not storage.exists(MARKER):
+        if storage.root.is_dir() and any(not f.name.startswith(".") for f in storage.root.iterdir()):
+            raise WarehouseError(
+                f"{storage.root} holds files but is no warehouse: name an empty or a new folder"
+            )
+        return None
+    marker: dict[str, Any] = json.loads(storage.path(MARKER).read_bytes())
+    if marker.get("format") != FORMAT:
+        raise WarehouseError(
+            f"{storage.root} was written by another version (format {marker.get('format')}):"
+            " use that version, or a new folder"
+        )
+    return marker
+
+
+def _write_marker(storage: LocalStorage, partition_by: str) -> dict[str, Any]:
+    marker = {"format": FORMAT, "partition_by": partition_by}
+    with storage.replacing(MARKER) as file:
+        file.write(json.dumps(marker).encode() + b"\n")
+    return marker
