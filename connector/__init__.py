@@ -1,0 +1,62 @@
+"""luma-to-parquet: task IDs in, Parquet tables out.
+
+In a notebook::
+
+    import connector
+
+    connector.ingest(["4b3c464e-…", "task_…"], warehouse="warehouse", key="luma-…")
+    connector.ingest("ids.csv", warehouse="warehouse")   # the key from LUMAAI_API_KEY
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from connector.tally import Summary
+
+__all__ = ["ingest"]
+
+
+def ingest(
+    task_ids: str | os.PathLike[str] | Iterable[object],
+    *,
+    column: str | None = None,
+    query: str | None = None,
+    limit: int | None = None,
+    refresh: bool = False,
+    retry_rejected: bool = False,
+    **settings: Any,
+) -> Summary:
+    """Fetch the generations of task IDs that are new or unfinished into a warehouse.
+
+    Args:
+        task_ids: A file, a glob, `-`, a SQLAlchemy URL, or the task IDs themselves.
+        column: Where the IDs are, if not in `task_id` or `id`.
+        query: What to ask a SQLAlchemy URL for.
+        limit: Ask for no more than this many.
+        refresh: Ask again for finished ones.
+        retry_rejected: Ask again for finally rejected and given-up ones.
+        **settings: `warehouse`, `base_url`, `key` and the rest of `connector.settings.Settings`;
+            what is not given comes from the environment and `.env`.
+
+    Raises:
+        connector.errors.UsageError: Nothing could be started.
+        connector.errors.RunStopped: The run ended early; its `summary` tells how far it came.
+    """
+    # Imported here to keep `import connector` quick.
+    from connector import pipeline  # noqa: PLC0415
+    from connector.settings import load  # noqa: PLC0415
+
+    selection = pipeline.Selection(
+        [task_ids],
+        column=column,
+        query=query,
+        limit=limit,
+        refresh=refresh,
+        retry_rejected=retry_rejected,
+    )
+    return pipeline.ingest(selection, load(**settings))

@@ -20,6 +20,11 @@ A task that could not be fetched is not an exception: it is an `Answer` whose ou
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connector.tally import Summary
+
 
 class ConnectorError(Exception):
     """Base of every error that this package raises on purpose; its text is for people."""
@@ -53,6 +58,8 @@ class RunStopped(ConnectorError):
     """The run ended before its list did; what was received is kept, and the next run goes on."""
 
     exit_code = 4
+    summary: Summary | None = None
+    """How far the run came."""
 
 
 class KeyRefused(RunStopped):

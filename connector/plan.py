@@ -37,12 +37,14 @@ class Plan:
     invalid_examples: tuple[str, ...] = ()
 
 
-def plan(values: Iterable[pa.StringArray], settled: pa.Array, limit: int | None = None) -> Plan:
+def plan(
+    values: Iterable[pa.StringArray], settled: pa.ChunkedArray | None, limit: int | None = None
+) -> Plan:
     """Drop what is blank, given twice, invalid, or settled.
 
     Args:
         values: Given values in chunks, as `source.task_ids.read` yields them.
-        settled: Task IDs that need no asking.
+        settled: Task IDs that need no asking; None if there are none.
         limit: Ask for no more than this many.
 
     Raises:
@@ -56,7 +58,9 @@ def plan(values: Iterable[pa.StringArray], settled: pa.Array, limit: int | None 
     refused = present.filter(pc.invert(is_valid))
     valid = present.filter(is_valid)
     distinct = pc.unique(valid)
-    open_ones = distinct.filter(pc.invert(pc.is_in(distinct, settled)))
+    open_ones = distinct
+    if settled is not None:
+        open_ones = distinct.filter(pc.invert(pc.is_in(distinct, settled)))
     asked = open_ones.slice(0, limit)
     return Plan(
         task_ids=asked,

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from connector.record.answer import Outcome
+from connector.record.derive import status
 
 MESSAGE_KEYS = ("message", "detail", "error", "failure_reason", "msg", "reason", "title")
 """Where error bodies carry their text, likeliest first."""
@@ -51,6 +52,16 @@ def generation_in(document: Any) -> dict[str, Any] | None:
     if document.get("id") is None and document.get("state") is None:
         return None
     return document
+
+
+def status_of(body: bytes) -> str:
+    """The status of the generation in a body; `unknown` if there is none."""
+    try:
+        generation = generation_in(parse(body))
+    except ValueError:
+        generation = None
+    state = generation.get("state") if generation else None
+    return status(state) if isinstance(state, str) else "unknown"
 
 
 def judge(body: bytes) -> tuple[Outcome, str | None]:

@@ -28,6 +28,7 @@ FOLDS: Final = {
 KNOWN_COLUMNS: Final = ("task_id", "fetched_at", *FOLDS)
 """What `resolve` needs of the rows that are there already."""
 
+BY_ID_AND_TIME: Final = [("task_id", "ascending"), ("fetched_at", "ascending")]
 BODY_START: Final = 1000
 
 
@@ -48,7 +49,7 @@ def resolve(known: pa.Table, incoming: pa.Table) -> pa.Table:
     known = known.filter(pc.is_in(known["task_id"], incoming["task_id"]))
     if len(pc.unique(known["task_id"])) != len(known):
         raise ValueError("a task ID stands in a partition twice")
-    fresh = _newer(known, incoming.sort_by([("task_id", "ascending"), ("fetched_at", "ascending")]))
+    fresh = _newer(known, incoming.sort_by(BY_ID_AND_TIME))
     if len(fresh) == len(pc.unique(fresh["task_id"])) and not len(known):
         return fresh
     known = known.filter(pc.is_in(known["task_id"], fresh["task_id"]))
@@ -135,13 +136,11 @@ def merge_rejects(rejects: pa.Table, answers: pa.Table) -> pa.Table:
     Returns:
         The table as it must be; the very same object if nothing changed.
     """
-    answers = _newer(rejects, answers.sort_by([("task_id", "ascending"), ("fetched_at", "ascending")]))
+    answers = _newer(rejects, answers.sort_by(BY_ID_AND_TIME))
     if not len(answers):
         return rejects
     latest = answers.filter(_last_of_each(answers["task_id"]))
-    entering = to_rejects(
-        latest.filter(pc.not_equal(latest["outcome"], Outcome.GENERATION.value))
-    )
+    entering = to_rejects(latest.filter(pc.not_equal(latest["outcome"], Outcome.GENERATION.value)))
     stays = pc.invert(pc.is_in(rejects["task_id"], latest["task_id"]))
     if not len(entering) and pc.all(stays).as_py():
         return rejects
@@ -157,9 +156,7 @@ def to_rejects(answers: pa.Table) -> pa.Table:
         "is_final": pa.array([Outcome(reason).is_final for reason in reasons], pa.bool_()),
         "body_start": pa.array(starts, pa.string()),
     }
-    columns = [
-        derived[name] if name in derived else answers[name] for name in REJECTS.schema.names
-    ]
+    columns = [derived[name] if name in derived else answers[name] for name in REJECTS.schema.names]
     return pa.table(columns, schema=REJECTS.schema)
 
 

@@ -66,6 +66,15 @@ class Generations:
         self._homes = known.select(HOMES.names)
         return known
 
+    def rows(self) -> int:
+        """How many task IDs are known."""
+        return len(self._known_homes())
+
+    def _known_homes(self) -> pa.Table:
+        if self._homes is None:
+            self.known()
+        return self._homes
+
     def _known_in(self, partition: str, name: str) -> pa.Table:
         wanted = ("task_id", "status", "created_at", "first_seen_at")
         schema = pa.schema([GENERATIONS[column].field for column in wanted])
@@ -111,9 +120,8 @@ class Generations:
         A task ID stays there, whatever a later answer says of its creation: a move would show it
         twice, or not at all, to a reader.
         """
-        if self._homes is None:
-            self.known()
-        known = self._homes.filter(pc.is_in(self._homes["task_id"], rows["task_id"]))
+        known = self._known_homes()
+        known = known.filter(pc.is_in(known["task_id"], rows["task_id"]))
         homes = dict(zip(*(known[name].to_pylist() for name in HOMES.names), strict=True))
         in_time = rows.sort_by("fetched_at")
         task_ids, computed = in_time["task_id"].to_pylist(), self._computed(in_time).to_pylist()

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
@@ -16,6 +15,7 @@ from connector.errors import WarehouseError, WarehouseLocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LOCK_FILE: Final = ".lock"
 OWNER_FILE: Final = ".lock-owner.json"
@@ -28,6 +28,7 @@ def writer_lock(root: Path, timeout: float) -> Iterator[None]:
     The kernel keeps the lock and frees it when its owner dies, however that happens.
 
     Args:
+        root: The folder.
         timeout: Seconds to wait for another writer to end.
 
     Raises:

@@ -59,6 +59,11 @@ class Warehouse:
         self.storage = storage
         self.generations = Generations(storage, partition_by)
 
+    @staticmethod
+    def exists(root: str | Path) -> bool:
+        """Whether there is a warehouse in a folder."""
+        return LocalStorage(root).exists(MARKER)
+
     @classmethod
     def existing(cls, root: str | Path) -> Warehouse:
         """Open a warehouse to read it.
@@ -116,8 +121,7 @@ class Warehouse:
             give_up_after: An unfinished one that started longer ago than this is given up.
         """
         known = self.generations.known()
-        no = pa.scalar(False)  # noqa: FBT003  an Arrow scalar
-        is_settled = pc.if_else(no if refresh else known["is_terminal"], True, False)
+        is_settled = pa.repeat(False, len(known)) if refresh else known["is_terminal"]
         if give_up_after is not None and not retry_rejected:
             is_settled = pc.or_(is_settled, _is_given_up(known, give_up_after))
         rejects = self.rejects()
@@ -129,6 +133,10 @@ class Warehouse:
             ],
             pa.string(),
         )
+
+    def given_up(self, give_up_after: timedelta) -> int:
+        """How many task IDs are unfinished for too long to be asked for again."""
+        return pc.sum(_is_given_up(self.generations.known(), give_up_after)).as_py() or 0
 
     def rejects(self) -> pa.Table:
         """The table `rejects`."""
@@ -185,7 +193,9 @@ def _is_given_up(known: pa.Table, give_up_after: timedelta) -> pa.ChunkedArray:
 def _read_marker(storage: LocalStorage) -> dict[str, Any] | None:
     """What a warehouse says of itself; None where there is none yet."""
     if not storage.exists(MARKER):
-        if storage.root.is_dir() and any(not f.name.startswith(".") for f in storage.root.iterdir()):
+        if storage.root.is_dir() and any(
+            not f.name.startswith(".") for f in storage.root.iterdir()
+        ):
             raise WarehouseError(
                 f"{storage.root} holds files but is no warehouse: name an empty or a new folder"
             )

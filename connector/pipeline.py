@@ -1,0 +1,263 @@
+"""The pipeline: task IDs -> plan -> fetch -> inbox -> tables. Composes; decides little."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+from connector.errors import Interrupted, RunStopped
+from connector.plan import Plan, plan
+from connector.source import task_ids as source
+from connector.source.client import Client, ClientSettings
+from connector.source.fetch import fetch
+from connector.source.throttle import Throttle
+from connector.tally import Summary, Tally, counts_of
+from connector.warehouse.warehouse import Committed, Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from connector.record.answer import Answer
+    from connector.settings import Settings
+
+BATCH_BYTES: Final = 32 * 1024 * 1024
+BATCH_SECONDS: Final = 10.0
+"""A batch is saved early when it is large or old: what is not saved would be asked for again."""
+
+COMMIT_ANSWERS: Final = 20_000
+COMMIT_SHARE: Final = 4
+"""A commit in mid-run waits until the inbox holds a quarter of what the tables do: so a backfill
+rewrites each row about four times, however long it is, and readers still see it grow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which task IDs to ask for.
+
+    Attributes:
+        sources: Files, globs, `-`, SQLAlchemy URLs, or iterables of task IDs.
+        column: Where the IDs are, if not in `task_id` or `id`.
+        query: What to ask a SQLAlchemy URL for.
+        limit: Ask for no more than this many.
+        refresh: Ask again for finished ones.
+        retry_rejected: Ask again for finally rejected and given-up ones.
+    """
+
+    sources: Sequence[source.Source]
+    column: str | None = None
+    query: str | None = None
+    limit: int | None = None
+    refresh: bool = False
+    retry_rejected: bool = False
+
+
+class Run:
+    """A run while it lasts: what was planned, what came of it, and the account at its end."""
+
+    def __init__(self, settings: Settings, warehouse: Warehouse, planned: Plan) -> None:
+        self.started_at = datetime.now(UTC)
+        self.run_id = f"{self.started_at:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(3)}"
+        self.plan = planned
+        self.tally = Tally()
+        self._settings = settings
+        self._warehouse = warehouse
+        self._committed = Committed()
+
+    def commit(self) -> None:
+        """Bring what is in the inbox into the tables."""
+        self._committed += self._warehouse.commit()
+
+    def commit_if_due(self) -> None:
+        """Do so if enough has gathered."""
+        waiting = self.tally.answers - self._committed.answers
+        if waiting >= max(COMMIT_ANSWERS, self._warehouse.generations.rows() // COMMIT_SHARE):
+            self.commit()
+
+    def finish(self, stopped: RunStopped | None = None) -> Summary:
+        """Commit the rest, draw up the account, and record it if the gateway was to be asked.
+
+        Raises:
+            RunStopped: The one given, with the summary on it.
+        """
+        self.commit()
+        summary = Summary(
+            run_id=self.run_id,
+            outcome="stopped" if stopped else "done",
+            message=str(stopped) if stopped else None,
+            started_at=self.started_at,
+            finished_at=datetime.now(UTC),
+            base_url=self._settings.base_url,
+            warehouse=str(self._settings.warehouse),
+            new=self._committed.new,
+            updated=self._committed.updated,
+            reasons=dict(self.tally.reasons),
+            invalid_examples=self.plan.invalid_examples,
+            version=version("luma-to-parquet"),
+            **counts_of(self.plan, self.tally),
+        )
+        if len(self.plan.task_ids):
+            self._warehouse.record_run(summary.to_dict())
+        if stopped:
+            stopped.summary = summary
+            raise stopped
+        return summary
+
+
+def ingest(
+    selection: Selection,
+    settings: Settings,
+    *,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[Plan, Tally], None] = lambda _plan, _tally: None,
+) -> Summary:
+    """Fetch what is new or unfinished, and bring it into the warehouse.
+
+    Args:
+        selection: Which task IDs to ask for.
+        settings: With a key.
+        stop: When set, the run ends within seconds, and keeps all that it received.
+        on_progress: Called after the plan and after each answer.
+
+    Raises:
+        UsageError: Nothing could be started.
+        RunStopped: The run ended early; its `summary` tells how far it came.
+    """
+    stop = stop or threading.Event()
+    with open_client(settings) as client, open_warehouse(settings) as warehouse:
+        run = Run(settings, warehouse, make_plan(selection, settings, warehouse))
+        on_progress(run.plan, run.tally)
+        numbers = itertools.count(1)
+
+        def count(answer: Answer) -> None:
+            run.tally.add(answer)
+            on_progress(run.plan, run.tally)
+
+        def save(answers: list[Answer]) -> None:
+            warehouse.save(f"{run.run_id}-{next(numbers):06}", answers, run.run_id)
+            run.commit_if_due()
+
+        stopped: RunStopped | None = None
+        try:
+            if len(run.plan.task_ids):
+                task_ids = (task_id.as_py() for task_id in run.plan.task_ids)
+                receive(task_ids, client, settings, stop=stop, count=count, save=save)
+        except RunStopped as error:
+            stopped = error
+        if stop.is_set():
+            stopped = Interrupted("interrupted; the next run goes on from here")
+        return run.finish(stopped)
+
+
+def open_warehouse(settings: Settings) -> AbstractContextManager[Warehouse]:
+    """The warehouse of the settings, as its only writer."""
+    return Warehouse.writing(settings.warehouse, settings.partition_by, settings.lock_timeout)
+
+
+def open_client(settings: Settings) -> Client:
+    """A client for the gateway of the settings; it opens no connection yet.
+
+    Raises:
+        SettingsError: The key or the base URL cannot be used.
+    """
+    return Client(
+        ClientSettings(
+            base_url=settings.base_url,
+            key=settings.ready(),
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+            total_timeout=settings.total_timeout,
+            max_body_bytes=settings.max_body_bytes,
+            max_attempts=settings.max_attempts,
+            max_wait=settings.max_wait,
+            max_connections=settings.max_concurrency,
+        ),
+        Throttle(settings.max_concurrency, settings.requests_per_second),
+    )
+
+
+def make_plan(selection: Selection, settings: Settings, warehouse: Warehouse | None) -> Plan:
+    """Decide which task IDs to ask for, given what the warehouse holds; None holds nothing.
+
+    Raises:
+        SourceError: The task IDs cannot be read, or there are none.
+    """
+    values = source.read(selection.sources, column=selection.column, query=selection.query)
+    settled = warehouse and warehouse.settled(
+        refresh=selection.refresh,
+        retry_rejected=selection.retry_rejected,
+        give_up_after=settings.give_up_after,
+    )
+    return plan(values, settled, selection.limit)
+
+
+def preview(selection: Selection, settings: Settings) -> Plan:
+    """Plan a run, asking and changing nothing.
+
+    Raises:
+        UsageError: The task IDs or the warehouse cannot be read.
+    """
+    has_warehouse = Warehouse.exists(settings.warehouse)
+    warehouse = Warehouse.existing(settings.warehouse) if has_warehouse else None
+    return make_plan(selection, settings, warehouse)
+
+
+def receive(
+    task_ids: Iterable[str],
+    client: Client,
+    settings: Settings,
+    *,
+    stop: threading.Event,
+    count: Callable[[Answer], None],
+    save: Callable[[list[Answer]], None],
+) -> None:
+    """Fetch task IDs and save their answers, a batch at a time; however it ends, all are saved.
+
+    Raises:
+        RunStopped: Going on is pointless.
+    """
+    batch = _Batch(settings.batch_size)
+    with closing(fetch(task_ids, client, threads=settings.max_concurrency, stop=stop)) as answers:
+        try:
+            for answer in answers:
+                count(answer)
+                batch.add(answer)
+                if batch.is_full():
+                    save(batch.take())
+        finally:
+            if batch.answers:
+                save(batch.take())
+
+
+class _Batch:
+    """Answers on their way to the inbox."""
+
+    def __init__(self, size: int) -> None:
+        self.answers: list[Answer] = []
+        self._size = size
+        self._bytes = 0
+        self._since = 0.0
+
+    def add(self, answer: Answer) -> None:
+        if not self.answers:
+            self._since = time.monotonic()
+        self.answers.append(answer)
+        self._bytes += len(answer.body or b"")
+
+    def is_full(self) -> bool:
+        return (
+            len(self.answers) >= self._size
+            or self._bytes >= BATCH_BYTES
+            or time.monotonic() - self._since >= BATCH_SECONDS
+        )
+
+    def take(self) -> list[Answer]:
+        answers, self.answers, self._bytes = self.answers, [], 0
+        return answers

@@ -1,0 +1,90 @@
+"""Settings: from arguments, the environment (`LUMA_…`, `LUMAAI_API_KEY`) and a `.env` file."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from connector.errors import SettingsError
+
+OFFICIAL_BASE_URL = "https://api.lumalabs.ai"
+
+
+class Settings(BaseSettings):
+    """What a run needs to know, the task IDs aside. Frozen; the key never shows in its `repr`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LUMA_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        # An error quotes no value: it could be the key.
+        hide_input_in_errors=True,
+    )
+
+    key: SecretStr | None = Field(default=None, validation_alias="LUMAAI_API_KEY")
+    base_url: str = OFFICIAL_BASE_URL
+    allow_http: bool = False
+    warehouse: Path = Path("warehouse")
+    partition_by: Literal["month", "day"] | None = None
+    lock_timeout: float = Field(default=0, ge=0)
+    give_up_after: timedelta = timedelta(days=7)
+
+    max_concurrency: PositiveInt = 16
+    requests_per_second: PositiveFloat | None = None
+    connect_timeout: PositiveFloat = 10
+    read_timeout: PositiveFloat = 30
+    total_timeout: PositiveFloat = 60
+    max_body_bytes: PositiveInt = 4 * 1024 * 1024
+    max_attempts: PositiveInt = 5
+    max_wait: PositiveFloat = 300
+    batch_size: PositiveInt = 500
+
+    def ready(self) -> SecretStr:
+        """The key, when nothing speaks against sending it to the base URL.
+
+        Raises:
+            SettingsError: There is no key, or it would travel unencrypted.
+        """
+        if self.key is None:
+            raise SettingsError("no key: set LUMAAI_API_KEY in the environment or in .env")
+        url = urlsplit(self.base_url)
+        if url.scheme == "http" and not self.allow_http and not _is_loopback(url.hostname or ""):
+            raise SettingsError(
+                f"{self.base_url} would carry the key unencrypted: use https, or --allow-http if"
+                " the network in between is yours"
+            )
+        return self.key
+
+
+def load(**given: Any) -> Settings:
+    """Make settings from arguments, where not None, over environment over `.env` over defaults.
+
+    Raises:
+        SettingsError: A value makes no sense; the message names the setting, never the value.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        reasons = [
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError(f"settings: {'; '.join(reasons)}") from None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

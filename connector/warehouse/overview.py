@@ -1,0 +1,85 @@
+"""What a warehouse holds, in a few figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.record.schema import GENERATIONS, RUNS
+from connector.warehouse import inbox, parquet
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from connector.warehouse.warehouse import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Figures for people and for `show --json`.
+
+    Attributes:
+        bytes: On disk, the log of answers included.
+        waiting: Batches in the inbox, which the next run commits.
+        created: Creation of the oldest and the newest generation.
+        last_run: Its row in `runs`.
+    """
+
+    root: str
+    generations: int
+    rejects: int
+    given_up: int
+    bytes: int
+    waiting: int
+    statuses: dict[str, int]
+    resolutions: dict[str, int]
+    aspect_ratios: dict[str, int]
+    reasons: dict[str, int]
+    created: tuple[datetime, datetime] | None
+    last_run: dict[str, Any] | None
+
+
+def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
+    """Read the figures of a warehouse."""
+    storage = warehouse.storage
+    names = ("status", "resolution", "aspect_ratio", "created_at")
+    schema = pa.schema([GENERATIONS[name].field for name in names])
+    pieces = [parquet.read(storage, n, schema) for n in warehouse.generations.files().values()]
+    rows = pa.concat_tables([schema.empty_table(), *pieces])
+    rejects = warehouse.rejects()
+    span = pc.min_max(rows["created_at"]).as_py()
+    runs = storage.list(RUNS.name)
+    return Overview(
+        root=str(storage.root),
+        generations=len(rows),
+        rejects=len(rejects),
+        given_up=warehouse.given_up(give_up_after),
+        bytes=storage.size(""),
+        waiting=len(inbox.names(storage)),
+        statuses=_counts(rows["status"]),
+        resolutions=_counts(rows["resolution"]),
+        aspect_ratios=_counts(rows["aspect_ratio"]),
+        reasons=_counts(rejects["reason"]),
+        created=(span["min"], span["max"]) if span["min"] else None,
+        last_run=parquet.read(storage, runs[-1], RUNS.schema).to_pylist()[0] if runs else None,
+    )
+
+
+def first_rows(warehouse: Warehouse, count: int = 5) -> list[dict[str, Any]]:
+    """The first rows of `generations`, as a plain reader sees them."""
+    for name in warehouse.generations.files().values():
+        for piece in parquet.read_pieces(warehouse.storage, name, GENERATIONS.schema):
+            rows: list[dict[str, Any]] = piece.slice(0, count).to_pylist()
+            if rows:
+                return rows
+    return []
+
+
+def _counts(values: pa.ChunkedArray) -> dict[str, int]:
+    return {
+        str(entry["values"]): entry["counts"]
+        for entry in pc.value_counts(values.drop_null()).to_pylist()
+    }
