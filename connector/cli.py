@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from dataclasses import asdict
+from importlib.abc import MetaPathFinder
 from importlib.metadata import version
 from pathlib import Path  # noqa: TC003  cyclopts reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -40,12 +41,19 @@ def main() -> None:
     """Run the command line and exit: 0 done, 2 usage, 3 key refused, 4 stopped, 130 interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        app()
+        app(_arguments(sys.argv[1:]))
     except RunStopped as stopped:
         sys.exit(stopped.exit_code)
     except ConnectorError as error:
         _console(stderr=True).print(f"error: {error}", style="bold red", markup=False)
         sys.exit(error.exit_code)
+
+
+def _arguments(given: list[str]) -> list[str]:
+    """Move a bare `-` behind `--`: cyclopts takes it for an option elsewhere."""
+    if "-" not in given or "--" in given:
+        return given
+    return [*(argument for argument in given if argument != "-"), "--", "-"]
 
 
 @app.command
@@ -92,6 +100,7 @@ def ingest(  # noqa: D417  the sources are described by the text
         lock_timeout: Seconds to wait for another run on this warehouse.
         allow_http: Send the key over plain http to another machine.
     """
+    _keep_pyarrow_from_pandas()
     from connector.pipeline import Selection  # noqa: PLC0415  see above
     from connector.settings import load  # noqa: PLC0415  see above
 
@@ -170,6 +179,7 @@ def show(
         give_up_after: What is unfinished for longer counts as given up, such as P7D.
         json: Print one JSON object.
     """
+    _keep_pyarrow_from_pandas()
     from connector.settings import load  # noqa: PLC0415  see above
     from connector.terminal import print_overview  # noqa: PLC0415  see above
     from connector.warehouse.overview import overview  # noqa: PLC0415  see above
@@ -218,6 +228,29 @@ def _stop_on_signals() -> Iterator[_Received]:
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
+
+
+class _NoPandas(MetaPathFinder):
+    """Answers that there is no pandas."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:  # noqa: ARG002  given by position
+        if fullname == "pandas":
+            raise ImportError(fullname)
+
+
+def _keep_pyarrow_from_pandas() -> None:
+    """Save 0.5 s and 50 MB: pyarrow looks for pandas at its first array, and no command needs it.
+
+    It looks once, and again when something does ask for pandas.
+    """
+    finder = _NoPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        import pyarrow as pa  # noqa: PLC0415  see above
+
+        pa.array([])
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -179,7 +179,7 @@ def open_client(settings: Settings) -> Client:
             max_wait=settings.max_wait,
             max_connections=settings.max_concurrency,
         ),
-        Throttle(settings.max_concurrency, settings.requests_per_second),
+        Throttle(settings.max_concurrency),
     )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.errors import SourceError
 from connector.source.task_ids import valid_mask, why_invalid
 
 if TYPE_CHECKING:
@@ -46,14 +45,9 @@ def plan(
         values: Given values in chunks, as `source.task_ids.read` yields them.
         settled: Task IDs that need no asking; None if there are none.
         limit: Ask for no more than this many.
-
-    Raises:
-        SourceError: No task ID was given at all.
     """
     given = pa.chunked_array(list(values), pa.string())
     present = given.filter(pc.not_equal(given, ""))
-    if not len(present):
-        raise SourceError("the task IDs given are an empty list: no ID in any source")
     is_valid = valid_mask(present.combine_chunks())
     refused = present.filter(pc.invert(is_valid))
     valid = present.filter(is_valid)

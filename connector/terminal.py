@@ -23,7 +23,7 @@ PLAIN_SECONDS: Final = 5.0
 """Between two lines of progress where there is no terminal to redraw."""
 
 BAR_WIDTH: Final = 24
-PROMPT_WIDTH: Final = 48
+PROMPT_WIDTH: Final = 44
 
 
 def safe(value: object, width: int | None = None) -> str:
@@ -104,7 +104,7 @@ def print_summary(console: Console, summary: Summary) -> None:
 
 
 def _nothing_new(summary: Summary) -> Text:
-    text = f"Nothing to fetch: all {summary.already_terminal:,} task IDs are known and finished."
+    text = f"Nothing to fetch: all {summary.already_terminal:,} task IDs are known, and settled."
     if summary.blank or summary.duplicate or summary.invalid:
         text += f" ({_dropped(summary)})"
     return Text(text, "green")
@@ -161,7 +161,7 @@ def print_reading(console: Console, warehouse: str, rows: Iterable[Mapping[str, 
     console.print()
     console.print(Text("import pandas as pd", "cyan"))
     console.print(Text(f'generations = pd.read_parquet("{warehouse}/generations")', "cyan"))
-    columns = ("task_id", "status", "created_at", "resolution", "aspect_ratio", "prompt")
+    columns = ("status", "created_at", "resolution", "prompt")
     console.print(Text(f"generations[{list(columns)}].head()", "cyan"))
     console.print()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")

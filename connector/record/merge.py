@@ -142,7 +142,7 @@ def merge_rejects(rejects: pa.Table, answers: pa.Table) -> pa.Table:
     latest = answers.filter(_last_of_each(answers["task_id"]))
     entering = to_rejects(latest.filter(pc.not_equal(latest["outcome"], Outcome.GENERATION.value)))
     stays = pc.invert(pc.is_in(rejects["task_id"], latest["task_id"]))
-    if not len(entering) and pc.all(stays).as_py():
+    if not len(entering) and pc.all(stays, min_count=0).as_py():
         return rejects
     return pa.concat_tables([rejects.filter(stays), entering]).sort_by("task_id")
 

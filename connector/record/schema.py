@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from connector.record.answer import REJECT_REASONS, Outcome
 from connector.record.columns import TIMESTAMP, Column, Table
+from connector.record.mart_schema import marts_of
 
 STRING, BOOL, INT32, INT64, FLOAT64 = (
     pa.string(),
@@ -328,4 +329,8 @@ COLUMNS = Table(
     sort=("table", "position"),
 )
 
-TABLES: Final = {table.name: table for table in (GENERATIONS, REJECTS, ANSWERS, RUNS, COLUMNS)}
+PROMPTS, RESOLUTIONS, TIMINGS = MARTS = marts_of(GENERATIONS)
+
+TABLES: Final = {
+    table.name: table for table in (GENERATIONS, REJECTS, ANSWERS, RUNS, *MARTS, COLUMNS)
+}

@@ -1,0 +1,49 @@
+# Needs Python 3.11 or newer with pip and venv. Everything else goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+EXTRAS := test,dev
+
+.PHONY: help run test check format constraints clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: .venv/run  ## fetch data/task_ids.txt from a sandbox gateway into data/warehouse, by a Prefect flow
+	@$(BIN)/python -m flows.demo
+
+test: .venv/test  ## all tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: .venv/test  ## linter, formatter and type checker
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: .venv/test  ## let the linter and the formatter mend what they can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+constraints: clean  ## the newest versions that fit pyproject.toml, into constraints.txt
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install '.[$(EXTRAS)]'
+	@echo '# Versions this project is tested with; `make constraints` renews them.' > constraints.txt
+	@$(PIP) freeze --exclude luma-to-parquet >> constraints.txt
+
+clean:  ## remove the environment
+	@rm -rf .venv
+
+.venv/base:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/run: .venv/base pyproject.toml constraints.txt
+	@echo 'Installing into .venv: the first time takes a minute or two ...'
+	@$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/test: .venv/run
+	@echo 'Installing what the tests need ...'
+	@$(PIP) install --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@

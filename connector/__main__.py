@@ -1,0 +1,7 @@
+"""`python -m connector` is the command `luma-to-parquet`."""
+
+from __future__ import annotations
+
+from connector.cli import main
+
+main()

@@ -1,0 +1,258 @@
+"""The command line, as a person meets it: over a real gateway, in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+from conftest import DOCUMENTED_ID, KEY
+
+from connector.sandbox import task_ids
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import CommandLine
+
+    from connector.sandbox import Sandbox
+
+
+def test_the_documented_example_by_the_command_line(cli: CommandLine, tmp_path: Path) -> None:
+    done = cli("ingest", "-", stdin=DOCUMENTED_ID)
+    assert done.returncode == 0, done.stderr
+    (row,) = pd.read_parquet(tmp_path / "warehouse/generations").itertuples()
+    assert (row.task_id, row.id) == (DOCUMENTED_ID, "32ec5549-7b7a-4111-a43b-445b3a89c8ef")
+    assert (row.video_width, row.video_height) == (752, 1360)
+    assert row.created_at == pd.Timestamp("2024-10-15 08:56:19.325+00:00")
+    assert row.video_raw_url.endswith("_video05a8efbcf1ba2498bb02aa9dcefab47f8.mp4")
+    assert (row.download_url_signed_at - row.created_at).total_seconds() == pytest.approx(33.675)
+    assert (row.download_url_expires_at - row.download_url_signed_at).total_seconds() == 3600
+
+
+def test_a_run_then_the_unfinished_then_nothing(
+    cli: CommandLine, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    ids = task_ids(200)
+    (tmp_path / "ids.txt").write_text("# mine\n" + "\n".join(ids) + "\n\n" + ids[0])
+    first = json.loads(cli("ingest", "ids.txt", "--json").stdout)
+    assert (first["given"], first["blank"], first["duplicate"]) == (202, 1, 1)
+    assert first["fetched"] == 200
+    assert first["unfinished"] > 0
+    unfinished = first["unfinished"]
+    while unfinished:
+        sandbox.change()
+        again = json.loads(cli("ingest", "ids.txt", "--json").stdout)
+        assert again["requests"] == unfinished
+        unfinished = again["unfinished"]
+    before = sandbox.stats()["requests"]
+    last = cli("ingest", "ids.txt")
+    assert sandbox.stats()["requests"] == before
+    assert "Nothing to fetch" in last.stdout
+    rows = pd.read_parquet(tmp_path / "warehouse/generations")
+    assert sorted(rows.task_id) == sorted(ids)
+    assert set(rows.status) == {"completed", "failed"}
+
+
+def test_the_summary_tells_what_came_and_how_to_read_it(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("\n".join([*task_ids(30), "bad-not-found-1"]))
+    done = cli("ingest", "ids.txt")
+    assert "30 generations" in done.stdout
+    assert "1 not_found" in done.stdout
+    code = "\n".join(re.findall(r"^(?:import|generations).*", done.stdout, re.MULTILINE))
+    shown = subprocess.run(
+        [sys.executable, "-c", code.replace("generations[", "print(generations[") + ")"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "status" in shown.stdout
+
+
+def test_json_is_all_there_is_on_standard_output(cli: CommandLine) -> None:
+    done = cli("ingest", "-", "--json", stdin="\n".join(task_ids(3)))
+    assert json.loads(done.stdout)["fetched"] == 3
+    assert done.stdout.count("\n") == 1
+
+
+def test_a_dry_run_asks_nothing_and_makes_nothing(
+    cli: CommandLine, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    done = cli("ingest", "-", "--dry-run", "--json", stdin="a\nb\na\n")
+    assert json.loads(done.stdout)["would_ask_for"] == 2
+    assert sandbox.stats()["requests"] == 0
+    assert not (tmp_path / "warehouse").exists()
+
+
+def test_limit_and_refresh(cli: CommandLine, sandbox: Sandbox) -> None:
+    ids = "\n".join(task_ids(10, seed=4))
+    assert json.loads(cli("ingest", "-", "--limit", 4, "--json", stdin=ids).stdout)["not_reached"] == 6
+    assert json.loads(cli("ingest", "-", "--json", stdin=ids).stdout)["given"] == 10
+    refreshed = json.loads(cli("ingest", "-", "--refresh", "--json", stdin=ids).stdout)
+    assert (refreshed["fetched"], refreshed["already_terminal"]) == (10, 0)
+
+
+def test_final_rejects_are_asked_again_only_on_request(cli: CommandLine, sandbox: Sandbox) -> None:
+    ids = "bad-not-found-1\nbad-forbidden-1"
+    assert json.loads(cli("ingest", "-", "--json", stdin=ids).stdout)["rejected"] == 2
+    again = json.loads(cli("ingest", "-", "--json", stdin=ids).stdout)
+    assert (again["already_terminal"], again["requests"]) == (2, 0)
+    asked = json.loads(cli("ingest", "-", "--retry-rejected", "--json", stdin=ids).stdout)
+    assert asked["rejected"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        (["ingest", "missing.txt"], {}, "missing.txt"),
+        (["ingest", "-"], {}, "no task ID"),
+        (["ingest"], {}, "no task ID"),
+        (["ingest", "-", "--nope"], {}, "--nope"),
+        (["ingest", "-", "--limit", "many"], {}, "--limit"),
+        (["ingest", "-"], {"LUMAAI_API_KEY": ""}, "LUMAAI_API_KEY"),
+        (["ingest", "-"], {"LUMA_BASE_URL": "ftp://x"}, "base URL"),
+        (["ingest", "-"], {"LUMA_BASE_URL": "http://gateway.example"}, "unencrypted"),
+        (["ingest", "-"], {"LUMA_MAX_ATTEMPTS": "0"}, "max_attempts"),
+        (["show"], {}, "no warehouse"),
+    ],
+)
+def test_wrong_use_is_told_in_a_line_and_exits_with_2(
+    cli: CommandLine, arguments: list[str], variables: dict[str, str], message: str
+) -> None:
+    done = cli(*arguments, **variables)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert KEY not in done.stderr + done.stdout
+
+
+def test_a_refused_key_exits_with_3_and_keeps_what_came(
+    cli: CommandLine, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    good = task_ids(5, seed=9)
+    cli("ingest", "-", stdin="\n".join(good))
+    done = cli("ingest", "-", stdin="\n".join(task_ids(50, seed=10)), LUMAAI_API_KEY="wrong-key")
+    assert done.returncode == 3
+    assert "LUMAAI_API_KEY" in done.stdout + done.stderr
+    assert "wrong-key" not in done.stdout + done.stderr
+    assert sorted(pd.read_parquet(tmp_path / "warehouse/generations").task_id) == sorted(good)
+    assert sandbox.stats()["requests"] < 50
+
+
+@pytest.mark.parametrize(
+    ("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_ends_the_run_and_the_next_one_goes_on(
+    cli: CommandLine,
+    sandbox: Sandbox,
+    environment: dict[str, str],
+    tmp_path: Path,
+    signal_number: int,
+    exit_code: int,
+) -> None:
+    ids = task_ids(2000, seed=signal_number)
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    sandbox.change(latency=0.05)
+    command = [sys.executable, "-m", "connector", "ingest", "ids.txt", "--json"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as run:
+        deadline = time.monotonic() + 60
+        while sandbox.stats()["requests"] < 100 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        run.send_signal(signal_number)
+        stdout, _ = run.communicate(timeout=60)
+    sandbox.change(latency=0)
+    assert run.returncode == exit_code
+    summary = json.loads(stdout)
+    assert summary["outcome"] == "stopped"
+    assert 100 <= summary["fetched"] < 2000
+    assert len(pd.read_parquet(tmp_path / "warehouse/generations")) == summary["fetched"]
+    rest = json.loads(cli("ingest", "ids.txt", "--json").stdout)
+    assert rest["fetched"] == 2000 - summary["fetched"] + summary["unfinished"]
+    assert len(pd.read_parquet(tmp_path / "warehouse/generations")) == 2000
+
+
+def test_a_terminal_shows_a_bar(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("\n".join(task_ids(300, seed=3)))
+    controller, terminal = pty.openpty()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "connector", "ingest", "ids.txt"],
+        cwd=tmp_path,
+        env=environment | {"TERM": "xterm"},
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    seen = b""
+    while select.select([controller], [], [], 60)[0]:
+        try:
+            seen += os.read(controller, 65536)
+        except OSError:  # the other end is closed
+            break
+    os.close(controller)
+    assert run.wait(60) == 0
+    assert b"fetching" in seen
+    assert b"/300" in seen
+
+
+def test_hostile_text_cannot_move_the_cursor(cli: CommandLine) -> None:
+    done = cli("ingest", "-", stdin="bad-control-characters-1")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert "\\x1b" in done.stdout
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['luma-to-parquet', 'ingest', '--help']\n"
+        "from connector.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'pandas', 'pyarrow', 'prefect', 'pydantic', 'requests'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--retry-rejected" in done.stdout
+
+
+def test_ingest_imports_neither_pandas_nor_prefect(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    code = (
+        "import sys; sys.argv = ['luma-to-parquet', 'ingest', '-', '--json']\n"
+        "from connector.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print({'pandas', 'prefect'} & set(sys.modules) or 'neither', file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input="\n".join(task_ids(3)),
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.strip() == "neither"
+
+
+def test_show_tells_what_is_there(cli: CommandLine) -> None:
+    cli("ingest", "-", stdin="\n".join([*task_ids(20), "bad-not-found-1"]))
+    shown = cli("show")
+    assert "20 generations and 1 rejects" in shown.stdout
+    assert "completed" in shown.stdout
+    assert "not_found" in shown.stdout
+    assert json.loads(cli("show", "--json").stdout)["generations"] == 20

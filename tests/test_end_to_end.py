@@ -1,0 +1,134 @@
+"""From task IDs to tables, through the import and the command line, good answers and bad."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+from conftest import DOCUMENTED_ID, KEY
+
+import connector
+from connector.errors import KeyRefused, SourceError
+from connector.sandbox import task_ids
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import CommandLine
+
+    from connector.sandbox import Sandbox
+
+BAD = {
+    "not-found": "not_found",
+    "not-found-400": "not_found",
+    "not-found-html": "not_found",
+    "gone": "not_found",
+    "forbidden": "forbidden",
+    "bad-request": "bad_request",
+    "bad-request-400": "bad_request",
+    "rate-limited": "rate_limited",
+    "rate-limited-bare": "rate_limited",
+    "server-error": "server_error",
+    "bad-gateway": "server_error",
+    "unavailable": "server_error",
+    "gateway-timeout": "server_error",
+    "request-timeout": "timeout",
+    "hang": "timeout",
+    "drip": "timeout",
+    "cut": "network",
+    "closed": "network",
+    "gzip-broken": "network",
+    "redirect-other-host": "redirected",
+    "redirect-loop": "redirected",
+    "html-200": "not_json",
+    "empty-200": "not_json",
+    "truncated-json": "not_json",
+    "not-utf8": "not_json",
+    "deep-nesting": "not_json",
+    "code-null-200": "not_a_generation",
+    "success-false-200": "not_a_generation",
+    "array-200": "not_a_generation",
+    "too-large": "too_large",
+}
+"""Kinds of the sandbox's menu, and the reason that each must end with."""
+
+IMPATIENT = {
+    "LUMA_READ_TIMEOUT": "1",
+    "LUMA_TOTAL_TIMEOUT": "1.5",
+    "LUMA_MAX_ATTEMPTS": "2",
+}
+
+
+def test_thirty_kinds_of_bad_answers_among_a_thousand_task_ids(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    good = task_ids(1000 - len(BAD), seed=30)
+    given = [*good]
+    for place, kind in enumerate(BAD):
+        given.insert(place * 33, f"bad-{kind}-1")
+    (tmp_path / "ids.txt").write_text("\n".join(given))
+    done = cli("ingest", "ids.txt", "--json", **IMPATIENT)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["given"], summary["fetched"], summary["rejected"]) == (1000, 970, 30)
+    rows = pd.read_parquet(tmp_path / "warehouse/generations")
+    assert sorted(rows.task_id) == sorted(good)
+    rejects = pd.read_parquet(tmp_path / "warehouse/rejects").set_index("task_id")
+    found = {kind: rejects.reason.get(f"bad-{kind}-1") for kind in BAD}
+    assert found == BAD
+    assert (rejects.message.str.len() > 10).all()
+    (run,) = pd.read_parquet(tmp_path / "warehouse/runs").to_dict("records")
+    assert run["given"] == run["fetched"] + run["rejected"] == 1000
+
+
+def test_passing_rejects_are_asked_again_and_leave(
+    cli: CommandLine, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    ids = "first2-server-error-1\nbad-not-found-1"
+    first = json.loads(cli("ingest", "-", "--json", stdin=ids, LUMA_MAX_ATTEMPTS="1").stdout)
+    assert first["reasons"] == {"server_error": 1, "not_found": 1}
+    cli("ingest", "-", "--json", stdin=ids, LUMA_MAX_ATTEMPTS="1")
+    third = json.loads(cli("ingest", "-", "--json", stdin=ids, LUMA_MAX_ATTEMPTS="1").stdout)
+    assert (third["fetched"], third["already_terminal"]) == (1, 1)
+    rejects = pd.read_parquet(tmp_path / "warehouse/rejects")
+    assert rejects.task_id.tolist() == ["bad-not-found-1"]
+
+
+def test_by_import(sandbox: Sandbox, tmp_path: Path) -> None:
+    ids = [DOCUMENTED_ID, *task_ids(20)]
+    options = {"warehouse": tmp_path / "w", "base_url": sandbox.base_url, "key": KEY}
+    summary = connector.ingest(ids, **options)
+    assert (summary.fetched, summary.new) == (21, 21)
+    rows = pd.read_parquet(tmp_path / "w/generations")
+    assert sorted(rows.task_id) == sorted(ids)
+    asked = sandbox.stats()["requests"]
+    again = connector.ingest(pd.Series(ids), **options)
+    assert sandbox.stats()["requests"] - asked == summary.unfinished == again.fetched
+
+
+def test_errors_by_import(sandbox: Sandbox, tmp_path: Path) -> None:
+    options = {"warehouse": tmp_path / "w", "base_url": sandbox.base_url}
+    with pytest.raises(SourceError):
+        connector.ingest([], key=KEY, **options)
+    with pytest.raises(KeyRefused) as refused:
+        connector.ingest(["a"], key="wrong-key-77", **options)
+    assert refused.value.summary is not None
+    assert refused.value.summary.not_reached == 1
+    assert "wrong-key-77" not in repr(refused.value)
+
+
+def test_the_dialects_arrive_in_the_same_columns(sandbox: Sandbox, tmp_path: Path) -> None:
+    ids = task_ids(300, seed=5)
+    connector.ingest(ids, warehouse=tmp_path / "w", base_url=sandbox.base_url, key=KEY)
+    rows = pd.read_parquet(tmp_path / "w/generations")
+    official = rows[rows.model.notna()]
+    gateway = rows[rows.model.isna()]
+    assert min(len(official), len(gateway)) > 30
+    for dialect in (official, gateway):
+        done = dialect[dialect.status == "completed"]
+        assert done.video_url.notna().all()
+        assert done.resolution.notna().all()
+        assert done.prompt_id.notna().all()
+        assert dialect.created_at.notna().all()

@@ -1,0 +1,387 @@
+"""From a body to a row: every field of both dialects, and whatever else a gateway sends."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from builders import NOON, answer, example, table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connector.record.flatten import CHUNK_ROWS, FROM_JSON, flatten
+from connector.record.schema import GENERATIONS
+
+
+def row(body: Any) -> dict[str, Any]:
+    """The one row that a body becomes."""
+    (only,) = flatten(table(answer("asked", body))).to_pylist()
+    return only
+
+
+def coercions(body: Any) -> list[dict[str, Any]]:
+    return json.loads(row(body)["coercions"] or "[]")
+
+
+def at(document: Any, path: str) -> Any:
+    for key in path.split("."):
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
+
+
+def test_the_documented_answer_comes_back_field_by_field() -> None:
+    document = json.loads(example("completed"))
+    flat = row(example("completed"))
+    assert flat["task_id"] == "asked"
+    for column in FROM_JSON:
+        values = [at(document, path) for path in column.paths]
+        expected = next((value for value in values if value is not None), None)
+        if column.name == "created_at":
+            expected = datetime(2024, 10, 15, 8, 56, 19, 325000, tzinfo=UTC)
+        assert flat[column.name] == expected, column.name
+    assert flat["extra"] is None
+    assert flat["coercions"] is None
+
+
+def test_what_is_derived_from_the_documented_answer() -> None:
+    flat = row(example("completed"))
+    signed_at = datetime(2024, 10, 15, 8, 56, 53, tzinfo=UTC)
+    expected = {
+        "status": "completed",
+        "resolution": "720p",
+        "aspect_ratio": "9:16",
+        "orientation": "portrait",
+        "megapixels": 1.02272,
+        "prompt_words": 35,
+        "prompt_characters": 204,
+        "storage_model": "lit_lite_inference_v1.6-xl",
+        "watermarked": True,
+        "download_url_signed_at": signed_at,
+        "download_url_expires_at": signed_at + timedelta(hours=1),
+        "first_seen_at": NOON,
+        "fetched_at": NOON,
+        "first_finished_at": NOON,
+        "last_unfinished_at": None,
+        "fetches": 1,
+        "run_id": "run",
+    }
+    assert {name: flat[name] for name in expected} == expected
+
+
+def test_declared_examples_are_the_documented_answers_values() -> None:
+    """The dictionary's examples cannot drift from what the documented answer gives."""
+    flat = row(example("completed"))
+    for column in GENERATIONS.columns:
+        if column.example is None:
+            continue
+        value = flat[column.name]
+        if isinstance(value, datetime):
+            assert value == datetime.fromisoformat(column.example), column.name
+        else:
+            text = json.dumps(value) if isinstance(value, bool) else str(value)
+            assert text == column.example, column.name
+
+
+def test_the_official_dialect() -> None:
+    flat = row(example("official"))
+    expected = {
+        "id": "123e4567-e89b-12d3-a456-426614174000",
+        "generation_type": "video",
+        "model": "ray-2",
+        "video_url": "https://storage.cdn-luma.com/dream_machine/123e4567/video.mp4",
+        "image_url": "https://storage.cdn-luma.com/dream_machine/123e4567/thumb.jpg",
+        "progress_video_url": None,
+        "prompt": "a teddy bear in sunglasses playing electric guitar",
+        "requested_aspect_ratio": "16:9",
+        "requested_resolution": "720p",
+        "requested_duration": "5s",
+        "requested_loop": True,
+        "resolution": "720p",
+        "aspect_ratio": "16:9",
+        "orientation": "landscape",
+        "storage_model": None,
+        "extra": None,
+        "coercions": None,
+    }
+    assert {name: flat[name] for name in expected} == expected
+
+
+def test_pending_and_failed_answers() -> None:
+    waiting, failed = row(example("pending")), row(example("failed"))
+    assert waiting["status"] == "queued"
+    assert waiting["created_at"] == datetime(2024, 6, 18, 14, 47, 43, 318498, tzinfo=UTC)
+    assert waiting["last_unfinished_at"] == NOON
+    assert waiting["first_finished_at"] is None
+    assert failed["status"] == "failed"
+    assert failed["failure_reason"] == "Frame moderation failed"
+    assert failed["first_finished_at"] == NOON
+
+
+def test_an_envelope_changes_nothing() -> None:
+    inner = json.loads(example("completed"))
+    assert row({"code": "success", "message": "", "data": inner}) == row(inner)
+
+
+def test_version_stands_in_for_model() -> None:
+    assert row({"id": "x", "version": "v1.6"})["model"] == "v1.6"
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("pending", "queued"),
+        ("QUEUED", "queued"),
+        ("Processing", "running"),
+        ("dreaming", "running"),
+        (" completed ", "completed"),
+        ("FAILED", "failed"),
+        ("cancelled", "unknown"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_states_in_five_words(state: str | None, status: str) -> None:
+    flat = row({"id": "x", "state": state})
+    assert (flat["state"], flat["status"]) == (state, status)
+
+
+MOMENT = datetime(2024, 10, 15, 8, 56, 19, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-10-15T08:56:19Z", MOMENT),
+        ("2024-10-15T08:56:19.325Z", MOMENT.replace(microsecond=325000)),
+        ("2024-10-15T08:56:19.325123Z", MOMENT.replace(microsecond=325123)),
+        ("2024-10-15T08:56:19.325123789Z", MOMENT.replace(microsecond=325123)),
+        ("2024-10-15T10:56:19+02:00", MOMENT),
+        ("2024-10-15T03:26:19-05:30", MOMENT),
+        ("0001-01-01T00:00:00Z", None),
+        (None, None),
+    ],
+)
+def test_documented_times_are_read_without_remark(text: str, moment: datetime | None) -> None:
+    flat = row({"id": "x", "created_at": text})
+    assert flat["created_at"] == moment
+    assert flat["coercions"] is None
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        (1728982579, MOMENT),
+        (1728982579.0, MOMENT),
+        ("1728982579", MOMENT),
+        (1728982579325, MOMENT.replace(microsecond=325000)),
+        ("2024-10-15T08:56:19", MOMENT),
+        ("yesterday", None),
+        (10**18, None),
+        (-5, None),
+        (True, None),
+        ([], None),
+        ("9999-12-31T23:59:59-10:00", None),
+    ],
+)
+def test_other_times_are_read_where_safe_and_always_told(
+    value: object, moment: datetime | None
+) -> None:
+    body = {"id": "x", "created_at": value}
+    assert row(body)["created_at"] == moment
+    (note,) = coercions(body)
+    assert note["column"] == "created_at"
+    assert note["to"] == (moment and moment.isoformat())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "result"),
+    [
+        ("width", "752", 752),
+        ("width", 752.0, 752),
+        ("width", " 752.0 ", 752),
+        ("width", 752.5, None),
+        ("width", 2**70, None),
+        ("width", 2**31, None),
+        ("width", -(2**31), -(2**31)),
+        ("width", "9" * 5000, None),
+        ("width", True, None),
+        ("width", {}, None),
+        ("width", "wide", None),
+        ("url", 3, "3"),
+        ("url", True, "true"),
+        ("url", ["a"], None),
+        ("url", {"a": 1}, None),
+    ],
+)
+def test_a_value_of_another_type_is_coerced_where_safe(
+    field: str, value: object, result: object
+) -> None:
+    body = {"id": "x", "video": {field: value}}
+    assert row(body)[f"video_{field}"] == result
+    unchanged = result == value and type(result) is type(value)
+    assert [note["column"] for note in coercions(body)] == ([] if unchanged else [f"video_{field}"])
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [("true", True), ("False", False), (1, True), (0, False), (2, None), ("yes", None), ([], None)],
+)
+def test_booleans(value: object, result: bool | None) -> None:
+    assert row({"id": "x", "liked": value})["liked"] is result
+    assert len(coercions({"id": "x", "liked": value})) == 1
+
+
+def test_whatever_comes_as_queue_state_is_kept() -> None:
+    flat = row({"id": "x", "queue_state": {"position": 3}})
+    assert json.loads(flat["queue_state"]) == {"position": 3}
+
+
+@pytest.mark.parametrize("value", ["a string", [1, 2], 3, True])
+def test_something_else_in_place_of_an_object_is_told(value: object) -> None:
+    body = {"id": "x", "video": value, "thumbnail": {"width": 5}}
+    assert row(body)["video_url"] is None
+    assert row(body)["thumbnail_width"] == 5
+    assert [note["column"] for note in coercions(body)] == ["video"]
+
+
+def test_unknown_fields_are_kept_in_the_shape_they_came_in() -> None:
+    body = {
+        "id": "x",
+        "batch_id": "b",
+        "artifact": {"deep": [1]},
+        "video": {"url": "u", "thumbnail": "t"},
+        "request": {"keyframes": None, "concepts": ["c"]},
+        "nothing": None,
+    }
+    assert json.loads(row(body)["extra"]) == {
+        "batch_id": "b",
+        "artifact": {"deep": [1]},
+        "video": {"thumbnail": "t"},
+        "request": {"concepts": ["c"]},
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":"\\ud800 lone","state":"completed"}',
+        b'{"id":"x","prompt":"nul \\u0000 inside"}',
+        b'{"id":NaN,"z":Infinity}',
+        b'{"id":"x","video":{"width":1' + b"0" * 400 + b"}}",
+        b'{"id":"x","a":' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"id":"x","id":"y"}',
+        b'\xef\xbb\xbf{"id":"x"}',
+        b'{"id":"x","prompt":"' + b"p" * 5_000_000 + b'"}',
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+def test_a_strange_body_becomes_a_row(body: bytes) -> None:
+    flat = row(body)
+    assert flat["task_id"] == "asked"
+    for column in ("extra", "coercions"):
+        json.loads(flat[column] or "null", parse_constant=pytest.fail)
+
+
+def test_a_lone_surrogate_is_replaced_and_told() -> None:
+    body = b'{"id":"x","prompt":"a \\ud800 b"}'
+    assert row(body)["prompt"] == "a ? b"
+    assert [note["column"] for note in coercions(body)] == ["prompt"]
+
+
+def test_one_odd_row_leaves_its_neighbours_alone() -> None:
+    answers = [answer(f"t{i}", {"id": str(i), "video": {"width": i}}) for i in range(50)]
+    answers[7] = answer("t7", {"id": "7", "video": {"width": "seven"}})
+    rows = flatten(table(*answers)).to_pylist()
+    assert [r["video_width"] for r in rows] == [None if i == 7 else i for i in range(50)]
+    assert [r["task_id"] for r in rows if r["coercions"]] == ["t7"]
+
+
+def test_chunks_join_without_a_seam() -> None:
+    answers = [answer(f"t{i}", {"id": str(i)}) for i in range(2 * CHUNK_ROWS + 1)]
+    assert flatten(table(*answers))["id"].to_pylist() == [str(i) for i in range(len(answers))]
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["752", "2024-10-15T08:56:19Z", "completed", "0001-01-01T00:00:00Z"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+def documents() -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with documented keys and any values, nested as documented or not at all."""
+    keys: dict[str, list[str]] = {}
+    for path in (path for column in FROM_JSON for path in column.paths):
+        parent, _, key = path.rpartition(".")
+        keys.setdefault(parent, []).append(key)
+    nested = {
+        parent: st.dictionaries(st.sampled_from([*inner, "other"]), json_values) | json_values
+        for parent, inner in keys.items()
+        if parent
+    }
+    return st.fixed_dictionaries(
+        {}, optional={**nested, **dict.fromkeys([*keys[""], "data", "new"], json_values)}
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(documents() | json_values, max_size=4))
+def test_flatten_never_raises_on_any_json(bodies: list[Any]) -> None:
+    answers = [answer(f"t{i}", json.dumps(body).encode()) for i, body in enumerate(bodies)]
+    flat = flatten(table(*answers))
+    assert flat.schema.equals(GENERATIONS.schema)
+    assert len(flat) == len(bodies)
+    for r in flat.to_pylist():
+        orjson.loads(r["extra"] or "null")
+        orjson.loads(r["coercions"] or "null")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_flatten_never_raises_on_any_bytes(body: bytes) -> None:
+    assert len(flatten(table(answer("t", body)))) == 1
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+sides = st.integers(-(2**31), 2**31 - 1)
+pictures = st.fixed_dictionaries({"url": texts, "width": sides, "height": sides})
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {
+            "id": texts,
+            "state": texts,
+            "prompt": texts,
+            "liked": st.none() | st.booleans(),
+            "video": st.fixed_dictionaries(
+                {"url": texts, "width": sides, "height": sides, "download_url": texts}
+            ),
+            "thumbnail": pictures,
+            "video_raw": pictures,
+            "last_frame": pictures,
+            "created_at": st.datetimes(
+                datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)
+            ).map(datetime.isoformat),
+            "queue_state": st.none() | texts,
+            "estimate_wait_seconds": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        }
+    )
+)
+def test_documented_fields_come_back_exactly(document: dict[str, Any]) -> None:
+    flat = row(document)
+    assert flat["coercions"] is None
+    assert flat["extra"] is None
+    assert flat["created_at"] == datetime.fromisoformat(document["created_at"])
+    for column in FROM_JSON:
+        if column.name != "created_at" and not column.paths[0].startswith(("assets", "request")):
+            assert flat[column.name] == at(document, column.paths[0]), column.name

@@ -1,0 +1,34 @@
+"""The plan: every value given is counted once."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.plan import plan
+
+
+def test_each_value_ends_in_one_place() -> None:
+    chunks = [pa.array(["a", "", "b", "a"]), pa.array(["c", "bad\x07", "d", "", "b"])]
+    planned = plan(chunks, pa.chunked_array([pa.array(["c", "elsewhere"])]), limit=2)
+    assert planned.task_ids.to_pylist() == ["a", "b"]
+    counts = (planned.given, planned.blank, planned.duplicate, planned.invalid)
+    assert counts == (9, 2, 2, 1)
+    assert (planned.already_terminal, planned.over_limit) == (1, 1)
+    (reason,) = planned.invalid_examples
+    assert "control" in reason
+
+
+values = st.lists(st.sampled_from(["", "a", "b", "c", "d", "x\n", "e" * 300]), min_size=1)
+
+
+@given(st.lists(values, min_size=1), st.sets(st.sampled_from("abcd")), st.none() | st.integers(0, 5))
+def test_the_equation_holds(chunks: list[list[str]], known: set[str], limit: int | None) -> None:
+    arrays = [pa.array(["always", *chunk], pa.string()) for chunk in chunks]
+    planned = plan(arrays, pa.chunked_array([pa.array(sorted(known), pa.string())]), limit)
+    dropped = planned.blank + planned.duplicate + planned.invalid + planned.already_terminal
+    asked = planned.task_ids.to_pylist()
+    assert planned.given == dropped + planned.over_limit + len(asked)
+    assert len(set(asked)) == len(asked)
+    assert not set(asked) & known
