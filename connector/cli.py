@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from connector.pipeline import Selection
     from connector.settings import Settings
+    from connector.warehouse.warehouse import Warehouse
 
 app = App(
     name="luma-to-parquet",
@@ -191,6 +192,47 @@ def show(
         _print_json(asdict(found))
     else:
         print_overview(_console(), found)
+
+
+@app.command
+def rebuild(*, warehouse: Path | None = None) -> None:
+    """Make all tables anew from the log of answers, asking the gateway for nothing.
+
+    Args:
+        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+    """
+    with _opened(warehouse) as found:
+        done = found.rebuild()
+    _console().print(
+        f"{done.generations:,} generations from {done.answers:,} answers;"
+        f" {done.changed_files:,} files changed",
+        highlight=False,
+    )
+
+
+@app.command
+def compact(*, warehouse: Path | None = None) -> None:
+    """Join the many small files of `answers` and `runs` into one a month and one in all.
+
+    Args:
+        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+    """
+    with _opened(warehouse) as found:
+        joined = found.compact()
+    _console().print(f"{joined:,} files joined", highlight=False)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path | None) -> Iterator[Warehouse]:
+    """The warehouse that is there, to be changed."""
+    _keep_pyarrow_from_pandas()
+    from connector.settings import load  # noqa: PLC0415  see above
+    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
+
+    settings = load(warehouse=folder)
+    Warehouse.existing(settings.warehouse)
+    with Warehouse.writing(settings.warehouse, lock_timeout=settings.lock_timeout) as found:
+        yield found
 
 
 @app.command

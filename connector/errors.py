@@ -7,7 +7,8 @@
     │   ├── SettingsError       a setting is missing or makes no sense
     │   ├── SourceError         the task IDs cannot be read
     │   └── WarehouseError      the warehouse cannot be used
-    │       └── WarehouseLocked   another run is writing to it
+    │       ├── WarehouseLocked   another run is writing to it
+    │       └── DamagedFile       a file of it cannot be read
     └── RunStopped            the run ended early; all that was received is kept   exit 4
         ├── KeyRefused          the gateway answered 401                           exit 3
         ├── GatewayDown         nothing but failures in a row
@@ -52,6 +53,10 @@ class WarehouseError(UsageError):
 
 class WarehouseLocked(WarehouseError):
     """Another run is writing to this warehouse."""
+
+
+class DamagedFile(WarehouseError):
+    """A file of the warehouse is cut short or otherwise unreadable."""
 
 
 class RunStopped(ConnectorError):

@@ -11,8 +11,11 @@ import pyarrow.compute as pc
 from connector.record.merge import KNOWN_COLUMNS, resolve, splice
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES
 from connector.warehouse import parquet
+from connector.warehouse.spill import Spill
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from connector.warehouse.storage import LocalStorage
 
 UNKNOWN: Final = "unknown"
@@ -47,6 +50,7 @@ class Generations:
     def __init__(self, storage: LocalStorage, partition_by: str) -> None:
         self._storage = storage
         self._partition_by = partition_by
+        self._known: pa.Table | None = None
         self._homes: pa.Table | None = None
 
     def files(self) -> dict[str, str]:
@@ -57,14 +61,22 @@ class Generations:
         }
 
     def known(self) -> pa.Table:
-        """Read all known task IDs, as rows of `KNOWN`.
+        """All known task IDs, as rows of `KNOWN`.
 
         `started_at` is the creation, or where that is unknown the first sight.
         """
+        if self._known is None:
+            self._known = self._read_known()
+            self._homes = self._known.select(HOMES.names)
+        return self._known
+
+    def _read_known(self) -> pa.Table:
         pieces = [self._known_in(partition, name) for partition, name in self.files().items()]
-        known = pa.concat_tables([KNOWN.empty_table(), *pieces])
-        self._homes = known.select(HOMES.names)
-        return known
+        return pa.concat_tables([KNOWN.empty_table(), *pieces])
+
+    def forget(self) -> None:
+        """Read anew what is known when it is needed next: the files were replaced."""
+        self._known = self._homes = None
 
     def rows(self) -> int:
         """How many task IDs are known."""
@@ -87,20 +99,47 @@ class Generations:
         ]
         return pa.table(columns, schema=KNOWN)
 
-    def upsert(self, rows: pa.Table) -> Upserted:
+    def upsert(self, groups: Iterable[pa.Table]) -> Upserted:
         """Bring rows in; a partition in which nothing is newer is left untouched.
 
+        However many groups there are, each partition is rewritten once (or once for each
+        `CHUNK_ROWS` of it): so the cost is linear in what is touched, and the memory bounded.
+
         Args:
-            rows: Of the schema of `generations`, in any order, several a task ID allowed.
+            groups: Rows of `generations`, older groups first; several a task ID allowed.
         """
-        partitions = self._find_homes(rows)
         files = self.files()
         total = Upserted()
-        for partition in sorted(pc.unique(partitions).to_pylist()):
-            part = rows.filter(pc.equal(partitions, partition))
-            changed = self._upsert_into(partition, part, files.get(partition))
-            total = Upserted(*map(operator.add, total, changed))
+        self._known = None
+        with Spill(self._storage) as spill:
+            for rows in groups:
+                spill.add(rows, self._find_homes(rows))
+            for partition in spill.partitions():
+                for rows in spill.chunks(partition):
+                    changed = self._upsert_into(partition, rows, files.get(partition))
+                    files |= {partition: self._name(partition)} if changed.partitions else {}
+                    total = Upserted(*map(operator.add, total, changed))
         return total
+
+    def refile(self) -> None:
+        """Move rows whose time became known after their first answer to their proper partitions.
+
+        Not for readers to watch: a row is in neither place for a moment.
+        """
+        name = self.files().get(UNKNOWN)
+        if name is None:
+            return
+        rows = parquet.read(self._storage, name, GENERATIONS.schema)
+        is_unknown = pc.equal(self._computed(rows), UNKNOWN)
+        if pc.all(is_unknown, min_count=0).as_py():
+            return
+        self._storage.remove(name)
+        self.forget()
+        self.upsert([rows.filter(is_unknown), rows.filter(pc.invert(is_unknown))])
+
+    def _name(self, partition: str) -> str:
+        folder = f"{GENERATIONS.partition}_{self._partition_by}={partition}"
+        return f"{GENERATIONS.name}/{folder}/{GENERATIONS.name}.parquet"
 
     def _upsert_into(self, partition: str, rows: pa.Table, name: str | None) -> Upserted:
         known = parquet.read(self._storage, name, LINEAGE) if name else LINEAGE.empty_table()
@@ -109,9 +148,7 @@ class Generations:
             return Upserted()
         updated = pc.sum(pc.is_in(upserts["task_id"], known["task_id"])).as_py()
         existing = parquet.read_pieces(self._storage, name, GENERATIONS.schema) if name else ()
-        folder = f"{GENERATIONS.name}/{GENERATIONS.partition}_{self._partition_by}={partition}"
-        path = name or f"{folder}/{GENERATIONS.name}.parquet"
-        parquet.write(self._storage, path, GENERATIONS, splice(existing, upserts))
+        parquet.write(self._storage, self._name(partition), GENERATIONS, splice(existing, upserts))
         return Upserted(len(upserts) - updated, updated, 1)
 
     def _find_homes(self, rows: pa.Table) -> pa.Array:

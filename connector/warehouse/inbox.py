@@ -1,13 +1,15 @@
-"""The inbox: answers that are durable but not yet in the tables, and the log that they end in."""
+"""The inbox and the log: answers that are durable, before and after they are in the tables."""
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connector.errors import DamagedFile
 from connector.record.schema import ANSWERS
 from connector.warehouse import parquet
 
@@ -17,15 +19,18 @@ if TYPE_CHECKING:
     from connector.record.answer import Answer
     from connector.warehouse.storage import LocalStorage
 
+logger = logging.getLogger(__name__)
+
 FOLDER: Final = "inbox"
-GROUP_BYTES: Final = 32 * 1024 * 1024
-"""Bytes of bodies that are merged at once."""
+DAMAGED: Final = "damaged"
+GROUP_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of bodies that are flattened at once."""
 
 
-def save(storage: LocalStorage, batch: str, answers: Sequence[Answer], run_id: str) -> str:
+def save(storage: LocalStorage, batch: str, answers: Sequence[Answer], run_id: str) -> None:
     """Make a batch of answers durable, as one file named after the batch.
 
-    A batch saved again replaces what it was. Returns the file's name.
+    A batch saved again replaces what it was.
     """
     columns = {
         name: [getattr(answer, name) for answer in answers]
@@ -33,42 +38,56 @@ def save(storage: LocalStorage, batch: str, answers: Sequence[Answer], run_id: s
         if name != "run_id"
     }
     table = pa.table({**columns, "run_id": [run_id] * len(answers)}, schema=ANSWERS.schema)
-    name = f"{FOLDER}/{batch}.parquet"
-    parquet.write(storage, name, ANSWERS, [table])
-    return name
+    parquet.write(storage, f"{FOLDER}/{batch}.parquet", ANSWERS, [table])
 
 
-def names(storage: LocalStorage) -> list[str]:
-    """Files that wait for a commit, oldest batch first."""
+def waiting(storage: LocalStorage) -> list[str]:
+    """Files that wait for a commit, oldest first."""
     return storage.list(FOLDER)
 
 
-def read_groups(
-    storage: LocalStorage, files: Iterable[str]
-) -> Iterator[tuple[list[str], pa.Table]]:
-    """Read files in groups of a bounded size, in order."""
-    group: list[str] = []
-    tables: list[pa.Table] = []
-    for name in files:
-        group.append(name)
-        tables.append(parquet.read(storage, name, ANSWERS.schema))
-        if sum(table.nbytes for table in tables) >= GROUP_BYTES:
-            yield group, pa.concat_tables(tables)
-            group, tables = [], []
+def logged(storage: LocalStorage) -> list[str]:
+    """Files of the log, oldest first."""
+    return storage.list(ANSWERS.name)
+
+
+def read_groups(storage: LocalStorage, names: Iterable[str]) -> Iterator[pa.Table]:
+    """Read files, in order, in groups of a bounded size.
+
+    A damaged file is set aside: what was in it is asked for again.
+    """
+    group: list[pa.Table] = []
+    for name in names:
+        try:
+            for piece in parquet.read_pieces(storage, name, ANSWERS.schema):
+                group.append(piece)
+                if sum(table.nbytes for table in group) >= GROUP_BYTES:
+                    yield pa.concat_tables(group)
+                    group = []
+        except DamagedFile as error:
+            set_aside = f"{DAMAGED}/{name.rpartition('/')[2]}"
+            storage.move(name, set_aside)
+            logger.warning(
+                "%s. It is set aside as %s; the task IDs in it will be asked for again.",
+                error,
+                storage.path(set_aside),
+            )
     if group:
-        yield group, pa.concat_tables(tables)
+        yield pa.concat_tables(group)
 
 
-def archive(storage: LocalStorage, files: Iterable[str]) -> None:
+def archive(storage: LocalStorage, names: Iterable[str]) -> None:
     """Move merged files to the log, oldest first.
 
-    The order matters: what is merged again after a crash must be the newer part.
+    The order matters: what a crash leaves to be merged once more must be the newer part.
     """
-    for name in files:
-        storage.move(name, f"{ANSWERS.name}/{_month_of(storage, name)}/{name.rpartition('/')[2]}")
+    for name in names:
+        if storage.exists(name):  # it may have been set aside
+            folder = f"{ANSWERS.partition}_month={_month_of(storage, name)}"
+            storage.move(name, f"{ANSWERS.name}/{folder}/{name.rpartition('/')[2]}")
 
 
 def _month_of(storage: LocalStorage, name: str) -> str:
-    times = parquet.read(storage, name, pa.schema([ANSWERS.schema.field("fetched_at")]))
+    times = parquet.read(storage, name, pa.schema([ANSWERS["fetched_at"].field]))
     latest = pc.max(times["fetched_at"]).as_py() or datetime.now(UTC)
-    return f"{ANSWERS.partition}_month={latest:%Y-%m}"
+    return f"{latest:%Y-%m}"

@@ -58,7 +58,7 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
         rejects=len(rejects),
         given_up=warehouse.given_up(give_up_after),
         bytes=storage.size(""),
-        waiting=len(inbox.names(storage)),
+        waiting=len(inbox.waiting(storage)),
         statuses=_counts(rows["status"]),
         resolutions=_counts(rows["resolution"]),
         aspect_ratios=_counts(rows["aspect_ratio"]),

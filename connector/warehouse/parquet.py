@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connector.errors import WarehouseError
+from connector.errors import DamagedFile
 from connector.record.merge import conform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from connector.record.columns import Table
     from connector.warehouse.storage import LocalStorage
@@ -23,8 +24,21 @@ MANY_VALUED: Final = ("_url", "task_id", "_at", "body", "extra")
 """Endings of columns whose values hardly repeat: a dictionary would be built for nothing."""
 
 
-def write(storage: LocalStorage, name: str, table: Table, pieces: Iterable[pa.Table]) -> None:
+def write(
+    storage: LocalStorage,
+    name: str,
+    table: Table,
+    pieces: Iterable[pa.Table],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write pieces of a table as one file, replacing what had the name.
+
+    Args:
+        storage: Where to.
+        name: Of the file.
+        table: Gives schema and order.
+        pieces: Of any size.
+        metadata: To add to the file's own.
 
     Raises:
         WarehouseError: The disk is full, or not writable.
@@ -36,12 +50,15 @@ def write(storage: LocalStorage, name: str, table: Table, pieces: Iterable[pa.Ta
             table.schema,
             compression="zstd",
             write_page_index=True,
+            write_page_checksum=True,
             use_dictionary=[c for c in table.schema.names if not c.endswith(MANY_VALUED)],
             sorting_columns=_sorting(table),
         ) as writer,
     ):
         for piece in _regroup(pieces, table.schema):
             writer.write_table(piece, row_group_size=ROW_GROUP_ROWS)
+        if metadata:
+            writer.add_key_value_metadata(metadata)
 
 
 def _sorting(table: Table) -> list[pq.SortingColumn] | None:
@@ -67,7 +84,7 @@ def read(storage: LocalStorage, name: str, schema: pa.Schema) -> pa.Table:
     """Read a file's columns in this schema; those it has not are null.
 
     Raises:
-        WarehouseError: The file is damaged.
+        DamagedFile: It is cut short, or no Parquet.
     """
     pieces = list(read_pieces(storage, name, schema))
     return pa.concat_tables(pieces) if pieces else schema.empty_table()
@@ -76,9 +93,30 @@ def read(storage: LocalStorage, name: str, schema: pa.Schema) -> pa.Table:
 def read_pieces(storage: LocalStorage, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """The same, a row group at a time."""
     try:
-        with pq.ParquetFile(storage.path(name)) as file:
+        with pq.ParquetFile(storage.path(name), page_checksum_verification=True) as file:
             names = [column for column in schema.names if column in file.schema_arrow.names]
             for batch in file.iter_batches(ROW_GROUP_ROWS, columns=names):
                 yield conform(pa.Table.from_batches([batch]), schema)
     except (pa.ArrowInvalid, OSError) as error:
-        raise WarehouseError(f"cannot read {storage.path(name)}: {error}") from error
+        raise DamagedFile(f"{storage.path(name)} cannot be read: {error}") from error
+
+
+def metadata(storage: LocalStorage, name: str) -> dict[bytes, bytes]:
+    """A file's own metadata."""
+    with pq.ParquetFile(storage.path(name)) as file:
+        return dict(file.metadata.metadata or {})
+
+
+def is_same(one: LocalStorage, other: LocalStorage, name: str, schema: pa.Schema) -> bool:
+    """Whether the files of one name on two storages have these columns and the same rows."""
+    try:
+        with pq.ParquetFile(one.path(name)) as file:
+            if not file.schema_arrow.equals(schema, check_metadata=True):
+                return False
+        pieces = (read_pieces(storage, name, schema) for storage in (one, other))
+        return all(
+            a is not None and b is not None and a.equals(b)
+            for a, b in itertools.zip_longest(*pieces)
+        )
+    except (DamagedFile, pa.ArrowInvalid):
+        return False

@@ -79,6 +79,11 @@ class LocalStorage:
         except OSError as error:
             raise WarehouseError(f"cannot move {source} to {target}: {error.strerror}") from error
 
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there; durable on return."""
+        self.path(name).unlink(missing_ok=True)
+        _sync_folder(self.path(name).parent)
+
     def sweep(self) -> None:
         """Remove what writers that died have left half written."""
         for found in self.root.rglob(f".*{TEMPORARY}"):

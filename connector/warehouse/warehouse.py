@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.errors import WarehouseError
+from connector.errors import DamagedFile, WarehouseError
 from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
 from connector.record.schema import COLUMNS, REJECTS, RUNS
-from connector.warehouse import inbox, parquet
+from connector.warehouse import compact, inbox, parquet, rebuild, spill
 from connector.warehouse.dictionary import columns_table
-from connector.warehouse.generations import Generations, Upserted
+from connector.warehouse.generations import Generations
 from connector.warehouse.lock import writer_lock
 from connector.warehouse.storage import LocalStorage
 
@@ -48,6 +48,14 @@ class Committed(NamedTuple):
         return Committed(*(a + b for a, b in zip(self, other, strict=True)))
 
 
+class Rebuilt(NamedTuple):
+    """What a rebuild did."""
+
+    answers: int
+    generations: int
+    changed_files: int
+
+
 class Warehouse:
     """The tables in one folder.
 
@@ -57,6 +65,7 @@ class Warehouse:
 
     def __init__(self, storage: LocalStorage, partition_by: str) -> None:
         self.storage = storage
+        self.partition_by = partition_by
         self.generations = Generations(storage, partition_by)
 
     @staticmethod
@@ -102,7 +111,11 @@ class Warehouse:
                     " leave the setting out, or use another folder"
                 )
             storage.sweep()
+            spill.remove_leftovers(storage)
+            rebuild.finish(storage)
+            compact.remove_contained(storage)
             warehouse = cls(storage, marker["partition_by"])
+            warehouse._check()
             warehouse.commit()
             yield warehouse
 
@@ -151,31 +164,73 @@ class Warehouse:
     def commit(self) -> Committed:
         """Merge the inbox into the tables, then move its files to the log.
 
-        Every step gives the same result when repeated, so a crash needs no repair.
+        Every step gives the same result when repeated, so a crash needs no repair. Tables that
+        turn out to be damaged are rebuilt first.
         """
-        total = Committed()
-        for files, answers in inbox.read_groups(self.storage, inbox.names(self.storage)):
-            rows = flatten(answers)
-            upserted = self.generations.upsert(rows) if len(rows) else Upserted()
-            self._commit_rejects(answers)
-            inbox.archive(self.storage, files)
-            total += Committed(len(answers), upserted.new, upserted.updated)
-        if total.answers:
-            logger.info("committed %d answers: %d new, %d updated", *total)
-            self._write_dictionary()
-        return total
+        names = inbox.waiting(self.storage)
+        if not names:
+            return Committed()
+        try:
+            committed = self._merge(self.storage, names)
+        except DamagedFile as error:
+            self._repair(error)
+            committed = self._merge(self.storage, names)
+        inbox.archive(self.storage, names)
+        self._write_dictionary()
+        logger.info("committed %d answers: %d new, %d updated", *committed)
+        return committed
 
-    def _commit_rejects(self, answers: pa.Table) -> None:
-        rejects = self.rejects()
-        merged = merge_rejects(rejects, answers)
-        if merged is not rejects or not self.storage.exists(REJECTS_FILE):
-            parquet.write(self.storage, REJECTS_FILE, REJECTS, [merged])
+    def _merge(self, source: LocalStorage, names: Sequence[str]) -> Committed:
+        """Bring the answers in these files into `generations` and `rejects`."""
+        before = rejects = self.rejects()
+        answers = 0
+
+        def groups() -> Iterator[pa.Table]:
+            nonlocal rejects, answers
+            for group in inbox.read_groups(source, names):
+                answers += len(group)
+                rejects = merge_rejects(rejects, group)
+                yield flatten(group)
+
+        upserted = self.generations.upsert(groups())
+        if rejects is not before or not self.storage.exists(REJECTS_FILE):
+            parquet.write(self.storage, REJECTS_FILE, REJECTS, [rejects])
+        return Committed(answers, upserted.new, upserted.updated)
+
+    def rebuild(self) -> Rebuilt:
+        """Make `generations` and `rejects` anew, from the log of answers alone.
+
+        The way to take a new column back through history. A generation whose time of creation
+        became known only after its first answer moves to its proper partition.
+        """
+        shadow = Warehouse(rebuild.shadow_of(self.storage), self.partition_by)
+        committed = shadow._merge(self.storage, inbox.logged(self.storage))
+        shadow.generations.refile()
+        changed = rebuild.adopt(self.storage, shadow.storage)
+        self.generations.forget()
+        self._write_dictionary()
+        return Rebuilt(committed.answers, committed.new, changed)
+
+    def compact(self) -> int:
+        """Join small files of the log and of `runs`; returns how many went."""
+        return compact.compact(self.storage)
+
+    def _check(self) -> None:
+        """Rebuild the tables if one of them cannot be read."""
+        try:
+            self.generations.known()
+            self.rejects()
+        except DamagedFile as error:
+            self._repair(error)
+
+    def _repair(self, error: DamagedFile) -> None:
+        logger.warning("%s. All tables are being rebuilt from the log of answers.", error)
+        self.rebuild()
 
     def _write_dictionary(self) -> None:
         dictionary = columns_table()
-        if self.storage.exists(COLUMNS_FILE):
-            written = parquet.read(self.storage, COLUMNS_FILE, COLUMNS.schema)
-            if written.equals(dictionary):
+        with contextlib.suppress(DamagedFile):
+            if parquet.read(self.storage, COLUMNS_FILE, COLUMNS.schema).equals(dictionary):
                 return
         parquet.write(self.storage, COLUMNS_FILE, COLUMNS, [dictionary])
 

@@ -1,0 +1,70 @@
+"""What a source is: files, standard input, a query to a database, or values in memory."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from connector.errors import SourceError
+from connector.source.task_ids.files import find_files
+
+Source = str | os.PathLike[str] | Iterable[object]
+
+_URL = re.compile(r"\w+(\+\w+)?://")
+
+
+@dataclass(frozen=True, slots=True)
+class StandardInput:
+    """What comes from a pipe; None stands for that of this process."""
+
+    stream: BinaryIO | None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """SQL for the database at a SQLAlchemy URL, which may hold a password."""
+
+    url: str = field(repr=False)
+    sql: str
+
+
+Located = Path | StandardInput | Query | Iterable[object]
+
+
+def locate(
+    sources: Sequence[Source], *, query: str | None, stdin: BinaryIO | None
+) -> list[Located]:
+    """All parts of `sources` in order; nothing is opened yet.
+
+    Raises:
+        SourceError: A file is missing, or one of query and URL is there without the other.
+    """
+    if isinstance(sources, str | os.PathLike):
+        sources = [sources]
+    located = [part for source in sources for part in _parts(source, query, stdin)]
+    if query is not None and not any(isinstance(part, Query) for part in located):
+        raise SourceError("A query needs a database: give its SQLAlchemy URL as the source.")
+    return located
+
+
+def _parts(source: Source, query: str | None, stdin: BinaryIO | None) -> Sequence[Located]:
+    if isinstance(source, os.PathLike):
+        return find_files(os.fspath(source))
+    if not isinstance(source, str):
+        return [source]
+    if source == "-":
+        return [StandardInput(stdin)]
+    if not _URL.match(source):
+        return find_files(source)
+    if query is None:
+        # The rest of the URL may hold a password.
+        scheme = source.partition("://")[0]
+        raise SourceError(
+            f"{scheme}://… is read as the URL of a database: say what to ask it for with --query. "
+            "A file on the web or in a bucket must be downloaded first."
+        )
+    return [Query(source, query)]

@@ -1,0 +1,76 @@
+"""From located sources to clean chunks of task IDs, with every error translated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.errors import SourceError
+from connector.source.task_ids import delimited, json_lists, memory, parquet, text
+from connector.source.task_ids.content import opened
+from connector.source.task_ids.formats import format_of
+from connector.source.task_ids.locate import Query, StandardInput
+from connector.source.task_ids.values import as_text, clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from connector.source.task_ids.content import Content
+    from connector.source.task_ids.locate import Located
+
+Values = Iterator[pa.Array | Sequence[object]]
+
+
+def chunks(sources: Iterable[Located], column: str | None) -> Iterator[pa.StringArray]:
+    """The task IDs of all `sources`; see `task_ids.read`."""
+    any_given = False
+    for source in sources:
+        for values in _values(source, column):
+            task_ids = clean(as_text(values))
+            any_given = any_given or bool(pc.any(pc.not_equal(task_ids, "")).as_py())
+            yield task_ids
+    if not any_given:
+        raise SourceError("There is no task ID in what was given: it is empty, or only blanks.")
+
+
+def _values(source: Located, column: str | None) -> Values:
+    if isinstance(source, Path | StandardInput):
+        return _from_file(source, column)
+    if isinstance(source, Query):
+        # Here because SQLAlchemy takes half a second to import, and few lists come from SQL.
+        from connector.source.task_ids import sql  # noqa: PLC0415
+
+        return sql.read(source, column)
+    return memory.read(source, column)
+
+
+def _from_file(source: Path | StandardInput, column: str | None) -> Values:
+    try:
+        with opened(source) as content:
+            yield from _read(content, column)
+    except (OSError, UnicodeError, pa.ArrowException) as exc:
+        name = source if isinstance(source, Path) else "Standard input"
+        raise SourceError(f"{name} cannot be read: {_reason(exc)}.") from exc
+
+
+def _reason(exc: Exception) -> str:
+    """The operating system's words without the number and the name that it puts around them."""
+    return str(getattr(exc, "strerror", None) or exc).rstrip(".")
+
+
+def _read(content: Content, column: str | None) -> Values:
+    match format_of(content, column):
+        case "parquet":
+            return parquet.read(content, column)
+        case "json":
+            return json_lists.read(content, column)
+        case "json_lines":
+            return json_lists.read_lines(content, column)
+        case "delimited":
+            return delimited.read(content, column)
+        case "text":
+            return text.read(content)

@@ -1,0 +1,69 @@
+"""Many small files into one: the log by month, the runs as a whole."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from connector.record.schema import ANSWERS, RUNS
+from connector.warehouse import parquet
+
+if TYPE_CHECKING:
+    from connector.record.columns import Table
+    from connector.warehouse.storage import LocalStorage
+
+COMPACTED: Final = "0-compacted.parquet"
+"""Sorts before the batches and runs that come after it."""
+
+CONTAINS: Final = "contains"
+"""Metadata of a compacted file: the names of the files that went into it."""
+
+
+def compact(storage: LocalStorage) -> int:
+    """Join the files of each folder of `answers` and of `runs`; returns how many went.
+
+    Safe to kill: the joined file names what is in it, and what it names is removed by the next
+    run if this one could not.
+    """
+    remove_contained(storage)
+    return sum(_join(storage, table, names) for table, names in _folders(storage))
+
+
+def remove_contained(storage: LocalStorage) -> None:
+    """Remove files that a compacted one beside them contains."""
+    for _, names in _folders(storage):
+        compacted = f"{names[0].rpartition('/')[0]}/{COMPACTED}"
+        if len(names) > 1 and compacted in names:
+            contained = set(_contained(storage, compacted))
+            for name in names:
+                if name.rpartition("/")[2] in contained:
+                    storage.remove(name)
+
+
+def _folders(storage: LocalStorage) -> list[tuple[Table, list[str]]]:
+    """Files by the folder that they are in."""
+    folders: dict[str, tuple[Table, list[str]]] = {}
+    for table in (ANSWERS, RUNS):
+        for name in storage.list(table.name):
+            folders.setdefault(name.rpartition("/")[0], (table, []))[1].append(name)
+    return list(folders.values())
+
+
+def _join(storage: LocalStorage, table: Table, names: list[str]) -> int:
+    compacted = f"{names[0].rpartition('/')[0]}/{COMPACTED}"
+    loose = [name for name in names if name != compacted]
+    if not loose or names == loose[:1]:
+        return 0
+    contained = _contained(storage, compacted) if compacted in names else []
+    contained += [name.rpartition("/")[2] for name in loose]
+    pieces = (piece for name in names for piece in parquet.read_pieces(storage, name, table.schema))
+    parquet.write(storage, compacted, table, pieces, {CONTAINS: json.dumps(contained)})
+    for name in loose:
+        storage.remove(name)
+    return len(loose)
+
+
+def _contained(storage: LocalStorage, compacted: str) -> list[str]:
+    metadata = parquet.metadata(storage, compacted)
+    names: list[str] = json.loads(metadata.get(CONTAINS.encode(), b"[]"))
+    return names
