@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from connector.settings import Settings
     from connector.warehouse.warehouse import Warehouse
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 app = App(
     name="luma-to-parquet",
     help="Task IDs in, Parquet tables out: Dream Machine video generations for analytics.",
@@ -40,7 +42,11 @@ app = App(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 2 usage, 3 key refused, 4 stopped, 130 interrupted."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    level = os.environ.get("LUMA_LOG_LEVEL", "WARNING").upper()
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    logging.getLogger("connector").setLevel(level if level in LOG_LEVELS else "WARNING")
+    # What it warns of, a malformed header say, becomes an answer's outcome here.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
         app(_arguments(sys.argv[1:]))
     except RunStopped as stopped:
@@ -75,6 +81,7 @@ def ingest(  # noqa: D417  the sources are described by the text
     give_up_after: str | None = None,
     partition_by: Literal["month", "day"] | None = None,
     lock_timeout: float | None = None,
+    redact_signatures: bool = False,
     allow_http: bool = False,
 ) -> None:
     """Fetch the generations of task IDs that are new or unfinished.
@@ -99,6 +106,7 @@ def ingest(  # noqa: D417  the sources are described by the text
         give_up_after: No longer ask for what is unfinished for so long, such as P7D.
         partition_by: Partitions of a new warehouse. [default: month]
         lock_timeout: Seconds to wait for another run on this warehouse.
+        redact_signatures: Cut the query, which is a credential, off presigned URLs.
         allow_http: Send the key over plain http to another machine.
     """
     _keep_pyarrow_from_pandas()
@@ -114,6 +122,7 @@ def ingest(  # noqa: D417  the sources are described by the text
         give_up_after=give_up_after,
         partition_by=partition_by,
         lock_timeout=lock_timeout,
+        redact_signatures=redact_signatures or None,
         allow_http=allow_http or None,
     )
     selection = Selection(

@@ -7,13 +7,14 @@ import secrets
 import threading
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from connector.errors import Interrupted, RunStopped
 from connector.plan import Plan, plan
+from connector.record.signatures import strip_signatures
 from connector.source import task_ids as source
 from connector.source.client import Client, ClientSettings
 from connector.source.fetch import fetch
@@ -228,12 +229,16 @@ def receive(
         try:
             for answer in answers:
                 count(answer)
-                batch.add(answer)
+                batch.add(_without_signatures(answer) if settings.redact_signatures else answer)
                 if batch.is_full():
                     save(batch.take())
         finally:
             if batch.answers:
                 save(batch.take())
+
+
+def _without_signatures(answer: Answer) -> Answer:
+    return replace(answer, body=answer.body and strip_signatures(answer.body))
 
 
 class _Batch:

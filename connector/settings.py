@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     partition_by: Literal["month", "day"] | None = None
     lock_timeout: float = Field(default=0, ge=0)
     give_up_after: timedelta = timedelta(days=7)
+    redact_signatures: bool = False
 
     max_concurrency: PositiveInt = 16
     requests_per_second: PositiveFloat | None = None

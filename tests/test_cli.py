@@ -96,7 +96,9 @@ def test_a_dry_run_asks_nothing_and_makes_nothing(
 
 def test_limit_and_refresh(cli: CommandLine, sandbox: Sandbox) -> None:
     ids = "\n".join(task_ids(10, seed=4))
-    assert json.loads(cli("ingest", "-", "--limit", 4, "--json", stdin=ids).stdout)["not_reached"] == 6
+    assert (
+        json.loads(cli("ingest", "-", "--limit", 4, "--json", stdin=ids).stdout)["not_reached"] == 6
+    )
     assert json.loads(cli("ingest", "-", "--json", stdin=ids).stdout)["given"] == 10
     refreshed = json.loads(cli("ingest", "-", "--refresh", "--json", stdin=ids).stdout)
     assert (refreshed["fetched"], refreshed["already_terminal"]) == (10, 0)
