@@ -114,11 +114,10 @@ class Generations:
         with Spill(self._storage) as spill:
             for rows in groups:
                 spill.add(rows, self._find_homes(rows))
-            for partition in spill.partitions():
-                for rows in spill.chunks(partition):
-                    changed = self._upsert_into(partition, rows, files.get(partition))
-                    files |= {partition: self._name(partition)} if changed.partitions else {}
-                    total = Upserted(*map(operator.add, total, changed))
+            for partition, rows in spill.by_partition():
+                changed = self._upsert_into(partition, rows, files.get(partition))
+                files |= {partition: self._name(partition)} if changed.partitions else {}
+                total = Upserted(*map(operator.add, total, changed))
         return total
 
     def refile(self) -> None:

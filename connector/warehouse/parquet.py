@@ -41,7 +41,7 @@ def write(
         metadata: To add to the file's own.
 
     Raises:
-        WarehouseError: The disk is full, or not writable.
+        StorageFailed: The disk is full, or not writable.
     """
     with (
         storage.replacing(name) as file,
@@ -94,7 +94,8 @@ def read_pieces(storage: LocalStorage, name: str, schema: pa.Schema) -> Iterator
     """The same, a row group at a time."""
     try:
         with pq.ParquetFile(storage.path(name), page_checksum_verification=True) as file:
-            names = [column for column in schema.names if column in file.schema_arrow.names]
+            written = set(file.schema_arrow.names)
+            names = [column for column in schema.names if column in written]
             for batch in file.iter_batches(ROW_GROUP_ROWS, columns=names):
                 yield conform(pa.Table.from_batches([batch]), schema)
     except (pa.ArrowInvalid, OSError) as error:

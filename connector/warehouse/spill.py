@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from connector.warehouse.storage import trying_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from connector.warehouse.storage import LocalStorage
 
 FOLDER: Final = ".spill"
+PARTITION: Final = "__partition"
 MEMORY_BYTES: Final = 48 * 1024 * 1024
 CHUNK_ROWS: Final = 50_000
 """Rows that come back at once: about 80 MB of generations."""
@@ -35,59 +38,63 @@ class Spill:
     def __init__(self, storage: LocalStorage) -> None:
         self._storage = storage
         self._folder = storage.path(FOLDER)
-        self._held: defaultdict[str, list[pa.Table]] = defaultdict(list)
+        self._held: list[pa.Table] = []
         self._held_bytes = 0
-        self._writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
+        self._spilled: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        for writer in self._writers.values():
+        for writer in self._spilled.values():
             writer.close()
         remove_leftovers(self._storage)
 
     def add(self, rows: pa.Table, partitions: pa.Array) -> None:
         """Take rows in, each with its partition."""
-        for partition in pc.unique(partitions).to_pylist():
-            self._held[partition].append(rows.filter(pc.equal(partitions, partition)))
+        self._held.append(rows.append_column(PARTITION, partitions))
         self._held_bytes += rows.nbytes
         if self._held_bytes > MEMORY_BYTES:
             self._write_out()
 
+    def by_partition(self) -> Iterator[tuple[str, pa.Table]]:
+        """Give all rows back, each partition's in pieces of a bounded size."""
+        if self._spilled:
+            self._write_out()
+            for partition, writer in sorted(self._spilled.items()):
+                writer.close()
+                for piece in self._read_back(partition):
+                    yield partition, piece
+        else:
+            yield from self._split_held()
+
     def _write_out(self) -> None:
-        self._folder.mkdir(exist_ok=True)
-        for partition, tables in self._held.items():
-            if partition not in self._writers:
-                self._writers[partition] = pa.ipc.new_stream(
-                    str(self._folder / partition),
-                    tables[0].schema,
-                    options=pa.ipc.IpcWriteOptions(compression="lz4"),
-                )
-            for table in tables:
-                self._writers[partition].write_table(table)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for partition, rows in self._split_held():
+            if partition not in self._spilled:
+                path = str(self._folder / partition)
+                options = pa.ipc.IpcWriteOptions(compression="lz4")
+                self._spilled[partition] = pa.ipc.new_stream(path, rows.schema, options=options)
+            self._spilled[partition].write_table(rows)
         self._held.clear()
         self._held_bytes = 0
 
-    def partitions(self) -> list[str]:
-        """Every partition that has rows."""
-        return sorted({*self._held, *self._writers})
+    def _split_held(self) -> Iterator[tuple[str, pa.Table]]:
+        if not self._held:
+            return
+        # One chunk a column: many small ones cost more than all the rest.
+        held = pa.concat_tables(self._held).combine_chunks()
+        rows = held.drop_columns(PARTITION)
+        for partition in sorted(pc.unique(held[PARTITION]).to_pylist()):
+            yield partition, rows.filter(pc.equal(held[PARTITION], partition))
 
-    def chunks(self, partition: str) -> Iterator[pa.Table]:
-        """Give a partition's rows back, in pieces of a bounded size."""
-        gathered: list[pa.Table] = []
-        for table in self._tables(partition):
-            gathered.append(table)
-            if sum(map(len, gathered)) >= CHUNK_ROWS:
-                yield pa.concat_tables(gathered)
-                gathered = []
+    def _read_back(self, partition: str) -> Iterator[pa.Table]:
+        gathered: list[pa.RecordBatch] = []
+        with pa.ipc.open_stream(str(self._folder / partition)) as stream:
+            for batch in stream:
+                gathered.append(batch)
+                if sum(map(len, gathered)) >= CHUNK_ROWS:
+                    yield pa.Table.from_batches(gathered).combine_chunks()
+                    gathered = []
         if gathered:
-            yield pa.concat_tables(gathered)
-
-    def _tables(self, partition: str) -> Iterator[pa.Table]:
-        if partition in self._writers:
-            self._writers.pop(partition).close()
-            with pa.ipc.open_stream(str(self._folder / partition)) as stream:
-                for batch in stream:
-                    yield pa.Table.from_batches([batch])
-        yield from self._held.pop(partition, [])
+            yield pa.Table.from_batches(gathered).combine_chunks()
