@@ -1,0 +1,166 @@
+"""`python -m connector.sandbox`: the sandbox on a command line."""
+
+# ruff: noqa: T201 -- a command line prints
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from connector.sandbox.faults import KINDS
+from connector.sandbox.gateway import ROOT
+from connector.sandbox.server import serve
+from connector.sandbox.settings import SandboxSettings, encode_fixtures, knobs
+from connector.sandbox.task_ids import task_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from dataclasses import Field
+
+_WELCOME = """\
+A Dream Machine gateway to try things against: {url}
+
+    curl -H 'Authorization: Bearer any' {url}{root}/{task_id}
+
+Any task ID has a generation. What it is asked:  {url}/_sandbox/stats
+IDs that ask for trouble (bad-not-found-1, …):   {url}/_sandbox/kinds
+IDs for a file: --write-task-ids 1000            Ctrl-C ends it.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the sandbox as the command line says; return the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        settings = _settings(options)
+    except (OSError, TypeError, ValueError) as exc:
+        parser.error(str(exc))
+    if options.write_task_ids is not None:
+        _print_lines(task_ids(options.write_task_ids, settings.seed))
+        return 0
+    if options.kinds:
+        _print_lines(f"{kind.name:28}{kind.about}" for kind in KINDS.values())
+        return 0
+    try:
+        asyncio.run(_run(settings, announces=options.announce))
+    except OSError as exc:
+        print(f"cannot listen: {exc}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m connector.sandbox",
+        description="A gateway on loopback that speaks the documented API, with faults on demand.",
+    )
+    add = parser.add_argument
+    add("--kinds", action="store_true", help="print the kinds of bad answers, and end")
+    add("--write-task-ids", type=int, metavar="N", help="print N task IDs, and end")
+    add("--settings", metavar="FILE", help="read settings from JSON; - is one line of stdin")
+    add("--listing", metavar="FILE", help="the task IDs that the listing lists, one a line")
+    add(
+        "--fixture",
+        action="append",
+        default=[],
+        metavar="ID=FILE",
+        help="answer the file, byte for byte, when asked for the ID",
+    )
+    add(
+        "--announce",
+        action="store_true",
+        help="for programs: print the URL and nothing else; end when stdin closes",
+    )
+    for knob in knobs():
+        _add_option(parser, knob)
+    return parser
+
+
+def _add_option(parser: argparse.ArgumentParser, knob: Field[Any]) -> None:
+    name, about = "--" + knob.name.replace("_", "-"), knob.metadata["about"]
+    shared: dict[str, Any] = {"default": argparse.SUPPRESS}
+    if isinstance(knob.default, bool):
+        parser.add_argument(name, action=argparse.BooleanOptionalAction, help=about, **shared)
+        return
+    parser.add_argument(
+        name,
+        type=datetime.fromisoformat if isinstance(knob.default, datetime) else type(knob.default),
+        choices=knob.metadata.get("choices"),
+        metavar=None if knob.metadata.get("choices") else knob.name.upper(),
+        help=f"{about} (default: {knob.default})".replace("%", "%%"),
+        **shared,
+    )
+
+
+def _settings(options: argparse.Namespace) -> SandboxSettings:
+    """The file first, then what the command line adds to it."""
+    changes = _read_settings(options.settings)
+    given = {knob.name: getattr(options, knob.name) for knob in knobs() if knob.name in options}
+    if "now" in given:
+        given["now"] = given["now"].isoformat()
+    changes |= given
+    if options.listing:
+        changes["listing"] = Path(options.listing).read_text("utf-8").split()
+    if options.fixture:
+        pairs = (pair.partition("=") for pair in options.fixture)
+        fixtures = {task_id: Path(path).read_bytes() for task_id, _, path in pairs}
+        changes["fixtures"] = encode_fixtures(fixtures)
+    return SandboxSettings().changed(changes)
+
+
+def _read_settings(source: str | None) -> dict[str, Any]:
+    if source is None:
+        return {}
+    text = sys.stdin.readline() if source == "-" else Path(source).read_text("utf-8")
+    settings: dict[str, Any] = json.loads(text)
+    return settings
+
+
+async def _run(settings: SandboxSettings, *, announces: bool) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if announces:
+        threading.Thread(target=_await_end_of_stdin, args=(loop, stop), daemon=True).start()
+    server = await serve(settings, stop, _announce if announces else _welcome)
+    if not announces:
+        print(f"\nstopped after {server.gateway.counters.requests} requests")
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read them, such as `head`, has enough; the interpreter's own flush has to fit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _announce(url: str) -> None:
+    print(url, flush=True)
+
+
+def _welcome(url: str) -> None:
+    print(_WELCOME.format(url=url, root=ROOT, task_id=task_ids(1)[0]), flush=True)
+
+
+def _await_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    # Not sys.stdin.read(): a thread that sits in it holds a lock that the interpreter's end needs.
+    while os.read(0, 4096):
+        pass
+    with contextlib.suppress(RuntimeError):  # the loop ended first
+        loop.call_soon_threadsafe(stop.set)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

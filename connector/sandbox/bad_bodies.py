@@ -1,0 +1,229 @@
+"""Answers with status 200 whose body is not, or is hardly, a generation."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from functools import cache
+
+from connector.sandbox.kinds import Case, Group, Kind, body, fixed
+from connector.sandbox.replies import HTML, JSON, Reply, encode_json, html_reply, json_reply
+
+MIB = 1 << 20
+LARGE_BYTES = 8 * MIB
+BOMB_BYTES = 1024 * MIB
+DEPTH = 100_000
+HUGE_PROMPT_BYTES = 5_000_000
+
+_GZIP = (*JSON, ("Content-Encoding", "gzip"))
+_GZIP_TWICE = (*JSON, ("Content-Encoding", "gzip, gzip"))
+
+
+@cache
+def padding(size: int) -> bytes:
+    """Blanks, which may stand anywhere between the tokens of JSON."""
+    return b" " * size
+
+
+@cache
+def bomb() -> bytes:
+    """About 1 MiB of gzip that expands to 1 GiB of blanks.
+
+    A gzip file may have several members, so one of 1 MiB, repeated, is enough.
+    """
+    return gzip.compress(padding(MIB), mtime=0) * (BOMB_BYTES // MIB)
+
+
+@cache
+def bomb_twice() -> bytes:
+    """A few KiB that expand to `bomb()`."""
+    return gzip.compress(bomb(), mtime=0)
+
+
+@cache
+def _deep() -> bytes:
+    return b"[" * DEPTH + b"]" * DEPTH
+
+
+@cache
+def _huge_prompt() -> bytes:
+    return b'"' + b"a" * HUGE_PROMPT_BYTES + b'"'
+
+
+def _damaged_gzip(case: Case) -> bytes:
+    data = bytearray(gzip.compress(case.body, mtime=0))
+    middle = len(data) // 2
+    data[middle : middle + 8] = b"\xff" * 8
+    return bytes(data)
+
+
+def _answer(name: str, about: str, reply: Reply) -> Kind:
+    return fixed(Group.BODY, name, about, reply)
+
+
+NO_GENERATIONS = (
+    _answer("html-200", "a web interface's page", html_reply(200, "AI Gateway")),
+    _answer("empty-200", "nothing", Reply(200)),
+    _answer("blank-200", "a line break", Reply(200, b"\n")),
+    _answer(
+        "code-null-200",
+        "an error in an envelope",
+        json_reply(200, {"code": "error", "message": "upstream error", "data": None}),
+    ),
+    _answer(
+        "success-false-200",
+        "an error of another shape",
+        json_reply(200, {"success": False, "message": "task not found"}),
+    ),
+    _answer("null-200", "null", json_reply(200, None)),
+    _answer("object-200", "an empty object", json_reply(200, {})),
+    body("array-200", "the generation in an array", lambda c: encode_json([c.generation])),
+    _answer("string-200", "a string", json_reply(200, "completed")),
+    _answer("number-200", "a number", json_reply(200, 42)),
+)
+
+NO_JSON = (
+    body("truncated-json", "its first half", lambda c: c.body[: len(c.body) // 2]),
+    body("trailing-text", "followed by other text", lambda c: c.body + b" <!-- cached -->"),
+    body("not-utf8", "bytes that no UTF-8 has", lambda c: c.body_with("prompt", b'"\xff\xfe\xc3"')),
+    body(
+        "latin1-body",
+        "a prompt in ISO 8859-1",
+        lambda c: c.body_with("prompt", '"café"'.encode("latin-1")),
+        headers=(("Content-Type", "application/json; charset=iso-8859-1"),),
+        is_generation=None,
+    ),
+    body(
+        "utf8-bom",
+        "a byte order mark before it",
+        lambda c: b"\xef\xbb\xbf" + c.body,
+        is_generation=None,
+    ),
+    body(
+        "utf16-body",
+        "in UTF-16",
+        lambda c: c.body.decode().encode("utf-16"),
+        is_generation=None,
+    ),
+    body(
+        "nan", "NaN, which JSON has not", lambda c: c.body_with("liked", b"NaN"), is_generation=None
+    ),
+    body(
+        "lone-surrogate",
+        "half of a surrogate pair in the prompt",
+        lambda c: c.body_with("prompt", rb'"half \ud83d of a pair"'),
+        is_generation=None,
+    ),
+    body(
+        "many-digits",
+        "a number of 5,000 digits",
+        lambda c: c.body_with("estimate_wait_seconds", b"7" * 5000),
+        is_generation=None,
+    ),
+    body(
+        "deep-nesting",
+        "100,000 arrays deep",
+        lambda c: c.body_with("queue_state", _deep()),
+        is_generation=None,
+    ),
+    body(
+        "duplicate-keys",
+        "`state` twice, with two values",
+        lambda c: b'{"state":"pending",' + c.body[1:],
+        is_generation=None,
+    ),
+)
+
+ENCODED = (
+    body(
+        "gzip-ok",
+        "a good generation in gzip",
+        lambda c: gzip.compress(c.body, mtime=0),
+        headers=_GZIP,
+        is_generation=True,
+    ),
+    body(
+        "deflate-ok",
+        "a good generation in deflate",
+        lambda c: zlib.compress(c.body),
+        headers=(*JSON, ("Content-Encoding", "deflate")),
+        is_generation=True,
+    ),
+    body("gzip-broken", "gzip with damage in it", _damaged_gzip, headers=_GZIP),
+    body(
+        "gzip-truncated",
+        "the first half of gzip",
+        lambda c: gzip.compress(c.body, mtime=0)[:100],
+        headers=_GZIP,
+    ),
+    body(
+        "gzip-undeclared", "gzip that no header tells of", lambda c: gzip.compress(c.body, mtime=0)
+    ),
+    body("gzip-declared", "no gzip, though a header says so", lambda c: c.body, headers=_GZIP),
+    body(
+        "gzip-bomb",
+        "1 MiB of gzip, 1 GiB of blanks and a good generation",
+        lambda c: bomb() + gzip.compress(c.body, mtime=0),
+        headers=_GZIP,
+    ),
+    body(
+        "gzip-bomb-twice",
+        "a few KiB of gzip in gzip, 1 GiB",
+        lambda _: bomb_twice(),
+        headers=_GZIP_TWICE,
+    ),
+    body(
+        "unknown-encoding",
+        "a Content-Encoding that no client asked for",
+        lambda c: c.body,
+        headers=(*JSON, ("Content-Encoding", "x-unheard-of")),
+        is_generation=None,
+    ),
+)
+
+LARGE = (
+    body("too-large", "8 MiB of JSON", lambda c: padding(LARGE_BYTES) + c.body, is_generation=None),
+    body(
+        "huge-prompt",
+        "a prompt of 5,000,000 characters",
+        lambda c: c.body_with("prompt", _huge_prompt()),
+        is_generation=None,
+    ),
+)
+
+LABELLED = (
+    body(
+        "json-as-html",
+        "a good generation that calls itself HTML",
+        lambda c: c.body,
+        headers=HTML,
+        is_generation=True,
+    ),
+    body(
+        "no-content-type",
+        "a good generation without Content-Type",
+        lambda c: c.body,
+        headers=(),
+        is_generation=True,
+    ),
+    body(
+        "envelope",
+        "a good generation in an envelope",
+        lambda c: encode_json({"code": "success", "message": "", "data": c.generation}),
+        is_generation=True,
+    ),
+    body(
+        "envelope-twice",
+        "an envelope in an envelope",
+        lambda c: encode_json({"code": "success", "data": {"code": 0, "data": c.generation}}),
+        is_generation=None,
+    ),
+    body(
+        "envelope-text",
+        "an envelope whose `data` is JSON as a string",
+        lambda c: encode_json({"code": "success", "data": c.body.decode()}),
+        is_generation=None,
+    ),
+)
+
+KINDS = (*NO_GENERATIONS, *NO_JSON, *ENCODED, *LARGE, *LABELLED)

@@ -1,0 +1,46 @@
+"""The sandbox's own paths, under `/_sandbox`: what it was asked, and knobs to turn in mid-run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from connector.sandbox.faults import KINDS
+from connector.sandbox.replies import Reply, json_reply
+
+if TYPE_CHECKING:
+    from connector.sandbox.gateway import Gateway
+    from connector.sandbox.incoming import Request
+
+PREFIX = "/_sandbox/"
+
+
+def control(gateway: Gateway, request: Request) -> Reply:
+    """Answer a request under `/_sandbox`; these need no key and are not counted."""
+    match request.method, request.path.removeprefix(PREFIX):
+        case "GET", "stats":
+            return json_reply(200, gateway.counters.to_json())
+        case "GET", "kinds":
+            return json_reply(200, {kind.name: kind.about for kind in KINDS.values()})
+        case "GET", "settings":
+            return _settings(gateway)
+        case "POST", "settings":
+            return _change(gateway, request.body)
+        case "POST", "reset":
+            gateway.reset()
+            return json_reply(200, gateway.counters.to_json())
+    return json_reply(404, {"detail": f"no {request.method} {request.path} here"})
+
+
+def _settings(gateway: Gateway) -> Reply:
+    settings = gateway.settings.to_json()
+    del settings["key"]
+    return json_reply(200, settings)
+
+
+def _change(gateway: Gateway, body: bytes) -> Reply:
+    try:
+        gateway.change(gateway.settings.changed(json.loads(body)))
+    except (TypeError, ValueError) as exc:
+        return json_reply(400, {"detail": str(exc)})
+    return _settings(gateway)

@@ -1,0 +1,65 @@
+"""The menu of answers to be prepared for, and how a task ID orders from it.
+
+A list of task IDs is a test plan:
+
+- `bad-<kind>-<anything>` gets that kind at every attempt.
+- `once-<kind>-<anything>` gets it at the first attempt, and then a good generation.
+- `first3-<kind>-<anything>` gets it at the first three, and so on.
+
+Where the name of one kind starts with another's, the longer name is meant: `bad-not-found-400`
+is of the kind `not-found-400`. An ID that orders what is not on the menu is answered with 501, so
+that a slip of the pen is seen.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from connector.sandbox import bad_bodies, bad_statuses, bad_wires, odd_values
+from connector.sandbox.replies import Reply, json_reply
+
+if TYPE_CHECKING:
+    from connector.sandbox.kinds import Kind
+
+_ALL = (*bad_statuses.KINDS, *bad_bodies.KINDS, *bad_wires.KINDS, *odd_values.KINDS)
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}
+"""All kinds by name."""
+
+GOOD = KINDS["good"]
+SLOW = KINDS["slow"]
+TRANSIENT = tuple(
+    KINDS[name] for name in ("server-error", "bad-gateway", "unavailable", "closed", "cut", "slow")
+)
+"""What `fault_share` strews in: passing faults that a retry mends."""
+
+_ALWAYS = 10**9
+_names = "|".join(sorted(map(re.escape, KINDS), key=len, reverse=True))
+_ORDER = re.compile(
+    rf"(?P<when>bad|once|first(?P<times>\d+))-(?:(?P<name>{_names})(?:-|\Z))?", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a task ID orders: a kind, for its first so many attempts."""
+
+    kind: Kind
+    times: int
+
+    def kind_at(self, attempt: int) -> Kind:
+        """The kind of answer at an attempt; the first is 1."""
+        return self.kind if attempt <= self.times else GOOD
+
+
+def order(task_id: str) -> Order | Reply | None:
+    """Read what a task ID orders: None if nothing, a reply if what is not on the menu."""
+    match = _ORDER.match(task_id)
+    if match is None:
+        return None
+    if match["name"] is None:
+        return json_reply(501, {"detail": f"the sandbox knows no such kind: {task_id}"})
+    times = {"bad": _ALWAYS, "once": 1}.get(match["when"])
+    return Order(KINDS[match["name"]], int(match["times"]) if times is None else times)

@@ -1,0 +1,123 @@
+"""What goes over the wire: a well-made reply, or a script of steps for everything else."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+JSON: Headers = (("Content-Type", "application/json"),)
+HTML: Headers = (("Content-Type", "text/html; charset=utf-8"),)
+
+_PHRASES = {
+    200: "OK",
+    202: "Accepted",
+    204: "No Content",
+    302: "Found",
+    304: "Not Modified",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    410: "Gone",
+    422: "Unprocessable Entity",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+_WITHOUT_BODY = (204, 304)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply with a status, headers and a body of known length."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = JSON
+
+    def encode(self, *, closes: bool = False, without_body: bool = False) -> bytes:
+        """All of its bytes; `closes` announces that the connection ends with it."""
+        headers = self.headers
+        if self.status not in _WITHOUT_BODY:
+            headers = (*headers, ("Content-Length", str(len(self.body))))
+        if closes:
+            headers = (*headers, ("Connection", "close"))
+        start = head(self.status, headers)
+        return start if without_body or self.status in _WITHOUT_BODY else start + self.body
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A step of a script: wait so many seconds, which may be infinitely many."""
+
+    seconds: float
+
+
+class End(Enum):
+    """A step that ends the connection."""
+
+    CLOSE = "close"
+    RESET = "reset"
+
+
+Step: TypeAlias = bytes | Pause | End
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Bytes, pauses and ends to play one after the other; steps may go on for ever.
+
+    Attributes:
+        status: What the client gets to see; None if it sees no status at all.
+        steps: Read as the client takes them in.
+    """
+
+    status: int | None
+    steps: Iterator[Step]
+
+
+def head(status: int, headers: Headers) -> bytes:
+    """A status line and headers, up to the empty line."""
+    lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Odd')}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked body; an empty one ends the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def encode_json(value: Any) -> bytes:
+    """JSON in UTF-8; of any value, also of those that faster encoders refuse."""
+    return _ENCODER.encode(value).encode()
+
+
+def json_reply(status: int, value: Any, *headers: tuple[str, str]) -> Reply:
+    """Any JSON value under a status."""
+    return Reply(status, encode_json(value), (*JSON, *headers))
+
+
+def html_reply(status: int, title: str) -> Reply:
+    """A page such as a proxy or a web interface answers with."""
+    page = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body>{title}</body></html>"
+    return Reply(status, page.encode(), HTML)
+
+
+def http_date(epoch_seconds: float) -> str:
+    """A moment as HTTP headers have it, such as `Wed, 15 Oct 2025 00:00:00 GMT`."""
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(epoch_seconds))

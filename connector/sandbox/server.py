@@ -1,0 +1,222 @@
+"""The sockets: connections that are kept alive, and answers that may be as odd as they like."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from connector.sandbox.control import PREFIX, control
+from connector.sandbox.gateway import Answer, Gateway
+from connector.sandbox.incoming import NotHttp, take_request
+from connector.sandbox.replies import End, Pause, Reply, json_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from connector.sandbox.incoming import Request
+    from connector.sandbox.replies import Step
+    from connector.sandbox.settings import SandboxSettings
+
+_Handler: TypeAlias = "Callable[[Connection, Request], Answer]"
+
+_BACKLOG = 1024
+# A plain asyncio.Protocol is handed a new buffer of 256 KiB at each read, which takes longer than
+# all the rest of serving a connection; one small buffer for all reads does away with that.
+_RECEIVE_BYTES = 16 * 1024
+# Closing with unsent data and a linger of 0 seconds makes the kernel send RST in place of FIN.
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client's connection: one request at a time, each answered before the next is read.
+
+    Attributes:
+        is_counted: For whoever counts connections.
+    """
+
+    _transport: asyncio.Transport
+
+    def __init__(self, handle: _Handler, connections: set[Connection]) -> None:
+        self._handle = handle
+        self._connections = connections
+        self._received = memoryview(bytearray(_RECEIVE_BYTES))
+        self._buffer = bytearray()
+        self._answer: Answer | None = None
+        self._closes = False
+        self.is_counted = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._player: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+        """Drop what was still to be sent."""
+        self._connections.discard(self)
+        if self._timer:
+            self._timer.cancel()
+        if self._player:
+            self._player.cancel()
+        self._end_answer()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 -- asyncio's signature
+        """Where the next bytes go."""
+        return self._received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Collect what arrives, and answer what is whole."""
+        self._buffer += self._received[:nbytes]
+        self._serve()
+
+    def pause_writing(self) -> None:
+        """Hold a script until the client has read."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Let it go on."""
+        self._writable.set()
+
+    def abort(self) -> None:
+        """End now, whatever is under way."""
+        self._transport.abort()
+
+    def _serve(self) -> None:
+        while self._answer is None and not self._transport.is_closing():
+            try:
+                request = take_request(self._buffer)
+            except NotHttp as exc:
+                self._transport.write(json_reply(400, {"detail": str(exc)}).encode(closes=True))
+                self._transport.close()
+                return
+            if request is None:
+                return
+            self._begin_answer(request)
+
+    def _begin_answer(self, request: Request) -> None:
+        self._closes = request.closes
+        answer = self._answer = self._handle(self, request)
+        without_body = request.method == "HEAD"
+        if not answer.delay and isinstance(answer.reply, Reply):
+            self._send(answer.reply, without_body)
+        elif isinstance(answer.reply, Reply):
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(
+                answer.delay, self._send_later, answer.reply, without_body
+            )
+        else:
+            steps = answer.reply.steps
+            self._player = asyncio.create_task(self._play(answer.delay, steps))
+
+    def _send(self, reply: Reply, without_body: bool) -> None:
+        self._transport.write(reply.encode(closes=self._closes, without_body=without_body))
+        self._end_answer()
+        if self._closes:
+            self._transport.close()
+
+    def _send_later(self, reply: Reply, without_body: bool) -> None:
+        self._send(reply, without_body)
+        self._serve()
+
+    async def _play(self, delay: float, steps: Iterator[Step]) -> None:
+        await asyncio.sleep(delay)
+        for step in steps:
+            if isinstance(step, bytes):
+                self._transport.write(step)
+                await self._writable.wait()
+                await asyncio.sleep(0)
+            elif isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+            else:
+                self._end_connection(step)
+                return
+        self._end_answer()
+        if self._closes:
+            self._transport.close()
+        self._serve()
+
+    def _end_connection(self, end: End) -> None:
+        if end is End.CLOSE:
+            self._transport.close()
+            return
+        raw = self._transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        self._transport.abort()
+
+    def _end_answer(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer and answer.on_end:
+            answer.on_end()
+
+
+class Server:
+    """A gateway that listens on two ports: its own, and one that redirects lead astray to."""
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self.gateway = Gateway(settings)
+        self._connections: set[Connection] = set()
+        self._listeners: list[asyncio.Server] = []
+
+    async def start(self) -> str:
+        """Listen, and return the base URL.
+
+        Raises:
+            OSError: If the port is taken.
+        """
+        settings, gateway = self.gateway.settings, self.gateway
+        gateway.url = await self._listen(self._connected, settings.host, settings.port)
+        gateway.elsewhere_url = await self._listen(self._connected_elsewhere, settings.host, 0)
+        return gateway.url
+
+    async def stop(self) -> None:
+        """Stop listening and end all connections."""
+        for listener in self._listeners:
+            listener.close()
+        for connection in tuple(self._connections):
+            connection.abort()
+
+    async def _listen(self, make: Callable[[], Connection], host: str, port: int) -> str:
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(make, host, port, backlog=_BACKLOG)
+        self._listeners.append(listener)
+        host, port = listener.sockets[0].getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def _connected(self) -> Connection:
+        return Connection(self._handle, self._connections)
+
+    def _connected_elsewhere(self) -> Connection:
+        return Connection(self._handle_elsewhere, self._connections)
+
+    def _handle(self, connection: Connection, request: Request) -> Answer:
+        if request.path.startswith(PREFIX):
+            return Answer(control(self.gateway, request))
+        if not connection.is_counted:
+            connection.is_counted = True
+            self.gateway.counters.connections += 1
+        return self.gateway.answer(request)
+
+    def _handle_elsewhere(self, _: Connection, request: Request) -> Answer:
+        return self.gateway.answer_elsewhere(request)
+
+
+async def serve(
+    settings: SandboxSettings, stop: asyncio.Event, announce: Callable[[str], None]
+) -> Server:
+    """Serve until `stop` is set; `announce` gets the base URL once it can be asked.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+    server = Server(settings)
+    announce(await server.start())
+    try:
+        await stop.wait()
+    finally:
+        await server.stop()
+    return server

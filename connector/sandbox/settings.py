@@ -1,0 +1,148 @@
+"""The knobs of the sandbox, declared once for code, for the command line and for `/_sandbox`."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import Field, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
+
+NOW = datetime(2025, 10, 15, tzinfo=UTC)
+"""The sandbox's own present: fixed, so that an answer of today equals one of next year."""
+
+
+def _knob(default: T, about: str, *, repr: bool = True, **limits: Any) -> T:  # noqa: A002 -- field's
+    return field(default=default, repr=repr, metadata={"about": about, **limits})
+
+
+def _share(default: float, about: str) -> float:
+    return _knob(default, f"share of IDs {about}", most=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxSettings:
+    """How the sandbox behaves; the default is a gateway in good health.
+
+    What is true of an ID follows from the ID, `seed`, `now`, `days` and the shares, and from
+    nothing else: not from the clock, the order of requests or other IDs. How far an unfinished one
+    is follows from how often, or with `finish_after` how long ago, it was first asked for; only
+    `resign` signs with the clock's time.
+    """
+
+    host: str = _knob("127.0.0.1", "address to listen on")
+    port: int = _knob(0, "port to listen on; 0 takes a free one", most=65535)
+    key: str = _knob("", "the one key that is accepted; any is, if this is empty", repr=False)
+
+    seed: int = _knob(0, "another seed gives the same IDs other generations")
+    now: datetime = _knob(NOW, "the newest moment of creation (ISO 8601)")  # noqa: RUF009 -- a field
+    days: float = _knob(60.0, "generations were created in so many days before `now`")
+    failed: float = _share(0.08, "that end as failed")
+    unfinished: float = _share(0.06, "that are unfinished when first asked for")
+    missing: float = _share(0.0, "that the gateway does not know (404)")
+    official: float = _share(0.25, "answered in the official dialect")
+    enveloped: float = _share(0.10, 'wrapped in {"code": …, "data": …}')
+    extra_keys: float = _share(0.15, "with keys that are not documented")
+    vip: float = _share(0.20, "with `video_raw`")
+    other_id: float = _share(0.05, "answered under an `id` that is not the task ID")
+    resign: bool = _knob(False, "sign URLs at each fetch, not once after creation")
+
+    polls: int = _knob(1, "an unfinished ID finishes after 1 to so many answers")
+    finish_after: float = _knob(
+        0.0, "seconds after which an unfinished ID finishes, about; 0: `polls` is what counts"
+    )
+
+    latency: float = _knob(0.0, "seconds that an answer takes, on average")
+    jitter: float = _knob(0.5, "the latency varies by this part of it, up and down", most=1)
+    workers: int = _knob(0, "so many requests are worked on at once, others queue; 0: no limit")
+    rate_limit: float = _knob(0.0, "requests a second, beyond which comes 429; 0: no limit")
+    burst: int = _knob(10, "so many requests may come at once under the rate limit")
+    retry_after: str = _knob(
+        "seconds",
+        "how a refusal says when to come back; 'none' has no body either",
+        choices=("seconds", "date", "none"),
+    )
+    max_concurrent: int = _knob(0, "requests at once, beyond which comes a refusal; 0: no limit")
+    overload_status: int = _knob(503, "status of that refusal", choices=(429, 503))
+
+    fault_share: float = _knob(0.0, "share of attempts that fail, never three in a row", most=1)
+    slow_seconds: float = _knob(3.0, "how long a slow answer takes")
+    drip_seconds: float = _knob(1.0, "time between two bytes of a dripping answer")
+
+    count_task_ids: bool = _knob(True, "count requests for each ID in the statistics")
+    listing: tuple[str, ...] = field(default=(), repr=False)
+    fixtures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for knob in knobs():
+            value = _plain(knob, getattr(self, knob.name))
+            _check(knob, value)
+            # A whole number will do where a fraction may stand, and is one from here on.
+            object.__setattr__(self, knob.name, value)
+
+    def changed(self, changes: Mapping[str, Any]) -> SandboxSettings:
+        """Return these settings with changes as JSON has them.
+
+        Raises:
+            ValueError: If there is no such setting, or its value makes no sense.
+        """
+        known = {knob.name: knob for knob in fields(self)}
+        unknown = sorted(set(changes) - set(known))
+        if unknown:
+            raise ValueError(f"the sandbox has no setting {', '.join(unknown)}")
+        return replace(self, **{name: _from_json(known[name], changes[name]) for name in changes})
+
+    def to_json(self) -> dict[str, Any]:
+        """These settings as JSON has them: what `changed` reads."""
+        values = {knob.name: getattr(self, knob.name) for knob in fields(self)}
+        values["now"] = self.now.isoformat()
+        values["fixtures"] = encode_fixtures(self.fixtures)
+        return values
+
+
+def knobs() -> list[Field[Any]]:
+    """The settings that have one plain value each: those the command line has an option for."""
+    return [knob for knob in fields(SandboxSettings) if "about" in knob.metadata]
+
+
+def encode_fixtures(fixtures: Mapping[str, bytes]) -> dict[str, str]:
+    """Put bodies that are any bytes into JSON."""
+    return {task_id: base64.b64encode(body).decode() for task_id, body in fixtures.items()}
+
+
+def _from_json(knob: Field[Any], value: Any) -> Any:
+    try:
+        if knob.name == "fixtures":
+            return {task_id: base64.b64decode(body) for task_id, body in value.items()}
+        if knob.name == "listing":
+            return tuple(map(str, value))
+        if knob.name == "now":
+            return datetime.fromisoformat(value)
+    except (TypeError, ValueError, AttributeError) as exc:
+        raise ValueError(f"{knob.name}: {value!r} makes no sense") from exc
+    return value
+
+
+def _plain(knob: Field[Any], value: Any) -> Any:
+    wanted = type(knob.default)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        raise ValueError(f"{knob.name}: {value!r} makes no sense, a {wanted.__name__} is wanted")
+    return value
+
+
+def _check(knob: Field[Any], value: Any) -> None:
+    choices = knob.metadata.get("choices")
+    if choices and value not in choices:
+        raise ValueError(f"{knob.name} is one of {choices}, not {value!r}")
+    if isinstance(value, int | float) and knob.name != "seed":
+        most = knob.metadata.get("most", float("inf"))
+        if not 0 <= value <= most:
+            raise ValueError(f"{knob.name} is from 0 to {most}, not {value!r}")
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError(f"{knob.name} needs a time zone: {value.isoformat()}")

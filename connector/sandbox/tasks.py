@@ -1,0 +1,131 @@
+"""What is true of a task, whatever the moment and the dialect it is answered in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from connector.sandbox.draws import Draws, pick
+from connector.sandbox.prompts import prompt
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from connector.sandbox.settings import SandboxSettings
+
+
+class Phase(StrEnum):
+    """How far a task is; a dialect has its own words for the first two."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Size(NamedTuple):
+    """A size that the service makes, in pixels, and the aspect ratio that was asked for."""
+
+    width: int
+    height: int
+    aspect_ratio: str
+
+
+# The most used first.
+SIZES = (
+    Size(1360, 752, "16:9"),
+    Size(752, 1360, "9:16"),
+    Size(1280, 720, "16:9"),
+    Size(1168, 864, "4:3"),
+    Size(864, 1168, "3:4"),
+    Size(1920, 1080, "16:9"),
+    Size(720, 1280, "9:16"),
+    Size(960, 540, "16:9"),
+    Size(1552, 656, "21:9"),
+    Size(1080, 1920, "9:16"),
+    Size(1024, 1024, "1:1"),
+    Size(656, 1552, "9:21"),
+)
+FAILURE_REASONS = (
+    "Frame moderation failed",
+    "Prompt moderation failed",
+    "Internal error, please retry",
+    "Image is not accessible",
+)
+
+_QUICKEST, _SLOWEST = 5, 600
+_UNFINISHED_WITHIN_DAYS = 1 / 24
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The facts about one task.
+
+    Attributes:
+        task_id: As it is asked for.
+        draws: Chance, settled by the task ID, for whatever else is told of it.
+        prompt: Often shared with other tasks; may be empty.
+        created_at: UTC, microseconds.
+        signed_at: When its download URL was signed: seconds to minutes after `created_at`.
+        size: Of the video.
+        ends_as: `COMPLETED` or `FAILED`.
+        failure_reason: None unless it ends as failed.
+        is_unfinished: Whether it is not yet finished when first asked for.
+        polls: Answers until it is finished, if it is unfinished and polls are what counts.
+        finish_after: Seconds until it is finished, if it is unfinished and time is what counts.
+        is_missing: Whether the gateway has lost it.
+    """
+
+    task_id: str
+    draws: Draws
+    prompt: str
+    created_at: datetime
+    signed_at: datetime
+    size: Size
+    ends_as: Phase
+    failure_reason: str | None
+    is_unfinished: bool
+    polls: int
+    finish_after: float
+    is_missing: bool
+
+    def phase_after_polls(self, polls: int) -> Phase:
+        """How far it is once `polls` answers were given before this one."""
+        if not self.is_unfinished or polls >= self.polls:
+            return self.ends_as
+        # With one unfinished answer to give, half of the IDs show the second phase in it.
+        is_queued = polls == 0 and (self.polls > 1 or self.signed_at.microsecond % 2 == 0)
+        return Phase.QUEUED if is_queued else Phase.RUNNING
+
+    def phase_after_seconds(self, seconds: float) -> Phase:
+        """How far it is so many seconds after it was first asked for."""
+        if not self.is_unfinished or seconds >= self.finish_after:
+            return self.ends_as
+        return Phase.QUEUED if seconds < self.finish_after / 3 else Phase.RUNNING
+
+
+def describe(task_id: str, settings: SandboxSettings) -> Task:
+    """Settle the facts about a task: the same ID and settings always give the same."""
+    draws = Draws(settings.seed, task_id)
+    failed, unfinished, age, signed, size, reason, polls, delay, missing, *_ = draws.shares("task")
+    has_failed, is_unfinished = failed < settings.failed, unfinished < settings.unfinished
+    # Older ones are rarer; what is unfinished is recent.
+    days_ago = age * _UNFINISHED_WITHIN_DAYS if is_unfinished else age**1.3 * settings.days
+    created_at = settings.now - timedelta(days=days_ago)
+    seconds = _QUICKEST + (_SLOWEST - _QUICKEST) * signed**3
+    return Task(
+        task_id=task_id,
+        draws=draws,
+        prompt=prompt(draws),
+        created_at=created_at,
+        signed_at=created_at + timedelta(seconds=seconds),
+        size=pick(SIZES, size, skew=1.6),
+        ends_as=Phase.FAILED if has_failed else Phase.COMPLETED,
+        failure_reason=pick(FAILURE_REASONS, reason, skew=1.5) if has_failed else None,
+        is_unfinished=is_unfinished,
+        polls=1 + int(polls * max(1, settings.polls)),
+        finish_after=settings.finish_after * (0.5 + delay),
+        is_missing=missing < settings.missing,
+    )
