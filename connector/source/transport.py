@@ -11,6 +11,7 @@ import io
 import time
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urljoin, urlsplit
@@ -147,13 +148,17 @@ class Transport:
             raise explain(exc, self._base.netloc, None if raw is None else raw.status) from exc
 
     def _read(self, raw: BaseHTTPResponse) -> Reply:
+        if raw.status < HTTPStatus.OK:
+            # Another answer follows, which the next request would take for its own.
+            raw.close()
+            raw.release_conn()
+            return Reply(raw.status, raw.headers, b"", is_whole=True, has_known_end=True)
         has_known_end = raw.chunked or raw.length_remaining is not None
-        body, is_whole = b"", False
+        is_whole = False
         try:
             body, is_whole = read_body(raw, self._bounds.body_bytes)
         finally:
-            # After 1xx comes another answer, which the next request would take for its own.
-            if not is_whole or raw.status < 200:  # noqa: PLR2004  # reads as what it is
+            if not is_whole:
                 raw.close()
             raw.release_conn()
         return Reply(raw.status, raw.headers, body, is_whole, has_known_end)
