@@ -13,7 +13,7 @@ run: .venv/run  ## fetch data/task_ids.txt from a sandbox gateway into data/ware
 	@$(BIN)/python -m flows.demo
 
 test: .venv/test  ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: .venv/test  ## linter, formatter and type checker
 	@$(BIN)/ruff check .

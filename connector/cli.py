@@ -49,8 +49,6 @@ def main() -> None:
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
         app(_arguments(sys.argv[1:]))
-    except RunStopped as stopped:
-        sys.exit(stopped.exit_code)
     except ConnectorError as error:
         _console(stderr=True).print(f"error: {error}", style="bold red", markup=False)
         sys.exit(error.exit_code)

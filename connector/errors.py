@@ -13,6 +13,7 @@
         ├── KeyRefused          the gateway answered 401                           exit 3
         ├── GatewayDown         nothing but failures in a row
         ├── WaitTooLong         Retry-After asks for more than `--max-wait`
+        ├── StorageFailed       the disk is full, or can no longer be written
         └── Interrupted         SIGINT or SIGTERM                                  exit 130, 143
 
 A task that could not be fetched is not an exception: it is an `Answer` whose outcome says why
@@ -79,6 +80,10 @@ class GatewayDown(RunStopped):
 
 class WaitTooLong(RunStopped):
     """The gateway asks to wait longer than the run may."""
+
+
+class StorageFailed(RunStopped):
+    """The warehouse can be written no longer: the disk is full, read-only or broken."""
 
 
 class Interrupted(RunStopped):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from connector.errors import Interrupted, RunStopped
+from connector.errors import Interrupted, RunStopped, StorageFailed
 from connector.plan import Plan, plan
 from connector.record.signatures import strip_signatures
 from connector.source import task_ids as source
@@ -72,6 +72,18 @@ class Run:
         self._warehouse = warehouse
         self._committed = Committed()
 
+    def save(self, batch: str, answers: list[Answer]) -> None:
+        """Make a batch of answers durable; if that fails, they do not count as received.
+
+        Raises:
+            StorageFailed: The disk is full, or not writable.
+        """
+        try:
+            self._warehouse.save(batch, answers, self.run_id)
+        except StorageFailed:
+            self.tally.discount(answers)
+            raise
+
     def commit(self) -> None:
         """Bring what is in the inbox into the tables."""
         self._committed += self._warehouse.commit()
@@ -86,10 +98,23 @@ class Run:
         """Commit the rest, draw up the account, and record it if the gateway was to be asked.
 
         Raises:
-            RunStopped: The one given, with the summary on it.
+            RunStopped: The one given, or that the warehouse can be written no longer; with the
+                summary on it.
         """
-        self.commit()
-        summary = Summary(
+        failed = _failure_of(self.commit)
+        stopped = stopped or failed
+        summary = self._summary(stopped)
+        if len(self.plan.task_ids):
+            failed = _failure_of(lambda: self._warehouse.record_run(summary.to_dict()))
+            if failed and not stopped:
+                stopped, summary = failed, self._summary(failed)
+        if stopped:
+            stopped.summary = summary
+            raise stopped
+        return summary
+
+    def _summary(self, stopped: RunStopped | None) -> Summary:
+        return Summary(
             run_id=self.run_id,
             outcome="stopped" if stopped else "done",
             message=str(stopped) if stopped else None,
@@ -104,12 +129,15 @@ class Run:
             version=version("luma-to-parquet"),
             **counts_of(self.plan, self.tally),
         )
-        if len(self.plan.task_ids):
-            self._warehouse.record_run(summary.to_dict())
-        if stopped:
-            stopped.summary = summary
-            raise stopped
-        return summary
+
+
+def _failure_of(write: Callable[[], None]) -> StorageFailed | None:
+    """Try to write something, and return why it could not be."""
+    try:
+        write()
+    except StorageFailed as failed:
+        return failed
+    return None
 
 
 def ingest(
@@ -142,7 +170,7 @@ def ingest(
             on_progress(run.plan, run.tally)
 
         def save(answers: list[Answer]) -> None:
-            warehouse.save(f"{run.run_id}-{next(numbers):06}", answers, run.run_id)
+            run.save(f"{run.run_id}-{next(numbers):06}", answers)
             run.commit_if_due()
 
         stopped: RunStopped | None = None

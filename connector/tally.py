@@ -10,6 +10,7 @@ from connector.record.answer import Answer, Outcome
 from connector.record.dialects import status_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from connector.plan import Plan
@@ -48,6 +49,17 @@ class Tally:
             self.statuses + other.statuses,
             self.reasons + other.reasons,
         )
+
+    def discount(self, answers: Iterable[Answer]) -> None:
+        """Take back answers that could not be kept: their task IDs count as not reached."""
+        lost = Tally()
+        for answer in answers:
+            lost.add(answer)
+        self.fetched -= lost.fetched
+        self.rejected -= lost.rejected
+        self.requests -= lost.requests
+        self.statuses -= lost.statuses
+        self.reasons -= lost.reasons
 
     @property
     def answers(self) -> int:

@@ -211,6 +211,23 @@ def test_stop_wakes_a_thread_that_waits_to_try_again() -> None:
     assert time.monotonic() - started < 2
 
 
+def test_the_end_of_a_run_wakes_a_thread_that_waits_to_try_again() -> None:
+    def answer(head: str, connection: socket.socket) -> None:
+        if "/waits " in head:
+            connection.sendall(reply(b"", "429 Slow down", "Retry-After: 200"))
+            waits.set()
+        else:
+            waits.wait(2)
+            connection.sendall(REFUSED)
+
+    waits = threading.Event()
+    started = time.monotonic()
+    with RawServer(answer) as server, make_client(server.base_url) as client:
+        answered, error = take_all(run(client, ["waits", "other"], threads=2, grace_seconds=20.0))
+    assert (answered, type(error)) == ([], KeyRefused)
+    assert time.monotonic() - started < 5
+
+
 def test_nothing_is_asked_if_stop_was_set_before(sandbox: Sandbox) -> None:
     stop = threading.Event()
     stop.set()
@@ -240,7 +257,7 @@ LEAVE = """
 import sys, threading
 from clients import make_client
 from connector.source.fetch import fetch
-client = make_client(sys.argv[1], read_timeout=60.0, total_timeout=60.0)
+client = make_client(sys.argv[1], read_timeout=300.0, total_timeout=300.0)
 answers = fetch(["task_1", "bad-hang-1"], client, threads=2, stop=threading.Event())
 print(next(answers).task_id)
 sys.exit(7)
@@ -253,7 +270,7 @@ def test_a_process_that_leaves_does_not_wait_for_the_threads(sandbox: Sandbox) -
         cwd=Path(__file__).parent,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert (done.stdout, done.returncode) == ("task_1\n", 7)

@@ -130,7 +130,9 @@ def rejected(task_id: str, reason: Outcome, minutes: float = 0) -> Answer:
 
 def test_a_reject_enters_is_renewed_and_leaves() -> None:
     empty = REJECTS.schema.empty_table()
-    one = merge_rejects(empty, table(rejected("a", Outcome.TIMEOUT), rejected("b", Outcome.NOT_FOUND)))
+    one = merge_rejects(
+        empty, table(rejected("a", Outcome.TIMEOUT), rejected("b", Outcome.NOT_FOUND))
+    )
     assert one["task_id"].to_pylist() == ["a", "b"]
     assert one["is_final"].to_pylist() == [False, True]
     two = merge_rejects(one, table(rejected("a", Outcome.NOT_FOUND, minutes=1)))

@@ -23,7 +23,9 @@ def test_each_value_ends_in_one_place() -> None:
 values = st.lists(st.sampled_from(["", "a", "b", "c", "d", "x\n", "e" * 300]), min_size=1)
 
 
-@given(st.lists(values, min_size=1), st.sets(st.sampled_from("abcd")), st.none() | st.integers(0, 5))
+@given(
+    st.lists(values, min_size=1), st.sets(st.sampled_from("abcd")), st.none() | st.integers(0, 5)
+)
 def test_the_equation_holds(chunks: list[list[str]], known: set[str], limit: int | None) -> None:
     arrays = [pa.array(["always", *chunk], pa.string()) for chunk in chunks]
     planned = plan(arrays, pa.chunked_array([pa.array(sorted(known), pa.string())]), limit)

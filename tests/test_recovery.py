@@ -176,7 +176,7 @@ def test_a_damaged_inbox_file_is_set_aside_and_said(
 
 def test_leftovers_of_dead_writers_are_swept(warehouse: Path) -> None:
     left = [
-        warehouse / "generations/created_month=2025-03/.generations.parquet.99.tmp",
+        warehouse / ".tmp/generations+created_month=2025-03+generations.parquet.99",
         warehouse / ".spill/2025-03",
         warehouse / ".rebuild/generations/created_month=2025-03/generations.parquet",
     ]

@@ -23,6 +23,7 @@ from sandbox_client import (
     AUTHORIZED,
     ROOT,
     Client,
+    Wire,
     ask,
     connect,
     path,
@@ -34,6 +35,8 @@ from connector.sandbox import KINDS, Sandbox, SandboxError, SandboxSettings, tas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from connector.sandbox.kinds import Kind
 
 EXAMPLES = Path(__file__).parent / "examples"
 
@@ -259,10 +262,19 @@ def test_each_kind_answers_as_declared(sandbox: Sandbox, name: str) -> None:
     kind = KINDS[name]
     with connect(sandbox.base_url) as connection:
         connection.sendall(request_bytes(path(f"bad-{name}-1"), "Connection: close"))
-        wire = read_wire(connection, patience=10 if kind.ends else 0.15)
+        wire = _read_kind(connection, kind)
     assert wire.status == kind.status
     assert (wire.end != "open") == kind.ends
     assert sandbox.stats()["by_status"] == {str(kind.status or "none"): 1}
+
+
+def _read_kind(connection: socket.socket, kind: Kind) -> Wire:
+    """All there is, or the start and a little more if there is no end."""
+    if kind.ends:
+        return read_wire(connection, patience=10)
+    start = read_wire(connection, patience=10, limit=1).data if kind.status else b""
+    more = read_wire(connection, patience=0.15, limit=1 << 22)
+    return Wire(start + more.data, more.end)
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if KINDS[name].is_generation])

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -340,8 +341,9 @@ def tunnel(head: str, connection: socket.socket) -> None:
 
 
 def pump(source: socket.socket, sink: socket.socket) -> None:
-    while data := source.recv(65536):
-        sink.sendall(data)
+    with suppress(OSError):  # the other side ended it
+        while data := source.recv(65536):
+            sink.sendall(data)
 
 
 def test_an_own_ca_is_trusted_where_requests_ca_bundle_names_it(

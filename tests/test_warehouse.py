@@ -29,7 +29,9 @@ def ingest(root: Path, *answers: Answer, batch: str = "batch", **options: str) -
 
 
 def created(task_id: str, day: str, state: str = "completed", **more: object) -> Answer:
-    return answer(task_id, {"id": task_id, "state": state, "created_at": f"{day}T08:00:00Z"}, **more)
+    return answer(
+        task_id, {"id": task_id, "state": state, "created_at": f"{day}T08:00:00Z"}, **more
+    )
 
 
 def files(root: Path) -> dict[str, tuple[int, int]]:
@@ -58,8 +60,9 @@ def test_partitions_by_day(tmp_path: Path) -> None:
     ingest(tmp_path, created("a", "2025-03-01"), created("b", "2025-03-02"), partition_by="day")
     folders = sorted(path.name for path in (tmp_path / "generations").iterdir())
     assert folders == ["created_day=2025-03-01", "created_day=2025-03-02"]
-    with pytest.raises(WarehouseError, match="partitioned by day"), Warehouse.writing(
-        tmp_path, "month"
+    with (
+        pytest.raises(WarehouseError, match="partitioned by day"),
+        Warehouse.writing(tmp_path, "month"),
     ):
         pass
 

@@ -15,11 +15,12 @@ from urllib.parse import quote, urlsplit
 from connector.errors import KeyRefused, SettingsError, WaitTooLong
 from connector.record.answer import Answer
 from connector.source.attempt import DOWN, Attempt, from_failure, from_reply
+from connector.source.bounds import Bounds
 from connector.source.failure import AttemptFailed
 from connector.source.redact import Redactor
 from connector.source.retry import Backoff, FailureStreak
 from connector.source.throttle import Sample
-from connector.source.transport import Bounds, Transport
+from connector.source.transport import Transport
 
 if TYPE_CHECKING:
     import threading

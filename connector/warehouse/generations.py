@@ -110,10 +110,11 @@ class Generations:
         """
         files = self.files()
         total = Upserted()
-        self._known = None
         with Spill(self._storage) as spill:
             for rows in groups:
                 spill.add(rows, self._find_homes(rows))
+            # Not sooner: the homes are found in what is known before.
+            self._known = None
             for partition, rows in spill.by_partition():
                 changed = self._upsert_into(partition, rows, files.get(partition))
                 files |= {partition: self._name(partition)} if changed.partitions else {}

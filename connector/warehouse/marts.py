@@ -16,7 +16,6 @@ from connector.record.marts.resolutions import resolutions
 from connector.record.marts.timings import ALLOWANCE, MADE_FROM, timings
 from connector.record.schema import GENERATIONS, PROMPTS, RESOLUTIONS, TIMINGS
 from connector.warehouse import parquet
-from connector.warehouse.storage import TEMPORARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +30,7 @@ PROMPTS_FILE: Final = f"{PROMPTS.name}/{PROMPTS.name}.parquet"
 RESOLUTIONS_FILE: Final = f"{RESOLUTIONS.name}/{RESOLUTIONS.name}.parquet"
 
 STATE: Final = "marts.json"
-"""From which files the marts were built. Written last, so that a crash has them built again."""
+"""Of which files the marts were made, and which. Written last: after a crash it does not match."""
 
 
 def rebuild(
@@ -48,20 +47,19 @@ def rebuild(
         allowance: What the bounds of `timings` have to bear.
 
     Returns:
-        The files that were replaced, made or removed.
+        The files that were made, replaced or removed.
 
     Raises:
         WarehouseError: The disk is full, or a file damaged.
     """
     sources = {name: _timings_file(name) for name in sorted(generations_files)}
-    built = _read_state(storage)
-    state = {name: _state_of(storage, name, allowance) for name in sources}
-    marts = {PROMPTS_FILE, RESOLUTIONS_FILE, *sources.values()}
-    if state == built and all(map(storage.exists, marts)):
+    files = [*sources, *sources.values(), RESOLUTIONS_FILE, PROMPTS_FILE]
+    built, state = _read_state(storage), _state(storage, files, allowance)
+    if state == built:
         return []
-    changed = [*_remove_all_but(storage, marts)]
+    changed = list(_remove_orphans(storage, files))
     for source, name in sources.items():
-        if state[source] != built.get(source) or not storage.exists(name):
+        if name not in state or any(state[file] != built.get(file) for file in (source, name)):
             changed += _write(storage, name, TIMINGS, _timings(storage, source, allowance))
 
     def read(columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -70,22 +68,18 @@ def rebuild(
 
     changed += _write(storage, RESOLUTIONS_FILE, RESOLUTIONS, [resolutions(read)])
     changed += _write(storage, PROMPTS_FILE, PROMPTS, prompts(read))
-    with storage.replacing(STATE) as file:
-        file.write(json.dumps(state, indent=1).encode() + b"\n")
+    _write_state(storage, _state(storage, files, allowance))
     logger.info("rebuilt the marts: %d files changed", len(changed))
     return changed
 
 
-def _timings_file(generations_file: str) -> str:
-    partition = PurePosixPath(generations_file).parent.name
-    return f"{TIMINGS.name}/{partition}/{TIMINGS.name}.parquet"
-
-
-def _state_of(storage: LocalStorage, name: str, allowance: Allowance) -> str:
-    """Text that changes when the file, or what is made of it, does."""
-    found = storage.path(name).stat()
+def _state(storage: LocalStorage, files: Iterable[str], allowance: Allowance) -> dict[str, str]:
+    """For each file that is there, text that changes when it does, or what is made of it."""
     made_by = f"luma-to-parquet {version('luma-to-parquet')}, {allowance}"
-    return f"{found.st_size} bytes, {found.st_mtime_ns}, {made_by}"
+    found = {name: storage.path(name).stat() for name in files if storage.exists(name)}
+    return {
+        name: f"{stat.st_size} bytes, {stat.st_mtime_ns}, {made_by}" for name, stat in found.items()
+    }
 
 
 def _read_state(storage: LocalStorage) -> dict[str, str]:
@@ -96,12 +90,21 @@ def _read_state(storage: LocalStorage) -> dict[str, str]:
     return state
 
 
-def _remove_all_but(storage: LocalStorage, marts: set[str]) -> Iterator[str]:
+def _write_state(storage: LocalStorage, state: dict[str, str]) -> None:
+    with storage.replacing(STATE) as file:
+        file.write(json.dumps(state, indent=1).encode() + b"\n")
+
+
+def _remove_orphans(storage: LocalStorage, files: Iterable[str]) -> Iterator[str]:
     """Remove timings of partitions that are no more."""
-    for name in storage.list(TIMINGS.name):
-        if name not in marts:
-            storage.path(name).unlink()
-            yield name
+    for name in set(storage.list(TIMINGS.name)).difference(files):
+        storage.remove(name)
+        yield name
+
+
+def _timings_file(generations_file: str) -> str:
+    partition = PurePosixPath(generations_file).parent.name
+    return f"{TIMINGS.name}/{partition}/{TIMINGS.name}.parquet"
 
 
 def _read(storage: LocalStorage, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -117,13 +120,12 @@ def _write(
     storage: LocalStorage, name: str, table: Table, pieces: Iterable[pa.Table]
 ) -> Iterator[str]:
     """Write a file, and let it take its name's place only if it differs from what is there."""
-    path = PurePosixPath(name)
-    candidate = str(path.with_name(f".{path.name}.candidate{TEMPORARY}"))
+    candidate = f"{storage.draft_of(name)}.candidate"
     parquet.write(storage, candidate, table, pieces)
     if storage.exists(name) and filecmp.cmp(
         storage.path(name), storage.path(candidate), shallow=False
     ):
-        storage.path(candidate).unlink()
+        storage.remove(candidate)
     else:
         storage.move(candidate, name)
         yield name

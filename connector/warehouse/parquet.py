@@ -99,7 +99,8 @@ def read_pieces(storage: LocalStorage, name: str, schema: pa.Schema) -> Iterator
             for batch in file.iter_batches(ROW_GROUP_ROWS, columns=names):
                 yield conform(pa.Table.from_batches([batch]), schema)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedFile(f"{storage.path(name)} cannot be read: {error}") from error
+        reason = str(error).rstrip(".")
+        raise DamagedFile(f"{storage.path(name)} cannot be read: {reason}") from error
 
 
 def metadata(storage: LocalStorage, name: str) -> dict[bytes, bytes]:

@@ -47,7 +47,8 @@ class Spill:
 
     def __exit__(self, *exc_info: object) -> None:
         for writer in self._spilled.values():
-            writer.close()
+            with contextlib.suppress(OSError):  # what is in it is not wanted any more
+                writer.close()
         remove_leftovers(self._storage)
 
     def add(self, rows: pa.Table, partitions: pa.Array) -> None:
@@ -55,14 +56,17 @@ class Spill:
         self._held.append(rows.append_column(PARTITION, partitions))
         self._held_bytes += rows.nbytes
         if self._held_bytes > MEMORY_BYTES:
-            self._write_out()
+            with trying_to(f"write to {self._folder}"):
+                self._write_out()
 
     def by_partition(self) -> Iterator[tuple[str, pa.Table]]:
         """Give all rows back, each partition's in pieces of a bounded size."""
         if self._spilled:
-            self._write_out()
-            for partition, writer in sorted(self._spilled.items()):
-                writer.close()
+            with trying_to(f"write to {self._folder}"):
+                self._write_out()
+                for writer in self._spilled.values():
+                    writer.close()
+            for partition in sorted(self._spilled):
                 for piece in self._read_back(partition):
                     yield partition, piece
         else:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
-from connector.errors import WarehouseError
+from connector.errors import StorageFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEMPORARY = ".tmp"
-"""Suffix of files being written; a leading dot hides them from Parquet readers as well."""
+DRAFTS: Final = ".tmp"
+"""Folder of files being written. Not beside the tables' own files: Polars lists hidden ones too."""
 
 
 class LocalStorage:
     """A folder on a local disk. Paths are relative to it, with forward slashes.
 
-    A file appears, or is replaced, whole and durable or not at all: it is written beside its final
-    name, synced, and renamed over it, and then the folder is synced.
+    A file appears, or is replaced, whole and durable or not at all: it is written elsewhere,
+    synced, and renamed to its final name, and then the folder is synced.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -46,48 +47,76 @@ class LocalStorage:
         """Bytes of all files below a folder."""
         return sum(self.path(name).stat().st_size for name in self.list(folder, ""))
 
+    def draft_of(self, name: str) -> str:
+        """A hidden name for a draft of a file; what a dead writer leaves there is swept."""
+        return f"{DRAFTS}/{name.replace('/', '+')}.{os.getpid()}"
+
     @contextlib.contextmanager
     def replacing(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file to write; it takes the name's place when the block ends without an error.
 
         Raises:
-            WarehouseError: The disk is full, or not writable.
+            StorageFailed: The disk is full, or not writable.
         """
-        target = self.path(name)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY}")
+        draft, target = self.path(self.draft_of(name)), self.path(name)
         try:
-            _make_folder(target.parent)
-            with temporary.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)  # noqa: PTH105  one call, to be seen in a trace
-            _sync_folder(target.parent)
-        except OSError as error:
-            raise WarehouseError(f"cannot write {target}: {error.strerror or error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+            with trying_to(f"write {target}"):
+                _make_folder(draft.parent)
+                _make_folder(target.parent)
+                with draft.open("wb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(draft, target)  # noqa: PTH105  one call, to be seen in a trace
+                _sync_folder(target.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
 
     def move(self, name: str, new_name: str) -> None:
-        """Rename a file, over another if there is one; durable on return."""
+        """Rename a file, over another if there is one; durable on return.
+
+        Raises:
+            StorageFailed: The disk is full, or not writable.
+        """
         source, target = self.path(name), self.path(new_name)
-        try:
+        with trying_to(f"move {source} to {target}"):
             _make_folder(target.parent)
             os.replace(source, target)  # noqa: PTH105  as above
             _sync_folder(target.parent)
             _sync_folder(source.parent)
-        except OSError as error:
-            raise WarehouseError(f"cannot move {source} to {target}: {error.strerror}") from error
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there; durable on return."""
-        self.path(name).unlink(missing_ok=True)
-        _sync_folder(self.path(name).parent)
+        """Remove a file, if it is there; durable on return.
+
+        Raises:
+            StorageFailed: It cannot be removed.
+        """
+        path = self.path(name)
+        with trying_to(f"remove {path}"):
+            path.unlink(missing_ok=True)
+            _sync_folder(path.parent)
 
     def sweep(self) -> None:
         """Remove what writers that died have left half written."""
-        for found in self.root.rglob(f".*{TEMPORARY}"):
-            found.unlink(missing_ok=True)
+        shutil.rmtree(self.path(DRAFTS), ignore_errors=True)
+
+
+@contextlib.contextmanager
+def trying_to(do: str) -> Iterator[None]:
+    """Say what could not be done where the operating system refuses it.
+
+    Raises:
+        StorageFailed: It did.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailed(
+            f"cannot {do}: {error.strerror or error}. What was saved before is kept: free some"
+            " space or mend the disk, and the next run goes on from here."
+        ) from error
 
 
 def _make_folder(folder: Path) -> None:

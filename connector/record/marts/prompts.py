@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from string import hexdigits
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.marts.uses import COUNTS, counts, fold, outcomes
+from connector.record.marts.uses import COUNTS, Fold, counts, outcomes
 from connector.record.schema import PROMPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from connector.record.marts.uses import Read
 
@@ -37,19 +38,30 @@ def prompts(read: Read) -> Iterator[pa.Table]:
     Reads the generations three times. Texts are the bulk of it: they come last, and are held no
     longer than their piece.
     """
-    pending = _uses(read)
-    reasons = _main_reasons(read)
+    uses = _with_reasons(_uses(read), read)
     end = 0
     for piece in read(TEXTS):
         start, end = end, end + len(piece)
-        due = pc.sum(pc.less(pending["first_row"], end)).as_py() or 0
-        uses, pending = pending.slice(0, due), pending.slice(due)
-        yield _rows(uses, reasons, piece.take(pc.subtract(uses["first_row"], start)))
+        due = pc.sum(pc.less(uses["first_row"], end)).as_py() or 0
+        yield _rows(uses.slice(0, due), piece, start)
+        uses = uses.slice(due)
 
 
 def _uses(read: Read) -> pa.Table:
     """Count each prompt; `first_row` is the position at which it appears first."""
-    return fold(_used(read), USES, KEY.name.split(), FOLDS).sort_by("first_row")
+    return _fold(_used(read), USES, ("prompt_id",), FOLDS).sort_by("first_row")
+
+
+def _fold(
+    pieces: Iterator[pa.Table], schema: pa.Schema, keys: Sequence[str], folds: Mapping[str, str]
+) -> pa.Table:
+    """Fold in sixteen parts: a hash table of all prompts would be most of the memory."""
+    parts = {digit: Fold(schema, keys, folds) for digit in hexdigits[:16]}
+    for piece in pieces:
+        digits = pc.utf8_slice_codeunits(piece["prompt_id"], 0, 1)
+        for digit, part in parts.items():
+            part.add(piece.filter(pc.equal(digits, digit)))
+    return pa.concat_tables([part.groups() for part in parts.values()])
 
 
 def _used(read: Read) -> Iterator[pa.Table]:
@@ -58,7 +70,7 @@ def _used(read: Read) -> Iterator[pa.Table]:
         start, end = end, end + len(piece)
         columns = {
             "prompt_id": piece["prompt_id"],
-            "first_row": pa.array(range(start, end), pa.int64()),
+            "first_row": pa.arange(start, end),
             "first_used_at": piece["created_at"],
             "last_used_at": piece["created_at"],
             **counts(piece["status"]),
@@ -67,14 +79,14 @@ def _used(read: Read) -> Iterator[pa.Table]:
         yield used.filter(pc.is_valid(used["prompt_id"]))
 
 
-def _main_reasons(read: Read) -> pa.Table:
-    """For each prompt that failed, the most given reason; of equals, the first in the alphabet."""
-    keys = ["prompt_id", "failure_reason"]
-    given = fold(_failures(read), REASONS, keys, {"failures": "sum"}).sort_by(
-        [("prompt_id", "ascending"), ("failures", "descending"), ("failure_reason", "ascending")]
-    )
-    by_prompt = given.group_by("prompt_id", use_threads=False)
-    return by_prompt.aggregate([("failure_reason", "first")])
+def _with_reasons(uses: pa.Table, read: Read) -> pa.Table:
+    """Add the reason that most failures gave; of several, the first in the alphabet."""
+    reasons = _fold(_failures(read), REASONS, ("prompt_id", "failure_reason"), {"failures": "sum"})
+    order = [("failures", "descending"), ("failure_reason", "ascending")]
+    by_prompt = reasons.sort_by(order).group_by("prompt_id", use_threads=False)
+    first = by_prompt.aggregate([("failure_reason", "first")])
+    rows = pc.index_in(uses["prompt_id"], first["prompt_id"])
+    return uses.append_column("main_failure_reason", first["failure_reason_first"].take(rows))
 
 
 def _failures(read: Read) -> Iterator[pa.Table]:
@@ -85,14 +97,12 @@ def _failures(read: Read) -> Iterator[pa.Table]:
         yield failed.append_column("failures", once).cast(REASONS)
 
 
-def _rows(uses: pa.Table, reasons: pa.Table, texts: pa.Table) -> pa.Table:
-    reason_rows = pc.index_in(uses["prompt_id"], reasons["prompt_id"])
+def _rows(uses: pa.Table, piece: pa.Table, start: int) -> pa.Table:
+    """Give prompts their texts, from the piece in which all of them appear first."""
+    texts = piece.take(pc.subtract(uses["first_row"], start))
     columns = {
-        "prompt_id": uses["prompt_id"],
-        **{name: texts[name] for name in TEXTS},
+        **{name: uses[name] for name in uses.column_names},
+        **{name: texts[name] for name in texts.column_names},
         **outcomes(uses),
-        "main_failure_reason": reasons["failure_reason_first"].take(reason_rows),
-        "first_used_at": uses["first_used_at"],
-        "last_used_at": uses["last_used_at"],
     }
     return pa.table([columns[name] for name in PROMPTS.schema.names], schema=PROMPTS.schema)

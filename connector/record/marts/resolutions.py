@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.derive import frame
-from connector.record.marts.uses import COUNTS, counts, fold, outcomes
+from connector.record.marts.uses import COUNTS, Fold, counts, outcomes
 from connector.record.schema import RESOLUTIONS
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ def resolutions(read: Read) -> pa.Table:
 
     One whose size is unknown or impossible counts with those for which the same was requested.
     """
-    groups = fold(_sized(read), GROUPS, KEYS, COUNTS)
+    sizes = Fold(GROUPS, KEYS, COUNTS)
+    for piece in _sized(read):
+        sizes.add(piece)
+    groups = sizes.groups()
     order = pc.sort_indices(groups, sort_keys=[(name, "ascending", "at_end") for name in KEYS])
     groups = groups.take(order)
     named = pa.Table.from_pylist(
@@ -54,13 +57,10 @@ def _sized(read: Read) -> Iterator[pa.Table]:
         yield pa.table(columns, GROUPS)
 
 
-def _named(
-    width: int | None, height: int | None, **requested: str | None
-) -> dict[str, int | float | str | None]:
+def _named(width: int | None, height: int | None, **requested: str | None) -> dict[str, Any]:
     """What people call a size. Names are given anew, so that each size has one row."""
     if width is not None:
-        return {"label": f"{width} × {height}", "width": width, "height": height} | frame(
-            width, height
-        )._asdict()
+        size = {"label": f"{width} × {height}", "width": width, "height": height}
+        return size | frame(width, height)._asdict()
     asked_for = " ".join(filter(None, (requested["resolution"], requested["aspect_ratio"])))
     return {"label": f"{asked_for} (requested)" if asked_for else "unknown", **requested}

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,18 +25,15 @@ import pyarrow.compute as pc
 from connector.record.columns import TIMESTAMP
 from connector.record.schema import TERMINAL_STATUSES, TIMINGS
 
-MADE_FROM: Final = (
-    "task_id",
+TIMES: Final = (
     "created_at",
     "first_seen_at",
     "last_unfinished_at",
     "first_finished_at",
     "download_url_signed_at",
-    "status",
-    "model",
-    "storage_model",
-    "resolution",
 )
+MADE_FROM: Final = ("task_id", *TIMES, "status", "model", "storage_model", "resolution")
+
 SECOND: Final = 1_000_000
 """In microseconds, as all times are here while they are reckoned with."""
 
@@ -67,78 +64,91 @@ def timings(generations: pa.Table, allowance: Allowance = ALLOWANCE) -> pa.Table
     """
     columns = {
         **{name: generations[name] for name in MADE_FROM},
-        **_bounds(generations, allowance),
+        **_bounds(_known(generations), allowance),
         "model": pc.coalesce(generations["model"], generations["storage_model"]),
         "created_hour": pc.hour(generations["created_at"]).cast(pa.int32()),
     }
     return pa.table([columns[name] for name in TIMINGS.schema.names], schema=TIMINGS.schema)
 
 
-def _bounds(rows: pa.Table, allowance: Allowance) -> dict[str, Any]:
+class _Known(NamedTuple):
+    """What is known of each generation; times in microseconds.
+
+    Attributes:
+        signed_by: End of the second in which the finished video was signed for download.
+    """
+
+    created: pa.ChunkedArray
+    seen: pa.ChunkedArray
+    unfinished: pa.ChunkedArray
+    finished: pa.ChunkedArray
+    signed_by: pa.ChunkedArray
+    is_final: pa.ChunkedArray
+
+
+def _known(rows: pa.Table) -> _Known:
+    created, seen, unfinished, finished, signed = (rows[name].cast(pa.int64()) for name in TIMES)
+    signed_by = pc.add(signed, SECOND)
+    # A signature from before the creation is of another video, or by another clock.
+    is_later = pc.fill_null(pc.greater_equal(signed_by, created), True)
+    is_its_own = pc.and_(is_later, pc.equal(rows["status"], "completed"))
+    # An unknown state may be a final one.
+    is_plain = pc.not_equal(rows["status"], "unknown")
+    return _Known(
+        created,
+        seen,
+        _where(is_plain, unfinished),
+        finished,
+        _where(is_its_own, signed_by),
+        pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES)),
+    )
+
+
+def _bounds(known: _Known, allowance: Allowance) -> dict[str, Any]:
     """The columns on the finish, reckoned on the gateway's clock."""
     skew, answer = _micros(allowance.clock_skew), _micros(allowance.answer)
-    created, seen, finished = (
-        rows[name].cast(pa.int64()) for name in ("created_at", "first_seen_at", "first_finished_at")
-    )
-    unfinished, signed_by = _unfinished(rows), _signed_by(rows, created)
-    is_final = pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES))
-
     # What was seen had been created, also where nobody says when.
-    created_by = pc.min_element_wise(pc.add(created, SECOND), pc.add(seen, skew))
-    after = pc.subtract(unfinished, answer + skew)
-    before = _where(is_final, pc.min_element_wise(pc.add(finished, skew), signed_by))
+    created_by = pc.min_element_wise(pc.add(known.created, SECOND), pc.add(known.seen, skew))
+    after = pc.subtract(known.unfinished, answer + skew)
+    before = pc.min_element_wise(pc.add(known.finished, skew), known.signed_by)
+    before = _where(known.is_final, before)
     lower = pc.max_element_wise(pc.subtract(after, created_by), 0)
-    upper = pc.subtract(before, created)
-
-    is_contradictory = _any(
-        pc.less(finished, unfinished),  # finished, and later not
-        pc.and_(pc.is_valid(finished), pc.invert(is_final)),  # the same, and so until now
-        pc.less(pc.add(seen, skew), created),  # seen before it was created
+    upper = pc.subtract(before, known.created)
+    contradicts = _any(
+        pc.less(known.finished, known.unfinished),  # finished, and later not
+        pc.less(pc.add(known.seen, skew), known.created),  # seen before it was created
         pc.greater(lower, upper),
     )
-    basis = pc.case_when(
-        pc.make_struct(
-            is_contradictory,
-            pc.invert(is_final),
-            pc.is_null(created),
-            pc.less(signed_by, pc.subtract(finished, answer + skew)),  # else signed for us
-            pc.is_valid(unfinished),
-        ),
-        *("contradictory", "unfinished", "undated", "signed", "observed", "backfilled"),
-    )
-    is_claimed = pc.invert(is_contradictory)
-    after = pc.max_element_wise(after, created)
+    is_claimed = pc.invert(contradicts)
+    after = pc.max_element_wise(after, known.created)
     return {
         "finished_after_at": _where(is_claimed, after).cast(TIMESTAMP),
         "finished_before_at": _where(is_claimed, before).cast(TIMESTAMP),
         "seconds_lower": _seconds(pc.if_else(is_claimed, lower, 0)),
         "seconds_upper": _seconds(_where(is_claimed, upper)),
-        "basis": basis,
+        "basis": _basis(known, contradicts, answer + skew),
     }
 
 
-def _unfinished(rows: pa.Table) -> pa.ChunkedArray:
-    """When it was last seen unfinished; not if its state is unknown, which may be a final one."""
-    is_known = pc.not_equal(rows["status"], "unknown")
-    return _where(is_known, rows["last_unfinished_at"].cast(pa.int64()))
+def _basis(known: _Known, contradicts: pa.ChunkedArray, allowed: int) -> pa.ChunkedArray:
+    # A URL that may have been signed for the very fetch that brought it tells no more than that.
+    is_signed = pc.less(known.signed_by, pc.subtract(known.finished, allowed))
+    cases = {
+        "contradictory": contradicts,
+        "unfinished": pc.invert(known.is_final),
+        "undated": pc.is_null(known.created),
+        "signed": is_signed,
+        "observed": pc.is_valid(known.unfinished),
+    }
+    return pc.case_when(pc.make_struct(*cases.values()), *cases, "backfilled")
 
 
-def _signed_by(rows: pa.Table, created: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The end of the second in which a completed video was signed for download.
-
-    Null if that was before its creation: then it says nothing of this generation.
-    """
-    signed_by = pc.add(rows["download_url_signed_at"].cast(pa.int64()), SECOND)
-    is_later = pc.fill_null(pc.greater_equal(signed_by, created), True)
-    return _where(pc.and_(is_later, pc.equal(rows["status"], "completed")), signed_by)
-
-
-def _where(mask: Any, values: Any) -> Any:
+def _where(mask: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(mask, values, pa.scalar(None, pa.int64()))
 
 
-def _any(*masks: Any) -> Any:
-    """Whether any holds for sure; what cannot be told does not."""
+def _any(*masks: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whether any holds for sure: what cannot be told does not."""
     return reduce(pc.or_, (pc.fill_null(mask, False) for mask in masks))
 
 
@@ -146,5 +156,5 @@ def _micros(span: timedelta) -> int:
     return span // timedelta(microseconds=1)
 
 
-def _seconds(micros: Any) -> Any:
+def _seconds(micros: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.divide(micros.cast(pa.float64()), float(SECOND))

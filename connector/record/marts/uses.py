@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Read = Callable[[Sequence[str]], Iterator[pa.Table]]
     """Gives columns of `generations` in pieces: the same rows in the same order at each call."""
 
 COUNTS: Final = {"completed": "sum", "failed": "sum", "unfinished": "sum"}
 
-FOLD_ROWS: Final = 262_144
+FOLD_ROWS: Final = 65_536
 """Rows that gather before they are folded."""
 
 
@@ -45,32 +45,32 @@ def outcomes(counted: pa.Table) -> dict[str, pa.ChunkedArray]:
     }
 
 
-def fold(
-    pieces: Iterable[pa.Table], schema: pa.Schema, keys: Sequence[str], folds: Mapping[str, str]
-) -> pa.Table:
-    """Group by keys, in time that grows with the rows and memory that grows with the groups.
+class Fold:
+    """Groups rows by keys, in time that grows with the rows and memory that grows with the groups.
 
     Args:
-        pieces: Any number of them.
-        schema: Of each piece: the keys, then the columns to fold.
+        schema: Of the rows, and of the groups: the keys, then the columns to fold.
         keys: Null is a value like others.
         folds: How two values of a column become one (`sum`, `min`, `max`).
-
-    Returns:
-        A table of that schema, a row a group, in no certain order.
     """
-    waiting = [schema.empty_table()]
-    groups = fresh = 0
-    for piece in pieces:
-        waiting.append(piece)
-        fresh += len(piece)
+
+    def __init__(self, schema: pa.Schema, keys: Sequence[str], folds: Mapping[str, str]) -> None:
+        self._keys, self._folds = list(keys), dict(folds)
+        self._waiting = [schema.empty_table()]
+        self._groups = self._fresh = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Take rows in."""
+        self._waiting.append(rows)
+        self._fresh += len(rows)
         # Not before as many rows are fresh as there are groups: each is folded a few times only.
-        if fresh >= max(FOLD_ROWS, groups):
-            waiting = [_fold(waiting, keys, folds)]
-            groups, fresh = len(waiting[0]), 0
-    return _fold(waiting, keys, folds)
+        if self._fresh >= max(FOLD_ROWS, self._groups):
+            self._waiting = [self.groups()]
+            self._groups, self._fresh = len(self._waiting[0]), 0
 
-
-def _fold(tables: list[pa.Table], keys: Sequence[str], folds: Mapping[str, str]) -> pa.Table:
-    grouped = pa.concat_tables(tables).group_by(list(keys)).aggregate(list(folds.items()))
-    return grouped.rename_columns([*keys, *folds])
+    def groups(self) -> pa.Table:
+        """A row for each group, in no certain order."""
+        rows = pa.concat_tables(self._waiting)
+        # One thread: each further one has a hash table of its own, and gains little time.
+        grouped = rows.group_by(self._keys, use_threads=False).aggregate(list(self._folds.items()))
+        return grouped.rename_columns([*self._keys, *self._folds])

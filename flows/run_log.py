@@ -1,0 +1,41 @@
+"""What the connector logs, in the flow run's log."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    RunLogger = logging.Logger | logging.LoggerAdapter[Any]
+
+
+@contextmanager
+def forwarding_to(run_logger: RunLogger) -> Iterator[None]:
+    """Send the connector's log records to a flow run's logger.
+
+    Prefect's own way, PREFECT_LOGGING_EXTRA_LOGGERS, finds the run by the context of the thread,
+    which the threads that make the requests do not have.
+    """
+    logger, handler = logging.getLogger("connector"), _Forwarder(run_logger)
+    earlier = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    # The run's logger prints to the console too; once is enough.
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.level, logger.propagate = earlier
+        logger.removeHandler(handler)
+
+
+class _Forwarder(logging.Handler):
+    def __init__(self, run_logger: RunLogger) -> None:
+        super().__init__()
+        self._run_logger = run_logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._run_logger.log(record.levelno, "%s", record.getMessage(), exc_info=record.exc_info)

@@ -1,0 +1,284 @@
+"""The flow, over a real Prefect server and a real gateway."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from conftest import KEY
+from prefect.blocks.system import Secret
+from prefect.exceptions import ParameterTypeError
+from pydantic import SecretStr
+
+from connector import ingest
+from connector.sandbox import task_ids
+from connector.settings import Settings, load
+from connector.tally import Summary
+from connector.warehouse.warehouse import Warehouse
+from flows.batches import fetch_batch
+from flows.gateway import Access, opened
+from flows.ingest import ingest_generations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prefect import State
+    from prefect_harness import Prefect
+
+    from connector.sandbox import Sandbox
+
+pytestmark = [
+    pytest.mark.prefect,
+    pytest.mark.xdist_group("prefect"),
+    pytest.mark.usefixtures("prefect"),
+]
+
+IDS = task_ids(120)
+LINEAGE = ["first_seen_at", "fetched_at", "last_unfinished_at", "first_finished_at", "run_id"]
+"""What differs from run to run."""
+
+
+@pytest.fixture
+def run(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., State[Any]]:
+    """Run the flow in batches of 50; return the state that it ends in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LUMAAI_API_KEY", KEY)
+
+    def run(task_ids: str | list[str], **parameters: Any) -> State[Any]:
+        given = {"warehouse": "warehouse", "base_url": sandbox.base_url, "batch_size": 50}
+        return ingest_generations(task_ids, **{**given, **parameters}, return_state=True)
+
+    return run
+
+
+def flow_run_id(state: State[Any]) -> str:
+    return str(state.state_details.flow_run_id)
+
+
+def generations(warehouse: str = "warehouse") -> pd.DataFrame:
+    return pd.read_parquet(f"{warehouse}/generations").sort_values("task_id", ignore_index=True)
+
+
+def test_tables_are_those_of_the_pipeline(run: Callable[..., State[Any]], sandbox: Sandbox) -> None:
+    """Three batches, some IDs rejected: the same rows as from `connector.ingest`."""
+    given = [*IDS, "bad-not-found-1", "bad-html-200-1"]
+    state = run(given)
+    assert state.is_completed(), state
+    sandbox.reset()
+    ingest(given, warehouse="other", base_url=sandbox.base_url, key=KEY)
+
+    expected = generations("other").drop(columns=LINEAGE)
+    assert len(expected) == len(IDS)
+    pd.testing.assert_frame_equal(generations().drop(columns=LINEAGE), expected)
+    rejects = pd.read_parquet("warehouse/rejects").set_index("task_id")["reason"]
+    assert dict(rejects) == {"bad-not-found-1": "not_found", "bad-html-200-1": "not_json"}
+    batches = sorted(path.stem[-12:] for path in Path("warehouse/answers").rglob("*.parquet"))
+    assert batches == ["b000001-0001", "b000002-0001", "b000003-0001"]
+
+
+def test_a_second_run_asks_for_nothing_but_what_was_unfinished(
+    run: Callable[..., State[Any]], sandbox: Sandbox
+) -> None:
+    run(IDS)
+    unfinished = set(generations().query("status in ('queued', 'running')")["task_id"])
+    asked = sandbox.stats()["requests"]
+    assert run(IDS).is_completed()
+    assert sandbox.stats()["requests"] - asked == len(unfinished) > 0
+    before = {path: path.stat().st_mtime_ns for path in Path("warehouse/generations").rglob("*")}
+    state = run(IDS)
+    assert state.message == "nothing to fetch: all 120 are known and finished"
+    assert sandbox.stats()["requests"] - asked == len(unfinished)
+    assert before == {
+        path: path.stat().st_mtime_ns for path in Path("warehouse/generations").rglob("*")
+    }
+
+
+def test_batches_share_connections_and_the_limit_of_requests_in_flight(
+    run: Callable[..., State[Any]], sandbox: Sandbox
+) -> None:
+    sandbox.change(latency=0.01)
+    run(IDS, max_concurrency=3)
+    sandbox.change(latency=0.0)
+    stats = sandbox.stats()
+    assert stats["max_in_flight"] == stats["connections"] == 3
+
+
+def test_a_refused_key_fails_the_run_and_keeps_what_had_come(
+    run: Callable[..., State[Any]], prefect: Prefect
+) -> None:
+    state = run([*IDS, "bad-unauthorized-1"])
+    assert state.is_failed()
+    assert "refused the key (HTTP 401" in (state.message or "")
+    kept = len(generations())
+    account = pd.read_parquet("warehouse/runs").iloc[0]
+    assert account["outcome"] == "stopped"
+    assert account["fetched"] == kept > 0
+    assert account["not_reached"] == len(IDS) + 1 - kept
+    said = [line for line in prefect.log(flow_run_id(state)) if "refused the key" in line]
+    assert len(said) == 1, "said once, without a traceback for each batch"
+
+
+def test_what_it_shows_in_prefect(run: Callable[..., State[Any]], prefect: Prefect) -> None:
+    state = run([*IDS, "bad-not-found-1", ""])
+    name = prefect.flow_run(flow_run_id(state))["name"]
+    assert name.startswith("122 task IDs, 20")
+    shown = prefect.artifacts(flow_run_id(state))
+    assert set(shown) == {"progress", "table", "markdown"}
+    assert shown["progress"]["data"] == 100
+    assert '"120"' in shown["table"]["data"]
+    assert "| not_found | 1 |" in shown["markdown"]["data"]
+    assert 'pd.read_parquet("warehouse/generations")' in shown["markdown"]["data"]
+
+
+def test_the_log_has_a_line_a_batch_and_none_a_task_id(
+    run: Callable[..., State[Any]], prefect: Prefect
+) -> None:
+    log = prefect.log(flow_run_id(run(IDS)))
+    assert sum("answers: " in line and "completed" in line for line in log) == 3
+    assert any(line.startswith("committed 120 answers") for line in log), "the connector's own"
+    assert not [line for line in log if any(task_id in line for task_id in IDS)]
+
+
+def test_the_key_of_a_secret_block_is_used_and_stays_there(
+    run: Callable[..., State[Any]],
+    prefect: Prefect,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    Secret(value=SecretStr(KEY)).save("test-key")
+    monkeypatch.setenv("LUMAAI_API_KEY", "another-key")
+    state = run([*IDS, "bad-not-found-1"], key_block="test-key")
+    assert state.is_completed()
+    assert run(["bad-unauthorized-1"], key_block="test-key").is_failed()
+    assert sandbox.stats()["by_status"]["200"] == len(IDS)
+    prefect.log(flow_run_id(state))
+    written = [path for path in prefect.home.rglob("*") if path.is_file()]
+    assert any(path.name == "prefect.db" for path in written)
+    for path in [*written, *Path("warehouse").rglob("*.parquet")]:
+        assert KEY.encode() not in path.read_bytes(), path
+    assert KEY not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"key_block": "no-such-key"}, "there is no Prefect Secret block named 'no-such-key'"),
+        ({"task_ids": "no-such-file.csv"}, "no-such-file.csv"),
+        ({"base_url": "http://gateway.example"}, "would carry the key unencrypted"),
+    ],
+)
+def test_a_run_that_cannot_start_fails_with_the_reason(
+    run: Callable[..., State[Any]], parameters: dict[str, Any], message: str
+) -> None:
+    state = run(**{"task_ids": IDS, **parameters})
+    assert state.is_failed()
+    assert message in (state.message or "")
+
+
+def test_without_any_key_the_run_says_how_to_give_one(
+    run: Callable[..., State[Any]], monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    monkeypatch.delenv("LUMAAI_API_KEY")
+    state = run(IDS)
+    assert state.is_failed()
+    assert "Secret block named 'luma-api-key', or set LUMAAI_API_KEY" in (state.message or "")
+    assert sandbox.stats()["requests"] == 0
+
+
+def test_a_second_writer_is_told_of_the_first(run: Callable[..., State[Any]]) -> None:
+    with Warehouse.writing("warehouse"):
+        state = run(IDS)
+    assert state.is_failed()
+    assert "another run is writing" in (state.message or "")
+
+
+def test_called_directly_it_returns_its_account(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUMAAI_API_KEY", KEY)
+    summary = ingest_generations(IDS[:3], str(tmp_path / "warehouse"), sandbox.base_url)
+    assert isinstance(summary, Summary)
+    assert summary.fetched == 3
+
+
+def test_sigterm_commits_what_has_come(prefect: Prefect, sandbox: Sandbox, tmp_path: Path) -> None:
+    """As when a worker ends, or a machine shuts down."""
+    program = textwrap.dedent(f"""
+        from flows.ingest import ingest_generations
+        from connector.sandbox import task_ids
+        ingest_generations(task_ids(1000), "warehouse", "{sandbox.base_url}", batch_size=50)
+    """)
+    sandbox.change(latency=0.2)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env=prefect.environment(LUMAAI_API_KEY=KEY),
+        )
+        while sandbox.stats()["requests"] < 60:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == -signal.SIGTERM
+    finally:
+        sandbox.change(latency=0.0)
+
+    account = pd.read_parquet(tmp_path / "warehouse/runs").iloc[0]
+    assert account["outcome"] == "stopped"
+    assert account["fetched"] == len(generations(str(tmp_path / "warehouse"))) >= 60 - 16
+    assert not list((tmp_path / "warehouse/inbox").rglob("*.parquet"))
+    runs = prefect.ask("POST", "flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
+    assert runs[0]["state"]["type"] == "CRASHED"
+
+
+def test_a_batch_repeated_replaces_its_own_files(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So does a batch that ran on a machine that died, and is run again on another."""
+    monkeypatch.setenv("LUMAAI_API_KEY", KEY)
+    settings = load(warehouse=tmp_path / "warehouse", base_url=sandbox.base_url)
+    access = Access("a-run", settings, key_block=None)
+    with Warehouse.writing(settings.warehouse) as warehouse, opened(access):
+        for _ in range(2):
+            assert fetch_batch.fn(7, IDS[:5], access).is_completed()
+        inbox = list((tmp_path / "warehouse/inbox").rglob("*.parquet"))
+        assert [path.name for path in inbox] == ["a-run-b000007-0001.parquet"]
+        assert warehouse.commit().new == 5
+
+
+def test_each_parameter_is_described_in_the_form() -> None:
+    properties = ingest_generations.parameters.properties
+    assert [name for name, one in properties.items() if not one.get("description")] == []
+    text, array = properties["task_ids"]["anyOf"]
+    assert (text["type"], array["type"], array["maxItems"]) == ("string", "array", 10_000)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "max_concurrency", "max_wait"])
+def test_defaults_are_those_of_the_settings(name: str) -> None:
+    form = ingest_generations.parameters.properties
+    assert form[name]["default"] == Settings.model_fields[name].default
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"limit": 0},
+        {"batch_size": 5},
+        {"max_wait": -1},
+        {"task_ids": 7},
+        {"task_ids": ["a"] * 10_001},
+    ],
+)
+def test_senseless_parameters_are_refused(parameters: dict[str, Any]) -> None:
+    with pytest.raises(ParameterTypeError, match=next(iter(parameters))):
+        ingest_generations.validate_parameters({"task_ids": ["a"], **parameters})

@@ -1,0 +1,396 @@
+"""The marts: figures worked out by hand, files left alone, and bounds that hold the truth."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from builders import NOON, answer, example, pending, table
+
+from connector.record.flatten import flatten
+from connector.record.marts import uses
+from connector.record.marts.prompts import prompts
+from connector.record.marts.resolutions import resolutions
+from connector.record.marts.timings import Allowance, timings
+from connector.record.merge import in_order, resolve
+from connector.record.schema import GENERATIONS, PROMPTS, RESOLUTIONS, TIMINGS
+from connector.warehouse import marts, parquet
+from connector.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from connector.record.answer import Answer
+    from connector.record.marts.uses import Read
+
+
+def merged(*answers: Answer) -> pa.Table:
+    """Rows of `generations` after these answers."""
+    nothing = GENERATIONS.schema.empty_table()
+    return in_order(resolve(nothing, flatten(table(*answers))))
+
+
+def reader(rows: pa.Table, piece: int = 2) -> Read:
+    def read(columns: Sequence[str]) -> Iterator[pa.Table]:
+        for start in range(0, len(rows), piece):
+            yield rows.select(columns).slice(start, piece)
+
+    return read
+
+
+def made(
+    task_id: str, prompt: str | None, state: str = "completed", day: int = 1, **more: Any
+) -> Answer:
+    body = {"state": state, "prompt": prompt, "created_at": f"2025-12-{day:02}T08:00:00Z", **more}
+    return answer(task_id, body)
+
+
+# Prompts.
+
+
+def prompts_of(*answers: Answer) -> dict[str, dict[str, Any]]:
+    rows = pa.concat_tables([PROMPTS.schema.empty_table(), *prompts(reader(merged(*answers)))])
+    assert rows.schema.equals(PROMPTS.schema, check_metadata=True)
+    return {row["prompt"]: row for row in rows.to_pylist()}
+
+
+def test_a_prompt_counts_its_uses_and_what_came_of_them() -> None:
+    rows = prompts_of(
+        made("a", "a cat", day=3),
+        made("b", "a cat", "failed", day=1, failure_reason="moderation"),
+        made("c", "a cat", "failed", day=2, failure_reason="moderation"),
+        made("d", "a cat", "failed", day=2, failure_reason="an error"),
+        made("e", "a cat", "dreaming", day=9),
+        made("f", "two dogs", "pending"),
+        made("g", "", "completed"),
+    )
+    assert list(rows) == ["a cat", "two dogs", ""], "in the order of first use"
+    cat, dogs = rows["a cat"], rows["two dogs"]
+    assert (cat["uses"], cat["completed"], cat["failed"], cat["unfinished"]) == (5, 1, 3, 1)
+    assert cat["failure_share"] == 0.75
+    assert cat["main_failure_reason"] == "moderation"
+    assert cat["first_used_at"] == datetime(2025, 12, 1, 8, tzinfo=UTC)
+    assert cat["last_used_at"] == datetime(2025, 12, 9, 8, tzinfo=UTC)
+    assert (cat["prompt_words"], cat["prompt_characters"]) == (2, 5)
+    assert dogs["failure_share"] is None, "none is finished yet"
+    assert dogs["main_failure_reason"] is None
+
+
+def test_of_reasons_given_equally_often_the_first_in_the_alphabet_is_named() -> None:
+    failures = [
+        made(str(number), "x", "failed", failure_reason=reason)
+        for number, reason in enumerate(["b", "a", "a", "b", None, None, None])
+    ]
+    assert prompts_of(*failures)["x"]["main_failure_reason"] == "a"
+
+
+def test_surrounding_blanks_make_no_other_prompt_and_no_prompt_makes_no_row() -> None:
+    rows = prompts_of(made("a", " a cat\n", day=1), made("b", "a cat", day=2), made("c", None))
+    assert {text: row["uses"] for text, row in rows.items()} == {" a cat\n": 2}
+
+
+def test_prompts_without_a_known_time_are_counted_too() -> None:
+    row = prompts_of(answer("a", {"state": "completed", "prompt": "x"}))["x"]
+    assert (row["uses"], row["first_used_at"], row["last_used_at"]) == (1, None, None)
+
+
+def test_counts_do_not_depend_on_how_the_rows_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = merged(
+        *(
+            made(f"t{n}", f"p{n * n % 37}", ("completed", "failed", "queued")[n % 3], 1 + n % 28)
+            for n in range(400)
+        )
+    )
+    at_once = pa.concat_tables(prompts(reader(rows, 1000)))
+    monkeypatch.setattr(uses, "FOLD_ROWS", 10)
+    assert pa.concat_tables(prompts(reader(rows, 7))).equals(at_once)
+    assert pa.compute.sum(at_once["uses"]).as_py() == 400
+    assert len(at_once) == len({n * n % 37 for n in range(400)})
+
+
+# Resolutions.
+
+
+def test_each_size_is_a_row_and_all_generations_are_in_one() -> None:
+    asked = {"resolution": "720P", "aspect_ratio": "16:9"}
+    rows = resolutions(
+        reader(
+            merged(
+                answer("a", example("completed")),
+                made("b", "x", video={"width": 752, "height": 1360}),
+                made("c", "x", "failed", video={"width": 0, "height": 0}, request=asked),
+                made("d", "x", "failed", request=asked),
+                made("e", "x", "pending", request={"aspect_ratio": "1:1"}),
+                made("f", "x", "pending"),
+                made("g", "x", video={"width": 1024, "height": None}),
+            )
+        )
+    )
+    assert rows.schema.equals(RESOLUTIONS.schema, check_metadata=True)
+    by_label = {row.pop("label"): row for row in rows.to_pylist()}
+    assert {label: row["uses"] for label, row in by_label.items()} == {
+        "752 × 1360": 2,
+        "720p 16:9 (requested)": 2,
+        "1:1 (requested)": 1,
+        "unknown": 2,
+    }
+    assert by_label["752 × 1360"] == {
+        "width": 752,
+        "height": 1360,
+        "resolution": "720p",
+        "aspect_ratio": "9:16",
+        "orientation": "portrait",
+        "megapixels": 1.02272,
+        "uses": 2,
+        "completed": 2,
+        "failed": 0,
+        "unfinished": 0,
+        "failure_share": 0.0,
+    }
+    requested = by_label["720p 16:9 (requested)"]
+    assert (requested["width"], requested["megapixels"]) == (None, None)
+    assert (requested["orientation"], requested["failure_share"]) == ("landscape", 1.0)
+
+
+def test_no_generations_make_empty_marts() -> None:
+    nothing = reader(GENERATIONS.schema.empty_table())
+    assert resolutions(nothing).equals(RESOLUTIONS.schema.empty_table())
+    assert list(prompts(nothing)) == []
+    assert timings(GENERATIONS.schema.empty_table()).equals(TIMINGS.schema.empty_table())
+
+
+# Timings. By default 5 s are allowed for clocks that differ, and 60 s for an answer on its way.
+
+CREATED = (NOON - timedelta(minutes=10)).isoformat()
+
+
+def timed(*answers: Answer) -> dict[str, Any]:
+    rows = timings(merged(*answers))
+    assert rows.schema.equals(TIMINGS.schema, check_metadata=True)
+    (row,) = rows.to_pylist()
+    return row
+
+
+def bounds(row: dict[str, Any]) -> tuple[float | None, float | None, str]:
+    return row["seconds_lower"], row["seconds_upper"], row["basis"]
+
+
+def seen(state: str, minutes: float, created_at: str | None = CREATED, **more: Any) -> Answer:
+    return answer(body={"state": state, "created_at": created_at, **more}, minutes=minutes)
+
+
+def signed(moment: datetime) -> dict[str, Any]:
+    """A video whose download URL was signed then."""
+    return {"download_url": f"https://storage/v.mp4?X-Amz-Date={moment:%Y%m%dT%H%M%SZ}"}
+
+
+def test_the_documented_example_took_at_most_34_seconds() -> None:
+    row = timed(answer("a", example("completed")))
+    # Created at :19.325, signed in the second :53, which ends at :54.
+    assert bounds(row) == (0.0, 34.675, "signed")
+    assert row["finished_after_at"] == datetime(2024, 10, 15, 8, 56, 19, 325000, UTC)
+    assert row["finished_before_at"] == datetime(2024, 10, 15, 8, 56, 54, tzinfo=UTC)
+    assert row["model"] == "lit_lite_inference_v1.6-xl"
+    assert (row["resolution"], row["created_hour"]) == ("720p", 8)
+
+
+def test_seen_unfinished_and_then_finished_is_observed() -> None:
+    row = timed(seen("queued", 0), seen("dreaming", 5), seen("completed", 7))
+    # Lower: 15 min less 60 s for the answer, 5 s for the clocks, 1 s for a time in whole seconds.
+    # Upper: 17 min and 5 s for the clocks.
+    assert bounds(row) == (900 - 66, 1020 + 5, "observed")
+    assert row["finished_after_at"] == NOON + timedelta(seconds=300 - 65)
+    assert row["finished_before_at"] == NOON + timedelta(seconds=420 + 5)
+
+
+def test_a_failure_is_timed_like_a_success() -> None:
+    assert bounds(timed(seen("queued", 5), seen("failed", 7))) == (834, 1025, "observed")
+
+
+def test_first_seen_finished_and_unsigned_is_backfilled() -> None:
+    assert bounds(timed(seen("completed", 0))) == (0, 605, "backfilled")
+
+
+def test_an_unfinished_one_has_no_upper_bound() -> None:
+    row = timed(seen("queued", 5))
+    assert bounds(row) == (834, None, "unfinished")
+    assert row["finished_before_at"] is None
+
+
+def test_a_state_that_nobody_knows_may_be_final_so_nothing_is_known() -> None:
+    assert bounds(timed(seen("archived", 5))) == (0, None, "unfinished")
+
+
+def test_a_signature_made_for_the_fetch_itself_tells_no_more_than_the_fetch() -> None:
+    row = timed(seen("completed", 0, video=signed(NOON - timedelta(seconds=30))))
+    assert bounds(row) == (0, 600 - 30 + 1, "backfilled")
+
+
+def test_a_signature_narrows_what_was_observed() -> None:
+    done = seen("completed", 60, video=signed(NOON + timedelta(minutes=8)))
+    assert bounds(timed(seen("queued", 5), done)) == (834, 1080 + 1, "signed")
+
+
+def test_a_signature_from_before_the_creation_is_not_this_generations() -> None:
+    early = signed(NOON - timedelta(minutes=11))
+    assert bounds(timed(seen("completed", 0, video=early))) == (0, 605, "backfilled")
+
+
+def test_a_signature_on_a_failure_or_on_a_preview_bounds_nothing() -> None:
+    early = signed(NOON - timedelta(minutes=9))
+    assert bounds(timed(seen("failed", 0, video=early))) == (0, 605, "backfilled")
+    assert bounds(timed(seen("dreaming", 0, video=early))) == (600 - 66, None, "unfinished")
+
+
+def test_without_a_creation_first_sight_gives_a_lower_bound_but_none_gives_an_upper() -> None:
+    row = timed(seen("queued", 0, None), seen("queued", 5, None), seen("completed", 7, None))
+    # Five minutes between two looks, less 60 s for the answer and twice 5 s for the clocks.
+    assert bounds(row) == (300 - 70, None, "undated")
+    assert row["finished_before_at"] == NOON + timedelta(seconds=420 + 5)
+    assert row["created_hour"] is None
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param([seen("completed", 0), seen("queued", 1)], id="finished, then not"),
+        pytest.param(
+            [seen("completed", 0), seen("queued", 1), seen("completed", 2)], id="and then again"
+        ),
+        pytest.param(
+            [seen("completed", 0, (NOON + timedelta(hours=1)).isoformat())],
+            id="seen before it was created",
+        ),
+        pytest.param(
+            [
+                seen("queued", 5),
+                seen("completed", 7, video=signed(NOON - timedelta(minutes=5))),
+            ],
+            id="signed while unfinished",
+        ),
+    ],
+)
+def test_where_things_contradict_each_other_nothing_is_claimed(answers: list[Answer]) -> None:
+    row = timed(*answers)
+    assert bounds(row) == (0, None, "contradictory")
+    assert (row["finished_after_at"], row["finished_before_at"]) == (None, None)
+
+
+def test_what_clocks_may_differ_by_is_no_contradiction() -> None:
+    """Created 4 s ahead of our clock, signed 60 s before an answer that still said `queued`."""
+    ahead = (NOON + timedelta(seconds=4)).isoformat()
+    assert bounds(timed(seen("completed", 0, ahead))) == (0, 1, "backfilled")
+    early = seen("completed", 7, video=signed(NOON + timedelta(minutes=4)))
+    assert bounds(timed(seen("queued", 5), early)) == (834, 841, "signed")
+
+
+# On disk.
+
+
+def ingest(root: Path, batch: str, *answers: Answer) -> list[str]:
+    with Warehouse.writing(root) as warehouse:
+        warehouse.save(batch, answers, "run")
+        warehouse.commit()
+        return rebuild(warehouse)
+
+
+def rebuild(warehouse: Warehouse) -> list[str]:
+    return marts.rebuild(warehouse.storage, warehouse.generations.files().values())
+
+
+def rebuilt(root: Path) -> list[str]:
+    with Warehouse.writing(root) as warehouse:
+        return rebuild(warehouse)
+
+
+def created(task_id: str, day: str, state: str = "completed", **more: Any) -> Answer:
+    body = {"state": state, "prompt": f"of {task_id}", "created_at": f"{day}T08:00:00Z"}
+    return answer(task_id, body, **more)
+
+
+RESOLUTIONS_FILE, PROMPTS_FILE = marts.RESOLUTIONS_FILE, marts.PROMPTS_FILE
+MARCH, APRIL = (f"timings/created_month=2025-{month}/timings.parquet" for month in ("03", "04"))
+
+
+def test_pandas_reads_each_mart_in_one_line(tmp_path: Path) -> None:
+    ingest(tmp_path, "1", created("a", "2025-03-01"), created("b", "2025-04-01"), pending("c"))
+    generations = pd.read_parquet(tmp_path / "generations")
+    rows = pd.read_parquet(tmp_path / "timings")
+    assert rows.task_id.tolist() == generations.task_id.tolist()
+    assert rows.basis.tolist() == ["backfilled", "backfilled", "unfinished"]
+    assert str(rows.created_hour.dtype) == "Int32"
+    assert pd.read_parquet(tmp_path / "resolutions").uses.sum() == 3
+    assert pd.read_parquet(tmp_path / "prompts").prompt.tolist() == ["of a", "of b"]
+
+
+def test_marts_that_are_up_to_date_are_left_alone(tmp_path: Path) -> None:
+    ingest(tmp_path, "1", created("a", "2025-03-01"))
+    state = tmp_path / marts.STATE
+    before = state.stat().st_mtime_ns
+    assert rebuilt(tmp_path) == []
+    assert state.stat().st_mtime_ns == before
+
+
+def test_only_what_changed_is_replaced(tmp_path: Path) -> None:
+    first = ingest(tmp_path, "1", created("a", "2025-03-01", "queued"), created("b", "2025-04-01"))
+    assert sorted(first) == sorted([MARCH, APRIL, RESOLUTIONS_FILE, PROMPTS_FILE])
+    # Later, but not otherwise: only the bound that its last sight gives has changed.
+    assert ingest(tmp_path, "2", created("a", "2025-03-01", "queued", minutes=5)) == [MARCH]
+    # Seen finished once more: nothing has.
+    assert ingest(tmp_path, "3", created("b", "2025-04-01", minutes=5)) == []
+    assert rebuilt(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [MARCH, RESOLUTIONS_FILE, PROMPTS_FILE, marts.STATE])
+def test_a_mart_that_is_missing_or_cut_short_is_made_again(tmp_path: Path, name: str) -> None:
+    ingest(tmp_path, "1", created("a", "2025-03-01"))
+    whole = (tmp_path / name).read_bytes()
+    for damage in (os.unlink, lambda path: os.truncate(path, 10)):
+        damage(tmp_path / name)
+        assert rebuilt(tmp_path) == ([] if name == marts.STATE else [name])
+        if name != marts.STATE:
+            assert (tmp_path / name).read_bytes() == whole
+
+
+def test_a_rebuild_that_died_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest(tmp_path, "1", created("a", "2025-03-01"))
+    monkeypatch.setattr(marts, "resolutions", _interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(tmp_path, "2", created("b", "2025-03-02"))
+    monkeypatch.undo()
+    assert rebuilt(tmp_path) == [RESOLUTIONS_FILE, PROMPTS_FILE]
+    assert pd.read_parquet(tmp_path / "resolutions").uses.sum() == 2
+
+
+def _interrupted(_read: object) -> pa.Table:
+    raise KeyboardInterrupt
+
+
+def test_timings_of_a_partition_that_is_no_more_go(tmp_path: Path) -> None:
+    ingest(tmp_path, "1", created("a", "2025-03-01"), created("b", "2025-04-01"))
+    (gone,) = (tmp_path / "generations" / "created_month=2025-04").iterdir()
+    gone.unlink()
+    assert APRIL in rebuilt(tmp_path)
+    assert pd.read_parquet(tmp_path / "timings").task_id.tolist() == ["a"]
+
+
+def test_other_allowances_make_other_bounds(tmp_path: Path) -> None:
+    ingest(tmp_path, "1", created("a", "2025-03-01"))
+    generous = Allowance(clock_skew=timedelta(hours=1))
+    with Warehouse.writing(tmp_path) as warehouse:
+        files = list(warehouse.generations.files().values())
+        assert marts.rebuild(warehouse.storage, files, generous) == [MARCH]
+        assert marts.rebuild(warehouse.storage, files, generous) == []
+
+
+def test_timings_of_many_row_groups_stay_in_order(tmp_path: Path) -> None:
+    count = parquet.ROW_GROUP_ROWS + 100
+    ingest(tmp_path, "1", *(created(f"t{n:06}", f"2025-03-{1 + n % 28:02}") for n in range(count)))
+    rows = pd.read_parquet(tmp_path / "timings")
+    assert rows.task_id.tolist() == pd.read_parquet(tmp_path / "generations").task_id.tolist()
+    assert len(pd.read_parquet(tmp_path / "prompts")) == count

@@ -1,0 +1,316 @@
+"""The pace finds what a gateway allows, in simulated time; the throttle holds threads to it."""
+
+from __future__ import annotations
+
+import http.client
+import statistics
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from gateway_models import (
+    Anything,
+    AtMost,
+    Changing,
+    FixedWindow,
+    Gateway,
+    Rule,
+    Simulation,
+    SlidingWindow,
+    TokenBucket,
+)
+
+from connector.source.pace import Pace
+from connector.source.rate import Curve, Rate
+from connector.source.throttle import Sample, Throttle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GOOD = Sample("good", 0.01)
+
+LIMITS: dict[str, Callable[[int], Rule]] = {
+    "bucket, burst 1": lambda rate: TokenBucket(rate, 1),
+    "bucket, burst R": lambda rate: TokenBucket(rate, rate),
+    "fixed window": FixedWindow,
+    "sliding window": SlidingWindow,
+}
+
+
+def simulate(gateway: Gateway, most: int = 64, seed: int = 1) -> Simulation:
+    return Simulation(Pace(most), gateway, seed)
+
+
+@pytest.mark.parametrize("retry_after", [None, 1.0], ids=["bare", "Retry-After"])
+@pytest.mark.parametrize("rate", [5, 50, 200])
+@pytest.mark.parametrize("limit", LIMITS)
+def test_nearly_all_of_a_rate_limit_is_used_and_little_is_refused(
+    limit: str, rate: int, retry_after: float | None
+) -> None:
+    gateway = Gateway(LIMITS[limit](rate), 0.05, retry_after=retry_after)
+    run = simulate(gateway).until(60.0)
+    assert run.per_second(10.0 if rate == 5 else 5.0, 60.0) >= 0.9 * rate
+    assert run.refused_share() <= 0.06
+
+
+@pytest.mark.parametrize("pause", [1.0, 7.0])
+def test_no_request_starts_before_retry_after_ends(pause: float) -> None:
+    gateway = Gateway(SlidingWindow(20), 0.1, refusal_latency=0.1, retry_after=pause)
+    run = simulate(gateway).until(120.0)
+    assert len(run.refused) > 3
+    for refused in run.refused:
+        assert not [sent for sent in run.sent if refused < sent < refused + pause - 1e-9]
+
+
+def test_a_pause_much_longer_than_needed_is_paid_off_by_a_longer_climb() -> None:
+    gateway = Gateway(SlidingWindow(20), 0.1, retry_after=10.0)
+    run = simulate(gateway).until(600.0)
+    assert run.per_second(60.0, 600.0) >= 0.85 * 20
+
+
+@pytest.mark.parametrize("latency", [0.001, 0.02, 0.2])
+def test_without_a_limit_all_of_the_concurrency_is_used_within_a_second(latency: float) -> None:
+    run = simulate(Gateway(Anything(), latency)).until(1.2)
+    assert run.reached[64] <= 1.0
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3, 0.8])
+def test_without_a_limit_nothing_is_lost_to_latency_that_varies_by_chance(spread: float) -> None:
+    run = simulate(Gateway(Anything(), 0.05, spread)).until(6.0)
+    assert run.per_second(2.0, 6.0) == pytest.approx(64 / 0.052, rel=0.05)
+
+
+@pytest.mark.parametrize("retry_after", [None, 1.0], ids=["bare", "Retry-After"])
+@pytest.mark.parametrize("most", [1, 2, 10, 40])
+def test_a_cap_on_requests_in_flight_is_found(most: int, retry_after: float | None) -> None:
+    run = simulate(Gateway(AtMost(most), 0.2, retry_after=retry_after)).until(60.0)
+    assert run.per_second(10.0, 60.0) >= 0.75 * most / 0.202
+    assert run.refused_share() <= 0.06
+
+
+@pytest.mark.parametrize("servers", [1, 4, 16])
+def test_requests_do_not_pile_up_in_a_gateway_that_queues(servers: int) -> None:
+    gateway = Gateway(Anything(), 0.05, servers=servers)
+    run = simulate(gateway).until(20.0)
+    assert run.per_second(5.0, 20.0) >= 0.85 * servers / 0.05
+    settled = run.latencies[len(run.latencies) // 2 :]
+    assert statistics.mean(settled) <= 3 * 0.05  # 64 / servers times as long, if all were let go
+
+
+def test_a_gateway_that_gets_slower_on_its_own_keeps_its_concurrency() -> None:
+    """A cut does not make it faster, and is undone."""
+    pace = Pace(64)
+    simulation = Simulation(pace, Gateway(Anything(), 0.05))
+    simulation.until(3.0)
+    simulation._gateway = Gateway(Anything(), 0.2)
+    simulation.until(12.0)
+    assert pace.concurrency(12.0) == 64
+
+
+@pytest.mark.parametrize(("first", "then", "within"), [(200, 50, 10), (50, 200, 40), (50, 0, 40)])
+def test_a_limit_that_changes_is_found_again(first: int, then: int, within: int) -> None:
+    after = TokenBucket(then, then) if then else Anything()
+    rule = Changing(TokenBucket(first, first), after, at=30.0)
+    run = simulate(Gateway(rule, 0.1)).until(32.0 + within)
+    # Without a limit there are 64 in flight, for 0.1 s each.
+    assert run.per_second(30.0 + within, 32.0 + within) >= 0.8 * (then or 600)
+    assert run.refused_share() <= 0.05
+
+
+def test_a_rate_limit_is_not_taken_for_a_cap_on_requests_in_flight() -> None:
+    pace = Pace(64)
+    Simulation(pace, Gateway(TokenBucket(50, 50), 0.3)).until(60.0)
+    assert pace.concurrency(60.0) > 0.3 * 50
+
+
+def test_the_curve_starts_low_is_flat_at_its_plateau_and_doubles_beyond() -> None:
+    curve = Curve(start=60.0, plateau=100.0, climb=10.0, doubling=20.0)
+    assert curve.at(0.0) == 60.0
+    assert curve.at(5.0) == 95.0  # 100 - 40 / 2^3
+    assert curve.at(10.0) == 100.0
+    assert curve.at(20.0) == 112.5  # 100 (1 + 1 / 2^3)
+    assert curve.at(30.0) == 200.0
+
+
+def test_the_ceilings_hold_against_a_gateway_without_limits() -> None:
+    run = Simulation(Pace(3, requests_per_second=20.0), Gateway(Anything(), 0.05)).until(10.0)
+    assert max(run.reached) <= 3
+    assert len(run.sent) == pytest.approx(200, abs=2)
+    assert Rate(20.0).at(0.0) == 20.0
+
+
+def test_one_refusal_and_many_at_once_teach_the_same() -> None:
+    """What was under way when the first was refused says nothing new."""
+    rates = []
+    for refusals in (1, 10):
+        pace = Pace(64)
+        requests = [pace.sent(number / 20) for number in range(20)]
+        for request in requests[10 : 10 + refusals]:
+            pace.answered(1.0, request, Sample("refused", 0.1))
+        rates.append(pace.rate(2.0))
+    assert rates[0] == rates[1] < 64
+
+
+def test_failures_halve_nothing_while_they_are_few_and_do_when_they_are_many() -> None:
+    limits = []
+    for every in (20, 2):
+        pace, now = Pace(64), 0.0
+        for number in range(2_000):
+            now += 0.01
+            failed = number % every == 0
+            pace.answered(now, pace.sent(now), Sample("failed" if failed else "good", 0.1))
+        limits.append(pace.concurrency(now))
+    assert limits[0] >= 4
+    assert limits[1] == 1
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_state_tells_what_holds() -> None:
+    clock = Clock()
+    throttle = Throttle(64, clock=clock)
+    stop = threading.Event()
+    assert throttle.acquire(stop)
+    state = throttle.state()
+    assert (state.in_flight, state.concurrency, state.rate, state.paused_until) == (
+        1,
+        4,
+        None,
+        None,
+    )
+    throttle.release(Sample("refused", 0.1, retry_after=30.0))
+    state = throttle.state()
+    assert (state.in_flight, state.paused_until) == (0, 130.0)
+    assert state.rate is not None
+    clock.now = 131.0
+    assert throttle.state().paused_until is None
+
+
+def test_a_thread_cannot_release_what_it_did_not_acquire() -> None:
+    with pytest.raises(RuntimeError, match="without acquire"):
+        Throttle(1).release(GOOD)
+
+
+def test_all_threads_stop_waiting_soon_after_stop_whoever_else_waits() -> None:
+    """Batches share a throttle, and each has its own `stop`."""
+    throttle = Throttle(64)
+    stops = [threading.Event(), threading.Event()]
+    assert throttle.acquire(stops[0])
+    throttle.release(Sample("refused", 0.1, retry_after=600.0))
+    ended: list[tuple[int, bool]] = []
+    threads = [
+        threading.Thread(target=lambda n=n: ended.append((n, throttle.acquire(stops[n % 2]))))
+        for n in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    stops[1].set()
+    for thread in threads[1::2]:
+        thread.join(5.0)
+    assert sorted(ended) == [(n, False) for n in range(1, 16, 2)]
+    stops[0].set()
+    for thread in threads:
+        thread.join(5.0)
+    assert len(ended) == 16
+
+
+def test_acquire_and_release_cost_microseconds() -> None:
+    throttle, stop = Throttle(64), threading.Event()
+    best = min(_seconds_per_pair(throttle, stop) for _ in range(20))
+    assert best < 40e-6  # 15 on a machine with nothing else to do
+
+
+def _seconds_per_pair(throttle: Throttle, stop: threading.Event) -> float:
+    start = time.perf_counter()
+    for _ in range(500):
+        throttle.acquire(stop)
+        throttle.release(GOOD)
+    return (time.perf_counter() - start) / 500
+
+
+@contextmanager
+def limited_server(rule: Rule, retry_after: str | None = None) -> Iterator[tuple[int, list[int]]]:
+    """A real server that answers 429 to what the rule refuses; its port, and all statuses sent."""
+    statuses: list[int] = []
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            with lock:
+                status = 200 if rule(time.monotonic(), 0) else 429
+                statuses.append(status)
+            time.sleep(0.02)
+            self.send_response(status)
+            if status == 429 and retry_after is not None:
+                self.send_header("Retry-After", retry_after)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.server_port, statuses
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def ask(port: int, throttle: Throttle, stop: threading.Event) -> None:
+    """Keep asking, as one of many threads does."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10.0)
+    while throttle.acquire(stop):
+        started = time.monotonic()
+        connection.request("GET", "/")
+        reply = connection.getresponse()
+        reply.read()
+        seconds = time.monotonic() - started
+        retry_after = reply.getheader("Retry-After")
+        throttle.release(
+            Sample(
+                "good" if reply.status == 200 else "refused",
+                seconds,
+                float(retry_after) if retry_after else None,
+            )
+        )
+    connection.close()
+
+
+def test_threads_share_what_a_real_server_allows() -> None:
+    throttle, stop = Throttle(32), threading.Event()
+    with limited_server(SlidingWindow(50)) as (port, statuses):
+        threads = [threading.Thread(target=ask, args=(port, throttle, stop)) for _ in range(32)]
+        for thread in threads:
+            thread.start()
+        time.sleep(2.5)  # the search
+        before = len(statuses)
+        time.sleep(2.0)
+        after = len(statuses)
+        stop.set()
+        for thread in threads:
+            thread.join(5.0)
+    seen = statuses[before:after]
+    assert not any(thread.is_alive() for thread in threads)
+    assert seen.count(200) >= 0.7 * 2.0 * 50
+    assert seen.count(429) <= 0.1 * len(seen)
+    assert throttle.state().in_flight == 0
