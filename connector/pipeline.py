@@ -102,6 +102,8 @@ class Run:
                 summary on it.
         """
         failed = _failure_of(self.commit)
+        if self._settings.marts and not failed:
+            failed = _failure_of(self._warehouse.refresh_marts)
         stopped = stopped or failed
         summary = self._summary(stopped)
         if len(self.plan.task_ids):
@@ -208,7 +210,7 @@ def open_client(settings: Settings) -> Client:
             max_wait=settings.max_wait,
             max_connections=settings.max_concurrency,
         ),
-        Throttle(settings.max_concurrency),
+        Throttle(settings.max_concurrency, settings.requests_per_second),
     )
 
 

@@ -38,8 +38,9 @@ class Settings(BaseSettings):
     lock_timeout: float = Field(default=0, ge=0)
     give_up_after: timedelta = timedelta(days=7)
     redact_signatures: bool = False
+    marts: bool = True
 
-    max_concurrency: PositiveInt = 16
+    max_concurrency: PositiveInt = 64
     requests_per_second: PositiveFloat | None = None
     connect_timeout: PositiveFloat = 10
     read_timeout: PositiveFloat = 30

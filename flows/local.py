@@ -162,6 +162,8 @@ def _serve() -> None:
     # Here, because nothing else needs Prefect's command line.
     from prefect.cli import app  # noqa: PLC0415
 
+    # A process that a shell has put into the background ignores SIGINT, and so would this one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     app()
 

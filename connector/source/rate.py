@@ -19,6 +19,8 @@ REQUESTS_PER_REFUSAL: Final = 80
 """Requests to the plateau at least, so that refusals stay few at low rates too."""
 DOUBLING: Final = 20.0
 """Seconds from the plateau to twice as much."""
+OUTGROWN: Final = 1.5
+"""So many times the plateau without a refusal: that limit is gone, and the search begins anew."""
 
 START: Final = 0.95
 PLATEAU: Final = 0.98
@@ -80,6 +82,8 @@ class Rate:
         self._accepted.append(request)
         now = request.sent_at
         self.spacing = rate = self.at(now)
+        if self._is_outgrown(rate):
+            self._curve, self._curve_from = Curve(rate, rate, 0.0, doubling=4.0), now
         if rate == math.inf:
             return
         late = now - self.next_at
@@ -129,6 +133,10 @@ class Rate:
             resume_at = max(resume_at, second[0] + len(second) / curve.start)
         self._begin(curve, resume_at)
         self.next_at += 1.0 / curve.start
+
+    def _is_outgrown(self, rate: float) -> bool:
+        curve = self._curve
+        return curve is not None and curve.doubling == DOUBLING and rate >= OUTGROWN * curve.plateau
 
     def _begin(self, curve: Curve, at: float) -> None:
         self._curve = curve

@@ -16,7 +16,7 @@ from connector.errors import DamagedFile, WarehouseError
 from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
 from connector.record.schema import COLUMNS, REJECTS, RUNS
-from connector.warehouse import compact, inbox, parquet, rebuild, spill
+from connector.warehouse import compact, inbox, marts, parquet, rebuild, spill
 from connector.warehouse.dictionary import columns_table
 from connector.warehouse.generations import Generations
 from connector.warehouse.lock import writer_lock
@@ -209,7 +209,12 @@ class Warehouse:
         changed = rebuild.adopt(self.storage, shadow.storage)
         self.generations.forget()
         self._write_dictionary()
+        self.refresh_marts()
         return Rebuilt(committed.answers, committed.new, changed)
+
+    def refresh_marts(self) -> None:
+        """Bring `prompts`, `resolutions` and `timings` up to date; nothing happens if they are."""
+        marts.rebuild(self.storage, list(self.generations.files().values()))
 
     def compact(self) -> int:
         """Join small files of the log and of `runs`; returns how many went."""

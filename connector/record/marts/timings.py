@@ -3,8 +3,8 @@
 The API says when a generation was created, and never when it was finished. What is known:
 
 - `created_at`, by the gateway's clock.
-- `last_unfinished_at`, `first_finished_at`, `first_seen_at`: when answers ended, by our clock. What
-  an answer tells was true when the gateway wrote it, which is up to `Allowance.answer` earlier.
+- `last_unfinished_at`, by our clock: when a fetch began that found it unfinished.
+- `first_finished_at`, `first_seen_at`, by our clock: when answers ended.
 - `download_url_signed_at`, by the gateway's clock: a video that can be downloaded is finished.
   Some gateways sign anew at each fetch, so it can lie any time after the finish.
 
@@ -44,8 +44,8 @@ class Allowance:
 
     Attributes:
         clock_skew: Between our clock and the gateway's, either way.
-        answer: From the gateway's look at a generation to the end of its answer: the longest that
-            an attempt may take.
+        answer: Longest that a fetch usually takes. Only tells a URL that was signed for the fetch
+            itself from one that was signed before; no bound rests on it.
     """
 
     clock_skew: timedelta = timedelta(seconds=5)
@@ -92,12 +92,10 @@ def _known(rows: pa.Table) -> _Known:
     # A signature from before the creation is of another video, or by another clock.
     is_later = pc.fill_null(pc.greater_equal(signed_by, created), True)
     is_its_own = pc.and_(is_later, pc.equal(rows["status"], "completed"))
-    # An unknown state may be a final one.
-    is_plain = pc.not_equal(rows["status"], "unknown")
     return _Known(
         created,
         seen,
-        _where(is_plain, unfinished),
+        unfinished,
         finished,
         _where(is_its_own, signed_by),
         pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES)),
@@ -109,7 +107,7 @@ def _bounds(known: _Known, allowance: Allowance) -> dict[str, Any]:
     skew, answer = _micros(allowance.clock_skew), _micros(allowance.answer)
     # What was seen had been created, also where nobody says when.
     created_by = pc.min_element_wise(pc.add(known.created, SECOND), pc.add(known.seen, skew))
-    after = pc.subtract(known.unfinished, answer + skew)
+    after = pc.subtract(known.unfinished, skew)
     before = pc.min_element_wise(pc.add(known.finished, skew), known.signed_by)
     before = _where(known.is_final, before)
     lower = pc.max_element_wise(pc.subtract(after, created_by), 0)

@@ -1,0 +1,218 @@
+"""Gateways that limit what they let in, and a simulation of a client that always has more to ask.
+
+Nothing sleeps: time is a number, and events are taken from a heap in order.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+from connector.source.request import Sample
+
+if TYPE_CHECKING:
+    from connector.source.pace import Pace
+    from connector.source.request import Request
+
+TRAVEL_SECONDS = 0.001
+"""One way between client and gateway."""
+
+
+class Rule(Protocol):
+    """Whether a request that arrives now, with so many inside, is let in."""
+
+    def __call__(self, now: float, inside: int, /) -> bool: ...
+
+
+class Anything:
+    """No limit."""
+
+    def __call__(self, _now: float, _inside: int, /) -> bool:
+        return True
+
+
+@dataclass
+class TokenBucket:
+    """So many a second, and up to `burst` saved up."""
+
+    rate: float
+    burst: float
+    level: float = math.inf
+    filled_at: float = 0.0
+
+    def __call__(self, now: float, _inside: int, /) -> bool:
+        self.level = min(self.burst, self.level + (now - self.filled_at) * self.rate)
+        self.filled_at = now
+        # A request exactly on time is let in, whatever the last bit of a float says.
+        if self.level < 1 - 1e-9:
+            return False
+        self.level -= 1
+        return True
+
+
+@dataclass
+class FixedWindow:
+    """So many in each second of the gateway's clock, which is `phase` ahead."""
+
+    most: int
+    phase: float = 0.4
+    second: int = -1
+    taken: int = 0
+
+    def __call__(self, now: float, _inside: int, /) -> bool:
+        second = math.floor(now + self.phase)
+        if second != self.second:
+            self.second, self.taken = second, 0
+        self.taken += 1
+        return self.taken <= self.most
+
+
+@dataclass
+class SlidingWindow:
+    """So many in any second."""
+
+    most: int
+    times: deque[float] = field(default_factory=deque)
+
+    def __call__(self, now: float, _inside: int, /) -> bool:
+        while self.times and self.times[0] <= now - 1 + 1e-9:
+            self.times.popleft()
+        if len(self.times) >= self.most:
+            return False
+        self.times.append(now)
+        return True
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """So many at once."""
+
+    most: int
+
+    def __call__(self, _now: float, inside: int, /) -> bool:
+        return inside < self.most
+
+
+@dataclass(frozen=True)
+class Changing:
+    """One rule until `at`, then another."""
+
+    first: Rule
+    then: Rule
+    at: float
+
+    def __call__(self, now: float, inside: int, /) -> bool:
+        return (self.first if now < self.at else self.then)(now, inside)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A rule, and how long things take there.
+
+    Attributes:
+        latency: Seconds of service, on average.
+        spread: Of the logarithm of the seconds of service.
+        servers: How many are served at once; others queue. None for all.
+        refusal_latency: Seconds until a refusal is out.
+        retry_after: Sent with each refusal.
+    """
+
+    rule: Rule = field(default_factory=Anything)
+    latency: float = 0.05
+    spread: float = 0.3
+    servers: int | None = None
+    refusal_latency: float = 0.005
+    retry_after: float | None = None
+
+
+@dataclass
+class Run:
+    """What happened, and when."""
+
+    sent: list[float] = field(default_factory=list)
+    good: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    reached: dict[int, float] = field(default_factory=dict)
+    """When so many were in flight for the first time."""
+
+    def per_second(self, start: float, end: float) -> float:
+        """Good answers a second in that time."""
+        return sum(start <= t < end for t in self.good) / (end - start)
+
+    def refused_share(self) -> float:
+        """Of all that was sent."""
+        return len(self.refused) / len(self.sent)
+
+
+class Simulation:
+    """A client that always has more to ask, a gateway, and the way between them."""
+
+    def __init__(self, pace: Pace, gateway: Gateway, seed: int = 1) -> None:
+        self.run = Run()
+        self._pace = pace
+        self._gateway = gateway
+        self._random = random.Random(seed)
+        self._now = 0.0
+        self._inside = 0
+        self._free_at = [0.0] * (gateway.servers or 0)
+        self._events: list[tuple[float, int, Request, str]] = []
+        self._order = count()
+
+    def until(self, end: float) -> Run:
+        """Run on until that time."""
+        while self._now < end:
+            wait = self._pace.wait(self._now)
+            if wait <= 0:
+                self._send()
+            elif self._events and self._events[0][0] <= self._now + wait:
+                self._now, _, request, what = heapq.heappop(self._events)
+                getattr(self, f"_{what}")(request)
+            else:
+                self._now = max(self._now + wait, math.nextafter(self._now, math.inf))
+        return self.run
+
+    def _later(self, seconds: float, request: Request, what: str) -> None:
+        heapq.heappush(self._events, (self._now + seconds, next(self._order), request, what))
+
+    def _send(self) -> None:
+        request = self._pace.sent(self._now)
+        self.run.sent.append(self._now)
+        self.run.reached.setdefault(request.in_flight, self._now)
+        self._later(TRAVEL_SECONDS, request, "arrive")
+
+    def _arrive(self, request: Request) -> None:
+        if self._gateway.rule(self._now, self._inside):
+            self._inside += 1
+            self._later(self._service(), request, "leave")
+        else:
+            self._later(self._gateway.refusal_latency, request, "refuse")
+
+    def _service(self) -> float:
+        spread = self._gateway.spread
+        seconds = self._gateway.latency * math.exp(self._random.gauss(-(spread**2) / 2, spread))
+        if self._free_at:
+            end = max(heapq.heappop(self._free_at), self._now) + seconds
+            heapq.heappush(self._free_at, end)
+            seconds = end - self._now
+        return seconds
+
+    def _leave(self, request: Request) -> None:
+        self._inside -= 1
+        self._later(TRAVEL_SECONDS, request, "end")
+
+    def _end(self, request: Request) -> None:
+        latency = self._now - request.sent_at
+        self._pace.answered(self._now, request, Sample("good", latency))
+        self.run.good.append(self._now)
+        self.run.latencies.append(latency)
+
+    def _refuse(self, request: Request) -> None:
+        sample = Sample("refused", self._now - request.sent_at, self._gateway.retry_after)
+        self._pace.answered(self._now, request, sample)
+        self.run.refused.append(self._now)
