@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-EXTRAS := test,dev
+EXTRAS := bi,xlsx,postgresql,test,dev
 
-.PHONY: help run test check format constraints clean
+.PHONY: help run test chaos check format docs constraints clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,6 +15,9 @@ run: .venv/run  ## fetch data/task_ids.txt from a sandbox gateway into data/ware
 test: .venv/test  ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+chaos: .venv/test  ## kills, faults, readers and hostile answers, at length: under ten minutes
+	@$(BIN)/python tests/chaos/run.py
+
 check: .venv/test  ## linter, formatter and type checker
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -23,6 +26,9 @@ check: .venv/test  ## linter, formatter and type checker
 format: .venv/test  ## let the linter and the formatter mend what they can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: .venv/run  ## the generated page, docs/tables.md
+	@$(BIN)/python -m connector.dictionary_page docs/tables.md
 
 constraints: clean  ## the newest versions that fit pyproject.toml, into constraints.txt
 	@$(PYTHON) -m venv .venv

@@ -6,6 +6,7 @@ In a notebook::
 
     connector.ingest(["4b3c464e-…", "task_…"], warehouse="warehouse", key="luma-…")
     connector.ingest("ids.csv", warehouse="warehouse")   # the key from LUMAAI_API_KEY
+    connector.read("generations", "warehouse")           # a data frame with Arrow-backed types
 """
 
 from __future__ import annotations
@@ -16,9 +17,19 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
+    from connector.reading import read
     from connector.tally import Summary
 
-__all__ = ["ingest"]
+__all__ = ["ingest", "read"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `read` when it is asked for: it brings pyarrow."""
+    if name == "read":
+        from connector.reading import read  # noqa: PLC0415  see above
+
+        return read
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def ingest(

@@ -270,7 +270,7 @@ def test_a_process_that_leaves_does_not_wait_for_the_threads(sandbox: Sandbox) -
         cwd=Path(__file__).parent,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert (done.stdout, done.returncode) == ("task_1\n", 7)

@@ -437,6 +437,7 @@ def test_light_and_dark_follow_the_system_until_one_is_chosen(page: Page, rich: 
 def test_a_touch_tells_the_figures_of_a_mark(page: Page) -> None:
     from selenium.webdriver import ActionChains  # noqa: PLC0415  the fixture skips without it
 
+    page.draw()
     bar = page.driver.find_element("css selector", "[data-chart=reasons] .mark-rect path")
     ActionChains(page.driver).scroll_to_element(bar).move_to_element(bar).perform()
     page.wait("return !document.getElementById('tooltip').hidden")
@@ -453,6 +454,7 @@ def test_a_click_on_the_legend_picks_a_status_out(page: Page) -> None:
             )
         )
 
+    page.draw()
     assert opacities() == {"1"}
     page.click("[data-chart=activity] .role-legend-label text")
     page.wait(

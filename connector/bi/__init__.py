@@ -1,0 +1,1 @@
+"""The tables where other tools look for them: DuckDB, SQL databases, spreadsheets."""

@@ -1,0 +1,74 @@
+"""URLs of databases, and what may be told of them."""
+
+from __future__ import annotations
+
+import importlib.util
+from contextlib import contextmanager
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from connector.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+POSTGRESQL: Final = ("postgresql", "postgres")
+
+
+def parsed(text: str) -> URL:
+    """Read a SQLAlchemy URL; `postgresql://` takes psycopg where that is installed.
+
+    Raises:
+        UsageError: It is none. The text quotes no part that may be secret.
+    """
+    scheme, colon, rest = text.partition("://")
+    if scheme in POSTGRESQL:
+        # SQLAlchemy's own choice is psycopg2, and it does not know the short name.
+        driver = "psycopg" if importlib.util.find_spec("psycopg") else "psycopg2"
+        text = f"postgresql+{driver}{colon}{rest}"
+    try:
+        url = make_url(text)
+    except (SQLAlchemyError, ValueError):
+        # Not chained: the cause quotes parts of the URL, and the password may be in any of them.
+        raise UsageError(
+            f"{scheme}://… is no URL that SQLAlchemy can read. It looks like"
+            " postgresql://user@host:5432/database."
+        ) from None
+    if url.host and "@" in url.host:
+        raise UsageError(f"{scheme}://…: write an @ in the user's name or password as %40.")
+    return url
+
+
+def shown(url: URL) -> str:
+    """A URL without user, password and options, any of which may be a secret."""
+    place = URL.create(url.drivername, host=url.host, port=url.port, database=url.database)
+    return place.render_as_string()
+
+
+@contextmanager
+def errors_told(url: URL) -> Iterator[None]:
+    """Turn what a database or its driver raises into a `UsageError` without secrets."""
+    try:
+        yield
+    except NoSuchModuleError:
+        raise UsageError(
+            f"{shown(url)}: SQLAlchemy knows no {url.drivername}. Is its package installed?"
+        ) from None
+    except ImportError as error:
+        raise UsageError(
+            f"{shown(url)} needs a Python package that is not installed: {error.name or error}."
+        ) from None
+    except SQLAlchemyError as error:
+        # Not chained: the cause may quote the password, and holds the rows.
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise UsageError(f"{shown(url)}: {_without_secrets(str(reason), url)}") from None
+
+
+def _without_secrets(message: str, url: URL) -> str:
+    options = chain.from_iterable(url.normalized_query.values())
+    for secret in filter(None, (url.password, *options)):
+        message = message.replace(str(secret), "***")
+    return message

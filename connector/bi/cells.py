@@ -1,0 +1,101 @@
+"""Text as other programs can hold it. Prompts are anybody's text, and go to spreadsheets too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Mend = Callable[[pa.ChunkedArray], pa.ChunkedArray]
+
+CELL_UNITS: Final = 32_767
+"""What a cell of Excel holds, in units of UTF-16: most emoji are two."""
+
+NO_CONTROL: Final = "control characters removed"
+
+CONTROL: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{fffe}\x{ffff}]"
+"""Characters that XML has no way to write; line ends and tabs are none of them."""
+
+FORMULA: Final = r"^[=+\-@\t\r\n＝＋－＠]"
+"""How a cell begins that a spreadsheet works out. https://owasp.org/www-community/attacks/CSV_Injection"""
+
+
+class Mended:
+    """Texts in which something was changed, counted by what was done."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def apply(self, mend: Mend, what: str, table: pa.Table) -> pa.Table:
+        """Mend the text columns of a table; `what` was done is counted for each text changed."""
+        for position, field in enumerate(table.schema):
+            if field.type == pa.string():
+                texts = table.column(position)
+                mended = mend(texts)
+                changed = pc.sum(pc.not_equal(texts, mended)).as_py()
+                if changed:
+                    self.counts[what] += changed
+                    table = table.set_column(position, field, mended)
+        return table
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """For people, what was changed how often."""
+        cells = {1: "1 cell"}
+        return tuple(
+            f"{what}: {cells.get(count, f'{count:,} cells')}" for what, count in self.counts.items()
+        )
+
+
+def without_nul(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Remove the character NUL."""
+    return pc.replace_substring(texts, "\0", "")
+
+
+def without_control(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Remove control characters, other than line ends and tabs."""
+    return pc.replace_substring_regex(texts, CONTROL, "")
+
+
+def without_formula(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Put an apostrophe before what a spreadsheet would take for a formula."""
+    is_formula = pc.match_substring_regex(texts, FORMULA)
+    return pc.if_else(is_formula, pc.binary_join_element_wise("'", texts, ""), texts)
+
+
+def shortened(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Cut what is longer than a cell can be."""
+    # A character is at most two units.
+    if (pc.max(pc.utf8_length(texts)).as_py() or 0) <= CELL_UNITS // 2:
+        return texts
+    short = [text if text is None else _short(text) for text in texts.to_pylist()]
+    return pa.chunked_array([pa.array(short, pa.string())])
+
+
+def _short(text: str) -> str:
+    units = text.encode("utf-16-le")[: 2 * CELL_UNITS]
+    return units.decode("utf-16-le", "ignore")  # half a pair of units that was cut in two
+
+
+def readable(table: pa.Table) -> pa.Table:
+    """Turn bytes into text, undecodable ones replaced."""
+    for position, field in enumerate(table.schema):
+        if field.type == pa.binary():
+            values = table.column(position).to_pylist()
+            texts = [None if value is None else value.decode(errors="replace") for value in values]
+            table = table.set_column(position, field.name, pa.array(texts, pa.string()))
+    return table
+
+
+def in_utc(table: pa.Table) -> pa.Table:
+    """Give times as spreadsheets have them: no time zone, to the millisecond; headers say UTC."""
+    for position, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            moments = table.column(position).cast(pa.timestamp("ms"), safe=False)
+            table = table.set_column(position, f"{field.name} (UTC)", moments)
+    return table

@@ -1,0 +1,69 @@
+"""Tables to where people and tools want them: a database, a CSV file, an Excel file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from connector.bi.csv_file import write_csv
+from connector.bi.xlsx_file import write_xlsx
+from connector.errors import UsageError
+from connector.reading import retried, table_named
+from connector.record.schema import ANSWERS, GENERATIONS, TABLES
+from connector.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connector.bi.exported import Exported
+    from connector.record.columns import Table
+    from connector.warehouse.storage import LocalStorage
+
+
+def export(
+    warehouse: Path, to: str, tables: Sequence[str] = (), *, schema: str | None = None
+) -> list[Exported]:
+    """Copy tables to a database or a file, replacing what an earlier export put there.
+
+    Args:
+        warehouse: Folder of the tables.
+        to: A SQLAlchemy URL, or a file that ends in `.csv` (one table) or `.xlsx`.
+        tables: Their names; if none, `generations` to a CSV file, and elsewhere every table that
+            there is, but for `answers`.
+        schema: Of the database, to put the tables into; made if need be.
+
+    Raises:
+        UsageError: It cannot be done as asked for; the text says why, and shows no secret.
+        WarehouseError: There is no warehouse, or a file of it is damaged.
+    """
+    storage = Warehouse.existing(warehouse).storage
+    named = [table_named(name) for name in dict.fromkeys(tables)]
+    if "://" in to:
+        # Imported here: SQLAlchemy takes longer than a small file.
+        from connector.bi.database import export_to_database  # noqa: PLC0415
+
+        return export_to_database(storage, named or _present(storage), to, schema)
+    if schema:
+        raise UsageError("only a database has schemas: leave --schema out for a file")
+    target = Path(to)
+    if target.suffix.lower() == ".csv":
+        return [_to_csv(storage, named or [GENERATIONS], target)]
+    if target.suffix.lower() == ".xlsx":
+        return retried(lambda: write_xlsx(storage, named or _present(storage), target))
+    raise UsageError(
+        f"cannot tell what to make of {to}: name a file that ends in .csv or .xlsx, or a database"
+        " such as postgresql://user@host/database"
+    )
+
+
+def _present(storage: LocalStorage) -> list[Table]:
+    present = [t for t in TABLES.values() if t is not ANSWERS and storage.list(t.name)]
+    if not present:
+        raise UsageError(f"{storage.root} holds no table yet: `ingest` makes them")
+    return present
+
+
+def _to_csv(storage: LocalStorage, tables: Sequence[Table], target: Path) -> Exported:
+    if len(tables) > 1:
+        raise UsageError(f"a CSV file holds one table, not {len(tables)}: use .xlsx, or more files")
+    return retried(lambda: write_csv(storage, tables[0], target))

@@ -1,0 +1,140 @@
+"""`ingest`: the main job.
+
+What takes long to import is imported by the function that needs it, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003  cyclopts reads the annotations
+from typing import TYPE_CHECKING, Literal
+
+from connector.commands.shell import console, keep_pyarrow_from_pandas, print_json
+from connector.commands.signals import stop_on_signals
+from connector.errors import RunStopped
+
+if TYPE_CHECKING:
+    from connector.pipeline import Selection
+    from connector.settings import Settings
+
+
+def ingest(  # noqa: D417  the sources are described by the text
+    *sources: str,
+    warehouse: Path | None = None,
+    base_url: str | None = None,
+    column: str | None = None,
+    query: str | None = None,
+    limit: int | None = None,
+    refresh: bool = False,
+    retry_rejected: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+    max_concurrency: int | None = None,
+    requests_per_second: float | None = None,
+    max_wait: float | None = None,
+    give_up_after: str | None = None,
+    partition_by: Literal["month", "day"] | None = None,
+    lock_timeout: float | None = None,
+    redact_signatures: bool = False,
+    allow_http: bool = False,
+) -> None:
+    """Fetch the generations of task IDs that are new or unfinished.
+
+    SOURCES are files of task IDs (text, CSV, JSON, JSON Lines or Parquet, also .gz), globs of them,
+    `-` for standard input, or a SQLAlchemy URL with `--query`.
+    The key is read from LUMAAI_API_KEY, in the environment or in a `.env` file.
+
+    Args:
+        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        base_url: Gateway; also LUMA_BASE_URL. [default: https://api.lumalabs.ai]
+        column: Column of the task IDs, if not `task_id` or `id`.
+        query: What to ask the database for.
+        limit: Ask for no more than this many.
+        refresh: Ask again for finished ones too.
+        retry_rejected: Ask again for finally rejected and given-up ones too.
+        dry_run: Only tell what would be asked for.
+        json: Print the run's summary as one JSON object on standard output, and nothing else there.
+        max_concurrency: Requests in flight at once, at most.
+        requests_per_second: Requests a second, at most.
+        max_wait: Seconds to wait when the gateway asks for it; beyond, the run stops.
+        give_up_after: No longer ask for what is unfinished for so long, such as P7D.
+        partition_by: Partitions of a new warehouse. [default: month]
+        lock_timeout: Seconds to wait for another run on this warehouse.
+        redact_signatures: Cut the query, which is a credential, off presigned URLs.
+        allow_http: Send the key over plain http to another machine.
+    """
+    keep_pyarrow_from_pandas()
+    from connector.pipeline import Selection  # noqa: PLC0415  see above
+    from connector.settings import load  # noqa: PLC0415  see above
+
+    settings = load(
+        warehouse=warehouse,
+        base_url=base_url,
+        max_concurrency=max_concurrency,
+        requests_per_second=requests_per_second,
+        max_wait=max_wait,
+        give_up_after=give_up_after,
+        partition_by=partition_by,
+        lock_timeout=lock_timeout,
+        redact_signatures=redact_signatures or None,
+        allow_http=allow_http or None,
+    )
+    selection = Selection(
+        sources, column, query, limit, refresh=refresh, retry_rejected=retry_rejected
+    )
+    if dry_run:
+        _preview(selection, settings, as_json=json)
+    else:
+        _ingest(selection, settings, as_json=json)
+
+
+def _ingest(selection: Selection, settings: Settings, *, as_json: bool) -> None:
+    from connector.pipeline import ingest as run  # noqa: PLC0415  see above
+    from connector.terminal import LiveProgress, print_summary  # noqa: PLC0415  see above
+
+    with stop_on_signals() as received:
+        try:
+            with LiveProgress(console(stderr=True)) as progress:
+                summary = run(selection, settings, stop=received.event, on_progress=progress)
+        except RunStopped as stopped:
+            if stopped.summary is None:
+                raise
+            summary = stopped.summary
+            exit_code = 128 + received.number if received.number else stopped.exit_code
+        else:
+            exit_code = 0
+    if as_json:
+        print_json(summary.to_dict())
+    else:
+        print_summary(console(), summary)
+        if summary.fetched:
+            _print_reading(settings.warehouse)
+    sys.exit(exit_code)
+
+
+def _preview(selection: Selection, settings: Settings, *, as_json: bool) -> None:
+    from connector.pipeline import preview  # noqa: PLC0415  see above
+
+    plan = preview(selection, settings)
+    counts = {
+        "given": plan.given,
+        "blank": plan.blank,
+        "duplicate": plan.duplicate,
+        "invalid": plan.invalid,
+        "already_terminal": plan.already_terminal,
+        "over_limit": plan.over_limit,
+        "would_ask_for": len(plan.task_ids),
+    }
+    if as_json:
+        print_json(counts)
+    else:
+        for name, count in counts.items():
+            console().print(f"{count:>12,}  {name.replace('_', ' ')}", highlight=False)
+
+
+def _print_reading(warehouse: Path) -> None:
+    from connector.terminal import print_reading  # noqa: PLC0415  see above
+    from connector.warehouse.overview import first_rows  # noqa: PLC0415  see above
+    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
+
+    print_reading(console(), str(warehouse), first_rows(Warehouse.existing(warehouse)))

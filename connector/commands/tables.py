@@ -1,0 +1,78 @@
+"""`show`, `rebuild`, `compact`: the warehouse itself."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003  cyclopts reads the annotations
+from typing import TYPE_CHECKING
+
+from connector.commands.shell import console, keep_pyarrow_from_pandas, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connector.warehouse.warehouse import Warehouse
+
+
+def show(
+    *, warehouse: Path | None = None, give_up_after: str | None = None, json: bool = False
+) -> None:
+    """Tell what a warehouse holds.
+
+    Args:
+        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        give_up_after: What is unfinished for longer counts as given up, such as P7D.
+        json: Print one JSON object.
+    """
+    keep_pyarrow_from_pandas()
+    from connector.settings import load  # noqa: PLC0415  see above
+    from connector.terminal import print_overview  # noqa: PLC0415  see above
+    from connector.warehouse.overview import overview  # noqa: PLC0415  see above
+    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
+
+    settings = load(warehouse=warehouse, give_up_after=give_up_after)
+    found = overview(Warehouse.existing(settings.warehouse), settings.give_up_after)
+    if json:
+        print_json(asdict(found))
+    else:
+        print_overview(console(), found)
+
+
+def rebuild(*, warehouse: Path | None = None) -> None:
+    """Make all tables anew from the log of answers, asking the gateway for nothing.
+
+    Args:
+        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+    """
+    with _opened(warehouse) as found:
+        done = found.rebuild()
+    console().print(
+        f"{done.generations:,} generations from {done.answers:,} answers;"
+        f" {done.changed_files:,} files changed",
+        highlight=False,
+    )
+
+
+def compact(*, warehouse: Path | None = None) -> None:
+    """Join the many small files of `answers` and `runs` into one a month and one in all.
+
+    Args:
+        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+    """
+    with _opened(warehouse) as found:
+        joined = found.compact()
+    console().print(f"{joined:,} files joined", highlight=False)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path | None) -> Iterator[Warehouse]:
+    """The warehouse that is there, to be changed."""
+    keep_pyarrow_from_pandas()
+    from connector.settings import load  # noqa: PLC0415  see above
+    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
+
+    settings = load(warehouse=folder)
+    Warehouse.existing(settings.warehouse)
+    with Warehouse.writing(settings.warehouse, lock_timeout=settings.lock_timeout) as found:
+        yield found

@@ -1,0 +1,214 @@
+"""How long generations took. Every mark is an interval: where in it the truth lies is not known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from connector.report import words
+from connector.report.charts.marks import (
+    TIME_LABELS,
+    Spec,
+    chart,
+    label,
+    labelled_rows,
+    told,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connector.report.turnaround import Bounds, Spread, Turnaround
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+TICKS: Final = (
+    *(0, 5, 10, 30),
+    *(MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE),
+    *(HOUR, 3 * HOUR, 12 * HOUR),
+    *(DAY, 7 * DAY, 30 * DAY, 365 * DAY),
+)
+STEPS: Final = (
+    *(0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30),
+    *(MINUTE * count for count in (1, 2, 5, 10, 20, 30)),
+    *(HOUR * count for count in (1, 2, 4, 6, 12)),
+    *(DAY * count for count in (1, 2, 5, 10, 30, 100, 365)),
+)
+MOST_TICKS: Final = 6
+FEW: Final = 10
+"""Of fewer generations a median says little: they are shown pale."""
+
+PALE: Final = {"condition": {"test": f"datum.count < {FEW}", "value": 0.45}, "value": 1}
+RANGE: Final = {"color": "@range", "cornerRadius": 3}
+
+
+def spread(found: Turnaround) -> dict[str, Spec]:
+    """Within how long which share was finished: a band, from the lower to the upper bound."""
+    if found.all is None:
+        return {}
+    rows = [
+        {
+            "share": share,
+            "lower": bounds.lower,
+            "upper": bounds.upper,
+            "name": f"{share:.0%} were finished",
+            "within": words.between(*bounds),
+        }
+        for share, bounds in found.shares.items()
+    ]
+    time = {
+        "type": "quantitative",
+        "title": "Time since creation",
+        "scale": {"type": "symlog", "constant": 5, "domainMin": 0},
+        "axis": {
+            "values": list(TICKS),
+            "labelExpr": TIME_LABELS,
+            "labelOverlap": "greedy",
+            "labelSeparation": 10,
+        },
+    }
+    y = {
+        "field": "share",
+        "type": "quantitative",
+        "title": "Share that was finished",
+        "scale": {"domain": [0, 1]},
+        "axis": {"format": "%", "tickCount": 5},
+    }
+    edges = [_edge(bound, time) for bound in ("lower", "upper")]
+    sides = {"x": {"field": "lower", **time}, "x2": {"field": "upper"}}
+    touched = {
+        "name": "touched",
+        "select": {"type": "point", "on": "pointerover", "clear": "pointerout"},
+    }
+    return {
+        "": chart(
+            "Share of generations finished within a time, between the bounds known",
+            rows,
+            300,
+            encoding={"y": y},
+            layer=[
+                {
+                    "mark": {
+                        "type": "area",
+                        "orient": "horizontal",
+                        "color": "@range",
+                        "opacity": 0.3,
+                    },
+                    "encoding": sides,
+                },
+                *edges,
+                {
+                    "params": [touched],
+                    "mark": {"type": "rule", "strokeWidth": 5, "color": "@range"},
+                    "encoding": {
+                        **sides,
+                        "opacity": {
+                            "condition": {"param": "touched", "value": 1, "empty": False},
+                            "value": 0,
+                        },
+                        "tooltip": told(["name", "within"]),
+                    },
+                },
+            ],
+        )
+    }
+
+
+def _edge(bound: str, time: Spec) -> Spec:
+    return {
+        "mark": {"type": "line", "color": "@range", "strokeWidth": 1.5},
+        "encoding": {"x": {"field": bound, **time}, "order": {"field": "share"}},
+    }
+
+
+def by_hour(found: Turnaround) -> dict[str, Spec]:
+    """By the hour of creation: the usual case, and the slow tenth."""
+    return {
+        title: _hours([_row(one, getattr(one, which)) for one in found.hours], what)
+        for title, which, what in _cases()
+        if found.hours
+    }
+
+
+def _hours(rows: Sequence[Spec], what: str) -> Spec:
+    y = {
+        "field": "lower",
+        "type": "quantitative",
+        "title": what,
+        "axis": {"labelExpr": TIME_LABELS, "values": _ticks(max(row["upper"] for row in rows))},
+    }
+    x = {
+        "field": "hour",
+        "type": "ordinal",
+        "scale": {"domain": list(range(24))},
+        "title": "Hour of creation (UTC)",
+        "axis": {"labelAngle": 0, "values": list(range(0, 24, 3))},
+    }
+    hours = [
+        {**row, "hour": row["key"], "name": f"{row['key']:02}:00–{row['key']:02}:59 UTC"}
+        for row in rows
+    ]
+    return chart(
+        f"{what}, by hour of creation, between the bounds known",
+        hours,
+        260,
+        mark={"type": "bar", "width": {"band": 0.6}, **RANGE},
+        encoding={
+            "x": x,
+            "y": y,
+            "y2": {"field": "upper"},
+            "opacity": PALE,
+            "tooltip": told(["name", "between"]) + told([], ["generations"]),
+        },
+    )
+
+
+def _ticks(longest: float) -> list[float]:
+    """Round times up to the longest, few enough to read."""
+    step = next((step for step in STEPS if longest <= step * MOST_TICKS), longest)
+    return [step * count for count in range(int(longest / step) + 2)]
+
+
+def by_model(found: Turnaround) -> dict[str, Spec]:
+    """By model: the usual case, and the slow tenth."""
+    return {
+        title: _models([_row(one, getattr(one, which)) for one in found.models], what)
+        for title, which, what in _cases()
+        if found.models
+    }
+
+
+def _models(rows: Sequence[Spec], what: str) -> Spec:
+    named = [
+        {**row, "name": label(row["key"], "model not told"), "text": row["between"]} for row in rows
+    ]
+    encoding = {
+        "x": {
+            "field": "lower",
+            "type": "quantitative",
+            "axis": None,
+            "scale": {"nice": False, "domainMin": 0},
+        },
+        "x2": {"field": "upper"},
+        "opacity": PALE,
+        "tooltip": told(["name", "between"]) + told([], ["generations"]),
+    }
+    labelled = [{**row, "label": row["name"]} for row in named]
+    description = f"{what}, by model, between the bounds known"
+    return labelled_rows(description, labelled, {"mark": RANGE, "encoding": encoding})
+
+
+def _cases() -> tuple[tuple[str, str, str], ...]:
+    return (
+        ("Typical (median)", "typical", "Median turnaround"),
+        ("Slow (90th percentile)", "slow", "90th percentile"),
+    )
+
+
+def _row(one: Spread, bounds: Bounds) -> dict[str, Any]:
+    return {
+        "key": one.name,
+        "lower": bounds.lower,
+        "upper": bounds.upper,
+        "between": words.between(*bounds),
+        "count": one.count,
+        "generations": one.count,
+    }

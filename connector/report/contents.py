@@ -1,0 +1,180 @@
+"""What the page tells besides its charts: headline figures, lists, tables and remarks."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+from connector.report import words
+from connector.report.charts import charts
+from connector.report.charts.outcomes import left_out
+from connector.report.explained import BASES
+from connector.report.headline import cards
+from connector.report.prompts import TEXT_CHARACTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connector.report.figures import Figures
+
+LISTED: Final = 8
+NAME_CHARACTERS: Final = 80
+MESSAGE_CHARACTERS: Final = 160
+NO_PROMPT: Final = "(blank)"
+
+
+def contents(figures: Figures) -> dict[str, Any]:
+    """All that the page shows, as values for JSON; every text from outside is made plain."""
+    return {
+        "about": _about(figures),
+        "cards": cards(figures),
+        "charts": {
+            name: [view._asdict() for view in views] for name, views in charts(figures).items()
+        },
+        "remarks": _remarks(figures),
+        "bases": _bases(figures),
+        "most_used": _most_used(figures),
+        "most_failing": _most_failing(figures),
+        "prompts": _prompt_rows(figures),
+        "runs": [_run(run) for run in figures.runs],
+    }
+
+
+def _about(figures: Figures) -> dict[str, str]:
+    days = figures.counts.days
+    ends = dict.fromkeys((words.day(min(days)), words.day(max(days)))) if days else ()
+    return {
+        "warehouse": words.plain(figures.warehouse, NAME_CHARACTERS) or "warehouse",
+        "span": " – ".join(ends) or "no generation yet",
+        "made": f"{words.minute(figures.made_at)} UTC",
+        "version": version("luma-to-parquet"),
+    }
+
+
+def _remarks(figures: Figures) -> dict[str, str]:
+    """Sentences below charts; an empty one is left out of the page."""
+    counts, models = figures.counts, figures.counts.models
+    undated = f"{words.plural(counts.undated, 'generation')} without a usable time of creation"
+    return {
+        "activity": f"Not shown: {undated}." if counts.undated else "",
+        "models": left_out((one.total for one in models), "model"),
+        "reasons": left_out(counts.reasons.values(), "reason"),
+        "sizes": left_out((one.total for one in figures.sizes), "size"),
+        "formats": left_out((one.uses for one in figures.formats), "shape"),
+        "spread": _spread(figures),
+        "prompts": _extent(len(_chosen(figures)), figures.prompts.distinct),
+    }
+
+
+def _spread(figures: Figures) -> str:
+    measured = figures.turnaround.all
+    if measured is None:
+        return ""
+    low, high = measured.typical
+    if measured.count == 1:
+        return f"The one measured generation took {words.between(low, high)}."
+    return (
+        f"Half of the {words.number(measured.count)} measured generations were finished within"
+        f" a time that lies between {words.at_least(low)} and {words.at_most(high)}."
+    )
+
+
+def _extent(shown: int, distinct: int) -> str:
+    if shown == distinct:
+        return f"All {words.plural(distinct, 'different prompt')}."
+    return (
+        f"The {words.number(shown)} most used and most failing of {words.number(distinct)}"
+        " different prompts; all of them are in the table “prompts”."
+    )
+
+
+def _bases(figures: Figures) -> list[dict[str, Any]]:
+    bases, total = figures.turnaround.bases, figures.counts.total
+    return [
+        {
+            "name": name,
+            "count": words.number(bases[name]),
+            "share": words.percent(bases[name], total),
+            "part": bases[name] / max(total, 1),
+            "text": text,
+        }
+        for name, text in BASES.items()
+        if bases.get(name)
+    ]
+
+
+def _most_used(figures: Figures) -> list[dict[str, Any]]:
+    rows = [row for row in figures.prompts.most_used[:LISTED] if row["uses"] > 1]
+    total = figures.counts.total
+    return [
+        {
+            "text": _prompt(row),
+            "count": f"{words.number(row['uses'])} · {words.percent(row['uses'], total)}",
+            "part": row["uses"] / rows[0]["uses"],
+        }
+        for row in rows
+    ]
+
+
+def _most_failing(figures: Figures) -> list[dict[str, Any]]:
+    rows = figures.prompts.most_failing[:LISTED]
+    return [
+        {
+            "text": _prompt(row),
+            "count": f"{words.number(row['failed'])} of {words.number(_finished(row))}",
+            "part": row["failed"] / rows[0]["failed"],
+            "note": words.plain(row["main_failure_reason"] or "no reason given", NAME_CHARACTERS),
+        }
+        for row in rows
+    ]
+
+
+def _finished(row: Mapping[str, Any]) -> int:
+    finished: int = row["completed"] + row["failed"]
+    return finished
+
+
+def _prompt(row: Mapping[str, Any]) -> str:
+    return words.plain(row["prompt"] or "", TEXT_CHARACTERS) or NO_PROMPT
+
+
+def _chosen(figures: Figures) -> list[dict[str, Any]]:
+    """The rows of both rankings, each once."""
+    both = (*figures.prompts.most_used, *figures.prompts.most_failing)
+    return list({row["prompt_id"]: row for row in both}.values())
+
+
+def _prompt_rows(figures: Figures) -> list[list[Any]]:
+    """Text, uses, completed, failed, unfinished, characters and day of the last use."""
+    return [
+        [
+            _prompt(row),
+            row["uses"],
+            row["completed"],
+            row["failed"],
+            row["unfinished"],
+            row["prompt_characters"],
+            f"{row['last_used_at']:%Y-%m-%d}" if row["last_used_at"] else "",
+        ]
+        for row in _chosen(figures)
+    ]
+
+
+def _run(run: Mapping[str, Any]) -> dict[str, Any]:
+    dropped = run["blank"] + run["duplicate"] + run["invalid"]
+    counts = {
+        "given": run["given"],
+        "dropped": dropped,
+        "known": run["already_terminal"],
+        "fetched": run["fetched"],
+        "rejected": run["rejected"],
+        "not reached": run["not_reached"],
+        "requests": run["requests"],
+    }
+    return {
+        "started": words.minute(run["started_at"]),
+        "outcome": run["outcome"],
+        "message": words.plain(run["message"] or "", MESSAGE_CHARACTERS),
+        "counts": {name: words.number(count) for name, count in counts.items()},
+        "took": words.at_most(run["elapsed_seconds"]),
+    }

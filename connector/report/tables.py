@@ -1,0 +1,101 @@
+"""The tables that the report is made from, a piece at a time and only the columns needed."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from connector.errors import DamagedFile
+from connector.record.marts.prompts import prompts
+from connector.record.marts.resolutions import resolutions
+from connector.record.marts.timings import MADE_FROM, timings
+from connector.record.schema import GENERATIONS, PROMPTS, REJECTS, RESOLUTIONS, RUNS, TIMINGS
+from connector.warehouse import marts, parquet
+from connector.warehouse.warehouse import REJECTS_FILE, Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from connector.record.columns import Table
+
+
+class Tables:
+    """A warehouse's tables, to read.
+
+    Marts that are missing, or older than `generations`, are worked out in memory instead.
+
+    Raises:
+        WarehouseError: There is no warehouse.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        warehouse = Warehouse.existing(root)
+        self._storage = warehouse.storage
+        self._files = list(warehouse.generations.files().values())
+        self._has_marts = self._marts_are_current()
+
+    def _marts_are_current(self) -> bool:
+        """Whether the marts were built after the last change of `generations`."""
+        made = self._storage.list(TIMINGS.name)
+        needed = (marts.STATE, marts.PROMPTS_FILE, marts.RESOLUTIONS_FILE)
+        if len(made) != len(self._files) or not all(map(self._storage.exists, needed)):
+            return False
+        built = self._changed_at(marts.STATE)
+        return all(self._changed_at(name) <= built for name in self._files)
+
+    def _changed_at(self, name: str) -> int:
+        return self._storage.path(name).stat().st_mtime_ns
+
+    def generations(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Columns of `generations`."""
+        return self._read(self._files, GENERATIONS, columns)
+
+    def timings(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Columns of `timings`."""
+        if self._has_marts:
+            return self._read(self._storage.list(TIMINGS.name), TIMINGS, columns)
+        return (timings(piece).select(columns) for piece in self.generations(MADE_FROM))
+
+    def resolutions(self) -> pa.Table:
+        """The table `resolutions`."""
+        if self._has_marts:
+            return parquet.read(self._storage, marts.RESOLUTIONS_FILE, RESOLUTIONS.schema)
+        return resolutions(self.generations)
+
+    def prompts(self) -> Iterator[pa.Table]:
+        """The table `prompts`."""
+        if self._has_marts:
+            return parquet.read_pieces(self._storage, marts.PROMPTS_FILE, PROMPTS.schema)
+        return prompts(self.generations)
+
+    def rejects(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Columns of `rejects`."""
+        files = [REJECTS_FILE] if self._storage.exists(REJECTS_FILE) else []
+        return self._read(files, REJECTS, columns)
+
+    def last_runs(self, count: int) -> list[dict[str, Any]]:
+        """The latest rows of `runs`, newest first; a damaged file of it is passed over."""
+        rows: list[dict[str, Any]] = []
+        for name in reversed(self._storage.list(RUNS.name)):
+            if len(rows) >= count:
+                break
+            try:
+                rows += parquet.read(self._storage, name, RUNS.schema).to_pylist()
+            except DamagedFile:
+                continue
+        return sorted(rows, key=lambda run: run["run_id"], reverse=True)[:count]
+
+    def size(self) -> int:
+        """Bytes on disk, the log of answers included."""
+        return self._storage.size("")
+
+    def _read(
+        self, files: Sequence[str], table: Table, columns: Sequence[str]
+    ) -> Iterator[pa.Table]:
+        schema = pa.schema([table[name].field for name in columns])
+        return chain.from_iterable(
+            parquet.read_pieces(self._storage, name, schema) for name in files
+        )

@@ -1,0 +1,229 @@
+"""What must hold of a warehouse: at once after any crash, and once the next runs have ended.
+
+Lost is more than rows: an answer asked for twice, a counter off by one, a leftover that stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from connector.record.answer import Outcome
+from connector.record.dialects import status_of
+from connector.record.schema import TERMINAL_STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+Tables: TypeAlias = dict[str, pa.Table]
+
+NOT_TABLES: Final = ("inbox", "damaged")
+LEFTOVERS: Final = (".spill", ".rebuild", "damaged")
+OF_A_RUN: Final = {
+    "generations": {
+        "first_seen_at",
+        "fetched_at",
+        "last_unfinished_at",
+        "first_finished_at",
+        "fetches",
+        "run_id",
+    },
+    "rejects": {"fetched_at", "elapsed_seconds", "run_id"},
+}
+"""Columns that tell when, by which run and how often a row was fetched: a run that was killed has
+asked, so these differ from an undisturbed run's. That they agree with the log is checked apart."""
+
+NOT_COMPARED: Final = ("answers", "runs", "timings")
+"""Tables that tell of nothing but that."""
+
+
+class Lost(AssertionError):
+    """A promise is broken."""
+
+
+def tables_of(root: Path, but: Iterable[str] = ()) -> dict[str, Path]:
+    """The folder of each table."""
+    folders = sorted(path for path in root.glob("[!.]*") if path.is_dir())
+    return {path.name: path for path in folders if path.name not in {*NOT_TABLES, *but}}
+
+
+def read_all(root: Path, but: Iterable[str] = ()) -> Tables:
+    """Read each table."""
+    return {name: pq.read_table(folder) for name, folder in tables_of(root, but).items()}
+
+
+def check_readable(
+    root: Path, before: Tables, *, unreadable: Iterable[str] = (), moving: Iterable[str] = ()
+) -> None:
+    """With pandas all tables can be read, keys are unique, no row has gone or grown older.
+
+    Args:
+        root: The warehouse, which may not exist yet.
+        before: Its tables before the crash.
+        unreadable: Tables that could not be read before either.
+        moving: Task IDs that a rebuild moves: for a moment they are in two places.
+    """
+    tables = {}
+    for name, folder in tables_of(root, unreadable).items():
+        try:
+            tables[name] = pd.read_parquet(folder)
+        except Exception as error:
+            raise Lost(f"{name} cannot be read: {error}") from error
+    for name in {"generations", "rejects"} & set(tables):
+        rows = tables[name]
+        twice = set(rows.task_id[rows.task_id.duplicated()]) - set(moving) if len(rows) else None
+        if twice:
+            raise Lost(f"{name} has {min(twice)} twice")
+    if "generations" in before and "generations" not in unreadable:
+        _check_grown(before["generations"], tables["generations"])
+
+
+def _check_grown(before: pa.Table, after: pd.DataFrame) -> None:
+    old = before.select(["task_id", "fetched_at"]).to_pandas()
+    fetched_at = after.groupby("task_id").fetched_at.max()
+    missing = set(old.task_id) - set(fetched_at.index)
+    if missing:
+        raise Lost(f"{len(missing)} rows of generations are gone, such as {min(missing)}")
+    if (fetched_at[old.task_id].to_numpy() < old.fetched_at.to_numpy()).any():
+        raise Lost("a row of generations is older than before")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What is durable of the answers: in the inbox, or in the log.
+
+    Attributes:
+        settled: Task IDs that finished, or were finally rejected.
+        by_run: Answers by the run that asked for them.
+    """
+
+    settled: frozenset[str]
+    by_run: dict[str, int]
+
+
+def received(root: Path) -> Received:
+    """Read what has been received, straight from the files."""
+    latest: dict[str, dict[str, Any]] = {}
+    by_run: dict[str, int] = {}
+    seen: set[tuple[str, Any]] = set()
+    for answer in _answers(root):
+        key = (answer["task_id"], answer["fetched_at"])
+        if key in seen:  # a compaction was killed: it stands in two files of the log
+            continue
+        seen.add(key)
+        by_run[answer["run_id"]] = by_run.get(answer["run_id"], 0) + 1
+        known = latest.get(answer["task_id"])
+        if known is None or known["fetched_at"] < answer["fetched_at"]:
+            latest[answer["task_id"]] = answer
+    settled = frozenset(task_id for task_id, answer in latest.items() if _is_settled(answer))
+    return Received(settled, by_run)
+
+
+def _answers(root: Path) -> Iterator[dict[str, Any]]:
+    for folder in ("inbox", "answers"):
+        for path in sorted((root / folder).rglob("*.parquet")):
+            yield from pq.ParquetFile(path).read().to_pylist()
+
+
+def _is_settled(answer: dict[str, Any]) -> bool:
+    outcome = Outcome(answer["outcome"])
+    if outcome is Outcome.GENERATION:
+        return status_of(answer["body"] or b"") in TERMINAL_STATUSES
+    return outcome.is_final
+
+
+def check_asked(asked: dict[str, int], given: Iterable[str], settled: frozenset[str]) -> None:
+    """The next run asked once for each task ID that was not received, and for no other."""
+    expected = set(given) - settled
+    again = set(asked) - expected
+    if again:
+        raise Lost(f"{len(again)} task IDs were asked for again, such as {min(again)}")
+    if expected - set(asked):
+        raise Lost(f"{len(expected - set(asked))} task IDs were not asked for")
+    if max(asked.values(), default=0) > 1:
+        raise Lost("a task ID was asked for twice by one run")
+
+
+def check_final(root: Path, undisturbed: Tables) -> None:
+    """The tables equal those of a run that was never killed, and agree with their log."""
+    tables = read_all(root)
+    found = comparable(tables)
+    if set(found) != set(undisturbed):
+        raise Lost(f"there are {sorted(found)}, not {sorted(undisturbed)}")
+    for name, rows in found.items():
+        if not rows.equals(undisturbed[name]):
+            raise Lost(
+                f"{name} differs from an undisturbed run's: {_diff(rows, undisturbed[name])}"
+            )
+    check_log(tables)
+    check_accounts(tables["runs"])
+    check_tidy(root)
+
+
+def comparable(tables: Tables) -> Tables:
+    """Tables without what rightly differs from run to run, in the order of their keys."""
+    return {
+        name: _sorted(rows.drop_columns([*OF_A_RUN.get(name, ())]))
+        for name, rows in tables.items()
+        if name not in NOT_COMPARED
+    }
+
+
+def _sorted(rows: pa.Table) -> pa.Table:
+    fields = [
+        field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field
+        for field in rows.schema.remove_metadata()
+    ]
+    keys = [(name, "ascending") for name in rows.column_names[:3]]
+    return rows.cast(pa.schema(fields)).sort_by(keys).combine_chunks()
+
+
+def _diff(found: pa.Table, expected: pa.Table) -> str:
+    if len(found) != len(expected) or found.column_names != expected.column_names:
+        return f"{found.shape} instead of {expected.shape} rows and columns"
+    names = [name for name in found.column_names if not found[name].equals(expected[name])]
+    return ", ".join(names) or "types"
+
+
+def check_log(tables: Tables) -> None:
+    """`generations` and `rejects` are what the log says, each answer counted exactly once."""
+    log = tables["answers"].select(["task_id", "fetched_at", "outcome"]).to_pandas()
+    if log.duplicated(["task_id", "fetched_at"]).any():
+        raise Lost("an answer is in the log twice")
+    good = log[log.outcome == Outcome.GENERATION.value].groupby("task_id").fetched_at
+    expected = {"first_seen_at": good.min(), "fetched_at": good.max(), "fetches": good.count()}
+    rows = tables["generations"].select(["task_id", *expected]).to_pandas()
+    rows = rows.set_index("task_id").sort_index()
+    for name, column in expected.items():
+        if rows[name].to_dict() != column.to_dict():
+            raise Lost(f"generations.{name} is not what the log says")
+    latest = log.sort_values("fetched_at").drop_duplicates("task_id", keep="last")
+    reasons = latest[latest.outcome != Outcome.GENERATION.value].set_index("task_id").outcome
+    rejects = tables["rejects"].select(["task_id", "reason"]).to_pandas().set_index("task_id")
+    if rejects.reason.to_dict() != reasons.to_dict():
+        raise Lost("rejects is not what the log says")
+
+
+def check_accounts(runs: pa.Table) -> None:
+    """Each run's account adds up, and no run is recorded twice."""
+    rows = runs.to_pylist()
+    if len({run["run_id"] for run in rows}) != len(rows):
+        raise Lost("a run is recorded twice")
+    ends = ("blank", "duplicate", "invalid", "already_terminal", "fetched", "rejected")
+    for run in rows:
+        if run["given"] != sum(run[name] for name in ends) + run["not_reached"]:
+            raise Lost(f"the account of run {run['run_id']} does not add up")
+
+
+def check_tidy(root: Path) -> None:
+    """Nothing waits, nothing was set aside, and no leftover stays."""
+    left = [name for name in LEFTOVERS if (root / name).exists()]
+    left += [str(path.relative_to(root)) for path in (root / "inbox").glob("*")]
+    left += [str(path.relative_to(root)) for path in (root / ".tmp").glob("*")]
+    if left:
+        raise Lost(f"left behind: {', '.join(left)}")

@@ -1,0 +1,224 @@
+"""Strikes a command at each of its write points, and sees whether anything was lost.
+
+First the command runs undisturbed: that gives the points, and the tables to compare with. Then,
+for each point, the same past is laid out, the command is struck there, and these must hold:
+
+1. Every table can be read at once; see `checks.check_readable`.
+2. The next run asks for exactly what was not received; see `checks.check_asked`.
+3. When all tasks have come to an end, the tables equal the undisturbed run's, and the log of
+   answers accounts for each counter in them; see `checks.check_final`.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+from chaos.checks import (
+    Lost,
+    Tables,
+    check_asked,
+    check_final,
+    check_readable,
+    comparable,
+    read_all,
+    received,
+)
+from chaos.killer import Act, Orders, kind_of
+from chaos.scenario import INGEST, Scenario, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from chaos.forks import Ended
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MESSAGE: Final = re.compile(r"cannot (?:write|move|remove)")
+OF_NO_ACCOUNT: Final = ("remove", "rmdir", "close")
+"""What may fail with the run none the worse: leftovers that stay until the next run."""
+
+
+class Crew:
+    """Worlds that work at the same time, about one a core, each with `more` task IDs."""
+
+    def __init__(self, folder: Path, size: int = 2, more: int = 0) -> None:
+        self.folder = folder
+        self._size = size
+        self._more = more
+        self._idle: queue.SimpleQueue[World] = queue.SimpleQueue()
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        for number in range(self._size):
+            self._idle.put(
+                self._open.enter_context(World(self.folder / f"world-{number}", self._more))
+            )
+        self._threads = self._open.enter_context(ThreadPoolExecutor(self._size))
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._open.close()
+
+    def one(self, work: Callable[[World], R]) -> R:
+        """Do some work in any world that is idle."""
+        world = self._idle.get()
+        try:
+            return work(world)
+        finally:
+            self._idle.put(world)
+
+    def each(self, work: Callable[[World, T], R], items: Iterable[T]) -> Iterator[R]:
+        """Do it for each item."""
+        return self._threads.map(lambda item: self.one(lambda world: work(world, item)), items)
+
+
+@dataclass(frozen=True)
+class Past:
+    """Where a scenario's command starts from, and where it must lead.
+
+    Attributes:
+        snapshot: The warehouse, which may not exist.
+        asked: How often the gateway has been asked for each task ID.
+        before: The tables.
+        points: That the command passes when nothing disturbs it.
+        undisturbed: The tables that it leads to, as far as they can be compared.
+    """
+
+    scenario: Scenario
+    snapshot: Path
+    asked: dict[str, int]
+    before: Tables
+    points: list[str]
+    undisturbed: Tables
+
+    def lay_out(self, world: World) -> None:
+        """Bring a world there."""
+        shutil.rmtree(world.warehouse, ignore_errors=True)
+        if self.snapshot.exists():
+            shutil.copytree(self.snapshot, world.warehouse)
+        world.recall(self.asked)
+
+
+def make_past(crew: Crew, scenario: Scenario) -> Past:
+    """Live through a scenario undisturbed."""
+    return crew.one(lambda world: _live(world, scenario, crew.folder / scenario.name))
+
+
+def _live(world: World, scenario: Scenario, snapshot: Path) -> Past:
+    shutil.rmtree(world.warehouse, ignore_errors=True)
+    world.sandbox.reset()
+    scenario.prepare(world)
+    asked, before = world.asked(), {}
+    if world.warehouse.exists():
+        shutil.copytree(world.warehouse, snapshot)
+        before = read_all(snapshot, scenario.unreadable)
+    log = world.folder / "points"
+    orders = Orders(str(world.warehouse), log=str(log))
+    ended = world.run(*scenario.command, orders=orders, patches=scenario.patches)
+    if ended.exit_code:
+        raise Lost(f"{scenario.name} fails though nothing disturbs it: {ended.stderr}")
+    points = log.read_text().splitlines()
+    _go_on(world, scenario)
+    undisturbed = comparable(read_all(world.warehouse))
+    check_final(world.warehouse, undisturbed)
+    return Past(scenario, snapshot, asked, before, points, undisturbed)
+
+
+def strike_each(
+    crew: Crew, past: Past, act: Act, points: Sequence[int] | None = None
+) -> Iterator[str | None]:
+    """Strike the command at each of its points, or at some of them, counted from 1.
+
+    Yields:
+        For each point: what was lost, or None.
+    """
+    numbers = range(1, len(past.points) + 1) if points is None else points
+
+    def strike(world: World, number: int) -> str | None:
+        orders = Orders(str(world.warehouse), number, act)
+        point = past.points[number - 1]
+
+        def run() -> None:
+            command, patches = past.scenario.command, past.scenario.patches
+            ended = world.run(*command, orders=orders, patches=patches)
+            if act is Act.KILL and not ended.was_killed:
+                raise Lost(f"it was not killed, but ended with {ended.exit_code}: {ended.stderr}")
+            if act is not Act.KILL:
+                _check_refusal(world, ended, point)
+
+        return survive(world, past, run, f"{act} at point {number}, {kind_of(point)}")
+
+    return crew.each(strike, numbers)
+
+
+def one_of_each_kind(points: Sequence[str]) -> list[int]:
+    """Numbers of the first point of each kind."""
+    first: dict[str, int] = {}
+    for number, point in enumerate(points, 1):
+        first.setdefault(kind_of(point), number)
+    return list(first.values())
+
+
+def survive(world: World, past: Past, disaster: Callable[[], None], name: str) -> str | None:
+    """Lay out the past, let a disaster happen, and go on; tell what was lost, if anything."""
+    try:
+        past.lay_out(world)
+        disaster()
+        _check_after(world, past)
+    except Exception as error:  # noqa: BLE001  whatever it is, the other points are to be tried
+        return f"{past.scenario.name}, {name}: {type(error).__name__}: {error}"
+    return None
+
+
+def _check_after(world: World, past: Past) -> None:
+    scenario = past.scenario
+    check_readable(
+        world.warehouse, past.before, unreadable=scenario.unreadable, moving=scenario.moving
+    )
+    settled = received(world.warehouse).settled
+    asked_before = world.asked()
+    ended = world.run(*INGEST)
+    if ended.exit_code:
+        raise Lost(f"the next run ends with {ended.exit_code}: {ended.stderr or ended.stdout}")
+    asked = {
+        task_id: count - asked_before.get(task_id, 0)
+        for task_id, count in world.asked().items()
+        if count > asked_before.get(task_id, 0)
+    }
+    check_asked(asked, world.given, settled)
+    _go_on(world, scenario)
+    check_final(world.warehouse, past.undisturbed)
+
+
+def _go_on(world: World, scenario: Scenario) -> None:
+    world.settle()
+    for command in scenario.afterwards:
+        ended = world.run(*command)
+        if ended.exit_code:
+            raise Lost(f"{command[0]} fails afterwards: {ended.stderr}")
+
+
+def _check_refusal(world: World, ended: Ended, point: str) -> None:
+    """A disk that fails ends the run with one message, the right code, and a true account."""
+    operation, _, name = point.partition(" ")
+    said = ended.stdout + ended.stderr
+    if "Traceback" in said or ended.exit_code < 0:
+        raise Lost(f"it ended with {ended.exit_code} and a traceback: {said}")
+    if ended.exit_code == 0 and operation in OF_NO_ACCOUNT:
+        return
+    expected = 2 if point == "mkdir ." or name.startswith(".lock") else 4
+    if ended.exit_code != expected or len(MESSAGE.findall(said)) != 1:
+        raise Lost(f"it ended with {ended.exit_code}, not {expected}, and said: {said}")
+    if ended.stdout.startswith("{"):
+        summary = ended.summary()
+        kept = received(world.warehouse).by_run.get(summary["run_id"], 0)
+        if summary["fetched"] + summary["rejected"] != kept:
+            raise Lost(f"{kept} answers were kept, but the account says otherwise: {summary}")

@@ -1,0 +1,189 @@
+"""Command lines run in forks of a process that has imported everything: ten times as many a minute.
+
+Run as a program it is that process; `Forks` is its other end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from chaos.killer import Act, Killer, Orders
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TESTS: Final = Path(__file__).parents[1]
+PATIENCE_SECONDS: Final = 120
+IMPORTED: Final = (
+    "connector.cli",
+    "connector.pipeline",
+    "connector.settings",
+    "connector.terminal",
+    "connector.source.task_ids.reading",
+    "connector.source.task_ids.text",
+    "connector.warehouse.overview",
+    "rich.live",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A command line to run.
+
+    Attributes:
+        arguments: Of `luma-to-parquet`.
+        folder: Where it runs, and where its output goes.
+        environment: All of it.
+        orders: For the killer, if there is to be one.
+        patches: Values for constants, by `module:NAME`.
+    """
+
+    arguments: tuple[str, ...]
+    folder: str
+    environment: Mapping[str, str]
+    orders: Orders | None = None
+    patches: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command line ended; the exit code is negative if a signal ended it."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    peak_mib: float
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether SIGKILL ended it."""
+        return self.exit_code == -signal.SIGKILL
+
+    def summary(self) -> dict[str, Any]:
+        """What `--json` printed."""
+        summary: dict[str, Any] = json.loads(self.stdout)
+        return summary
+
+
+class Forks:
+    """Runs command lines, one after the other."""
+
+    def __enter__(self) -> Self:
+        path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "chaos.forks"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+            process_group=0,
+        )
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()
+
+    def run(self, job: Job) -> Ended:
+        """Run a command line to its end.
+
+        Raises:
+            RuntimeError: The process that is forked from has died.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(asdict(job)) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("there is nothing to fork from any more")
+        status, peak_kib = json.loads(line)
+        return Ended(
+            exit_code=os.waitstatus_to_exitcode(status),
+            stdout=Path(job.folder, "stdout").read_text("utf-8", errors="replace"),
+            stderr=Path(job.folder, "stderr").read_text("utf-8", errors="replace"),
+            peak_mib=peak_kib / 1024,
+        )
+
+
+def main() -> None:
+    """Fork for each job that comes on standard input, and tell how each has ended."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    if threading.active_count() > 1:
+        raise RuntimeError("a fork would lose threads")
+    for line in sys.stdin:
+        pid = os.fork()
+        if not pid:
+            _be(json.loads(line))
+        _, status, usage = os.wait4(pid, 0)
+        print(json.dumps([status, usage.ru_maxrss]), flush=True)  # noqa: T201  the answer
+
+
+def _be(job: dict[str, Any]) -> None:
+    """Become the command line; does not return."""
+    code = 1
+    try:
+        os.setsid()
+        signal.alarm(PATIENCE_SECONDS)
+        _dress(job)
+        code = _run_main(job["orders"])
+    except BaseException:  # noqa: BLE001  as the interpreter would
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(code)
+
+
+def _dress(job: dict[str, Any]) -> None:
+    """Take on the folder, the environment, the arguments and the constants."""
+    os.chdir(job["folder"])
+    os.environ.clear()
+    os.environ.update(job["environment"])
+    for number, name, flags in (
+        (0, os.devnull, os.O_RDONLY),
+        (1, "stdout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+        (2, "stderr", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+    ):
+        descriptor = os.open(name, flags, 0o644)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.argv = ["luma-to-parquet", *job["arguments"]]
+    for place, value in job["patches"].items():
+        module, _, name = place.partition(":")
+        if not hasattr(importlib.import_module(module), name):
+            raise AttributeError(f"there is no {place} to patch any more")
+        setattr(sys.modules[module], name, value)
+
+
+def _run_main(orders: dict[str, Any] | None) -> int:
+    from connector.cli import main as command_line  # noqa: PLC0415  imported by name above
+
+    killer = Killer(Orders(**{**orders, "act": Act(orders["act"])})) if orders else None
+    if killer:
+        killer.arm()
+    code: Any = 0
+    try:
+        command_line()
+    except SystemExit as end:
+        code = end.code or 0
+    if killer:
+        killer.report()
+    return code if isinstance(code, int) else 1
+
+
+if __name__ == "__main__":
+    main()

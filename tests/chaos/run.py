@@ -1,0 +1,197 @@
+"""`make chaos`: all that could lose, double or tear something, tried for minutes.
+
+Prints what was tried, how often, and what was lost, which must be nothing. Name parts to run only
+those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from chaos import crashes, fuzz, hostile, readers, sudden
+from chaos.checks import Lost
+from chaos.killer import Act, kind_of
+from chaos.scenario import SCENARIOS
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SWEPT: Final = ("first run", "run that spills", "compact", "rebuild", "repair")
+"""Scenarios that are killed at every point; between them they have every kind of point."""
+
+FAILED: Final = {
+    Act.FULL: ("first run", "run that spills", "rebuild"),
+    Act.READ_ONLY: ("run that spills",),
+}
+"""Scenarios whose disk fails at the first point of each kind."""
+
+MORE: Final = 150
+"""Task IDs more for the kills at random times: so a run takes long enough to be hit."""
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of the table.
+
+    Attributes:
+        times: How often it was tried.
+        lost: A sentence for each loss.
+        note: What else was seen.
+    """
+
+    what: str
+    times: int
+    lost: list[str] = field(default_factory=list)
+    note: str = ""
+
+
+def kill_everywhere(folder: Path, scale: float) -> Iterator[Line]:
+    """Kill each command at each of its write points."""
+    with crashes.Crew(folder / "crashes") as crew:
+        for name in SWEPT:
+            past = crashes.make_past(crew, SCENARIOS[name])
+            count = len(past.points)
+            points = range(1, count + 1, max(1, round(1 / scale)))
+            kinds = {kind_of(past.points[number - 1]) for number in points}
+            lost = list(crashes.strike_each(crew, past, Act.KILL, points))
+            note = f"{len(kinds)} kinds of write points"
+            yield Line(f"{name}, killed at every write point", len(lost), _given(lost), note)
+
+
+def fail_disks(folder: Path, _: float) -> Iterator[Line]:
+    """Let the disk fail at a write point of each kind."""
+    with crashes.Crew(folder / "disks") as crew:
+        pasts = {name: crashes.make_past(crew, SCENARIOS[name]) for name in FAILED[Act.FULL]}
+        for act, names in FAILED.items():
+            for name in names:
+                points = crashes.one_of_each_kind(pasts[name].points)
+                lost = list(crashes.strike_each(crew, pasts[name], act, points))
+                yield Line(f"{name}, {act}", len(lost), _given(lost), "one clear message, exit 4")
+
+
+def kill_suddenly(folder: Path, scale: float) -> Iterator[Line]:
+    """Kill the command line at random times."""
+    with crashes.Crew(folder / "sudden", more=MORE) as crew:
+        past = crashes.make_past(crew, SCENARIOS["later run"])
+        found = sudden.kill_at_random(crew, past, sudden.COMMAND_LINE, round(30 * scale))
+        yield Line("command line, killed at random times", found.done, found.lost)
+
+
+def kill_flows(folder: Path, scale: float) -> Iterator[Line]:
+    """Kill the Prefect flow at random times."""
+    with (
+        crashes.Crew(folder / "flows", more=MORE) as crew,
+        sudden.flow_door(folder / "flows") as door,
+    ):
+        past = crashes.make_past(crew, SCENARIOS["later run"])
+        found = sudden.kill_at_random(crew, past, door, round(20 * scale))
+        yield Line("Prefect flow, killed at random times", found.done, found.lost)
+
+
+def read_meanwhile(folder: Path, scale: float) -> Iterator[Line]:
+    """Read while a writer commits without pause."""
+    watched = readers.watch(folder / "readers", 45 * scale, readers.engines())
+    pace = watched.replaced / watched.seconds
+    for engine, ways in watched.readings.items():
+        wrong = [f"{engine} {way}: {text}" for way, found in ways.items() for text in found.wrong]
+        errors = [
+            f"{engine} {way}: {found.failures} errors, the first: {found.example}"
+            for way, found in ways.items()
+            if found.failures
+        ]
+        reads = sum(found.reads + found.failures for found in ways.values())
+        failures = sum(found.failures for found in ways.values())
+        lost = wrong if engine in readers.MAY_FAIL else [*wrong, *errors]
+        note = f"{failures} errors; {pace:.0f} files replaced a second"
+        yield Line(f"{engine}, reading while a run writes", reads, lost, note)
+
+
+def be_hostile(folder: Path, scale: float) -> Iterator[Line]:
+    """Bring every bad answer at once, and any bytes as bodies."""
+    found = hostile.attack(folder / "menu", round(5000 * scale))
+    lost = [*found.wrong, *(f"{kind}: no end declared" for kind in hostile.undeclared())]
+    if found.peak_mib > hostile.MOST_MIB:
+        lost.append(f"{found.peak_mib:.0f} MiB of memory")
+    kinds = Counter(hostile.EXPECTED.values())
+    tried = kinds.total() - kinds[hostile.STOP]
+    yield Line("bad answers among good ones", tried, lost, f"peak memory {found.peak_mib:.0f} MiB")
+    meanwhile, _ = hostile.hang(folder / "hang", hostile.GOOD_MEANWHILE)
+    held_up = meanwhile < hostile.GOOD_MEANWHILE / 2
+    yield Line(
+        "task IDs that never answer",
+        hostile.HANGING,
+        [f"only {meanwhile} others were answered meanwhile"] if held_up else [],
+        f"{meanwhile} others answered meanwhile",
+    )
+    yield Line("bodies of any bytes", fuzz.fuzz(round(120 * scale)))
+
+
+PARTS: Final[dict[str, Callable[[Path, float], Iterator[Line]]]] = {
+    "kills": kill_everywhere,
+    "sudden": kill_suddenly,
+    "flows": kill_flows,
+    "disks": fail_disks,
+    "readers": read_meanwhile,
+    "hostile": be_hostile,
+}
+
+
+def main() -> int:
+    """Run the parts that were named, or all; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").replace("`", ""))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--scale", type=float, default=1.0, help="such a part of it (default: 1)")
+    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary one)")
+    options = parser.parse_args()
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    console, lines, started = Console(), [], time.monotonic()
+    with tempfile.TemporaryDirectory(dir=options.folder, ignore_cleanup_errors=True) as folder:
+        for part in options.parts or PARTS:
+            for line in _surviving(part, PARTS[part](Path(folder), options.scale)):
+                lines.append(line)
+                console.print(f"{line.what}: {line.times}, {len(line.lost)} lost", markup=False)
+                for text in line.lost:
+                    console.print(f"  {text}", style="red", markup=False)
+    console.print(_table(lines))
+    kills = sum(line.times for line in lines if "killed" in line.what)
+    console.print(f"{kills:,} kills; {time.monotonic() - started:.0f} s")
+    return int(any(line.lost for line in lines))
+
+
+def _surviving(part: str, lines: Iterator[Line]) -> Iterator[Line]:
+    """Count a part that cannot even begin as a loss."""
+    try:
+        yield from lines
+    except Lost as error:
+        yield Line(f"{part}, undisturbed", 1, [str(error)])
+
+
+def _given(lost: list[str | None]) -> list[str]:
+    return [text for text in lost if text]
+
+
+def _table(lines: list[Line]) -> Table:
+    table = Table("what was tried", "times", "lost", "", title="Nothing lost")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    for line in lines:
+        style = "bold red" if line.lost else "green"
+        lost = f"[{style}]{len(line.lost)}[/]" if line.lost else f"[{style}]nothing[/]"
+        table.add_row(line.what, f"{line.times:,}", lost, line.note)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

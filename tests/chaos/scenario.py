@@ -1,0 +1,210 @@
+"""A small world: a gateway, a warehouse with a past, and command lines that change it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import pandas as pd
+from chaos.checks import received
+from chaos.forks import Ended, Forks, Job
+from chaos.killer import Orders
+from sandbox_client import Client
+
+from connector.sandbox import Sandbox, SandboxSettings, task_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+KEY: Final = "luma-chaos-key"
+EARLIER: Final = [
+    *task_ids(12, seed=1),
+    "bad-not-found-1",
+    "first2-server-error-1",
+    "once-missing-time-1",
+]
+MIDDLE: Final = task_ids(5, seed=2)
+LATER: Final = [
+    *task_ids(12, seed=3),
+    "bad-gone-1",
+    "bad-missing-time-1",
+    "once-server-error-1",
+    "bad-html-200-1",
+]
+INGEST: Final = ("ingest", "ids.txt", "--json", "--max-concurrency", "1")
+FEWEST: Final = 5
+"""Runs that must be enough for every task to finish and every passing fault to pass."""
+
+SMALL: Final = {
+    "connector.pipeline:COMMIT_ANSWERS": 12,
+    "connector.warehouse.inbox:GROUP_BYTES": 10_000,
+    "connector.warehouse.spill:MEMORY_BYTES": 4_000,
+    "connector.warehouse.spill:CHUNK_ROWS": 4,
+}
+"""Constants of the connector, so small that a few rows commit in mid-run, and spill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A command on a warehouse with a past.
+
+    Attributes:
+        prepare: Makes that past.
+        patches: Constants for the command that is struck.
+        afterwards: Commands to run once the next runs have brought all that was missing.
+        unreadable: Tables that were damaged before, so need not be readable at once.
+        moving: Task IDs that it moves to another partition.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    prepare: Callable[[World], None]
+    patches: Mapping[str, Any] = field(default_factory=dict)
+    afterwards: tuple[tuple[str, ...], ...] = ()
+    unreadable: tuple[str, ...] = ()
+    moving: tuple[str, ...] = ()
+
+
+class World:
+    """A folder, a gateway of its own, and a process to fork command lines from.
+
+    Attributes:
+        given: All task IDs that are ever asked for: a few with a past, and as many more as wanted.
+    """
+
+    def __init__(self, folder: Path, more: int = 0) -> None:
+        self.folder = folder
+        self.warehouse = folder / "warehouse"
+        self.given = [*EARLIER, *MIDDLE, *LATER, *task_ids(more, seed=4)]
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True)
+        lists = {
+            "done.txt": ["bad-not-found-1"],
+            "earlier.txt": EARLIER,
+            "middle.txt": [*EARLIER, *MIDDLE],
+            "ids.txt": ["# all of them", *self.given, "", LATER[0], " " + LATER[1]],
+        }
+        for name, lines in lists.items():
+            (self.folder / name).write_text("\n".join(lines))
+        settings = SandboxSettings(key=KEY, unfinished=0.4, polls=1)
+        self.sandbox = self._open.enter_context(Sandbox(settings))
+        self._forks = self._open.enter_context(Forks())
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("LUMA")},
+            "LUMAAI_API_KEY": KEY,
+            "LUMA_BASE_URL": self.sandbox.base_url,
+            "LUMA_MAX_ATTEMPTS": "1",
+            "LUMA_BATCH_SIZE": "8",
+            # The gateway's present is in the past, always the same.
+            "LUMA_GIVE_UP_AFTER": "P36500D",
+            "COLUMNS": "200",
+        }
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._open.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(
+        self,
+        *arguments: str,
+        orders: Orders | None = None,
+        patches: Mapping[str, Any] | None = None,
+        **environment: str,
+    ) -> Ended:
+        """Run a command line in the folder."""
+        merged = {**self.environment, **environment}
+        job = Job(arguments, str(self.folder), merged, orders, patches or {})
+        return self._forks.run(job)
+
+    def asked(self) -> dict[str, int]:
+        """How often the gateway was asked for each task ID."""
+        counts: dict[str, int] = self.sandbox.stats()["by_task_id"]
+        return counts
+
+    def recall(self, asked: Mapping[str, int]) -> None:
+        """Bring a gateway that knows nothing to where it was when it had been asked so often."""
+        self.sandbox.reset()
+        with Client(self.sandbox.base_url) as client:
+            for task_id, times in asked.items():
+                for _ in range(times):
+                    client.get(
+                        f"/dream-machine/v1/generations/{task_id}",
+                        {"Authorization": f"Bearer {KEY}"},
+                    )
+
+    def settle(self) -> None:
+        """Run until every task has finished, and every fault that passes has passed."""
+        for _ in range(FEWEST):
+            if received(self.warehouse).settled.issuperset(self.given):
+                return
+            ended = self.run(*INGEST)
+            assert not ended.exit_code, ended.stderr
+        raise AssertionError("the tasks do not come to an end")
+
+
+def nothing(_: World) -> None:
+    """No warehouse yet."""
+
+
+def grown(world: World) -> None:
+    """Tables of several partitions, tasks unfinished and rejected, a batch left in the inbox."""
+    _run(world, "ingest", "earlier.txt")
+    struck = world.run(
+        "ingest", "middle.txt", orders=Orders(str(world.warehouse), at="open .tmp/generations")
+    )
+    assert struck.was_killed
+    assert list((world.warehouse / "inbox").iterdir())
+
+
+def logged(world: World) -> None:
+    """All of it ingested; a compacted log and small files that came after it."""
+    _run(world, "ingest", "earlier.txt")
+    _run(world, "ingest", "middle.txt")
+    _run(world, "compact")
+    world.settle()
+
+
+def outdated(world: World) -> None:
+    """What a rebuild changes: rows filed under an unknown time, a column that old files lack."""
+    logged(world)
+    _run(world, "ingest", "earlier.txt", "--refresh")
+    path = max((world.warehouse / "generations").rglob("*=2025-*/*.parquet"))
+    pd.read_parquet(path, partitioning=None).drop(columns="megapixels").to_parquet(path)
+
+
+def damaged(world: World) -> None:
+    """A partition that is cut short."""
+    grown(world)
+    path = max((world.warehouse / "generations").rglob("*=2025-*/*.parquet"))
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _run(world: World, *arguments: str) -> None:
+    ended = world.run(*arguments)
+    assert not ended.exit_code, ended.stderr
+
+
+SCENARIOS: Final = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("first run", INGEST, nothing),
+        Scenario("later run", INGEST, grown),
+        Scenario("run that spills", INGEST, grown, SMALL),
+        Scenario("compact", ("compact",), logged, afterwards=(("compact",),)),
+        Scenario(
+            "rebuild",
+            ("rebuild",),
+            outdated,
+            afterwards=(("rebuild",),),
+            moving=("once-missing-time-1",),
+        ),
+        Scenario("repair", ("ingest", "done.txt"), damaged, unreadable=("generations",)),
+    )
+}

@@ -1,0 +1,158 @@
+"""Kills real processes, the whole group at once, at moments that nobody chose.
+
+Two doors: the command line, and the Prefect flow. What must hold afterwards is what `crashes` asks
+of every disaster.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from chaos.checks import Lost
+from chaos.crashes import survive
+from chaos.forks import PATIENCE_SECONDS, TESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from chaos.crashes import Crew, Past
+    from chaos.scenario import World
+
+OWNER: Final = ".lock-owner.json"
+LOOK_UP_SECONDS: Final = 0.002
+MORE: Final = 3
+"""Of the moments drawn, so many times the kills wanted are tried at most: some come too late."""
+
+_FLOW: Final = """\
+import sys
+from flows.ingest import ingest_generations
+done = ingest_generations("ids.txt", "warehouse", batch_size=50, key_block=None, return_state=True)
+sys.exit(not done.is_completed())
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A way to run the pipeline in a process of its own."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+COMMAND_LINE: Final = Door(
+    "command line",
+    (sys.executable, "-m", "connector", "ingest", "ids.txt"),
+    {"LUMA_BATCH_SIZE": "5"},
+)
+
+
+@contextmanager
+def flow_door(folder: Path) -> Iterator[Door]:
+    """The flow, with a Prefect server of its own; for a process that has not imported Prefect."""
+    if "prefect" in sys.modules:
+        raise RuntimeError("Prefect has read its environment already")
+    settings = {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+    }
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ.update(settings)
+    from flows.local import prefect_api  # noqa: PLC0415  reads the environment
+
+    with prefect_api(lambda _: None) as url:
+        yield Door(
+            "flow",
+            (sys.executable, "-c", _FLOW),
+            {**settings, "PREFECT_API_URL": url, "PYTHONPATH": str(TESTS.parent)},
+        )
+
+
+@dataclass(slots=True)
+class Kills:
+    """What came of it.
+
+    Attributes:
+        done: Kills that met the process alive, with the warehouse in its hands.
+        lost: A sentence for each promise that was broken.
+    """
+
+    done: int
+    lost: list[str]
+
+
+def kill_at_random(crew: Crew, past: Past, door: Door, kills: int, seed: int = 0) -> Kills:
+    """Kill so many runs, each at a random moment after it took the warehouse's lock."""
+    span = crew.one(lambda world: _span(world, past, door))
+    draw = random.Random(seed)
+    found = Kills(0, [])
+    moments = [draw.uniform(0, span) for _ in range(MORE * kills)]
+
+    def strike(world: World, moment: float) -> None:
+        if found.done >= kills:
+            return
+        hits: list[bool] = []
+
+        def run() -> None:
+            hits.append(_kill_after(world, door, moment))
+
+        lost = survive(world, past, run, f"{door.name} killed {moment:.3f} s after its start")
+        found.done += any(hits)
+        found.lost += [lost] if lost else []
+
+    list(crew.each(strike, moments))
+    return found
+
+
+def _span(world: World, past: Past, door: Door) -> float:
+    """Seconds that an undisturbed run holds the warehouse."""
+    past.lay_out(world)
+    process = _start(world, door)
+    _await_owner(world, process, lambda: None)
+    started = time.monotonic()
+    process.wait(PATIENCE_SECONDS)
+    if process.returncode:
+        raise Lost(f"{door.name} fails undisturbed: {(world.folder / 'log').read_text()[-2000:]}")
+    return time.monotonic() - started
+
+
+def _kill_after(world: World, door: Door, seconds: float) -> bool:
+    """Start a run and kill it; whether it was still alive."""
+    process = _start(world, door)
+    _await_owner(world, process, lambda: time.sleep(seconds))
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+
+
+def _start(world: World, door: Door) -> subprocess.Popen[bytes]:
+    with (world.folder / "log").open("wb") as log:
+        return subprocess.Popen(
+            door.command,
+            cwd=world.folder,
+            env={**world.environment, **door.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _await_owner(world: World, process: subprocess.Popen[bytes], then: Callable[[], None]) -> None:
+    """Wait until the process has taken the warehouse, or ended."""
+    owner, marker = world.warehouse / OWNER, f'"pid": {process.pid},'
+    while process.poll() is None:
+        if owner.exists() and marker in owner.read_text():
+            then()
+            return
+        time.sleep(LOOK_UP_SECONDS)
