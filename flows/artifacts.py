@@ -6,16 +6,19 @@ An artifact is never the reason why a run fails: the tables are what counts.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from prefect import get_run_logger
 from prefect.artifacts import (
+    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
 
+from connector.report import write_report
 from flows.batches import in_words
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 ACCOUNT_KEY = "ingest-account"
 REPORT_KEY = "ingest-report"
+PAGE_KEY = "ingest-page"
+PAGE_FILE = "report.html"
 
 
 class Progress:
@@ -51,7 +56,7 @@ class Progress:
 
 
 def publish(summary: Summary) -> None:
-    """Show a run's account as a table, and its report as text."""
+    """Show a run's account as a table, its report as text, and a link to the page of it all."""
     with _optional("account"):
         create_table_artifact(
             [{"task IDs": f"{count:,}", "that": name} for name, count in _account(summary).items()],
@@ -60,12 +65,21 @@ def publish(summary: Summary) -> None:
         )
     with _optional("report"):
         create_markdown_artifact(_report(summary), key=REPORT_KEY, description=headline(summary))
+    if summary.asked:
+        with _optional("page"):
+            page = write_report(summary.warehouse, Path(summary.warehouse, PAGE_FILE))
+            create_link_artifact(
+                page.path.resolve().as_uri(),
+                link_text=PAGE_FILE,
+                key=PAGE_KEY,
+                description="Prompts, resolutions and timing of all generations, on one page",
+            )
 
 
 def headline(summary: Summary) -> str:
     """What came of a run, in one sentence."""
     if not summary.asked and not summary.not_reached:
-        return f"nothing to fetch: all {summary.already_terminal:,} are known and finished"
+        return f"nothing to fetch: all {summary.already_terminal:,} are known, and settled"
     return (
         f"{summary.fetched:,} generations: {summary.new:,} new, {summary.updated:,} updated;"
         f" {summary.rejected:,} rejected"

@@ -60,7 +60,7 @@ def ingest_generations(
     refresh: bool = False,
     retry_rejected: bool = False,
     batch_size: BatchSize = 500,
-    max_concurrency: PositiveInt = 16,
+    max_concurrency: PositiveInt = 64,
     requests_per_second: PositiveFloat | None = None,
     max_wait: PositiveFloat = 300,
     key_block: str | None = gateway.KEY_BLOCK,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+PATIENCE_SECONDS = 60  # a wait ends at once on success; a busy machine may take long
 
 FLAGS = (
     "--headless",
@@ -52,9 +55,12 @@ class Page:
 
     def wait(self, script: str) -> None:
         """Wait until a function body returns true."""
+        self._wait_until(lambda _: self.run(script))
+
+    def _wait_until(self, condition: Callable[[Any], Any]) -> None:
         from selenium.webdriver.support.wait import WebDriverWait  # noqa: PLC0415  may be missing
 
-        WebDriverWait(self.driver, 20, poll_frequency=0.05).until(lambda _: self.run(script))
+        WebDriverWait(self.driver, PATIENCE_SECONDS, poll_frequency=0.05).until(condition)
 
     def text(self, selector: str) -> str:
         """What a person reads there."""
@@ -68,6 +74,20 @@ class Page:
         """Click the first element."""
         self.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
         self.driver.find_element("css selector", selector).click()
+
+    def hover(self, selector: str, until: str) -> None:
+        """Move the pointer over the first element until a function body returns true."""
+        from selenium.webdriver import ActionChains  # noqa: PLC0415  may be missing
+
+        self.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
+        offsets = itertools.cycle((0, 2))
+
+        def moved(driver: Any) -> bool:
+            element = driver.find_element("css selector", selector)
+            ActionChains(driver).move_to_element_with_offset(element, next(offsets), 0).perform()
+            return bool(self.run(until))
+
+        self._wait_until(moved)
 
     def write(self, selector: str, text: str) -> None:
         """Replace what is in a field, key by key."""

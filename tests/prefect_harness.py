@@ -53,9 +53,11 @@ class Prefect:
         return found
 
     def artifacts(self, flow_run_id: UUID | str) -> dict[str, Any]:
-        """What a flow run shows, by type: progress, table, markdown."""
+        """What a flow run shows, by key, or by type where there is none."""
         chosen = {"artifacts": {"flow_run_id": {"any_": [str(flow_run_id)]}}}
-        return {one["type"]: one for one in self.ask("POST", "artifacts/filter", chosen)}
+        return {
+            one["key"] or one["type"]: one for one in self.ask("POST", "artifacts/filter", chosen)
+        }
 
     def log(self, flow_run_id: UUID | str) -> list[str]:
         """What a flow run and its tasks have logged, in this process."""

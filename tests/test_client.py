@@ -230,7 +230,7 @@ def test_stop_ends_a_wait_at_once_and_the_id_counts_as_not_reached() -> None:
     started = time.monotonic()
     with RawServer(refuse) as server, make_client(server.base_url) as client:
         assert client.fetch("a", stop) is None
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 def test_after_a_long_outage_nothing_is_tried_twice_until_something_good_comes() -> None:

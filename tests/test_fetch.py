@@ -153,7 +153,7 @@ def test_what_hangs_when_the_run_stops_is_left_after_the_grace(sandbox: Sandbox)
         answers = run(client, ["bad-hang-1", "bad-unauthorized-1"], threads=2, grace_seconds=0.2)
         answered, error = take_all(answers)
     assert (answered, type(error)) == ([], KeyRefused)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 def test_failures_in_a_row_mean_that_the_gateway_is_down() -> None:
@@ -208,7 +208,7 @@ def test_stop_wakes_a_thread_that_waits_to_try_again() -> None:
     started = time.monotonic()
     with RawServer(answer) as server, make_client(server.base_url) as client:
         assert take_all(run(client, ["a", "b"], stop=stop)) == ([], None)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 def test_the_end_of_a_run_wakes_a_thread_that_waits_to_try_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -95,7 +96,7 @@ def test_a_second_run_asks_for_nothing_but_what_was_unfinished(
     assert sandbox.stats()["requests"] - asked == len(unfinished) > 0
     before = {path: path.stat().st_mtime_ns for path in Path("warehouse/generations").rglob("*")}
     state = run(IDS)
-    assert state.message == "nothing to fetch: all 120 are known and finished"
+    assert state.message == "nothing to fetch: all 120 are known, and settled"
     assert sandbox.stats()["requests"] - asked == len(unfinished)
     assert before == {
         path: path.stat().st_mtime_ns for path in Path("warehouse/generations").rglob("*")
@@ -132,11 +133,14 @@ def test_what_it_shows_in_prefect(run: Callable[..., State[Any]], prefect: Prefe
     name = prefect.flow_run(flow_run_id(state))["name"]
     assert name.startswith("122 task IDs, 20")
     shown = prefect.artifacts(flow_run_id(state))
-    assert set(shown) == {"progress", "table", "markdown"}
+    assert set(shown) == {"progress", "ingest-account", "ingest-report", "ingest-page"}
     assert shown["progress"]["data"] == 100
-    assert '"120"' in shown["table"]["data"]
-    assert "| not_found | 1 |" in shown["markdown"]["data"]
-    assert 'pd.read_parquet("warehouse/generations")' in shown["markdown"]["data"]
+    assert '"120"' in shown["ingest-account"]["data"]
+    assert "| not_found | 1 |" in shown["ingest-report"]["data"]
+    assert 'pd.read_parquet("warehouse/generations")' in shown["ingest-report"]["data"]
+    link = re.search(r"\(file://(.*)\)", shown["ingest-page"]["data"])
+    assert link
+    assert "<html" in Path(link[1]).read_text()
 
 
 def test_the_log_has_a_line_a_batch_and_none_a_task_id(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.plan import plan
@@ -23,6 +23,7 @@ def test_each_value_ends_in_one_place() -> None:
 values = st.lists(st.sampled_from(["", "a", "b", "c", "d", "x\n", "e" * 300]), min_size=1)
 
 
+@settings(deadline=None)
 @given(
     st.lists(values, min_size=1), st.sets(st.sampled_from("abcd")), st.none() | st.integers(0, 5)
 )

@@ -434,15 +434,13 @@ def test_light_and_dark_follow_the_system_until_one_is_chosen(page: Page, rich: 
     page.run("localStorage.clear()")
 
 
-def test_a_touch_tells_the_figures_of_a_mark(page: Page) -> None:
-    from selenium.webdriver import ActionChains  # noqa: PLC0415  the fixture skips without it
-
+def test_the_pointer_over_a_mark_tells_its_figures(page: Page) -> None:
     page.draw()
-    bar = page.driver.find_element("css selector", "[data-chart=reasons] .mark-rect path")
-    ActionChains(page.driver).scroll_to_element(bar).move_to_element(bar).perform()
-    page.wait("return !document.getElementById('tooltip').hidden")
-    assert page.text("#tooltip").split("\n")[0] == "reason 0"
-    assert "count\n20" in page.text("#tooltip")
+    page.hover(
+        "[data-chart=reasons] .mark-rect path",
+        until="return !document.getElementById('tooltip').hidden",
+    )
+    assert page.text("#tooltip").split("\n") == ["reason 0", "count", "20", "share", "19.8%"]
 
 
 def test_a_click_on_the_legend_picks_a_status_out(page: Page) -> None:

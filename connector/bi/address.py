@@ -27,8 +27,7 @@ def parsed(text: str) -> URL:
     scheme, colon, rest = text.partition("://")
     if scheme in POSTGRESQL:
         # SQLAlchemy's own choice is psycopg2, and it does not know the short name.
-        driver = "psycopg" if importlib.util.find_spec("psycopg") else "psycopg2"
-        text = f"postgresql+{driver}{colon}{rest}"
+        text = f"postgresql+{_driver()}{colon}{rest}"
     try:
         url = make_url(text)
     except (SQLAlchemyError, ValueError):
@@ -40,6 +39,12 @@ def parsed(text: str) -> URL:
     if url.host and "@" in url.host:
         raise UsageError(f"{scheme}://…: write an @ in the user's name or password as %40.")
     return url
+
+
+def _driver() -> str:
+    """The newer driver, unless only the older one is there."""
+    found = (name for name in ("psycopg", "psycopg2") if importlib.util.find_spec(name))
+    return next(found, "psycopg")
 
 
 def shown(url: URL) -> str:
@@ -60,6 +65,7 @@ def errors_told(url: URL) -> Iterator[None]:
     except ImportError as error:
         raise UsageError(
             f"{shown(url)} needs a Python package that is not installed: {error.name or error}."
+            " For PostgreSQL: pip install 'luma-to-parquet[postgresql]'"
         ) from None
     except SQLAlchemyError as error:
         # Not chained: the cause may quote the password, and holds the rows.

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 FIRST: Final = 4
 RISE: Final = 0.4
 """Logarithm of the rise in latency that is too much: half as much again."""
+IN_STEP: Final = 0.8
+"""Of a cut by half, answers must get 2 ** 0.8 times as fast; else it is undone."""
 SMALLEST_COHORT: Final = 8
+SHORTEST_COHORT: Final = 0.25
+"""Requests, and seconds: a stall of a moment, here or there, must not be half of a cohort."""
 MOST_FAILED: Final = 0.2
 
 WITNESSES: Final = 8
@@ -27,11 +31,20 @@ class _Cohort:
     """Requests sent in a row, judged together: those that come back first are not typical."""
 
     first: int
-    size: int
+    began: float
+    size: int = 0
     answered: int = 0
     failed: int = 0
     in_flight: int = 0
     latencies: list[float] = field(default_factory=list)
+
+    def close(self, last: int) -> None:
+        """End it with that request, which was sent; it is judged when most are back."""
+        self.size = last - self.first + 1
+
+    @property
+    def last(self) -> int:
+        return self.first + self.size - 1
 
     def add(self, request: Request, sample: Sample) -> None:
         self.answered += 1
@@ -77,25 +90,33 @@ class Knee:
         self._most = float(most)
         self._is_doubling = True
         self._at_ease: float | None = None
-        self._is_sure = False
         self._trial: _Trial | None = None
         self._reached = 0
-        self._cohort = _Cohort(1, SMALLEST_COHORT)
+        self._cohort = _Cohort(1, -math.inf)
 
     def reached(self, request: Request) -> None:
         """Note that there was no room left when this one had started."""
         self._reached = request.number
 
-    def answered(self, request: Request, sample: Sample, last: int) -> None:
+    def answered(self, request: Request, sample: Sample, last: int, now: float) -> None:
         """Note an answer; `last` is the number of the latest request."""
         if sample.kind == "good" and self._is_doubling and self._reached >= request.number:
             self._raise(1.0)
         cohort = self._cohort
-        if cohort.first <= request.number < cohort.first + cohort.size:
-            cohort.add(request, sample)
-            if cohort.answered >= 0.9 * cohort.size:
-                self._judge(cohort)
-                self._cohort = _Cohort(last + 1, max(SMALLEST_COHORT, int(self.limit)))
+        if request.number < cohort.first or (cohort.size and request.number > cohort.last):
+            return
+        cohort.add(request, sample)
+        if not cohort.size and self._is_enough(cohort, last, now):
+            cohort.close(last)
+        if cohort.size and cohort.answered >= 0.9 * cohort.size:
+            self._judge(cohort)
+            self._cohort = _Cohort(last + 1, now)
+
+    def _is_enough(self, cohort: _Cohort, last: int, now: float) -> bool:
+        return (
+            last - cohort.first + 1 >= max(SMALLEST_COHORT, int(self.limit))
+            and now - cohort.began >= SHORTEST_COHORT
+        )
 
     def _raise(self, by: float) -> None:
         self.limit = min(self._most, self.limit + by)
@@ -131,18 +152,14 @@ class Knee:
         self._is_doubling = False
 
     def _conclude(self, trial: _Trial, cohort: _Cohort, latency: float) -> None:
-        """Of fewer in flight, those that queued get faster; if not, they did not queue."""
+        """Go on down as long as answers get faster in step, so that as many come as before."""
         self._trial = None
-        self._at_ease = min(self._at_ease or latency, latency)
-        helped = trial.latency / latency >= math.sqrt(trial.load / cohort.load())
-        if not helped or cohort.load() < 1.2:  # noqa: PLR2004  # alone, it queues behind none
-            self._at_ease, self._is_sure = latency, True
-        if not helped:
-            self.limit, self._is_doubling = trial.limit, trial.is_doubling
-        elif self._is_sure:
-            self._raise(0.2 * self.limit)
+        if trial.latency / latency >= (trial.load / cohort.load()) ** IN_STEP:
+            if cohort.load() >= 1.2:  # noqa: PLR2004  # alone, it queues behind none
+                self._try(cohort.load() / 1.5, cohort, latency)
         else:
-            self._try(cohort.load() / 1.5, cohort, latency)
+            self._at_ease = trial.latency
+            self.limit, self._is_doubling = trial.limit, trial.is_doubling
 
 
 class Cap:

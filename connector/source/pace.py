@@ -57,7 +57,7 @@ class Pace:
     def answered(self, now: float, request: Request, sample: Sample) -> None:
         """Note how a request ended."""
         self.in_flight -= 1
-        self._knee.answered(request, sample, self._sent)
+        self._knee.answered(request, sample, self._sent, now)
         if sample.kind == "good":
             self._cap.good(request)
         elif sample.kind == "refused":

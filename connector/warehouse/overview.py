@@ -70,12 +70,13 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
 
 def first_rows(warehouse: Warehouse, count: int = 5) -> list[dict[str, Any]]:
     """The first rows of `generations`, as a plain reader sees them."""
+    rows: list[dict[str, Any]] = []
     for name in warehouse.generations.files().values():
-        for piece in parquet.read_pieces(warehouse.storage, name, GENERATIONS.schema):
-            rows: list[dict[str, Any]] = piece.slice(0, count).to_pylist()
-            if rows:
-                return rows
-    return []
+        piece = next(parquet.read_pieces(warehouse.storage, name, GENERATIONS.schema), None)
+        rows += piece.slice(0, count - len(rows)).to_pylist() if piece else []
+        if len(rows) == count:
+            break
+    return rows
 
 
 def _counts(values: pa.ChunkedArray) -> dict[str, int]:

@@ -15,7 +15,7 @@ import queue
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -67,17 +67,23 @@ class Crew:
     def __exit__(self, *exc_info: object) -> None:
         self._open.close()
 
-    def one(self, work: Callable[[World], R]) -> R:
-        """Do some work in any world that is idle."""
+    @contextmanager
+    def lent(self) -> Iterator[World]:
+        """A world that is idle, for the length of the block."""
         world = self._idle.get()
         try:
-            return work(world)
+            yield world
         finally:
             self._idle.put(world)
 
     def each(self, work: Callable[[World, T], R], items: Iterable[T]) -> Iterator[R]:
-        """Do it for each item."""
-        return self._threads.map(lambda item: self.one(lambda world: work(world, item)), items)
+        """Do some work for each item, in any world."""
+
+        def do(item: T) -> R:
+            with self.lent() as world:
+                return work(world, item)
+
+        return self._threads.map(do, items)
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ class Past:
 
 def make_past(crew: Crew, scenario: Scenario) -> Past:
     """Live through a scenario undisturbed."""
-    return crew.one(lambda world: _live(world, scenario, crew.folder / scenario.name))
+    with crew.lent() as world:
+        return _live(world, scenario, crew.folder / scenario.name)
 
 
 def _live(world: World, scenario: Scenario, snapshot: Path) -> Past:
@@ -122,7 +129,7 @@ def _live(world: World, scenario: Scenario, snapshot: Path) -> Past:
         before = read_all(snapshot, scenario.unreadable)
     log = world.folder / "points"
     orders = Orders(str(world.warehouse), log=str(log))
-    ended = world.run(*scenario.command, orders=orders, patches=scenario.patches)
+    ended = world.play(scenario, orders)
     if ended.exit_code:
         raise Lost(f"{scenario.name} fails though nothing disturbs it: {ended.stderr}")
     points = log.read_text().splitlines()
@@ -147,8 +154,7 @@ def strike_each(
         point = past.points[number - 1]
 
         def run() -> None:
-            command, patches = past.scenario.command, past.scenario.patches
-            ended = world.run(*command, orders=orders, patches=patches)
+            ended = world.play(past.scenario, orders)
             if act is Act.KILL and not ended.was_killed:
                 raise Lost(f"it was not killed, but ended with {ended.exit_code}: {ended.stderr}")
             if act is not Act.KILL:

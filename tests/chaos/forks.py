@@ -6,6 +6,7 @@ Run as a program it is that process; `Forks` is its other end.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -123,6 +124,8 @@ def main() -> None:
         importlib.import_module(name)
     if threading.active_count() > 1:
         raise RuntimeError("a fork would lose threads")
+    # A collection in a fork would touch, and so copy, all that is shared.
+    gc.freeze()
     for line in sys.stdin:
         pid = os.fork()
         if not pid:

@@ -58,9 +58,10 @@ class Orders:
 def kind_of(point: str) -> str:
     """The operation and the table of a point, without names that change from run to run."""
     operation, _, path = point.partition(" ")
-    path = re.sub(r"\.tmp/(.*)\.\d+$", lambda match: match[1].replace("+", "/"), path)
-    parts = [part for part in path.split("/") if not re.match(r"\d{8}T|\w+=|\.tmp\+", part)]
-    return f"{operation} {'/'.join(parts[:3])}"
+    if is_draft := ".tmp/" in path:
+        path = re.sub(r"\.\d+(\.candidate)?(?=\.|$)", "", path).replace("+", "/")
+    parts = [part for part in path.split("/") if not re.match(r"\d{8}T|\w+=|\.tmp$", part)]
+    return " ".join((operation, "/".join(parts) or path, *(["draft"] if is_draft else [])))
 
 
 class Killer:

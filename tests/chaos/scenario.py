@@ -47,6 +47,9 @@ SMALL: Final = {
 }
 """Constants of the connector, so small that a few rows commit in mid-run, and spill."""
 
+WITHOUT_MARTS: Final = {"LUMA_MARTS": "false"}
+"""For commands whose marts another scenario strikes already."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -55,6 +58,7 @@ class Scenario:
     Attributes:
         prepare: Makes that past.
         patches: Constants for the command that is struck.
+        environment: For it, besides the world's.
         afterwards: Commands to run once the next runs have brought all that was missing.
         unreadable: Tables that were damaged before, so need not be readable at once.
         moving: Task IDs that it moves to another partition.
@@ -64,6 +68,7 @@ class Scenario:
     command: tuple[str, ...]
     prepare: Callable[[World], None]
     patches: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     afterwards: tuple[tuple[str, ...], ...] = ()
     unreadable: tuple[str, ...] = ()
     moving: tuple[str, ...] = ()
@@ -111,17 +116,16 @@ class World:
         self._open.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def run(
-        self,
-        *arguments: str,
-        orders: Orders | None = None,
-        patches: Mapping[str, Any] | None = None,
-        **environment: str,
-    ) -> Ended:
+    def run(self, *arguments: str, orders: Orders | None = None) -> Ended:
         """Run a command line in the folder."""
-        merged = {**self.environment, **environment}
-        job = Job(arguments, str(self.folder), merged, orders, patches or {})
-        return self._forks.run(job)
+        return self._forks.run(Job(arguments, str(self.folder), self.environment, orders))
+
+    def play(self, scenario: Scenario, orders: Orders) -> Ended:
+        """Run a scenario's command, watched."""
+        environment = {**self.environment, **scenario.environment}
+        return self._forks.run(
+            Job(scenario.command, str(self.folder), environment, orders, scenario.patches)
+        )
 
     def asked(self) -> dict[str, int]:
         """How often the gateway was asked for each task ID."""
@@ -196,7 +200,7 @@ SCENARIOS: Final = {
     for scenario in (
         Scenario("first run", INGEST, nothing),
         Scenario("later run", INGEST, grown),
-        Scenario("run that spills", INGEST, grown, SMALL),
+        Scenario("run that spills", INGEST, grown, SMALL, WITHOUT_MARTS),
         Scenario("compact", ("compact",), logged, afterwards=(("compact",),)),
         Scenario(
             "rebuild",
@@ -205,6 +209,12 @@ SCENARIOS: Final = {
             afterwards=(("rebuild",),),
             moving=("once-missing-time-1",),
         ),
-        Scenario("repair", ("ingest", "done.txt"), damaged, unreadable=("generations",)),
+        Scenario(
+            "repair",
+            ("ingest", "done.txt"),
+            damaged,
+            environment=WITHOUT_MARTS,
+            unreadable=("generations",),
+        ),
     )
 }

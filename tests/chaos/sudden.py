@@ -94,7 +94,8 @@ class Kills:
 
 def kill_at_random(crew: Crew, past: Past, door: Door, kills: int, seed: int = 0) -> Kills:
     """Kill so many runs, each at a random moment after it took the warehouse's lock."""
-    span = crew.one(lambda world: _span(world, past, door))
+    with crew.lent() as world:
+        span = _span(world, past, door)
     draw = random.Random(seed)
     found = Kills(0, [])
     moments = [draw.uniform(0, span) for _ in range(MORE * kills)]
