@@ -165,10 +165,14 @@ def print_reading(console: Console, warehouse: str, rows: Iterable[Mapping[str, 
     console.print(Text(f"generations[{list(columns)}].head()", "cyan"))
     console.print()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[column])) for column in columns))
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for column, width in zip(columns, widths, strict=True):
+        # Where the terminal is narrow, the prompt gives way.
+        least = width if column != "prompt" else None
+        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=least)
+    for row_of_cells in cells:
+        table.add_row(*map(Text, row_of_cells))
     console.print(table)
 
 

@@ -25,7 +25,6 @@ from connector.errors import UsageError, WarehouseError
 from connector.reading import read
 from connector.record.answer import Outcome
 from connector.record.schema import GENERATIONS, TABLES
-from connector.warehouse import marts
 from connector.warehouse.storage import LocalStorage
 from connector.warehouse.warehouse import Warehouse
 
@@ -81,8 +80,7 @@ def ingest(root: Path, *answers: Answer, batch: str = "batch") -> None:
     with Warehouse.writing(root) as warehouse:
         warehouse.save(batch, answers, "run")
         warehouse.commit()
-        warehouse.generations.forget()
-        marts.rebuild(warehouse.storage, warehouse.generations.files().values())
+        warehouse.refresh_marts()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from builders import answer
 import connector
 from connector.bi.catalogue import write_catalogue
 from connector.sandbox import Sandbox, SandboxSettings, task_ids
-from connector.warehouse import marts
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -94,8 +93,6 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
             connector.ingest(
                 ids, warehouse=root, base_url=sandbox.base_url, key="luma-key-13", max_attempts=1
             )
-    with Warehouse.writing(root) as warehouse:
-        marts.rebuild(warehouse.storage, warehouse.generations.files().values())
     write_catalogue(root, folder / "warehouse.duckdb")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

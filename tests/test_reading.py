@@ -19,7 +19,6 @@ from connector.errors import DamagedFile, UsageError, WarehouseError
 from connector.reading import read
 from connector.record.answer import Outcome
 from connector.record.schema import MARTS, TABLES
-from connector.warehouse import marts
 from connector.warehouse.storage import LocalStorage
 from connector.warehouse.warehouse import Warehouse
 
@@ -38,12 +37,7 @@ def ingest(root: Path, *answers: Answer, batch: str = "batch") -> None:
     with Warehouse.writing(root) as warehouse:
         warehouse.save(batch, answers, "run")
         warehouse.commit()
-        make_marts(warehouse)
-
-
-def make_marts(warehouse: Warehouse) -> None:
-    warehouse.generations.forget()
-    marts.rebuild(warehouse.storage, warehouse.generations.files().values())
+        warehouse.refresh_marts()
 
 
 @pytest.fixture(scope="module")
