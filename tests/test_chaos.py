@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-STRIKES = 6
+STRIKES = 4
 needs_mount = pytest.mark.skipif(not disks.can_mount(), reason="only root may mount a disk")
 
 
@@ -57,7 +57,7 @@ def spread(past: Past, strikes: int = STRIKES) -> range:
     return range(1, len(past.points) + 1, -(-len(past.points) // strikes))
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", ["first run", "run that spills", "compact", "rebuild", "repair"])
 def test_nothing_is_lost_when_a_command_is_killed_at_a_write_point(
     crew: Crew, pasts: Callable[[str], Past], name: str
 ) -> None:
@@ -181,8 +181,12 @@ def test_a_difference_to_an_undisturbed_run_is_noticed(
 
 
 @needs_mount
-def test_a_disk_that_fills_up_ends_the_run_with_4_and_the_next_one_goes_on(world: World) -> None:
-    with disks.disk(world.warehouse, "72k") as disk:
+@pytest.mark.parametrize(("size", "is_reached"), [("40k", False), ("72k", True)])
+def test_a_disk_that_fills_up_ends_the_run_with_4_and_the_next_one_goes_on(
+    world: World, size: str, is_reached: bool
+) -> None:
+    """It fills while answers are saved, or while those of all task IDs are committed."""
+    with disks.disk(world.warehouse, size) as disk:
         full = world.run(*INGEST)
         assert full.exit_code == 4
         summary = full.summary()
@@ -191,7 +195,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_4_and_the_next_one_goes_on(world
         assert "Traceback" not in full.stderr
         kept = received(world.warehouse)
         assert summary["fetched"] + summary["rejected"] == kept.by_run.get(summary["run_id"], 0)
-        assert summary["not_reached"] > 0
+        assert (summary["not_reached"] == 0) == is_reached
         disk.remount("size=8m")
         rest = world.run(*INGEST)
         assert (rest.exit_code, rest.summary()["requests"]) == (
@@ -262,7 +266,7 @@ def test_readers_are_right_while_a_run_writes(tmp_path: Path) -> None:
     for engine, ways in watched.readings.items():
         for way, found in ways.items():
             assert found.wrong == [], f"{engine} {way}"
-            assert found.reads + found.failures > 0, f"{engine} {way}"
+            assert found.tried > 0, f"{engine} {way}"
             if engine not in readers.MAY_FAIL:
                 assert found.failures == 0, f"{engine} {way}: {found.example}"
 

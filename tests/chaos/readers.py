@@ -15,6 +15,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -53,14 +54,21 @@ class Reading:
     Attributes:
         reads: That gave an answer.
         failures: That raised an error.
+        rows: Of the last answer.
         wrong: Answers that cannot be, one sentence each.
         example: The first error.
     """
 
     reads: int = 0
     failures: int = 0
+    rows: int = 0
     wrong: list[str] = field(default_factory=list)
     example: str = ""
+
+    @property
+    def tried(self) -> int:
+        """All reads."""
+        return self.reads + self.failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +92,13 @@ def watch(folder: Path, seconds: float, engines: tuple[str, ...]) -> Watched:
     """Let engines read while a writer commits."""
     root = folder / "warehouse"
     fill(root)
-    writer = _start("writer", root, seconds + 2)
+    writer = _start("writer", root, seconds)
     readers = {engine: _start(engine, root, seconds) for engine in engines}
     readings = {
         engine: {way: Reading(**found) for way, found in _result(engine, root, process).items()}
         for engine, process in readers.items()
     }
+    # The writer ends when its standard input does.
     return Watched(readings, **_result("writer", root, writer))
 
 
@@ -99,6 +108,7 @@ def _start(what: str, root: Path, seconds: float) -> subprocess.Popen[str]:
     with _log_of(what, root).open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "chaos.readers", what, str(root), str(seconds)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -149,13 +159,13 @@ def fill(root: Path) -> None:
         warehouse.commit()
 
 
-def write(root: Path, seconds: float) -> dict[str, float]:
+def write(root: Path, is_over: threading.Event) -> dict[str, float]:
     """Commit small batches without pause."""
     versions = dict.fromkeys(range(ROWS_BEFORE), 1)
     draw, replaced, started = random.Random(0), 0, time.monotonic()
     with Warehouse.writing(root) as warehouse:
         for number in count():
-            if time.monotonic() - started > seconds:
+            if is_over.is_set():
                 break
             chosen = {*draw.sample(range(len(versions)), NEWER)}
             chosen |= {len(versions) + new for new in range(NEW)}
@@ -267,28 +277,31 @@ def _connector(folder: Path) -> dict[str, Callable[[], Any]]:
 
 def look(engine: str, root: Path, seconds: float) -> dict[str, Any]:
     """Read in every way, over and over."""
+    reads = ways(engine, root)
+    readings = {way: Reading() for way in reads}
     end = time.monotonic() + seconds
-    readings = {way: Reading() for way in ways(engine, root)}
-    rows_before = dict.fromkeys(readings, 0)
-    while time.monotonic() < end:
-        for way, read in ways(engine, root).items():
-            reading = readings[way]
-            try:
-                found = read()
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException as error:  # noqa: BLE001  a panic of Polars is no Exception
-                reading.failures += 1
-                reading.example = reading.example or f"{type(error).__name__}: {error}"[:300]
-                continue
-            reading.reads += 1
-            rows = found if isinstance(found, int) else len(found)
-            if rows < rows_before[way]:
-                reading.wrong.append(f"{rows} rows after {rows_before[way]}")
-            rows_before[way] = rows
-            if not isinstance(found, int):
-                reading.wrong.extend(wrong_in(found))
+    while time.monotonic() < end or not readings[max(reads)].tried:
+        for way, read in reads.items():
+            _look_once(read, readings[way])
     return {way: asdict(reading) for way, reading in readings.items()}
+
+
+def _look_once(read: Callable[[], Any], reading: Reading) -> None:
+    try:
+        found = read()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  a panic of Polars is no Exception
+        reading.failures += 1
+        reading.example = reading.example or f"{type(error).__name__}: {error}"[:300]
+        return
+    reading.reads += 1
+    rows = found if isinstance(found, int) else len(found)
+    if rows < reading.rows:
+        reading.wrong.append(f"{rows} rows after {reading.rows}")
+    reading.rows = rows
+    if not isinstance(found, int):
+        reading.wrong.extend(wrong_in(found))
 
 
 def wrong_in(rows: pd.DataFrame) -> Iterator[str]:
@@ -305,8 +318,19 @@ def wrong_in(rows: pd.DataFrame) -> Iterator[str]:
 def main() -> None:
     """Be the writer, or a reader."""
     what, root, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
-    result = write(root, seconds) if what == "writer" else look(what, root, seconds)
+    result = _be_writer(root) if what == "writer" else look(what, root, seconds)
     print(json.dumps(result))  # noqa: T201  the answer
+
+
+def _be_writer(root: Path) -> dict[str, float]:
+    is_over = threading.Event()
+
+    def await_end_of_stdin() -> None:
+        sys.stdin.buffer.raw.read()  # type: ignore[attr-defined]  # it has one: no wrapper's lock
+        is_over.set()
+
+    threading.Thread(target=await_end_of_stdin, daemon=True).start()
+    return write(root, is_over)
 
 
 if __name__ == "__main__":
