@@ -94,7 +94,7 @@ def test_a_local_server_does_not_outlive_its_owner(prefect: Prefect, tmp_path: P
 
 
 def processes() -> str:
-    return subprocess.check_output(["ps", "-A", "-o", "args="], text=True)
+    return subprocess.check_output(["ps", "-A", "-ww", "-o", "args="], text=True)
 
 
 def test_a_server_that_does_not_start_shows_the_end_of_its_log(
