@@ -10,6 +10,7 @@ import pytest
 from builders import answer, pending
 from test_warehouse import created, files, ingest
 
+from connector.errors import DamagedFile
 from connector.record.answer import Outcome
 from connector.warehouse.warehouse import Warehouse
 
@@ -174,6 +175,24 @@ def test_a_damaged_inbox_file_is_set_aside_and_said(
     assert "asked for again" in caplog.text
     assert (warehouse / "damaged/4.parquet").exists()
     assert set(tables(warehouse)["generations"].task_id) == {*before["generations"].task_id, "e"}
+
+
+def test_a_damaged_compacted_file_is_told_and_stops_no_run(
+    warehouse: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Warehouse.writing(warehouse) as open_warehouse:
+        open_warehouse.compact()
+    before = tables(warehouse)
+    cut_short(next((warehouse / "answers").rglob("0-compacted.parquet")))
+    ingest(warehouse, created("e", "2025-03-05", minutes=30), batch="5")
+    with caplog.at_level(logging.WARNING), Warehouse.writing(warehouse) as open_warehouse:
+        with pytest.raises(DamagedFile, match=r"0-compacted\.parquet cannot be read"):
+            open_warehouse.compact()
+    assert "run `rebuild`" in caplog.text
+    assert set(tables(warehouse)["generations"].task_id) == {*before["generations"].task_id, "e"}
+    with Warehouse.writing(warehouse) as open_warehouse:
+        open_warehouse.rebuild()
+    assert (warehouse / "damaged/0-compacted.parquet").exists()
 
 
 def test_leftovers_of_dead_writers_are_swept(warehouse: Path) -> None:

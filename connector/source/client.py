@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from connector.source.throttle import Throttle
 
 GENERATION_PATH = "/dream-machine/v1/generations/"
+SHORTEST_KEY = 8
 _UNAUTHORIZED = 401
 
 logger = logging.getLogger(__name__)
@@ -228,8 +229,16 @@ def _bounds(settings: ClientSettings) -> Bounds:
 
 
 def _checked_key(secret: SecretStr) -> str:
-    """The key, fit for a header; the HTTP stack's own complaint would show it."""
+    """The key, fit for a header; the HTTP stack's own complaint would show it.
+
+    A key of a few letters could not be told from those letters in a body, from which it is cut.
+    """
     key = secret.get_secret_value()
+    if key and len(key) < SHORTEST_KEY:
+        raise SettingsError(
+            f"the key has fewer than {SHORTEST_KEY} characters, which no gateway's key has: set "
+            "LUMAAI_API_KEY"
+        )
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError(
             "the key is empty, or holds a blank, a line break or another character that no key "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Final
 
+from connector.errors import DamagedFile
 from connector.record.schema import ANSWERS, RUNS
 from connector.warehouse import parquet
 
@@ -18,23 +20,36 @@ COMPACTED: Final = "0-compacted.parquet"
 CONTAINS: Final = "contains"
 """Metadata of a compacted file: the names of the files that went into it."""
 
+logger = logging.getLogger(__name__)
+
 
 def compact(storage: LocalStorage) -> int:
     """Join the files of each folder of `answers` and of `runs`; returns how many went.
 
     Safe to kill: the joined file names what is in it, and what it names is removed by the next
     run if this one could not.
+
+    Raises:
+        DamagedFile: One of them cannot be read; its folder is left as it is.
     """
     remove_contained(storage)
     return sum(_join(storage, table, names) for table, names in _folders(storage))
 
 
 def remove_contained(storage: LocalStorage) -> None:
-    """Remove files that a compacted one beside them contains."""
+    """Remove files that a compacted one beside them contains, unless that one is damaged."""
     for _, names in _folders(storage):
         compacted = f"{names[0].rpartition('/')[0]}/{COMPACTED}"
         if len(names) > 1 and compacted in names:
-            contained = set(_contained(storage, compacted))
+            try:
+                contained = set(_contained(storage, compacted))
+            except DamagedFile as error:
+                logger.warning(
+                    "%s. Put a copy in its place, or run `rebuild`, which sets it aside and has its"
+                    " task IDs asked for again.",
+                    error,
+                )
+                continue
             for name in names:
                 if name.rpartition("/")[2] in contained:
                     storage.remove(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING, Final
 
@@ -92,21 +93,33 @@ def read(storage: LocalStorage, name: str, schema: pa.Schema) -> pa.Table:
 
 def read_pieces(storage: LocalStorage, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """The same, a row group at a time."""
-    try:
-        with pq.ParquetFile(storage.path(name), page_checksum_verification=True) as file:
-            written = set(file.schema_arrow.names)
-            names = [column for column in schema.names if column in written]
-            for batch in file.iter_batches(ROW_GROUP_ROWS, columns=names):
-                yield conform(pa.Table.from_batches([batch]), schema)
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).rstrip(".")
-        raise DamagedFile(f"{storage.path(name)} cannot be read: {reason}") from error
+    with (
+        _telling_damage(storage, name),
+        pq.ParquetFile(storage.path(name), page_checksum_verification=True) as file,
+    ):
+        written = set(file.schema_arrow.names)
+        names = [column for column in schema.names if column in written]
+        for batch in file.iter_batches(ROW_GROUP_ROWS, columns=names):
+            yield conform(pa.Table.from_batches([batch]), schema)
 
 
 def metadata(storage: LocalStorage, name: str) -> dict[bytes, bytes]:
-    """A file's own metadata."""
-    with pq.ParquetFile(storage.path(name)) as file:
+    """A file's own metadata.
+
+    Raises:
+        DamagedFile: It is cut short, or no Parquet.
+    """
+    with _telling_damage(storage, name), pq.ParquetFile(storage.path(name)) as file:
         return dict(file.metadata.metadata or {})
+
+
+@contextlib.contextmanager
+def _telling_damage(storage: LocalStorage, name: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).rstrip(".")
+        raise DamagedFile(f"{storage.path(name)} cannot be read: {reason}") from error
 
 
 def is_same(one: LocalStorage, other: LocalStorage, name: str, schema: pa.Schema) -> bool:
