@@ -185,9 +185,12 @@ def test_a_damaged_compacted_file_is_told_and_stops_no_run(
     before = tables(warehouse)
     cut_short(next((warehouse / "answers").rglob("0-compacted.parquet")))
     ingest(warehouse, created("e", "2025-03-05", minutes=30), batch="5")
-    with caplog.at_level(logging.WARNING), Warehouse.writing(warehouse) as open_warehouse:
-        with pytest.raises(DamagedFile, match=r"0-compacted\.parquet cannot be read"):
-            open_warehouse.compact()
+    with (
+        caplog.at_level(logging.WARNING),
+        Warehouse.writing(warehouse) as open_warehouse,
+        pytest.raises(DamagedFile, match=r"0-compacted\.parquet cannot be read"),
+    ):
+        open_warehouse.compact()
     assert "run `rebuild`" in caplog.text
     assert set(tables(warehouse)["generations"].task_id) == {*before["generations"].task_id, "e"}
     with Warehouse.writing(warehouse) as open_warehouse:
