@@ -123,7 +123,7 @@ class Run:
             started_at=self.started_at,
             finished_at=datetime.now(UTC),
             base_url=self._settings.base_url,
-            warehouse=str(self._settings.warehouse),
+            warehouse=self._settings.warehouse,
             new=self._committed.new,
             updated=self._committed.updated,
             reasons=dict(self.tally.reasons),

@@ -10,7 +10,6 @@ import contextlib
 import difflib
 import json
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import pyarrow as pa
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from connector.record.columns import Table
-    from connector.warehouse.storage import LocalStorage
+    from connector.warehouse.storage import Storage
 
 T = TypeVar("T")
 
@@ -76,7 +75,7 @@ def read(
     declared = table_named(table)
     schema = schema_of(declared, [columns] if isinstance(columns, str) else columns)
     start = None if since is None else moment(since)
-    storage = Warehouse.existing(Path(warehouse or load().warehouse)).storage
+    storage = Warehouse.existing(warehouse or load().warehouse).storage
     nothing = schema.empty_table()
     rows = retried(lambda: pa.concat_tables([nothing, *pieces(storage, declared, schema, start)]))
     # Without what the files tell pandas: it would ask for other types.
@@ -154,7 +153,7 @@ def retried(attempt: Callable[[], T]) -> T:
 
 
 def pieces(
-    storage: LocalStorage, table: Table, schema: pa.Schema, since: datetime | None = None
+    storage: Storage, table: Table, schema: pa.Schema, since: datetime | None = None
 ) -> Iterator[pa.Table]:
     """Read a table piece by piece, in the order of its files; the memory needed is bounded.
 
@@ -167,20 +166,23 @@ def pieces(
     names = storage.list(table.name)
     if not names and table in MARTS and storage.list(GENERATIONS.name):
         raise WarehouseError(
-            f"{storage.root} holds no {table.name} yet: the next run or `rebuild` makes it, unless"
-            " the settings leave it out"
+            f"{storage.address} holds no {table.name} yet: the next run or `rebuild` makes it,"
+            " unless the settings leave it out"
         )
     contained: set[str] = set()
     for name in names:
         if name in contained:
             continue
         try:
-            with pq.ParquetFile(storage.path(name), page_checksum_verification=True) as file:
+            with (
+                storage.opened(name) as source,
+                pq.ParquetFile(source, page_checksum_verification=True) as file,
+            ):
                 # Compacting adds the joined file before it removes what went into it.
                 contained |= _contained(file, name)
                 yield from _pieces_of(file, schema, is_recent)
         except (pa.ArrowInvalid, OSError) as error:
-            raise DamagedFile(f"{storage.path(name)} cannot be read: {error}") from error
+            raise DamagedFile(f"{storage.where(name)} cannot be read: {error}") from error
 
 
 def _contained(file: pq.ParquetFile, name: str) -> set[str]:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from connector.errors import SettingsError
 
 OFFICIAL_BASE_URL = "https://api.lumalabs.ai"
+
+
+def _as_text(address: object) -> object:
+    return os.fspath(address) if isinstance(address, os.PathLike) else address
+
+
+Address = Annotated[str, BeforeValidator(_as_text)]
+"""Text, so that `s3://bucket/prefix` stays what it is; a path is taken too."""
 
 
 class Settings(BaseSettings):
@@ -33,7 +48,7 @@ class Settings(BaseSettings):
     key: SecretStr | None = Field(default=None, validation_alias="LUMAAI_API_KEY")
     base_url: str = OFFICIAL_BASE_URL
     allow_http: bool = False
-    warehouse: Path = Path("warehouse")
+    warehouse: Address = "warehouse"
     partition_by: Literal["month", "day"] | None = None
     lock_timeout: float = Field(default=0, ge=0)
     give_up_after: timedelta = timedelta(days=7)

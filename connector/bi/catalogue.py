@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.bi.place import replacing
@@ -21,9 +22,9 @@ from connector.record.schema import TABLES
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import duckdb
+
+    from connector.warehouse.storage import Address
 
 STORAGE: Final = "v1.0.0"
 """Form of the file: the DuckDB in an older BI tool could not open the newest one."""
@@ -44,7 +45,7 @@ class Catalogue:
     without_files: tuple[str, ...]
 
 
-def write_catalogue(warehouse: Path, target: Path, *, relative: bool = False) -> Catalogue:
+def write_catalogue(warehouse: Address, target: Path, *, relative: bool = False) -> Catalogue:
     """Write a DuckDB file with a described view for each table, replacing an earlier one.
 
     Args:
@@ -62,7 +63,8 @@ def write_catalogue(warehouse: Path, target: Path, *, relative: bool = False) ->
     if target.exists():
         _refuse_if_not_ours(target)
     # Absolute, but not resolved: a link may come to point elsewhere.
-    folder = os.path.relpath(warehouse, target.parent) if relative else f"{warehouse.absolute()}"
+    root = Path(found.storage.address)
+    folder = os.path.relpath(root, target.parent) if relative else f"{root.absolute()}"
     without_files = tuple(name for name in TABLES if not found.storage.list(name))
     with replacing(target) as draft, closing(duckdb.connect()) as connection:
         connection.execute(f"SET file_search_path = {literal(str(target.parent.absolute()))}")

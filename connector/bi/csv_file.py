@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from connector.record.columns import Table
-    from connector.warehouse.storage import LocalStorage
+    from connector.warehouse.storage import Storage
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 """Without it Excel does not take a file for UTF-8."""
@@ -35,7 +35,7 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 NO_FORMULA: Final = "an apostrophe put before a formula"
 
 
-def write_csv(storage: LocalStorage, table: Table, target: Path) -> Exported:
+def write_csv(storage: Storage, table: Table, target: Path) -> Exported:
     """Write a table as a CSV file, replacing what is there.
 
     Raises:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from connector.record.columns import Table
-    from connector.warehouse.storage import LocalStorage
+    from connector.warehouse.storage import Storage
 
 MYSQL: Final = ("mysql", "mariadb")
 
@@ -46,7 +46,7 @@ WITH_TEXT_KEYS: Final = ("postgresql", "sqlite")
 
 
 def export_to_database(
-    storage: LocalStorage, tables: Sequence[Table], address: str, schema: str | None = None
+    storage: Storage, tables: Sequence[Table], address: str, schema: str | None = None
 ) -> list[Exported]:
     """Replace tables in a database, each in a transaction of its own; makes those not there yet.
 
@@ -116,7 +116,7 @@ def _declared(table: Table, schema: str | None, engine: sa.Engine) -> sa.Table:
     return sa.Table(table.name, sa.MetaData(), *columns, schema=schema, comment=table.description)
 
 
-def _replace(engine: sa.Engine, storage: LocalStorage, table: Table, target: sa.Table) -> Exported:
+def _replace(engine: sa.Engine, storage: Storage, table: Table, target: sa.Table) -> Exported:
     rows, mended = 0, Mended()
     with engine.begin() as connection:
         _make_room(connection, target, {*table.key})

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from connector.bi.exported import Exported
     from connector.record.columns import Table
-    from connector.warehouse.storage import LocalStorage
+    from connector.warehouse.storage import Address, Storage
 
 
 def export(
-    warehouse: Path, to: str, tables: Sequence[str] = (), *, schema: str | None = None
+    warehouse: Address, to: str, tables: Sequence[str] = (), *, schema: str | None = None
 ) -> list[Exported]:
     """Copy tables to a database or a file, replacing what an earlier export put there.
 
     Args:
-        warehouse: Folder of the tables.
+        warehouse: Its address.
         to: A SQLAlchemy URL, or a file that ends in `.csv` (one table) or `.xlsx`.
         tables: Their names; if none, `generations` to a CSV file, and elsewhere every table that
             there is, but for `answers`.
@@ -56,14 +56,14 @@ def export(
     )
 
 
-def _present(storage: LocalStorage) -> list[Table]:
+def _present(storage: Storage) -> list[Table]:
     present = [t for t in TABLES.values() if t is not ANSWERS and storage.list(t.name)]
     if not present:
-        raise UsageError(f"{storage.root} holds no table yet: `ingest` makes them")
+        raise UsageError(f"{storage.address} holds no table yet: `ingest` makes them")
     return present
 
 
-def _to_csv(storage: LocalStorage, tables: Sequence[Table], target: Path) -> Exported:
+def _to_csv(storage: Storage, tables: Sequence[Table], target: Path) -> Exported:
     if len(tables) > 1:
         raise UsageError(f"a CSV file holds one table, not {len(tables)}: use .xlsx, or more files")
     return retried(lambda: write_csv(storage, tables[0], target))

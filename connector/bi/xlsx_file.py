@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from connector.record.columns import Table
-    from connector.warehouse.storage import LocalStorage
+    from connector.warehouse.storage import Storage
 
     Write = Callable[[int, int, Any], object]
     """Writes a value into the cell at a row and a column."""
@@ -54,7 +54,7 @@ OPTIONS: Final = {
 
 
 def write_xlsx(
-    storage: LocalStorage, tables: Sequence[Table], target: Path, sheet_rows: int = SHEET_ROWS
+    storage: Storage, tables: Sequence[Table], target: Path, sheet_rows: int = SHEET_ROWS
 ) -> list[Exported]:
     """Write tables as the sheets of an Excel file, replacing what is there.
 
@@ -94,7 +94,7 @@ class _Sheet:
             self._sheet.write_string(0, position, name, bold)
         self._sheet.freeze_panes(1, 1)
 
-    def fill(self, storage: LocalStorage) -> Exported:
+    def fill(self, storage: Storage) -> Exported:
         total = written = 0
         for piece in pieces(storage, self._table, self._table.schema):
             total += len(piece)

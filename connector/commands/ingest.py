@@ -6,7 +6,6 @@ What takes long to import is imported by the function that needs it, so that `--
 from __future__ import annotations
 
 import sys
-from pathlib import Path  # noqa: TC003  cyclopts reads the annotations
 from typing import TYPE_CHECKING, Literal
 
 from connector.commands.shell import console, keep_pyarrow_from_pandas, print_json
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def ingest(  # noqa: D417  the sources are described by the text
     *sources: str,
-    warehouse: Path | None = None,
+    warehouse: str | None = None,
     base_url: str | None = None,
     column: str | None = None,
     query: str | None = None,
@@ -132,9 +131,9 @@ def _preview(selection: Selection, settings: Settings, *, as_json: bool) -> None
             console().print(f"{count:>12,}  {name.replace('_', ' ')}", highlight=False)
 
 
-def _print_reading(warehouse: Path) -> None:
+def _print_reading(warehouse: str) -> None:
     from connector.terminal import print_reading  # noqa: PLC0415  see above
     from connector.warehouse.overview import first_rows  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
 
-    print_reading(console(), str(warehouse), first_rows(Warehouse.existing(warehouse)))
+    print_reading(console(), warehouse, first_rows(Warehouse.existing(warehouse)))

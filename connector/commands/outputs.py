@@ -12,7 +12,7 @@ from connector.commands.shell import console, keep_pyarrow_from_pandas
 
 def report(
     *,
-    warehouse: Path | None = None,
+    warehouse: str | None = None,
     output: Annotated[Path, Parameter(alias="-o")] = Path("report.html"),
 ) -> None:
     """Write a page on what a warehouse holds: one HTML file that opens offline.
@@ -35,7 +35,7 @@ def report(
 
 def duckdb(
     *,
-    warehouse: Path | None = None,
+    warehouse: str | None = None,
     output: Annotated[Path, Parameter(alias="-o")] = Path("warehouse.duckdb"),
     relative: bool = False,
 ) -> None:
@@ -57,7 +57,7 @@ def duckdb(
         console().print(f"still without rows; write it anew once they have some: {names}")
 
 
-def export(*table: str, to: str, warehouse: Path | None = None, schema: str | None = None) -> None:
+def export(*table: str, to: str, warehouse: str | None = None, schema: str | None = None) -> None:
     """Copy tables to a database or a spreadsheet, replacing what an earlier export put there.
 
     Args:

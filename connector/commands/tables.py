@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import asdict
-from pathlib import Path  # noqa: TC003  cyclopts reads the annotations
 from typing import TYPE_CHECKING
 
 from connector.commands.shell import console, keep_pyarrow_from_pandas, print_json
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show(
-    *, warehouse: Path | None = None, give_up_after: str | None = None, json: bool = False
+    *, warehouse: str | None = None, give_up_after: str | None = None, json: bool = False
 ) -> None:
     """Tell what a warehouse holds.
 
@@ -39,7 +38,7 @@ def show(
         print_overview(console(), found)
 
 
-def rebuild(*, warehouse: Path | None = None) -> None:
+def rebuild(*, warehouse: str | None = None) -> None:
     """Make all tables anew from the log of answers, asking the gateway for nothing.
 
     Args:
@@ -54,7 +53,7 @@ def rebuild(*, warehouse: Path | None = None) -> None:
     )
 
 
-def compact(*, warehouse: Path | None = None) -> None:
+def compact(*, warehouse: str | None = None) -> None:
     """Join the many small files of `answers` and `runs` into one a month and one in all.
 
     Args:
@@ -66,13 +65,13 @@ def compact(*, warehouse: Path | None = None) -> None:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path | None) -> Iterator[Warehouse]:
+def _opened(address: str | None) -> Iterator[Warehouse]:
     """The warehouse that is there, to be changed."""
     keep_pyarrow_from_pandas()
     from connector.settings import load  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
 
-    settings = load(warehouse=folder)
+    settings = load(warehouse=address)
     Warehouse.existing(settings.warehouse)
     with Warehouse.writing(settings.warehouse, lock_timeout=settings.lock_timeout) as found:
         yield found

@@ -13,9 +13,10 @@ from connector.report.turnaround import Turnaround, turnaround
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     import pyarrow as pa
+
+    from connector.warehouse.storage import Address
 
 RUNS: Final = 20
 
@@ -54,16 +55,16 @@ class Figures:
     runs: list[dict[str, Any]] = field(default_factory=list)
 
 
-def read_figures(root: Path, now: datetime) -> Figures:
+def read_figures(address: Address, now: datetime) -> Figures:
     """Read a warehouse, in bounded memory: about 150 MB for 1,000,000 generations.
 
     Raises:
         WarehouseError: There is none, or it cannot be read.
     """
-    tables = Tables(root)
+    tables = Tables(address)
     resolutions = tables.resolutions()
     return Figures(
-        warehouse=root.resolve().name,
+        warehouse=tables.name,
         made_at=now,
         size=tables.size(),
         counts=count(tables),

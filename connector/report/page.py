@@ -27,6 +27,8 @@ from connector.report.figures import read_figures
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from connector.warehouse.storage import Address
+
 STYLES: Final = ("page.css",)
 SCRIPTS: Final = (
     "guard.js",
@@ -59,13 +61,13 @@ class Report:
     generations: int
 
 
-def write_report(warehouse: str | Path, path: str | Path, *, now: datetime | None = None) -> Report:
+def write_report(warehouse: Address, path: str | Path, *, now: datetime | None = None) -> Report:
     """Write a page on a warehouse, replacing what had the name in one step.
 
     Only reads the warehouse, and takes no lock: a run may go on meanwhile.
 
     Args:
-        warehouse: Its folder.
+        warehouse: Its address.
         path: Of the page to write.
         now: When the report is made; the present if left out.
 
@@ -73,7 +75,7 @@ def write_report(warehouse: str | Path, path: str | Path, *, now: datetime | Non
         WarehouseError: There is no warehouse, or it cannot be read.
         UsageError: The page cannot be written there.
     """
-    figures = read_figures(Path(warehouse), now or datetime.now(UTC))
+    figures = read_figures(warehouse, now or datetime.now(UTC))
     page = render(contents(figures)).encode()
     target = Path(path)
     _replace(target, page)

@@ -17,9 +17,9 @@ from connector.warehouse.warehouse import REJECTS_FILE, Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from connector.record.columns import Table
+    from connector.warehouse.storage import Address
 
 
 class Tables:
@@ -31,23 +31,16 @@ class Tables:
         WarehouseError: There is no warehouse.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        warehouse = Warehouse.existing(root)
+    def __init__(self, address: Address) -> None:
+        warehouse = Warehouse.existing(address)
         self._storage = warehouse.storage
         self._files = list(warehouse.generations.files().values())
-        self._has_marts = self._marts_are_current()
+        self._has_marts = marts.are_current(self._storage, self._files)
 
-    def _marts_are_current(self) -> bool:
-        """Whether the marts were built after the last change of `generations`."""
-        made = self._storage.list(TIMINGS.name)
-        needed = (marts.STATE, marts.PROMPTS_FILE, marts.RESOLUTIONS_FILE)
-        if len(made) != len(self._files) or not all(map(self._storage.exists, needed)):
-            return False
-        built = self._changed_at(marts.STATE)
-        return all(self._changed_at(name) <= built for name in self._files)
-
-    def _changed_at(self, name: str) -> int:
-        return self._storage.path(name).stat().st_mtime_ns
+    @property
+    def name(self) -> str:
+        """What people call the warehouse."""
+        return self._storage.name
 
     def generations(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Columns of `generations`."""
@@ -90,7 +83,7 @@ class Tables:
 
     def size(self) -> int:
         """Bytes on disk, the log of answers included."""
-        return self._storage.size("")
+        return self._storage.size()
 
     def _read(
         self, files: Sequence[str], table: Table, columns: Sequence[str]

@@ -12,7 +12,7 @@ from connector.warehouse import parquet
 
 if TYPE_CHECKING:
     from connector.record.columns import Table
-    from connector.warehouse.storage import LocalStorage
+    from connector.warehouse.storage import Storage
 
 COMPACTED: Final = "0-compacted.parquet"
 """Sorts before the batches and runs that come after it."""
@@ -23,7 +23,7 @@ CONTAINS: Final = "contains"
 logger = logging.getLogger(__name__)
 
 
-def compact(storage: LocalStorage) -> int:
+def compact(storage: Storage) -> int:
     """Join the files of each folder of `answers` and of `runs`; returns how many went.
 
     Safe to kill: the joined file names what is in it, and what it names is removed by the next
@@ -36,7 +36,7 @@ def compact(storage: LocalStorage) -> int:
     return sum(_join(storage, table, names) for table, names in _folders(storage))
 
 
-def remove_contained(storage: LocalStorage) -> None:
+def remove_contained(storage: Storage) -> None:
     """Remove files that a compacted one beside them contains, unless that one is damaged."""
     for _, names in _folders(storage):
         compacted = f"{names[0].rpartition('/')[0]}/{COMPACTED}"
@@ -55,7 +55,7 @@ def remove_contained(storage: LocalStorage) -> None:
                     storage.remove(name)
 
 
-def _folders(storage: LocalStorage) -> list[tuple[Table, list[str]]]:
+def _folders(storage: Storage) -> list[tuple[Table, list[str]]]:
     """Files by the folder that they are in."""
     folders: dict[str, tuple[Table, list[str]]] = {}
     for table in (ANSWERS, RUNS):
@@ -64,7 +64,7 @@ def _folders(storage: LocalStorage) -> list[tuple[Table, list[str]]]:
     return list(folders.values())
 
 
-def _join(storage: LocalStorage, table: Table, names: list[str]) -> int:
+def _join(storage: Storage, table: Table, names: list[str]) -> int:
     compacted = f"{names[0].rpartition('/')[0]}/{COMPACTED}"
     loose = [name for name in names if name != compacted]
     if not loose or names == loose[:1]:
@@ -78,7 +78,7 @@ def _join(storage: LocalStorage, table: Table, names: list[str]) -> int:
     return len(loose)
 
 
-def _contained(storage: LocalStorage, compacted: str) -> list[str]:
+def _contained(storage: Storage, compacted: str) -> list[str]:
     metadata = parquet.metadata(storage, compacted)
     names: list[str] = json.loads(metadata.get(CONTAINS.encode(), b"[]"))
     return names

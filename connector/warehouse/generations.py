@@ -16,7 +16,7 @@ from connector.warehouse.spill import Spill
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from connector.warehouse.storage import LocalStorage
+    from connector.warehouse.storage import Storage
 
 UNKNOWN: Final = "unknown"
 """Partition of generations whose time is unknown. Not Hive's own name for null, which pandas
@@ -47,7 +47,7 @@ class Upserted(NamedTuple):
 class Generations:
     """The table on a storage, partitioned by `month` or `day` of creation."""
 
-    def __init__(self, storage: LocalStorage, partition_by: str) -> None:
+    def __init__(self, storage: Storage, partition_by: str) -> None:
         self._storage = storage
         self._partition_by = partition_by
         self._known: pa.Table | None = None

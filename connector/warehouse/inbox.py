@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from connector.record.answer import Answer
-    from connector.warehouse.storage import LocalStorage
+    from connector.warehouse.storage import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ GROUP_BYTES: Final = 16 * 1024 * 1024
 """Bytes of bodies that are flattened at once."""
 
 
-def save(storage: LocalStorage, batch: str, answers: Sequence[Answer], run_id: str) -> None:
+def save(storage: Storage, batch: str, answers: Sequence[Answer], run_id: str) -> None:
     """Make a batch of answers durable, as one file named after the batch.
 
     A batch saved again replaces what it was.
@@ -41,17 +41,17 @@ def save(storage: LocalStorage, batch: str, answers: Sequence[Answer], run_id: s
     parquet.write(storage, f"{FOLDER}/{batch}.parquet", ANSWERS, [table])
 
 
-def waiting(storage: LocalStorage) -> list[str]:
+def waiting(storage: Storage) -> list[str]:
     """Files that wait for a commit, oldest first."""
     return storage.list(FOLDER)
 
 
-def logged(storage: LocalStorage) -> list[str]:
+def logged(storage: Storage) -> list[str]:
     """Files of the log, oldest first."""
     return storage.list(ANSWERS.name)
 
 
-def read_groups(storage: LocalStorage, names: Iterable[str]) -> Iterator[pa.Table]:
+def read_groups(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:
     """Read files, in order, in groups of a bounded size.
 
     A damaged file is set aside: what was in it is asked for again.
@@ -70,13 +70,13 @@ def read_groups(storage: LocalStorage, names: Iterable[str]) -> Iterator[pa.Tabl
             logger.warning(
                 "%s. It is set aside as %s; the task IDs in it will be asked for again.",
                 error,
-                storage.path(set_aside),
+                storage.where(set_aside),
             )
     if group:
         yield pa.concat_tables(group)
 
 
-def archive(storage: LocalStorage, names: Iterable[str]) -> None:
+def archive(storage: Storage, names: Iterable[str]) -> None:
     """Move merged files to the log, oldest first.
 
     The order matters: what a crash leaves to be merged once more must be the newer part.
@@ -87,7 +87,7 @@ def archive(storage: LocalStorage, names: Iterable[str]) -> None:
             storage.move(name, f"{ANSWERS.name}/{folder}/{name.rpartition('/')[2]}")
 
 
-def _month_of(storage: LocalStorage, name: str) -> str:
+def _month_of(storage: Storage, name: str) -> str:
     times = parquet.read(storage, name, pa.schema([ANSWERS["fetched_at"].field]))
     latest = pc.max(times["fetched_at"]).as_py() or datetime.now(UTC)
     return f"{latest:%Y-%m}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import json
 import logging
 from importlib.metadata import version
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from connector.record.columns import Table
     from connector.record.marts.timings import Allowance
-    from connector.warehouse.storage import LocalStorage
+    from connector.warehouse.storage import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ STATE: Final = "marts.json"
 
 
 def rebuild(
-    storage: LocalStorage, generations_files: Iterable[str], allowance: Allowance = ALLOWANCE
+    storage: Storage, generations_files: Iterable[str], allowance: Allowance = ALLOWANCE
 ) -> list[str]:
     """Bring the marts up to date with `generations`; costs next to nothing if they are.
 
@@ -52,8 +51,8 @@ def rebuild(
     Raises:
         WarehouseError: The disk is full, or a file damaged.
     """
-    sources = {name: _timings_file(name) for name in sorted(generations_files)}
-    files = [*sources, *sources.values(), RESOLUTIONS_FILE, PROMPTS_FILE]
+    sources = _sources(generations_files)
+    files = _files(sources)
     built, state = _read_state(storage), _state(storage, files, allowance)
     if state == built:
         return []
@@ -73,29 +72,48 @@ def rebuild(
     return changed
 
 
-def _state(storage: LocalStorage, files: Iterable[str], allowance: Allowance) -> dict[str, str]:
+def are_current(
+    storage: Storage, generations_files: Iterable[str], allowance: Allowance = ALLOWANCE
+) -> bool:
+    """Whether all marts are there, made by this version of `generations` as it is now."""
+    files = _files(_sources(generations_files))
+    state = _state(storage, files, allowance)
+    return len(state) == len(files) and state == _read_state(storage)
+
+
+def _sources(generations_files: Iterable[str]) -> dict[str, str]:
+    """For each file of `generations`, the file of `timings` that is made of it."""
+    return {name: _timings_file(name) for name in sorted(generations_files)}
+
+
+def _files(sources: dict[str, str]) -> list[str]:
+    """What the marts are made of, and what is made."""
+    return [*sources, *sources.values(), RESOLUTIONS_FILE, PROMPTS_FILE]
+
+
+def _state(storage: Storage, files: Iterable[str], allowance: Allowance) -> dict[str, str]:
     """For each file that is there, text that changes when it does, or what is made of it."""
     made_by = f"luma-to-parquet {version('luma-to-parquet')}, {allowance}"
-    found = {name: storage.path(name).stat() for name in files if storage.exists(name)}
-    return {
-        name: f"{stat.st_size} bytes, {stat.st_mtime_ns}, {made_by}" for name, stat in found.items()
-    }
+    found: dict[str, str] = {}
+    for table in (GENERATIONS, TIMINGS, RESOLUTIONS, PROMPTS):
+        found |= storage.versions(table.name)
+    return {name: f"{found[name]}, {made_by}" for name in files if name in found}
 
 
-def _read_state(storage: LocalStorage) -> dict[str, str]:
+def _read_state(storage: Storage) -> dict[str, str]:
     try:
-        state: dict[str, str] = json.loads(storage.path(STATE).read_bytes())
+        state: dict[str, str] = json.loads(storage.read(STATE))
     except (FileNotFoundError, ValueError):
         return {}
     return state
 
 
-def _write_state(storage: LocalStorage, state: dict[str, str]) -> None:
+def _write_state(storage: Storage, state: dict[str, str]) -> None:
     with storage.replacing(STATE) as file:
         file.write(json.dumps(state, indent=1).encode() + b"\n")
 
 
-def _remove_orphans(storage: LocalStorage, files: Iterable[str]) -> Iterator[str]:
+def _remove_orphans(storage: Storage, files: Iterable[str]) -> Iterator[str]:
     """Remove timings of partitions that are no more."""
     for name in set(storage.list(TIMINGS.name)).difference(files):
         storage.remove(name)
@@ -107,25 +125,18 @@ def _timings_file(generations_file: str) -> str:
     return f"{TIMINGS.name}/{partition}/{TIMINGS.name}.parquet"
 
 
-def _read(storage: LocalStorage, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+def _read(storage: Storage, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
     schema = pa.schema([GENERATIONS[column].field for column in columns])
     return parquet.read_pieces(storage, name, schema)
 
 
-def _timings(storage: LocalStorage, source: str, allowance: Allowance) -> Iterator[pa.Table]:
+def _timings(storage: Storage, source: str, allowance: Allowance) -> Iterator[pa.Table]:
     return (timings(piece, allowance) for piece in _read(storage, source, MADE_FROM))
 
 
-def _write(
-    storage: LocalStorage, name: str, table: Table, pieces: Iterable[pa.Table]
-) -> Iterator[str]:
-    """Write a file, and let it take its name's place only if it differs from what is there."""
-    candidate = f"{storage.draft_of(name)}.candidate"
-    parquet.write(storage, candidate, table, pieces)
-    if storage.exists(name) and filecmp.cmp(
-        storage.path(name), storage.path(candidate), shallow=False
-    ):
-        storage.remove(candidate)
-    else:
-        storage.move(candidate, name)
+def _write(storage: Storage, name: str, table: Table, pieces: Iterable[pa.Table]) -> Iterator[str]:
+    """Write a file if it differs from what is there."""
+    before = storage.version(name)
+    parquet.write(storage, name, table, pieces, unless_same=True)
+    if storage.version(name) != before:
         yield name

@@ -22,7 +22,7 @@ class Overview:
     """Figures for people and for `show --json`.
 
     Attributes:
-        bytes: On disk, the log of answers included.
+        bytes: Of all files, the log of answers included.
         waiting: Batches in the inbox, which the next run commits.
         created: Creation of the oldest and the newest generation.
         last_run: Its row in `runs`.
@@ -53,11 +53,11 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
     span = pc.min_max(rows["created_at"]).as_py()
     runs = storage.list(RUNS.name)
     return Overview(
-        root=str(storage.root),
+        root=storage.address,
         generations=len(rows),
         rejects=len(rejects),
         given_up=warehouse.given_up(give_up_after),
-        bytes=storage.size(""),
+        bytes=storage.size(),
         waiting=len(inbox.waiting(storage)),
         statuses=_counts(rows["status"]),
         resolutions=_counts(rows["resolution"]),

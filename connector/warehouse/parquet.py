@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from connector.record.columns import Table
-    from connector.warehouse.storage import LocalStorage
+    from connector.warehouse.storage import Storage
 
 ROW_GROUP_ROWS: Final = 16_384
 """Rows held in memory at once while a partition is rewritten: about 25 MB of generations."""
@@ -26,11 +26,13 @@ MANY_VALUED: Final = ("_url", "task_id", "_at", "body", "extra")
 
 
 def write(
-    storage: LocalStorage,
+    storage: Storage,
     name: str,
     table: Table,
     pieces: Iterable[pa.Table],
     metadata: Mapping[str, str] | None = None,
+    *,
+    unless_same: bool = False,
 ) -> None:
     """Write pieces of a table as one file, replacing what had the name.
 
@@ -40,12 +42,13 @@ def write(
         table: Gives schema and order.
         pieces: Of any size.
         metadata: To add to the file's own.
+        unless_same: Leave a file alone that has the same bytes already.
 
     Raises:
-        StorageFailed: The disk is full, or not writable.
+        StorageFailed: The storage is full, or not writable.
     """
     with (
-        storage.replacing(name) as file,
+        storage.replacing(name, unless_same=unless_same) as file,
         pq.ParquetWriter(
             file,
             table.schema,
@@ -81,7 +84,7 @@ def _regroup(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table
     yield held
 
 
-def read(storage: LocalStorage, name: str, schema: pa.Schema) -> pa.Table:
+def read(storage: Storage, name: str, schema: pa.Schema) -> pa.Table:
     """Read a file's columns in this schema; those it has not are null.
 
     Raises:
@@ -91,11 +94,12 @@ def read(storage: LocalStorage, name: str, schema: pa.Schema) -> pa.Table:
     return pa.concat_tables(pieces) if pieces else schema.empty_table()
 
 
-def read_pieces(storage: LocalStorage, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
+def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """The same, a row group at a time."""
     with (
         _telling_damage(storage, name),
-        pq.ParquetFile(storage.path(name), page_checksum_verification=True) as file,
+        storage.opened(name) as source,
+        pq.ParquetFile(source, page_checksum_verification=True) as file,
     ):
         written = set(file.schema_arrow.names)
         names = [column for column in schema.names if column in written]
@@ -103,29 +107,33 @@ def read_pieces(storage: LocalStorage, name: str, schema: pa.Schema) -> Iterator
             yield conform(pa.Table.from_batches([batch]), schema)
 
 
-def metadata(storage: LocalStorage, name: str) -> dict[bytes, bytes]:
+def metadata(storage: Storage, name: str) -> dict[bytes, bytes]:
     """A file's own metadata.
 
     Raises:
         DamagedFile: It is cut short, or no Parquet.
     """
-    with _telling_damage(storage, name), pq.ParquetFile(storage.path(name)) as file:
+    with (
+        _telling_damage(storage, name),
+        storage.opened(name) as source,
+        pq.ParquetFile(source) as file,
+    ):
         return dict(file.metadata.metadata or {})
 
 
 @contextlib.contextmanager
-def _telling_damage(storage: LocalStorage, name: str) -> Iterator[None]:
+def _telling_damage(storage: Storage, name: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).rstrip(".")
-        raise DamagedFile(f"{storage.path(name)} cannot be read: {reason}") from error
+        raise DamagedFile(f"{storage.where(name)} cannot be read: {reason}") from error
 
 
-def is_same(one: LocalStorage, other: LocalStorage, name: str, schema: pa.Schema) -> bool:
+def is_same(one: Storage, other: Storage, name: str, schema: pa.Schema) -> bool:
     """Whether the files of one name on two storages have these columns and the same rows."""
     try:
-        with pq.ParquetFile(one.path(name)) as file:
+        with one.opened(name) as source, pq.ParquetFile(source) as file:
             if not file.schema_arrow.equals(schema, check_metadata=True):
                 return False
         pieces = (read_pieces(storage, name, schema) for storage in (one, other))

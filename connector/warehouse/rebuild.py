@@ -8,29 +8,26 @@ the next run finishes the change.
 from __future__ import annotations
 
 import json
-import shutil
 from typing import TYPE_CHECKING, Final
 
 from connector.record.schema import GENERATIONS, REJECTS, TABLES
 from connector.warehouse import parquet
-from connector.warehouse.storage import LocalStorage
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from connector.warehouse.storage import Storage
 
 SHADOW: Final = ".rebuild"
 READY: Final = f"{SHADOW}/ready.json"
 REBUILT: Final = (GENERATIONS.name, REJECTS.name)
 
 
-def shadow_of(storage: LocalStorage) -> LocalStorage:
+def shadow_of(storage: Storage) -> Storage:
     """An empty hidden storage for the new tables."""
-    folder: Path = storage.path(SHADOW)
-    shutil.rmtree(folder, ignore_errors=True)
-    return LocalStorage(folder)
+    storage.remove_folder(SHADOW)
+    return storage.below(SHADOW)
 
 
-def adopt(storage: LocalStorage, shadow: LocalStorage) -> int:
+def adopt(storage: Storage, shadow: Storage) -> int:
     """Let the new tables take the place of the old ones; returns how many files changed.
 
     A file that says the same as before stays as it is.
@@ -43,10 +40,10 @@ def adopt(storage: LocalStorage, shadow: LocalStorage) -> int:
     return len(changed)
 
 
-def finish(storage: LocalStorage) -> None:
+def finish(storage: Storage) -> None:
     """Go on with a change that was begun; without one, remove what a dead rebuild left."""
     if storage.exists(READY):
-        note = json.loads(storage.path(READY).read_bytes())
+        note = json.loads(storage.read(READY))
         for name in note["change"]:
             if storage.exists(f"{SHADOW}/{name}"):
                 storage.move(f"{SHADOW}/{name}", name)
@@ -54,10 +51,10 @@ def finish(storage: LocalStorage) -> None:
             if name not in note["keep"]:
                 storage.remove(name)
         storage.remove(READY)
-    shutil.rmtree(storage.path(SHADOW), ignore_errors=True)
+    storage.remove_folder(SHADOW)
 
 
-def _is_same(storage: LocalStorage, shadow: LocalStorage, name: str) -> bool:
+def _is_same(storage: Storage, shadow: Storage, name: str) -> bool:
     """Whether two files hold the same rows, by the same columns."""
     schema = TABLES[name.partition("/")[0]].schema
     return storage.exists(name) and parquet.is_same(storage, shadow, name, schema)

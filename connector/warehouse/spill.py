@@ -9,35 +9,28 @@ from typing import TYPE_CHECKING, Final, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.warehouse.storage import trying_to
+from connector.warehouse.local_storage import trying_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from connector.warehouse.storage import LocalStorage
+    from connector.warehouse.storage import Storage
 
-FOLDER: Final = ".spill"
 PARTITION: Final = "__partition"
 MEMORY_BYTES: Final = 48 * 1024 * 1024
 CHUNK_ROWS: Final = 50_000
 """Rows that come back at once: about 80 MB of generations."""
 
 
-def remove_leftovers(storage: LocalStorage) -> None:
-    """Remove what a dead writer spilled."""
-    shutil.rmtree(storage.path(FOLDER), ignore_errors=True)
-
-
 class Spill:
     """Rows sorted by partition, in the order in which they were added.
 
     Kept in memory while they are few; else appended to a file a partition, which goes with the
-    `with` block. A run that dies leaves the files behind.
+    `with` block. What a run that dies leaves behind, `Storage.sweep` removes.
     """
 
-    def __init__(self, storage: LocalStorage) -> None:
-        self._storage = storage
-        self._folder = storage.path(FOLDER)
+    def __init__(self, storage: Storage) -> None:
+        self._folder = storage.scratch
         self._held: list[pa.Table] = []
         self._held_bytes = 0
         self._spilled: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
@@ -49,7 +42,7 @@ class Spill:
         for writer in self._spilled.values():
             with contextlib.suppress(OSError):  # what is in it is not wanted any more
                 writer.close()
-        remove_leftovers(self._storage)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(self, rows: pa.Table, partitions: pa.Array) -> None:
         """Take rows in, each with its partition."""

@@ -1,91 +1,98 @@
-"""Files of a warehouse: where they are, and how one is replaced in a single step."""
+"""Files of a warehouse: what every kind of storage promises, and which one an address names."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Protocol
 
-from connector.errors import StorageFailed
+from connector.warehouse.local_storage import LocalStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
-DRAFTS: Final = ".tmp"
-"""Folder of files being written. Not beside the tables' own files: Polars lists hidden ones too."""
+    import pyarrow as pa
+
+Address = str | os.PathLike[str]
+"""Where a warehouse is."""
 
 
-class LocalStorage:
-    """A folder on a local disk. Paths are relative to it, with forward slashes.
+class Storage(Protocol):
+    """Files below one address. Names are relative to it, with forward slashes.
 
-    A file appears, or is replaced, whole and durable or not at all: it is written elsewhere,
-    synced, and renamed to its final name, and then the folder is synced.
+    A file appears, or is replaced, whole and durable or not at all. What a dead writer leaves is
+    never seen as a file of the warehouse.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    @property
+    def address(self) -> str:
+        """Where it is, as `storage_of` takes it and as people and readers write it."""
 
-    def path(self, name: str) -> Path:
-        """Where a file is."""
-        return self.root / name
+    @property
+    def name(self) -> str:
+        """What people call it: the last part of the address."""
+
+    @property
+    def scratch(self) -> Path:
+        """A local folder, perhaps not there yet, for what does not fit into memory."""
+
+    def where(self, name: str) -> str:
+        """Where a file is, for people."""
 
     def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
         """Names of all files below a folder, sorted; none if it does not exist."""
-        return sorted(
-            found.relative_to(self.root).as_posix()
-            for found in (self.root / folder).rglob(f"*{suffix}")
-            if not found.name.startswith(".")
-        )
 
     def exists(self, name: str) -> bool:
         """Whether there is such a file."""
-        return self.path(name).exists()
 
-    def size(self, folder: str) -> int:
-        """Bytes of all files below a folder."""
-        return sum(self.path(name).stat().st_size for name in self.list(folder, ""))
+    def is_empty(self) -> bool:
+        """Whether nothing is there but hidden files."""
 
-    def draft_of(self, name: str) -> str:
-        """A hidden name for a draft of a file; what a dead writer leaves there is swept."""
-        return f"{DRAFTS}/{name.replace('/', '+')}.{os.getpid()}"
+    def size(self) -> int:
+        """Bytes of all files."""
 
-    @contextlib.contextmanager
-    def replacing(self, name: str) -> Iterator[IO[bytes]]:
+    def version(self, name: str) -> str | None:
+        """A text that changes when the file is replaced; None if there is no such file."""
+
+    def versions(self, folder: str) -> dict[str, str]:
+        """The same for all files below a folder, by name."""
+
+    def read(self, name: str) -> bytes:
+        """A small file, whole.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+
+    def opened(self, name: str) -> AbstractContextManager[pa.NativeFile]:
+        """Open a file to read parts of it.
+
+        Raises:
+            OSError: It is not there, cannot be read, or was replaced before the block's end.
+        """
+
+    def replacing(
+        self, name: str, *, unless_same: bool = False
+    ) -> AbstractContextManager[IO[bytes]]:
         """Open a file to write; it takes the name's place when the block ends without an error.
 
+        Args:
+            name: Its name.
+            unless_same: Leave a file alone that has the same bytes already.
+
         Raises:
-            StorageFailed: The disk is full, or not writable.
+            StorageFailed: It cannot be written.
         """
-        draft, target = self.path(self.draft_of(name)), self.path(name)
-        try:
-            with trying_to(f"write {target}"):
-                _make_folder(draft.parent)
-                _make_folder(target.parent)
-                with draft.open("wb") as file:
-                    yield file
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(draft, target)  # noqa: PTH105  one call, to be seen in a trace
-                _sync_folder(target.parent)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
-            raise
 
     def move(self, name: str, new_name: str) -> None:
-        """Rename a file, over another if there is one; durable on return.
+        """Give a file another name, over another file if there is one; durable on return.
+
+        A storage that cannot rename shows it under both names for a moment, and for longer if the
+        process dies in between. A move repeated finishes it.
 
         Raises:
-            StorageFailed: The disk is full, or not writable.
+            StorageFailed: It cannot be moved.
         """
-        source, target = self.path(name), self.path(new_name)
-        with trying_to(f"move {source} to {target}"):
-            _make_folder(target.parent)
-            os.replace(source, target)  # noqa: PTH105  as above
-            _sync_folder(target.parent)
-            _sync_folder(source.parent)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there; durable on return.
@@ -93,45 +100,28 @@ class LocalStorage:
         Raises:
             StorageFailed: It cannot be removed.
         """
-        path = self.path(name)
-        with trying_to(f"remove {path}"):
-            path.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a hidden folder and what is in it, as far as that is possible."""
+
+    def below(self, folder: str) -> Storage:
+        """A storage of what is in a folder."""
+
+    def locked(self, timeout: float) -> AbstractContextManager[None]:
+        """Be the only writer, making the storage if need be.
+
+        Args:
+            timeout: Seconds to wait for another writer to end.
+
+        Raises:
+            WarehouseLocked: Another writer still has it; the message names who.
+            WarehouseError: It cannot be written.
+        """
 
     def sweep(self) -> None:
         """Remove what writers that died have left half written."""
-        shutil.rmtree(self.path(DRAFTS), ignore_errors=True)
 
 
-@contextlib.contextmanager
-def trying_to(do: str) -> Iterator[None]:
-    """Say what could not be done where the operating system refuses it.
-
-    Raises:
-        StorageFailed: It did.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise StorageFailed(
-            f"cannot {do}: {error.strerror or error}. What was saved before is kept: free some"
-            " space or mend the disk, and the next run goes on from here."
-        ) from error
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents, each of them durable."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def storage_of(address: Address) -> Storage:
+    """The storage that an address names: a folder's path."""
+    return LocalStorage(address)

@@ -1,4 +1,4 @@
-"""A warehouse: the tables in one folder, and the only way to change them."""
+"""A warehouse: the tables at one address, and the only way to change them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -16,17 +15,17 @@ from connector.errors import DamagedFile, WarehouseError
 from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
 from connector.record.schema import COLUMNS, REJECTS, RUNS
-from connector.warehouse import compact, inbox, marts, parquet, rebuild, spill
+from connector.warehouse import compact, inbox, marts, parquet, rebuild
 from connector.warehouse.dictionary import columns_table
 from connector.warehouse.generations import Generations
-from connector.warehouse.lock import writer_lock
-from connector.warehouse.storage import LocalStorage
+from connector.warehouse.storage import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from connector.record.answer import Answer
+    from connector.warehouse.storage import Address, Storage
 
 logger = logging.getLogger(__name__)
 
@@ -57,44 +56,44 @@ class Rebuilt(NamedTuple):
 
 
 class Warehouse:
-    """The tables in one folder.
+    """The tables at one address.
 
     To read, take `Warehouse.existing`; to write, `Warehouse.writing`, of which there is one at a
     time.
     """
 
-    def __init__(self, storage: LocalStorage, partition_by: str) -> None:
+    def __init__(self, storage: Storage, partition_by: str) -> None:
         self.storage = storage
         self.partition_by = partition_by
         self.generations = Generations(storage, partition_by)
 
     @staticmethod
-    def exists(root: str | Path) -> bool:
-        """Whether there is a warehouse in a folder."""
-        return LocalStorage(root).exists(MARKER)
+    def exists(address: Address) -> bool:
+        """Whether there is a warehouse."""
+        return storage_of(address).exists(MARKER)
 
     @classmethod
-    def existing(cls, root: str | Path) -> Warehouse:
+    def existing(cls, address: Address) -> Warehouse:
         """Open a warehouse to read it.
 
         Raises:
             WarehouseError: There is none.
         """
-        storage = LocalStorage(root)
+        storage = storage_of(address)
         marker = _read_marker(storage)
         if marker is None:
-            raise WarehouseError(f"there is no warehouse in {root}: `ingest` makes one")
+            raise WarehouseError(f"there is no warehouse in {storage.address}: `ingest` makes one")
         return cls(storage, marker["partition_by"])
 
     @classmethod
     @contextlib.contextmanager
     def writing(
-        cls, root: str | Path, partition_by: str | None = None, lock_timeout: float = 0
+        cls, address: Address, partition_by: str | None = None, lock_timeout: float = 0
     ) -> Iterator[Warehouse]:
         """Open a warehouse as its only writer, making it if need be, and finish earlier work.
 
         Args:
-            root: Its folder.
+            address: Where it is.
             partition_by: `month` (default of a new one) or `day`; None takes what is there.
             lock_timeout: Seconds to wait for another writer to end.
 
@@ -102,16 +101,15 @@ class Warehouse:
             WarehouseLocked: Another run still writes to it.
             WarehouseError: It cannot be written, or is laid out otherwise.
         """
-        with writer_lock(Path(root), lock_timeout):
-            storage = LocalStorage(root)
+        storage = storage_of(address)
+        with storage.locked(lock_timeout):
             marker = _read_marker(storage) or _write_marker(storage, partition_by or "month")
             if partition_by not in {None, marker["partition_by"]}:
                 raise WarehouseError(
-                    f"{root} is partitioned by {marker['partition_by']}, not by {partition_by}:"
-                    " leave the setting out, or use another folder"
+                    f"{storage.address} is partitioned by {marker['partition_by']}, not by"
+                    f" {partition_by}: leave the setting out, or use another folder"
                 )
             storage.sweep()
-            spill.remove_leftovers(storage)
             rebuild.finish(storage)
             compact.remove_contained(storage)
             warehouse = cls(storage, marker["partition_by"])
@@ -180,7 +178,7 @@ class Warehouse:
         logger.info("committed %d answers: %d new, %d updated", *committed)
         return committed
 
-    def _merge(self, source: LocalStorage, names: Sequence[str]) -> Committed:
+    def _merge(self, source: Storage, names: Sequence[str]) -> Committed:
         """Bring the answers in these files into `generations` and `rejects`."""
         before = rejects = self.rejects()
         answers = 0
@@ -250,26 +248,24 @@ def _is_given_up(known: pa.Table, give_up_after: timedelta) -> pa.ChunkedArray:
     return pc.and_(pc.invert(known["is_terminal"]), pc.less(known["started_at"], deadline))
 
 
-def _read_marker(storage: LocalStorage) -> dict[str, Any] | None:
+def _read_marker(storage: Storage) -> dict[str, Any] | None:
     """What a warehouse says of itself; None where there is none yet."""
     if not storage.exists(MARKER):
-        if storage.root.is_dir() and any(
-            not f.name.startswith(".") for f in storage.root.iterdir()
-        ):
+        if not storage.is_empty():
             raise WarehouseError(
-                f"{storage.root} holds files but is no warehouse: name an empty or a new folder"
+                f"{storage.address} holds files but is no warehouse: name an empty or a new folder"
             )
         return None
-    marker: dict[str, Any] = json.loads(storage.path(MARKER).read_bytes())
+    marker: dict[str, Any] = json.loads(storage.read(MARKER))
     if marker.get("format") != FORMAT:
         raise WarehouseError(
-            f"{storage.root} was written by another version (format {marker.get('format')}):"
+            f"{storage.address} was written by another version (format {marker.get('format')}):"
             " use that version, or a new folder"
         )
     return marker
 
 
-def _write_marker(storage: LocalStorage, partition_by: str) -> dict[str, Any]:
+def _write_marker(storage: Storage, partition_by: str) -> dict[str, Any]:
     marker = {"format": FORMAT, "partition_by": partition_by}
     with storage.replacing(MARKER) as file:
         file.write(json.dumps(marker).encode() + b"\n")
