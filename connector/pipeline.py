@@ -255,13 +255,21 @@ def receive(
         RunStopped: Going on is pointless.
     """
     batch = _Batch(settings.batch_size)
-    with closing(fetch(task_ids, client, threads=settings.max_concurrency, stop=stop)) as answers:
+
+    def save_if_full() -> None:
+        if batch.is_full():
+            save(batch.take())
+
+    threads = settings.max_concurrency
+    with closing(
+        # A gateway that asks for a pause must not keep what has come in memory until it is over.
+        fetch(task_ids, client, threads=threads, stop=stop, on_idle=save_if_full)
+    ) as answers:
         try:
             for answer in answers:
                 count(answer)
                 batch.add(_without_signatures(answer) if settings.redact_signatures else answer)
-                if batch.is_full():
-                    save(batch.take())
+                save_if_full()
         finally:
             if batch.answers:
                 save(batch.take())
@@ -287,7 +295,7 @@ class _Batch:
         self._bytes += len(answer.body or b"")
 
     def is_full(self) -> bool:
-        return (
+        return bool(self.answers) and (
             len(self.answers) >= self._size
             or self._bytes >= BATCH_BYTES
             or time.monotonic() - self._since >= BATCH_SECONDS

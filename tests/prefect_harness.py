@@ -63,7 +63,7 @@ class Prefect:
         """What a flow run and its tasks have logged, in this process."""
         from prefect.logging.handlers import APILogWorker  # noqa: PLC0415  see above
 
-        APILogWorker.drain_all(timeout=10)
+        APILogWorker.drain_all(timeout=60)
         chosen = {"logs": {"flow_run_id": {"any_": [str(flow_run_id)]}}, "sort": "TIMESTAMP_ASC"}
         return [line["message"] for line in self.ask("POST", "logs/filter", chosen)]
 

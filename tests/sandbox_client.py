@@ -51,7 +51,7 @@ class Client:
     """One kept-alive connection."""
 
     def __init__(self, base_url: str) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=10)
+        self._connection = http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=60)
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +91,7 @@ def ask(base_url: str, target: str) -> Response:
 def connect(base_url: str) -> socket.socket:
     """A bare socket."""
     address = urlsplit(base_url)
-    return socket.create_connection((address.hostname, address.port), timeout=10)
+    return socket.create_connection((address.hostname, address.port), timeout=60)
 
 
 def request_bytes(target: str, *headers: str) -> bytes:

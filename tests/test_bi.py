@@ -467,7 +467,7 @@ def test_views_and_readers_go_on_while_postgres_is_loaded(root: Path, postgres: 
         # The reader's transaction is open: an exclusive lock would wait for its end.
         loader = threading.Thread(target=export, args=(root, postgres, ["generations"]))
         loader.start()
-        loader.join(timeout=20)
+        loader.join(timeout=120)
         assert not loader.is_alive()
         assert reader.execute(sa.text("SELECT n FROM mine")).scalar() == len(PROMPTS) + 1
 

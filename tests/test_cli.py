@@ -164,7 +164,7 @@ def test_a_signal_ends_the_run_and_the_next_one_goes_on(
 ) -> None:
     ids = task_ids(2000, seed=signal_number)
     (tmp_path / "ids.txt").write_text("\n".join(ids))
-    sandbox.change(latency=0.05)
+    sandbox.change(latency=0.2)
     command = [sys.executable, "-m", "connector", "ingest", "ids.txt", "--json"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True

@@ -83,7 +83,7 @@ def test_a_local_server_does_not_outlive_its_owner(prefect: Prefect, tmp_path: P
     assert owner.stdout
     url = owner.stdout.readline().strip()
     port = url.split(":")[2].partition("/")[0]
-    assert requests.get(f"{url}/health", timeout=10).json() is True
+    assert requests.get(f"{url}/health", timeout=60).json() is True
     assert f"--port {port}" in processes()
     owner.send_signal(signal.SIGKILL)
     owner.wait()

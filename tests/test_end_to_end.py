@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,14 +11,17 @@ import pytest
 from conftest import DOCUMENTED_ID, KEY
 
 import connector
+from connector import pipeline
 from connector.errors import KeyRefused, SourceError
 from connector.sandbox import task_ids
+from connector.settings import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import CommandLine
 
+    from connector.record.answer import Answer
     from connector.sandbox import Sandbox
 
 BAD = {
@@ -55,8 +59,8 @@ BAD = {
 """Kinds of the sandbox's menu, and the reason that each must end with."""
 
 IMPATIENT = {
-    "LUMA_READ_TIMEOUT": "1",
-    "LUMA_TOTAL_TIMEOUT": "1.5",
+    "LUMA_READ_TIMEOUT": "3",
+    "LUMA_TOTAL_TIMEOUT": "4",
     "LUMA_MAX_ATTEMPTS": "2",
 }
 
@@ -130,3 +134,28 @@ def test_the_dialects_arrive_in_the_same_columns(sandbox: Sandbox, tmp_path: Pat
         assert done.resolution.notna().all()
         assert done.prompt_id.notna().all()
         assert dialect.created_at.notna().all()
+
+
+def test_what_has_come_is_saved_while_the_rest_is_waited_for(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a kill in the pause that a gateway asks for would have it all asked for again."""
+    monkeypatch.setattr(pipeline, "BATCH_SECONDS", 0.2)
+    settings = load(
+        warehouse=tmp_path,
+        base_url=sandbox.base_url,
+        key=KEY,
+        read_timeout=200,
+        total_timeout=200,
+    )
+    stop, saved = threading.Event(), []
+
+    def save(answers: list[Answer]) -> None:
+        saved.extend(answer.task_id for answer in answers)
+        stop.set()
+
+    with pipeline.open_client(settings) as client:
+        pipeline.receive(
+            ["one", "bad-hang-1"], client, settings, stop=stop, count=lambda _: None, save=save
+        )
+    assert saved == ["one"]

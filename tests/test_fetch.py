@@ -57,7 +57,7 @@ def fetching_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("fetch-")]
 
 
-def wait_until(condition: Any, seconds: float = 3.0) -> None:
+def wait_until(condition: Any, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
@@ -133,11 +133,11 @@ def test_what_is_under_way_when_the_run_stops_is_finished() -> None:
     def answer(head: str, connection: socket.socket) -> None:
         if "/slow " in head:
             arrived.set()
-            refused.wait(2)
+            refused.wait(60)
             time.sleep(0.1)
             connection.sendall(reply())
         else:
-            arrived.wait(2)
+            arrived.wait(60)
             connection.sendall(REFUSED)
             refused.set()
 
@@ -149,11 +149,11 @@ def test_what_is_under_way_when_the_run_stops_is_finished() -> None:
 
 def test_what_hangs_when_the_run_stops_is_left_after_the_grace(sandbox: Sandbox) -> None:
     started = time.monotonic()
-    with make_client(sandbox.base_url, read_timeout=20.0, total_timeout=20.0) as client:
+    with make_client(sandbox.base_url, read_timeout=200.0, total_timeout=200.0) as client:
         answers = run(client, ["bad-hang-1", "bad-unauthorized-1"], threads=2, grace_seconds=0.2)
         answered, error = take_all(answers)
     assert (answered, type(error)) == ([], KeyRefused)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_failures_in_a_row_mean_that_the_gateway_is_down() -> None:
@@ -198,6 +198,13 @@ def test_stop_ends_the_iteration_without_an_error_and_keeps_what_came() -> None:
     assert len(server.heads) == 4
 
 
+def test_the_time_without_an_answer_is_the_callers_to_use(sandbox: Sandbox) -> None:
+    stop = threading.Event()
+    with make_client(sandbox.base_url, read_timeout=200.0, total_timeout=200.0) as client:
+        hanging = run(client, ["bad-hang-1"], stop=stop, grace_seconds=0.0, on_idle=stop.set)
+        assert take_all(hanging) == ([], None)
+
+
 def test_stop_wakes_a_thread_that_waits_to_try_again() -> None:
     stop = threading.Event()
 
@@ -208,7 +215,7 @@ def test_stop_wakes_a_thread_that_waits_to_try_again() -> None:
     started = time.monotonic()
     with RawServer(answer) as server, make_client(server.base_url) as client:
         assert take_all(run(client, ["a", "b"], stop=stop)) == ([], None)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_the_end_of_a_run_wakes_a_thread_that_waits_to_try_again() -> None:
@@ -217,15 +224,15 @@ def test_the_end_of_a_run_wakes_a_thread_that_waits_to_try_again() -> None:
             connection.sendall(reply(b"", "429 Slow down", "Retry-After: 200"))
             waits.set()
         else:
-            waits.wait(2)
+            waits.wait(60)
             connection.sendall(REFUSED)
 
     waits = threading.Event()
     started = time.monotonic()
     with RawServer(answer) as server, make_client(server.base_url) as client:
-        answered, error = take_all(run(client, ["waits", "other"], threads=2, grace_seconds=20.0))
+        answered, error = take_all(run(client, ["waits", "other"], threads=2, grace_seconds=200.0))
     assert (answered, type(error)) == ([], KeyRefused)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_nothing_is_asked_if_stop_was_set_before(sandbox: Sandbox) -> None:

@@ -231,13 +231,13 @@ def test_a_limit_may_change_in_mid_run(sandbox: Sandbox, client: Client) -> None
 
 
 def test_beyond_max_concurrent_comes_a_refusal(sandbox: Sandbox, client: Client) -> None:
-    sandbox.change(max_concurrent=1, latency=0.3, jitter=0)
+    sandbox.change(max_concurrent=1, latency=1.5, jitter=0)
     with connect(sandbox.base_url) as first:
         first.sendall(request_bytes(path("one"), "Connection: close"))
         while sandbox.stats()["in_flight"] == 0:
             time.sleep(0.005)
         refusal = client.get(path("two"))
-        assert read_wire(first, patience=5).status == 200
+        assert read_wire(first, patience=60).status == 200
     assert refusal.status == 503
     assert refusal.headers["retry-after"] == "1"
     assert sandbox.stats()["max_in_flight"] == 2
@@ -248,7 +248,7 @@ def test_an_answer_is_dropped_when_its_client_leaves(sandbox: Sandbox) -> None:
         connection.sendall(request_bytes(path("bad-hang-1")))
         while sandbox.stats()["in_flight"] == 0:
             time.sleep(0.005)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while sandbox.stats()["in_flight"] and time.monotonic() < deadline:
         time.sleep(0.005)
     assert sandbox.stats()["in_flight"] == 0
@@ -271,8 +271,8 @@ def test_each_kind_answers_as_declared(sandbox: Sandbox, name: str) -> None:
 def _read_kind(connection: socket.socket, kind: Kind) -> Wire:
     """All there is, or the start and a little more if there is no end."""
     if kind.ends:
-        return read_wire(connection, patience=10)
-    start = read_wire(connection, patience=10, limit=1).data if kind.status else b""
+        return read_wire(connection, patience=60)
+    start = read_wire(connection, patience=60, limit=1).data if kind.status else b""
     more = read_wire(connection, patience=0.15, limit=1 << 22)
     return Wire(start + more.data, more.end)
 
@@ -430,7 +430,7 @@ def test_it_dies_with_its_parent() -> None:
 
 
 def _has_ended(base_url: str) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             connect(base_url).close()
@@ -455,7 +455,7 @@ def test_ctrl_c_ends_it_cleanly_for_a_person() -> None:
         body = ask(f"http://{address.netloc}", address.path).json()
         assert _state(body) == "failed"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert "stopped after 1 requests" in out
 
@@ -466,7 +466,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
 
 
@@ -493,7 +493,7 @@ def test_the_command_line_reads_settings_and_files(tmp_path: Path) -> None:
         assert ask(base_url, path("fixed")).body == b"\xfe"
         assert ask(base_url, ROOT).json()["count"] == 2
         assert _state(ask(base_url, path("an-id")).json()) == "failed"
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     assert process.returncode == 0
 
 

@@ -164,20 +164,20 @@ def test_a_redirect_astray_carries_no_key_there(sandbox: Sandbox) -> None:
 def test_no_answer_holds_a_thread_for_longer_than_its_time(sandbox: Sandbox, kind: str) -> None:
     started = time.monotonic()
     answer = ask(
-        sandbox.base_url, f"bad-{kind}-1", max_attempts=1, read_timeout=20.0, total_timeout=0.5
+        sandbox.base_url, f"bad-{kind}-1", max_attempts=1, read_timeout=200.0, total_timeout=0.5
     )
     assert answer.outcome is Outcome.TIMEOUT
     assert answer.message == "the answer was not complete after 0.5 s"
-    assert 0.5 <= time.monotonic() - started < 5
+    assert 0.5 <= time.monotonic() - started < 60
 
 
 def test_silence_ends_an_attempt_before_its_time_is_over(sandbox: Sandbox) -> None:
     started = time.monotonic()
     answer = ask(
-        sandbox.base_url, "bad-hang-1", max_attempts=1, read_timeout=0.2, total_timeout=20.0
+        sandbox.base_url, "bad-hang-1", max_attempts=1, read_timeout=0.2, total_timeout=200.0
     )
     assert answer.outcome is Outcome.TIMEOUT
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_an_answer_whose_bytes_never_pause_is_bounded_too() -> None:
@@ -200,7 +200,7 @@ def test_a_proxy_that_drips_its_answer_to_connect_is_bounded_too(
 ) -> None:
     def drip(_: str, connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n")
-        for _ in range(100):
+        for _ in range(2000):
             connection.sendall(b"X-Wait: a little\r\n")
             time.sleep(0.1)
 
@@ -209,7 +209,7 @@ def test_a_proxy_that_drips_its_answer_to_connect_is_bounded_too(
         started = time.monotonic()
         answer = ask("https://gw.example", max_attempts=1, total_timeout=0.4)
     assert answer.outcome is Outcome.TIMEOUT
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_a_chunk_of_negative_size_does_not_read_for_ever() -> None:

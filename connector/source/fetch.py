@@ -13,7 +13,7 @@ from connector.record.answer import PASSING
 from connector.source.retry import FailureStreak
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
     from connector.record.answer import Answer
     from connector.source.client import Client
@@ -34,6 +34,7 @@ def fetch(
     max_failures_in_row: int = 50,
     max_outage: float = 120.0,
     grace_seconds: float = 5.0,
+    on_idle: Callable[[], None] = lambda: None,
 ) -> Generator[Answer, None, None]:
     """Ask for each task ID; yield each answer once, as soon as it is there.
 
@@ -49,13 +50,14 @@ def fetch(
             the gateway is down.
         max_outage: So many seconds of that mean it too, if it is a few IDs at least.
         grace_seconds: How long what is under way may take once the end is decided.
+        on_idle: Called several times a second while no answer comes, by whoever iterates.
 
     Raises:
         RunStopped: After the last answer: `GatewayDown`, or what `Client.fetch` raised.
     """
     crew = _Crew(task_ids, client, threads, stop, _Patience(max_failures_in_row, max_outage))
     try:
-        yield from crew.work(grace_seconds)
+        yield from crew.work(grace_seconds, on_idle)
     finally:
         crew.dismiss()
     if crew.failure is not None:
@@ -111,7 +113,9 @@ class _Crew:
             for number in range(threads)
         ]
 
-    def work(self, grace_seconds: float) -> Generator[Answer, None, None]:
+    def work(
+        self, grace_seconds: float, on_idle: Callable[[], None]
+    ) -> Generator[Answer, None, None]:
         """Start, and yield the answers until all threads have ended or the grace is over."""
         for thread in self._threads:
             thread.start()
@@ -127,6 +131,7 @@ class _Crew:
             except queue.Empty:
                 if time.monotonic() >= end:
                     return
+                on_idle()
                 continue
             if answer is None:
                 working -= 1

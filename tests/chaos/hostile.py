@@ -77,8 +77,8 @@ EXPECTED: Final = {kind: end for end, kinds in ENDS.items() for kind in kinds.sp
 """How each kind must end: as a row, as a reject for this reason, or by stopping the run."""
 
 IMPATIENT: Final = {
-    "LUMA_READ_TIMEOUT": "2",
-    "LUMA_TOTAL_TIMEOUT": "3",
+    "LUMA_READ_TIMEOUT": "4",
+    "LUMA_TOTAL_TIMEOUT": "5",
     "LUMA_MAX_ATTEMPTS": "2",
 }
 _MEASURED: Final = """\
