@@ -13,7 +13,8 @@ MODULES = sorted([*(ROOT / "connector").rglob("*.py"), *(ROOT / "flows").rglob("
 MAY_IMPORT = {
     "connector.errors": set(),
     "connector.record": set(),
-    "connector.source": {"connector.errors", "connector.record"},
+    "connector.database_url": {"connector.errors"},
+    "connector.source": {"connector.errors", "connector.record", "connector.database_url"},
     "connector.warehouse": {"connector.errors", "connector.record"},
     "connector.sandbox": set(),
 }

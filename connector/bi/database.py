@@ -15,9 +15,9 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.pool import NullPool
 
 from connector.bi import postgresql
-from connector.bi.address import errors_told, parsed
 from connector.bi.cells import Mended, without_nul
 from connector.bi.exported import Exported
+from connector.database_url import errors_told, parsed
 from connector.errors import UsageError
 from connector.reading import pieces, retried
 from connector.record.columns import TIMESTAMP

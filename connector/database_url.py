@@ -1,4 +1,4 @@
-"""URLs of databases, and what may be told of them."""
+"""URLs of databases, for task IDs and for exports, and what may be told of them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 POSTGRESQL: Final = ("postgresql", "postgres")
 
 
-def parsed(text: str) -> URL:
+def parsed(text: str, error: type[UsageError] = UsageError) -> URL:
     """Read a SQLAlchemy URL; `postgresql://` takes psycopg where that is installed.
 
     Raises:
-        UsageError: It is none. The text quotes no part that may be secret.
+        UsageError: It is none, as an `error`. The text quotes no part that may be secret.
     """
     scheme, colon, rest = text.partition("://")
     if scheme in POSTGRESQL:
@@ -32,12 +32,12 @@ def parsed(text: str) -> URL:
         url = make_url(text)
     except (SQLAlchemyError, ValueError):
         # Not chained: the cause quotes parts of the URL, and the password may be in any of them.
-        raise UsageError(
+        raise error(
             f"{scheme}://… is no URL that SQLAlchemy can read. It looks like"
             " postgresql://user@host:5432/database."
         ) from None
     if url.host and "@" in url.host:
-        raise UsageError(f"{scheme}://…: write an @ in the user's name or password as %40.")
+        raise error(f"{scheme}://…: write an @ in the user's name or password as %40.")
     return url
 
 
@@ -54,23 +54,23 @@ def shown(url: URL) -> str:
 
 
 @contextmanager
-def errors_told(url: URL) -> Iterator[None]:
-    """Turn what a database or its driver raises into a `UsageError` without secrets."""
+def errors_told(url: URL, error: type[UsageError] = UsageError) -> Iterator[None]:
+    """Turn what a database or its driver raises into an `error` without secrets."""
     try:
         yield
     except NoSuchModuleError:
-        raise UsageError(
+        raise error(
             f"{shown(url)}: SQLAlchemy knows no {url.drivername}. Is its package installed?"
         ) from None
-    except ImportError as error:
-        raise UsageError(
-            f"{shown(url)} needs a Python package that is not installed: {error.name or error}."
+    except ImportError as exc:
+        raise error(
+            f"{shown(url)} needs a Python package that is not installed: {exc.name or exc}."
             " For PostgreSQL: pip install 'luma-to-parquet[postgresql]'"
         ) from None
-    except SQLAlchemyError as error:
+    except SQLAlchemyError as exc:
         # Not chained: the cause may quote the password, and holds the rows.
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        raise UsageError(f"{shown(url)}: {_without_secrets(str(reason), url)}") from None
+        reason = exc.orig if isinstance(exc, DBAPIError) else exc
+        raise error(f"{shown(url)}: {_without_secrets(str(reason), url)}") from None
 
 
 def _without_secrets(message: str, url: URL) -> str:
