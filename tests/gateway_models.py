@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 from connector.source.request import Sample
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from connector.source.pace import Pace
     from connector.source.request import Request
 
@@ -120,6 +122,8 @@ class Gateway:
         servers: How many are served at once; others queue. None for all.
         refusal_latency: Seconds until a refusal is out.
         retry_after: Sent with each refusal.
+        hangs: Numbers of the requests that are never answered.
+        timeout: Seconds after which those are given up.
     """
 
     rule: Rule = field(default_factory=Anything)
@@ -128,6 +132,8 @@ class Gateway:
     servers: int | None = None
     refusal_latency: float = 0.005
     retry_after: float | None = None
+    hangs: Container[int] = ()
+    timeout: float = 30.0
 
 
 @dataclass
@@ -184,7 +190,10 @@ class Simulation:
         request = self._pace.sent(self._now)
         self.run.sent.append(self._now)
         self.run.reached.setdefault(request.in_flight, self._now)
-        self._later(TRAVEL_SECONDS, request, "arrive")
+        if request.number in self._gateway.hangs:
+            self._later(self._gateway.timeout, request, "give_up")
+        else:
+            self._later(TRAVEL_SECONDS, request, "arrive")
 
     def _arrive(self, request: Request) -> None:
         if self._gateway.rule(self._now, self._inside):
@@ -216,3 +225,6 @@ class Simulation:
         sample = Sample("refused", self._now - request.sent_at, self._gateway.retry_after)
         self._pace.answered(self._now, request, sample)
         self.run.refused.append(self._now)
+
+    def _give_up(self, request: Request) -> None:
+        self._pace.answered(self._now, request, Sample("failed", self._gateway.timeout))

@@ -284,8 +284,9 @@ def test_every_kind_of_bad_answer_at_once_ends_as_declared_in_bounded_memory(
 
 
 def test_task_ids_that_never_answer_hold_up_their_own_threads_only(tmp_path: Path) -> None:
-    meanwhile, _ = hostile.hang(tmp_path / "hang", hostile.GOOD_MEANWHILE)
-    assert meanwhile > hostile.GOOD_MEANWHILE / 2
+    meanwhile, done = hostile.hang(tmp_path / "hang", hostile.GOOD_MEANWHILE)
+    assert meanwhile == hostile.GOOD_MEANWHILE
+    assert (done["fetched"], done["rejected"]) == (hostile.GOOD_MEANWHILE, hostile.HANGING)
 
 
 @pytest.mark.parametrize(("kind", "exit_code"), [("unauthorized", 3), ("rate-limited-forever", 4)])

@@ -111,6 +111,39 @@ def test_a_gateway_that_gets_slower_on_its_own_keeps_its_concurrency() -> None:
     assert pace.concurrency(12.0) == 64
 
 
+@pytest.mark.parametrize("first", [1, 100])
+def test_requests_that_hang_hold_up_no_others(first: int) -> None:
+    """Eight of them, at once or later: they are more than the requests in flight to begin with."""
+    gateway = Gateway(Anything(), 0.05, hangs=range(first, first + 8), timeout=30.0)
+    run = simulate(gateway, most=16).until(29.0)
+    assert run.per_second(10.0, 29.0) >= 0.95 * (16 - 8) / 0.052
+
+
+def test_requests_that_hang_now_and_then_cost_their_own_places_only() -> None:
+    gateway = Gateway(Anything(), 0.05, hangs=range(0, 10**6, 2_000), timeout=30.0)
+    run = simulate(gateway).until(60.0)
+    # About 16 of 64 hang at any time.
+    assert run.per_second(30.0, 60.0) >= 0.9 * (64 - 16) / 0.052
+
+
+@pytest.mark.parametrize("latency", [2.0, 10.0])
+def test_a_gateway_that_gets_slow_for_all_is_not_taken_for_requests_that_hang(
+    latency: float,
+) -> None:
+    """Making room for others would make it slower yet."""
+    pace = Pace(64)
+    simulation = Simulation(pace, Gateway(Anything(), 0.05, servers=8))
+    simulation.until(10.0)
+    before = pace.in_flight
+    simulation._gateway = Gateway(Anything(), latency, servers=8)
+    most = 0
+    for now in range(11, 40):
+        simulation.until(float(now))
+        most = max(most, pace.in_flight)
+    # One more in each second without an answer, until the first ones show how slow it is.
+    assert most <= before + latency + 4
+
+
 @pytest.mark.parametrize(("first", "then", "within"), [(200, 50, 10), (50, 200, 40), (50, 0, 40)])
 def test_a_limit_that_changes_is_found_again(first: int, then: int, within: int) -> None:
     after = TokenBucket(then, then) if then else Anything()

@@ -50,7 +50,7 @@ class _Cohort:
         self.answered += 1
         self.failed += sample.kind == "failed"
         if sample.kind == "good":
-            self.in_flight += request.in_flight
+            self.in_flight += request.in_place
             self.latencies.append(max(sample.latency, 1e-6))
 
     def load(self) -> float:

@@ -1,6 +1,7 @@
 """When the next request may start: a controller that is told what happens, and never waits.
 
-It composes three: `Rate` (how many a second), `Knee` and `Cap` (how many in flight).
+It composes `Rate` (how many a second), `Knee` and `Cap` (how many in flight), and `Strays` (which
+of those do not count).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from connector.source.in_flight import Cap, Knee
 from connector.source.rate import Rate
 from connector.source.request import Request
+from connector.source.strays import Strays
 
 if TYPE_CHECKING:
     from connector.source.request import Sample
@@ -30,26 +32,32 @@ class Pace:
     def __init__(self, max_concurrency: int, requests_per_second: float | None = None) -> None:
         self.in_flight = 0
         self.resume_at = -math.inf
+        self._most = max_concurrency
         self._sent = 0
         self._learned_at = 0
         self._rate = Rate(requests_per_second)
         self._knee = Knee(max_concurrency)
         self._cap = Cap(max_concurrency)
+        self._strays = Strays()
 
     def wait(self, now: float) -> float:
         """Seconds until a request may start: not above 0 for now, infinite for an answer first."""
         if now < self.resume_at:
             return self.resume_at - now
+        self._strays.look(now)
         if self.in_flight >= self.concurrency(now):
-            return math.inf
+            return self._strays.next_at() - now
         return self._rate.next_at - now
 
     def sent(self, now: float) -> Request:
         """Note that a request starts; hand the value back with its answer."""
         self._sent += 1
         self.in_flight += 1
-        request = Request(self._sent, now, self.in_flight, self._rate.spacing)
+        request = Request(
+            self._sent, now, self.in_flight, self.in_flight - self._strays.count, self._rate.spacing
+        )
         self._rate.sent(request)
+        self._strays.sent(request)
         if self.in_flight >= self.concurrency(now):
             self._knee.reached(request)
         return request
@@ -57,6 +65,7 @@ class Pace:
     def answered(self, now: float, request: Request, sample: Sample) -> None:
         """Note how a request ended."""
         self.in_flight -= 1
+        self._strays.answered(request, sample, now)
         self._knee.answered(request, sample, self._sent, now)
         if sample.kind == "good":
             self._cap.good(request)
@@ -65,7 +74,8 @@ class Pace:
 
     def concurrency(self, now: float) -> int:
         """Requests that may be in flight; 1 or more."""
-        return max(1, int(min(self._knee.limit, self._cap.limit(now))))
+        limit = min(self._knee.limit + self._strays.count, self._cap.limit(now), self._most)
+        return max(1, int(limit))
 
     def rate(self, now: float) -> float:
         """Requests that may start a second; infinite if no limit is known."""

@@ -7,6 +7,7 @@
   with 95% of it (less after an early refusal), in a cubic curve to its plateau, and slowly beyond.
 - Refusals that go with the number in flight, twice, cap that number instead; one more is tried
   at growing intervals.
+- A request that hangs, while others come back or for want of any that do, makes room for another.
 - Retry-After stops all threads until it ends, always. The longer the pause, the longer the
   climb: 25 seconds of work for each second of pause.
 

@@ -126,7 +126,7 @@ def be_hostile(folder: Path, scale: float) -> Iterator[Line]:
     tried = kinds.total() - kinds[hostile.STOP]
     yield Line("bad answers among good ones", tried, lost, f"peak memory {found.peak_mib:.0f} MiB")
     meanwhile, _ = hostile.hang(folder / "hang", hostile.GOOD_MEANWHILE)
-    held_up = meanwhile < hostile.GOOD_MEANWHILE / 2
+    held_up = meanwhile < hostile.GOOD_MEANWHILE
     yield Line(
         "task IDs that never answer",
         hostile.HANGING,
