@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from connector.errors import UsageError, WarehouseError
 from connector.reading import read
 from connector.record.answer import Outcome
 from connector.record.schema import GENERATIONS, TABLES
+from connector.source import task_ids
 from connector.warehouse.storage import LocalStorage
 from connector.warehouse.warehouse import Warehouse
 
@@ -566,3 +568,11 @@ def test_a_missing_extra_is_told(root: Path, tmp_path: Path) -> None:
     assert "luma-to-parquet[bi]" in done.stdout
     assert "luma-to-parquet[xlsx]" in done.stdout
     assert (tmp_path / "generations.csv").exists()
+
+
+def test_task_ids_stream_from_postgres(postgres: str) -> None:
+    """A hundred million rows would neither fit nor come in time, if they had to come at once."""
+    url = f"{postgres}?options=-c%20statement_timeout%3D10000"
+    query = "SELECT 'task_' || generate_series(1, 100000000) AS task_id"
+    with closing(task_ids.read([url], query=query)) as chunks:
+        assert next(chunks)[:2].to_pylist() == ["task_1", "task_2"]
