@@ -25,7 +25,7 @@ from flows import artifacts, batches, gateway, run_log
 # Prefect takes no more than 512 KiB of parameters, which are about 13,000 UUIDs.
 TaskIds = str | Annotated[list[str], Field(max_length=10_000)]
 
-# A batch takes 50 failures in a row for a gateway that is down; a smaller one could never tell.
+# Each is a task run: smaller ones would be mostly Prefect's own cost.
 BatchSize = Annotated[int, Field(ge=50, le=10_000)]
 
 

@@ -18,7 +18,8 @@ from raw_server import RawServer, always, reply
 
 from connector.errors import GatewayDown, KeyRefused, RunStopped
 from connector.record.answer import Outcome
-from connector.source.fetch import FEWEST_FAILURES, fetch
+from connector.source.fetch import fetch
+from connector.source.patience import FEWEST_FAILURES
 
 if TYPE_CHECKING:
     import socket
@@ -157,8 +158,11 @@ def test_what_hangs_when_the_run_stops_is_left_after_the_grace(sandbox: Sandbox)
 
 
 def test_failures_in_a_row_mean_that_the_gateway_is_down() -> None:
-    with RawServer(always(reply(), DOWN)) as server, make_client(server.base_url) as client:
-        answers = run(client, (f"t{n}" for n in itertools.count()), max_failures_in_row=7)
+    with (
+        RawServer(always(reply(), DOWN)) as server,
+        make_client(server.base_url, max_failures_in_row=7) as client,
+    ):
+        answers = run(client, (f"t{n}" for n in itertools.count()))
         answered, error = take_all(answers)
     assert answered == [f"t{number}" for number in range(8)]
     assert isinstance(error, GatewayDown)
@@ -172,15 +176,29 @@ def test_one_good_answer_between_failures_means_that_it_is_not() -> None:
     missing = reply(b"", "404 Not Found")
     with (
         RawServer(always(*bad, missing, *bad, reply())) as server,
-        make_client(server.base_url) as client,
+        make_client(server.base_url, max_failures_in_row=7) as client,
     ):
-        answered, error = take_all(run(client, map(str, range(14)), max_failures_in_row=7))
+        answered, error = take_all(run(client, map(str, range(14))))
     assert (len(answered), error) == (14, None)
 
 
+def test_batches_of_one_client_count_their_failures_together() -> None:
+    with (
+        RawServer(always(DOWN)) as server,
+        make_client(server.base_url, max_failures_in_row=7) as client,
+    ):
+        first = take_all(run(client, ["a", "b", "c", "d"]))
+        then = take_all(run(client, map(str, range(14))))
+    assert first == (["a", "b", "c", "d"], None)
+    assert (then[0], type(then[1])) == (["0", "1", "2"], GatewayDown)
+
+
 def test_a_long_outage_needs_fewer_failures() -> None:
-    with RawServer(always(DOWN)) as server, make_client(server.base_url) as client:
-        answered, error = take_all(run(client, map(str, range(50)), max_outage=0.0))
+    with (
+        RawServer(always(DOWN)) as server,
+        make_client(server.base_url, max_downtime=0.0) as client,
+    ):
+        answered, error = take_all(run(client, map(str, range(50))))
     assert (len(answered), type(error)) == (FEWEST_FAILURES, GatewayDown)
 
 

@@ -17,6 +17,7 @@ from connector.record.answer import Answer
 from connector.source.attempt import DOWN, Attempt, from_failure, from_reply
 from connector.source.bounds import Bounds
 from connector.source.failure import AttemptFailed
+from connector.source.patience import Patience
 from connector.source.redact import Redactor
 from connector.source.retry import Backoff, FailureStreak
 from connector.source.throttle import Sample
@@ -54,6 +55,8 @@ class ClientSettings:
         backoff_cap: Seconds; see `Backoff`.
         max_wait: A Retry-After of more seconds than this stops the run.
         max_outage: After so many seconds without a good answer nothing is tried twice any more.
+        max_failures_in_row: So many task IDs that fail in a row stop the run; see `Patience`.
+        max_downtime: Seconds of that which stop it too.
         max_connections: Kept open for the next request: as many as there are threads.
         user_agent: As the gateway is told.
     """
@@ -69,6 +72,8 @@ class ClientSettings:
     backoff_cap: float = 30.0
     max_wait: float = 300.0
     max_outage: float = 60.0
+    max_failures_in_row: int = 50
+    max_downtime: float = 120.0
     max_connections: int = 64
     user_agent: str = field(default_factory=lambda: f"luma-to-parquet/{version('luma-to-parquet')}")
 
@@ -102,6 +107,7 @@ class Client:
         self._redactor = Redactor(key)
         self._throttle = throttle
         self._outage = FailureStreak()
+        self._patience = Patience(settings.max_failures_in_row, settings.max_downtime)
         self._is_first_attempt = True
         self._clock = clock
         self._now = now
@@ -149,6 +155,14 @@ class Client:
             if stop.wait(delay):
                 break
         return None
+
+    def observe(self, answer: Answer) -> None:
+        """Count an answer that was handed on, be it one of this batch or of another.
+
+        Raises:
+            GatewayDown: Nothing but failures has come for too long.
+        """
+        self._patience.observe(answer, self._clock())
 
     def _attempt(self, task_id: str) -> Attempt:
         """Make one request, and tell the throttle and the outage how it went."""
