@@ -15,6 +15,7 @@ from connector.errors import ConnectorError, StorageFailed
 from connector.pipeline import receive
 from connector.tally import Tally
 from connector.warehouse.warehouse import Warehouse
+from flows.account import in_words
 from flows.gateway import Access, Gateway, shared
 
 if TYPE_CHECKING:
@@ -88,13 +89,6 @@ def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Recei
     if missing:
         return Cancelled(message=f"{in_words(tally)}; {missing:,} not reached", data=received)
     return Completed(message=in_words(tally), data=received)
-
-
-def in_words(tally: Tally) -> str:
-    """A tally on one line."""
-    counts = {**tally.statuses, "rejected": tally.rejected}
-    states = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    return f"{tally.answers:,} answers: {states}" if states else "no answer"
 
 
 class Batches:

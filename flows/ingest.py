@@ -4,40 +4,40 @@ The flow's process plans, commits and keeps the account, and so holds the wareho
 batches only fetch, into files of the inbox that nobody else writes.
 """
 
-# ruff: noqa: TC001 -- Prefect reads the annotations of a flow while it runs
+# ruff: noqa: TC001  Prefect reads the annotations of a flow while it runs
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import Final
 
 from prefect import State, flow, get_run_logger
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
-from pydantic import Field, PositiveFloat, PositiveInt
 
 from connector.errors import ConnectorError, Interrupted, RunStopped
 from connector.pipeline import Run, Selection, make_plan, open_warehouse
 from connector.settings import Settings, load
 from connector.tally import Summary
-from flows import artifacts, batches, gateway, run_log
+from flows import artifacts, batches, gateway, parameters, run_log, states
+from flows.account import counted
+from flows.turn import turn
 
-# Prefect takes no more than 512 KiB of parameters, which are about 13,000 UUIDs.
-TaskIds = str | Annotated[list[str], Field(max_length=10_000)]
-
-# Each is a task run: smaller ones would be mostly Prefect's own cost.
-BatchSize = Annotated[int, Field(ge=50, le=10_000)]
+AGAIN: Final = {"refresh": "finished", "retry_rejected": "rejected"}
+"""What a run asks for again, by the parameter that says so."""
 
 
 def _run_name() -> str:
-    """What is ingested, and when: `task_ids.txt, 2025-10-15 08:56:19 UTC`."""
-    task_ids = flow_run.get_parameters()["task_ids"]
+    """What is ingested, and when: `task_ids.txt, rejected again, 2025-10-15 08:56:19 UTC`."""
+    given = flow_run.get_parameters()
+    task_ids = given["task_ids"]
     if not isinstance(task_ids, str):
-        what = f"{len(task_ids):,} task IDs"
+        what = counted(len(task_ids), "task ID")
     elif "://" in task_ids:
         what = "a database"  # its URL may hold a password
     else:
         what = task_ids.rpartition("/")[2]
+    again = [word for name, word in AGAIN.items() if given.get(name)]
+    what = ", ".join([what, *(f"{word} again" for word in again)])
     return f"{what}, {flow_run.get_scheduled_start_time():%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -50,20 +50,22 @@ def _run_name() -> str:
     retries=0,
 )
 def ingest_generations(
-    task_ids: TaskIds,
-    warehouse: str | None = None,
-    base_url: str | None = None,
+    task_ids: parameters.TaskIds,
+    warehouse: parameters.Warehouse = None,
+    base_url: parameters.BaseUrl = None,
     *,
-    column: str | None = None,
-    query: str | None = None,
-    limit: PositiveInt | None = None,
-    refresh: bool = False,
-    retry_rejected: bool = False,
-    batch_size: BatchSize = 500,
-    max_concurrency: PositiveInt = 64,
-    requests_per_second: PositiveFloat | None = None,
-    max_wait: PositiveFloat = 300,
-    key_block: str | None = gateway.KEY_BLOCK,
+    column: parameters.Column = None,
+    query: parameters.Query = None,
+    limit: parameters.Limit = None,
+    refresh: parameters.Refresh = False,
+    retry_rejected: parameters.RetryRejected = False,
+    batch_size: parameters.BatchSize = 500,
+    max_concurrency: parameters.MaxConcurrency = 64,
+    requests_per_second: parameters.RequestsPerSecond = None,
+    max_wait: parameters.MaxWait = 300,
+    lock_timeout: parameters.LockTimeout = None,
+    rejects_allowed: parameters.RejectsAllowed = 5,
+    key_block: parameters.KeyBlock = gateway.KEY_BLOCK,
 ) -> State[Summary]:
     """Fetch the generations of task IDs that are new or unfinished into a warehouse.
 
@@ -72,27 +74,28 @@ def ingest_generations(
     Args:
         task_ids: A text names a file, a glob or a SQLAlchemy URL; a list holds up to 10,000 IDs.
         warehouse: Folder of the tables. Empty: LUMA_WAREHOUSE, or `warehouse`.
-        base_url: The gateway. Empty: LUMA_BASE_URL, or https://api.lumalabs.ai.
-        column: Column of the task IDs, if not `task_id` or `id`.
+        base_url: Its address. Empty: LUMA_BASE_URL, or https://api.lumalabs.ai.
+        column: If it is not `task_id` or `id`.
         query: What to ask the database for.
-        limit: Ask for no more than this many.
+        limit: Ask for no more than this many; the rest is left to the next run.
         refresh: Ask again for finished ones too.
         retry_rejected: Ask again for finally rejected and given-up ones too.
-        batch_size: Task IDs in a batch, which is one task run.
-        max_concurrency: Requests in flight at once, at most.
-        requests_per_second: Requests a second, at most. Empty: as many as the gateway takes.
-        max_wait: Seconds to wait when the gateway asks for it; beyond, the run stops.
-        key_block: Secret block with the gateway's key. If there is no `luma-api-key`, or this is
-            empty: LUMAAI_API_KEY.
+        batch_size: A batch is one task run, and up to four run at once.
+        max_concurrency: Of all batches together.
+        requests_per_second: Of all batches together. Empty: as many as the gateway takes.
+        max_wait: When the gateway asks for it; beyond, the run stops early.
+        lock_timeout: While another run writes to the warehouse; beyond, this run ends as
+            WarehouseBusy. Empty: LUMA_LOCK_TIMEOUT, or 0.
+        rejects_allowed: With more, of what was asked for, the run ends as CompletedWithRejects.
+        key_block: If there is no `luma-api-key`, or this is empty: LUMAAI_API_KEY.
 
     Returns:
-        Completed, with the run's account. Failed, with the error, if the run could not start or
-        stopped early; what had come is in the tables.
+        The state that the run ends in (`flows.states`), with its account, or with the error if it
+        could not start or stopped early; what had come is in the tables.
     """
     selection = Selection(
         [task_ids], column, query, limit, refresh=refresh, retry_rejected=retry_rejected
     )
-    logger = get_run_logger()
     try:
         settings = load(
             warehouse=warehouse,
@@ -101,38 +104,48 @@ def ingest_generations(
             max_concurrency=max_concurrency,
             requests_per_second=requests_per_second,
             max_wait=max_wait,
+            lock_timeout=lock_timeout,
             key=gateway.find_key(key_block),
         )
         settings.ready()
-        with run_log.forwarding_to(logger):
+        with (
+            run_log.forwarding_to(get_run_logger()),
+            turn(settings.warehouse, settings.lock_timeout),
+        ):
             summary = _ingest(selection, settings, key_block)
     except ConnectorError as error:
-        if isinstance(error, RunStopped) and error.summary:
-            artifacts.publish(error.summary)
-        # The message says it all; a worker would log the way here as well.
-        return Failed(message=str(error), data=error.with_traceback(None))
-    artifacts.publish(summary)
-    return Completed(message=artifacts.headline(summary), data=summary)
+        run_log.say_no_more_of(error)
+        return states.of_error(error)
+    return states.of_summary(summary, rejects_allowed)
 
 
 def _ingest(selection: Selection, settings: Settings, key_block: str | None) -> Summary:
+    """Run; an account that there is at the end, be it good or early, is shown."""
     with open_warehouse(settings) as warehouse:
         run = Run(settings, warehouse, make_plan(selection, settings, warehouse))
-        if not len(run.plan.task_ids):
-            return run.finish()
-        keyless = settings.model_copy(update={"key": None})
-        access = gateway.Access(run.run_id, keyless, key_block)
-        with gateway.opened(access) as opened:
-            return _fetch(run, batches.Batches(run, access, opened, artifacts.Progress(run).update))
+        previous = warehouse.last_run()
+        try:
+            summary = _fetch(run, settings, key_block)
+        except RunStopped as stopped:
+            if stopped.summary:
+                artifacts.publish(stopped.summary, previous)
+            raise
+        artifacts.publish(summary, previous)
+        return summary
 
 
-def _fetch(run: Run, under_way: batches.Batches) -> Summary:
+def _fetch(run: Run, settings: Settings, key_block: str | None) -> Summary:
     """Fetch all batches; however that ends, what came is committed and accounted for."""
+    plan = run.plan
     get_run_logger().info(
-        "%s task IDs given, %s to ask for", f"{run.plan.given:,}", f"{len(run.plan.task_ids):,}"
+        "%s given, %s to ask for", counted(plan.given, "task ID"), f"{len(plan.task_ids):,}"
     )
+    if not len(plan.task_ids):
+        return run.finish()
+    access = gateway.Access(run.run_id, settings.model_copy(update={"key": None}), key_block)
     try:
-        under_way.fetch()
+        with gateway.opened(access) as opened:
+            batches.Batches(run, access, opened, artifacts.Progress(run).update).fetch()
     except RunStopped as stopped:
         return run.finish(stopped)
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""What the connector logs, in the flow run's log."""
+"""What a flow run's log has of the connector, and has not of Prefect."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from connector.errors import ConnectorError
 
     RunLogger = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -30,6 +32,17 @@ def forwarding_to(run_logger: RunLogger) -> Iterator[None]:
     finally:
         logger.level, logger.propagate = earlier
         logger.removeHandler(handler)
+
+
+def say_no_more_of(error: ConnectorError) -> None:
+    """Keep Prefect from logging its own frames below an error that the run's state tells in full.
+
+    The process of a deployed run raises the error of a failed state once more, through thirty
+    lines of Prefect that help nobody to mend a key.
+    """
+    logging.getLogger("prefect.flow_runs").addFilter(
+        lambda record: record.exc_info is None or record.exc_info[1] is not error
+    )
 
 
 class _Forwarder(logging.Handler):

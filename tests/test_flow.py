@@ -8,13 +8,18 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
 from conftest import KEY
 from prefect.blocks.system import Secret
+from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ParameterTypeError
 from pydantic import SecretStr
 
@@ -26,6 +31,7 @@ from connector.warehouse.warehouse import Warehouse
 from flows.batches import fetch_batch
 from flows.gateway import Access, opened
 from flows.ingest import ingest_generations
+from flows.turn import limit_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +69,21 @@ def run(
 
 def flow_run_id(state: State[Any]) -> str:
     return str(state.state_details.flow_run_id)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def running(prefect: Prefect) -> list[dict[str, Any]]:
+    """Flow runs that have begun and not ended."""
+    chosen = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
+    found: list[dict[str, Any]] = prefect.ask("POST", "flow_runs/filter", chosen)
+    return found
 
 
 def generations(warehouse: str = "warehouse") -> pd.DataFrame:
@@ -119,7 +140,7 @@ def test_a_refused_key_fails_the_run_and_keeps_what_had_come(
     run: Callable[..., State[Any]], prefect: Prefect
 ) -> None:
     state = run([*IDS, "bad-unauthorized-1"])
-    assert state.is_failed()
+    assert (state.name, state.type) == ("StoppedEarly", StateType.FAILED)
     assert "refused the key (HTTP 401" in (state.message or "")
     kept = len(generations())
     account = pd.read_parquet("warehouse/runs").iloc[0]
@@ -134,6 +155,10 @@ def test_what_it_shows_in_prefect(run: Callable[..., State[Any]], prefect: Prefe
     state = run([*IDS, "bad-not-found-1", ""])
     name = prefect.flow_run(flow_run_id(state))["name"]
     assert name.startswith("122 task IDs, 20")
+    assert (state.name, state.message) == (
+        "Completed",
+        "120 generations: 120 new, 0 updated; 1 rejected",
+    )
     shown = prefect.artifacts(flow_run_id(state))
     assert set(shown) == {"progress", "ingest-account", "ingest-report", "ingest-page"}
     assert shown["progress"]["data"] == 100
@@ -143,6 +168,18 @@ def test_what_it_shows_in_prefect(run: Callable[..., State[Any]], prefect: Prefe
     link = re.search(r"\(file://(.*)\)", shown["ingest-page"]["data"])
     assert link
     assert "<html" in Path(link[1]).read_text()
+    assert "Since the last run" not in shown["ingest-report"]["data"]
+
+    again = run([*IDS, "bad-not-found-1", "bad-not-found-2"], retry_rejected=True)
+    assert "rejected again" in prefect.flow_run(flow_run_id(again))["name"]
+    assert again.name == "CompletedWithRejects"
+    assert again.is_completed()
+    asked = again.result().asked
+    assert f"{2 / asked:.1%} rejected, more than the 5% allowed" in (again.message or "")
+    report = prefect.artifacts(flow_run_id(again))["ingest-report"]["data"]
+    assert "### Since the last run" in report
+    assert "| rejected | 2 | 1 | +1 |" in report
+    assert f"| fetched | {asked - 2} | 120 | {asked - 2 - 120} |" in report
 
 
 def test_the_log_has_a_line_a_batch_and_none_a_task_id(
@@ -201,10 +238,32 @@ def test_without_any_key_the_run_says_how_to_give_one(
     assert sandbox.stats()["requests"] == 0
 
 
-def test_a_second_writer_is_told_of_the_first(run: Callable[..., State[Any]]) -> None:
+def test_a_run_waits_for_another_one_or_leaves_the_work_to_it(
+    run: Callable[..., State[Any]], prefect: Prefect, sandbox: Sandbox
+) -> None:
+    """Two runs by Prefect's limit; a writer that Prefect does not know by the warehouse's lock."""
+    sandbox.change(latency=0.2)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(copy_context().run, run, IDS)  # the server's address is in there
+        limit = f"v2/concurrency_limits/{quote(limit_name('warehouse'))}"
+        wait_for(lambda: sandbox.stats()["requests"])
+        assert prefect.ask("GET", limit)["active_slots"] == 1
+        refused = run(IDS)
+        assert (refused.name, refused.type) == ("WarehouseBusy", StateType.CANCELLED)
+        assert "another flow run is writing to warehouse" in (refused.message or "")
+        second = threads.submit(copy_context().run, partial(run, IDS, lock_timeout=600))
+        wait_for(lambda: len(running(prefect)) == 2)
+        sandbox.change(latency=0.0)
+        assert first.result().is_completed()
+    unfinished = first.result().result().unfinished
+    assert second.result().result().asked == unfinished
+    assert sandbox.stats()["requests"] == len(IDS) + unfinished
+    said = prefect.log(flow_run_id(second.result()))
+    assert [line for line in said if "waiting, at most 0:10:00 h" in line], said
+
     with Warehouse.writing("warehouse"):
         state = run(IDS)
-    assert state.is_failed()
+    assert state.name == "WarehouseBusy"
     assert "another run is writing" in (state.message or "")
 
 
@@ -269,6 +328,11 @@ def test_a_batch_repeated_replaces_its_own_files(
 def test_each_parameter_is_described_in_the_form() -> None:
     properties = ingest_generations.parameters.properties
     assert [name for name, one in properties.items() if not one.get("description")] == []
+    titles = {name: one["title"] for name, one in properties.items()}
+    assert titles["max_wait"] == "Longest wait for the gateway, seconds"
+    assert not titles.keys() & set(titles.values()), "titles are words, not names"
+    order = sorted(properties, key=lambda name: properties[name]["position"])
+    assert order[:3] == ["task_ids", "warehouse", "base_url"]
     text, array = properties["task_ids"]["anyOf"]
     assert (text["type"], array["type"], array["maxItems"]) == ("string", "array", 10_000)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.schema import GENERATIONS, RUNS
+from connector.record.schema import GENERATIONS
 from connector.warehouse import inbox, parquet
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
     rows = pa.concat_tables([schema.empty_table(), *pieces])
     rejects = warehouse.rejects()
     span = pc.min_max(rows["created_at"]).as_py()
-    runs = storage.list(RUNS.name)
     return Overview(
         root=storage.address,
         generations=len(rows),
@@ -64,7 +63,7 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
         aspect_ratios=_counts(rows["aspect_ratio"]),
         reasons=_counts(rejects["reason"]),
         created=(span["min"], span["max"]) if span["min"] else None,
-        last_run=parquet.read(storage, runs[-1], RUNS.schema).to_pylist()[0] if runs else None,
+        last_run=warehouse.last_run(),
     )
 
 

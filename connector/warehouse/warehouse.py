@@ -237,6 +237,12 @@ class Warehouse:
                 return
         parquet.write(self.storage, COLUMNS_FILE, COLUMNS, [dictionary])
 
+    def last_run(self) -> dict[str, Any] | None:
+        """The newest row of `runs`; None if no run has asked the gateway for anything yet."""
+        names = self.storage.list(RUNS.name)
+        rows = parquet.read(self.storage, names[-1], RUNS.schema).to_pylist() if names else []
+        return rows[-1] if rows else None
+
     def record_run(self, run: Mapping[str, Any]) -> None:
         """Add a row to `runs`."""
         row = pa.Table.from_pylist([dict(run)], schema=RUNS.schema)

@@ -1,0 +1,38 @@
+"""The flow's parameters as Prefect's form shows them: a title each, and what is not accepted.
+
+Prefect names each field of the form after the parameter; only `json_schema_extra` overrides that.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+
+def _titled(title: str, **limits: Any) -> Any:
+    return Field(json_schema_extra={"title": title}, **limits)
+
+
+# Prefect takes no more than 512 KiB of parameters, which are about 13,000 UUIDs.
+TaskIds = Annotated[
+    str | Annotated[list[str], Field(max_length=10_000)], _titled("Task IDs, or where they are")
+]
+Column = Annotated[str | None, _titled("Column of the task IDs")]
+Query = Annotated[str | None, _titled("SQL query for task IDs")]
+
+Warehouse = Annotated[str | None, _titled("Warehouse")]
+BaseUrl = Annotated[str | None, _titled("Gateway")]
+
+Limit = Annotated[PositiveInt | None, _titled("At most so many task IDs")]
+Refresh = Annotated[bool, _titled("Finished ones again")]
+RetryRejected = Annotated[bool, _titled("Rejected and given-up ones again")]
+
+# Each is a task run: smaller ones would be mostly Prefect's own cost.
+BatchSize = Annotated[int, _titled("Task IDs in a batch", ge=50, le=10_000)]
+MaxConcurrency = Annotated[PositiveInt, _titled("Requests at once, at most")]
+RequestsPerSecond = Annotated[PositiveFloat | None, _titled("Requests a second, at most")]
+MaxWait = Annotated[PositiveFloat, _titled("Longest wait for the gateway, seconds")]
+LockTimeout = Annotated[float | None, _titled("Longest wait for another run, seconds", ge=0)]
+RejectsAllowed = Annotated[float, _titled("Rejects allowed, percent", ge=0, le=100)]
+KeyBlock = Annotated[str | None, _titled("Secret block with the key")]

@@ -1,0 +1,57 @@
+"""The states that a run ends in. Their names are for automations, their messages for people.
+
+======================  =========  ===============================================================
+name                    type       when
+======================  =========  ===============================================================
+Completed               COMPLETED  all was asked for, and no more was rejected than is allowed
+CompletedWithRejects    COMPLETED  all was asked for, and more was rejected than that
+StoppedEarly            FAILED     the key was refused, the gateway is down, the disk is full, …
+WarehouseBusy           CANCELLED  another run is writing: the next one does what this one would
+Failed                  FAILED     it could not start: a setting, the task IDs, the warehouse
+======================  =========  ===============================================================
+
+Cancelled and Crashed are Prefect's: someone ended the run, or its process died.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from prefect.states import Cancelled, Completed, Failed
+
+from connector.errors import RunStopped, WarehouseLocked
+from flows.account import headline
+
+if TYPE_CHECKING:
+    from prefect import State
+
+    from connector.errors import ConnectorError
+    from connector.tally import Summary
+
+COMPLETED_WITH_REJECTS: Final = "CompletedWithRejects"
+STOPPED_EARLY: Final = "StoppedEarly"
+WAREHOUSE_BUSY: Final = "WarehouseBusy"
+
+
+def of_summary(summary: Summary, rejects_allowed: float) -> State[Summary]:
+    """The end of a run that asked for all it had planned.
+
+    Args:
+        summary: Its account.
+        rejects_allowed: Percent of the answers that may be rejects.
+    """
+    if summary.rejected * 100 <= rejects_allowed * summary.asked:
+        return Completed(message=headline(summary), data=summary)
+    share = summary.rejected / summary.asked
+    message = f"{share:.1%} rejected, more than the {rejects_allowed:g}% allowed; "
+    return Completed(name=COMPLETED_WITH_REJECTS, message=message + headline(summary), data=summary)
+
+
+def of_error(error: ConnectorError) -> State[Summary]:
+    """The end of a run that could not start, or that stopped before its list did."""
+    message, data = str(error), error.with_traceback(None)
+    if isinstance(error, WarehouseLocked):
+        return Cancelled(name=WAREHOUSE_BUSY, message=message, data=data)
+    if isinstance(error, RunStopped):
+        return Failed(name=STOPPED_EARLY, message=message, data=data)
+    return Failed(message=message, data=data)

@@ -1,0 +1,105 @@
+"""One run at a time on a warehouse, on however many machines: a global concurrency limit.
+
+A warehouse has a lock of its own, and keeps it. This one stands before it: it holds where a lock
+in the storage cannot (a shared file system, a bucket), and lets runs queue where Prefect shows it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from prefect import get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists
+
+from connector.errors import WarehouseLocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from prefect.client.orchestration import SyncPrefectClient
+
+LEASE_SECONDS: Final = 60.0
+"""How long a turn outlives a process that was killed. The server takes no less."""
+
+_LOOK_UP_SECONDS: Final = 2.0
+
+
+@contextmanager
+def turn(warehouse: str | Path, timeout: float) -> Iterator[None]:
+    """Be the only flow run that writes to a warehouse; wait for another one to end.
+
+    Args:
+        warehouse: Its address; machines that say the same one mean the same warehouse.
+        timeout: Seconds to wait.
+
+    Raises:
+        WarehouseLocked: Another flow run still writes to it.
+    """
+    name, end = limit_name(warehouse), time.monotonic() + timeout
+    with ExitStack() as held:
+        try:
+            _await(name, warehouse, end)
+            held.enter_context(_slot(name, end))
+        except TimeoutError:
+            raise WarehouseLocked(
+                f"another flow run is writing to {warehouse}, and the next one does this one's"
+                " work. To wait for it, give the parameter lock_timeout. If there is none, a"
+                " restart of the server has left the slot taken:"
+                f" prefect gcl update '{name}' --active-slots 0"
+            ) from None
+        yield
+
+
+def _await(name: str, warehouse: str | Path, end: float) -> None:
+    """Wait until the slot looks free. Prefect's own waiting logs a traceback when it ends."""
+    with get_client(sync_client=True) as client:
+        _make_limit(client, name)
+        if not _is_taken(client, name):
+            return
+        seconds = timedelta(seconds=round(end - time.monotonic()))
+        get_run_logger().info(
+            "another run is writing to %s: waiting, at most %s h", warehouse, seconds
+        )
+        while _is_taken(client, name):
+            if time.monotonic() >= end:
+                raise TimeoutError
+            time.sleep(_LOOK_UP_SECONDS)
+    get_run_logger().info("it has ended: going on")
+
+
+def _slot(name: str, end: float) -> AbstractContextManager[None]:
+    return concurrency(
+        name,
+        timeout_seconds=max(1.0, end - time.monotonic()),
+        lease_duration=LEASE_SECONDS,
+        # The warehouse's own lock still holds: a run need not end because a server restarts.
+        raise_on_lease_renewal_failure=False,
+    )
+
+
+def limit_name(warehouse: str | Path) -> str:
+    """The limit of a warehouse, without the characters that Prefect takes in no name."""
+    address = str(warehouse)
+    if "://" not in address:
+        address = str(Path(address).expanduser().resolve())
+    return "writes to " + re.sub(r"[/%&<>]+", ":", address).strip(":")
+
+
+def _make_limit(client: SyncPrefectClient, name: str) -> None:
+    """Make it if it is missing; what a user has changed stays."""
+    with suppress(ObjectAlreadyExists):
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+
+
+def _is_taken(client: SyncPrefectClient, name: str) -> bool:
+    limit = client.read_global_concurrency_limit_by_name(name)
+    return limit.active and limit.active_slots >= limit.limit
