@@ -10,12 +10,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from connector import words
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rich.console import Console
 
     from connector.plan import Plan
+    from connector.record.marts.turnaround import Spread
     from connector.tally import Summary, Tally
     from connector.warehouse.overview import Overview
 
@@ -129,7 +132,7 @@ def _account(summary: Summary) -> Table:
     rows = {
         "completed": (summary.completed, ""),
         "failed": (summary.failed, "at the gateway; `failure_reason` says why"),
-        "unfinished": (summary.unfinished, "the next run asks again"),
+        "unfinished": (summary.unfinished, "asked again until --give-up-after"),
         "rejected": (summary.rejected, _reasons(summary.reasons)),
         "already known": (summary.already_terminal, "not asked for"),
         "not reached": (summary.not_reached, "the next run asks for them"),
@@ -188,9 +191,9 @@ def print_overview(console: Console, overview: Overview) -> None:
     """Print what a warehouse holds."""
     console.print(
         Text.assemble(
-            (f"{overview.generations:,} generations", "bold"),
-            f" and {overview.rejects:,} rejects in {safe(overview.root)}"
-            f" ({overview.bytes / 1e6:,.1f} MB)",
+            (words.plural(overview.generations, "generation"), "bold"),
+            f" and {words.plural(overview.rejects, 'reject')} in {safe(overview.root)}"
+            f" ({words.size(overview.bytes)})",
         )
     )
     if overview.waiting:
@@ -199,6 +202,9 @@ def print_overview(console: Console, overview: Overview) -> None:
     _bars(console, "resolution", overview.resolutions)
     _bars(console, "aspect ratio", overview.aspect_ratios)
     _bars(console, "rejected", overview.reasons)
+    if overview.turnaround:
+        _print_turnaround(console, overview.turnaround)
+    console.print()
     if overview.given_up:
         console.print(
             f"{overview.given_up:,} unfinished for so long that they are no longer asked for"
@@ -212,6 +218,17 @@ def print_overview(console: Console, overview: Overview) -> None:
             f"last run {_when(run['started_at'])} UTC: {run['outcome']}, {run['fetched']:,}"
             f" fetched, {run['rejected']:,} rejected in {run['elapsed_seconds']:.1f} s"
         )
+
+
+def _print_turnaround(console: Console, found: Spread) -> None:
+    """Bounds, not guesses: what is known is when a generation was seen, not when it ended."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=12)
+    table.add_row("half", f"within {words.between(*found.typical)}")
+    table.add_row("nine in ten", f"within {words.between(*found.slow)}")
+    measured = f" of {words.plural(found.count, 'generation')} measured"
+    console.print(Text.assemble(("\nturnaround", "bold"), measured))
+    console.print(table)
 
 
 def _bars(console: Console, title: str, counts: Mapping[str, int]) -> None:

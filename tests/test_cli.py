@@ -251,10 +251,19 @@ def test_ingest_imports_neither_pandas_nor_prefect(
     assert done.stderr.strip() == "neither"
 
 
-def test_show_tells_what_is_there(cli: CommandLine) -> None:
+def test_show_tells_what_is_there(cli: CommandLine, tmp_path: Path) -> None:
     cli("ingest", "-", stdin="\n".join([*task_ids(20), "bad-not-found-1"]))
     shown = cli("show")
-    assert "20 generations and 1 rejects" in shown.stdout
+    assert "20 generations and 1 reject in" in shown.stdout
     assert "completed" in shown.stdout
     assert "not_found" in shown.stdout
-    assert json.loads(cli("show", "--json").stdout)["generations"] == 20
+    assert "\nhalf          within 0–" in shown.stdout
+    told = json.loads(cli("show", "--json").stdout)
+    assert told["generations"] == 20
+    assert told["turnaround"]["count"] > 0
+    timings = pd.read_parquet(tmp_path / "warehouse/timings")
+    measured = timings[timings.basis.isin(["observed", "signed"])]
+    assert told["turnaround"]["typical"] == {
+        "lower": measured.seconds_lower.median(),
+        "upper": measured.seconds_upper.median(),
+    }

@@ -20,9 +20,9 @@ from connector.report.charts.outcomes import interval
 from connector.report.contents import contents
 from connector.report.counts import Outcomes
 from connector.report.figures import Figures, read_figures
-from connector.report.words import at_least, at_most, between, percent, plain
 from connector.warehouse import marts
 from connector.warehouse.warehouse import Warehouse
+from connector.words import at_least, at_most, between, percent, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -37,7 +37,12 @@ def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on one line."""
     import orjson  # noqa: PLC0415  see above
 
-    sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+    sys.stdout.write(orjson.dumps(value, default=_as_json).decode() + "\n")
+
+
+def _as_json(value: Any) -> object:
+    """What orjson does not know: a named tuple becomes an object, anything else its text."""
+    return value._asdict() if hasattr(value, "_asdict") else str(value)
 
 
 def console(*, stderr: bool = False) -> Console:

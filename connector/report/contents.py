@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from connector.report import words
+from connector import words
 from connector.report.charts import charts
 from connector.report.charts.outcomes import left_out
 from connector.report.explained import BASES

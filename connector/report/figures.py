@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from connector.record.marts.turnaround import READ, Turnaround, turnaround
 from connector.report.counts import Counts, Outcomes, count, outcomes_of
 from connector.report.prompts import Prompts, top_prompts
 from connector.report.tables import Tables
-from connector.report.turnaround import Turnaround, turnaround
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,7 +70,7 @@ def read_figures(address: Address, now: datetime) -> Figures:
         counts=count(tables),
         sizes=_sizes(resolutions),
         formats=_formats(resolutions),
-        turnaround=turnaround(tables),
+        turnaround=turnaround(tables.timings(READ)),
         prompts=top_prompts(tables),
         rejects=_rejects(tables),
         runs=tables.last_runs(RUNS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connector.report import words
+from connector import words
 
 if TYPE_CHECKING:
     from connector.report.figures import Figures

@@ -10,8 +10,7 @@ import pyarrow as pa
 from connector.errors import DamagedFile
 from connector.record.marts.prompts import prompts
 from connector.record.marts.resolutions import resolutions
-from connector.record.marts.timings import MADE_FROM, timings
-from connector.record.schema import GENERATIONS, PROMPTS, REJECTS, RESOLUTIONS, RUNS, TIMINGS
+from connector.record.schema import GENERATIONS, PROMPTS, REJECTS, RESOLUTIONS, RUNS
 from connector.warehouse import marts, parquet
 from connector.warehouse.warehouse import REJECTS_FILE, Warehouse
 
@@ -48,9 +47,7 @@ class Tables:
 
     def timings(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Columns of `timings`."""
-        if self._has_marts:
-            return self._read(self._storage.list(TIMINGS.name), TIMINGS, columns)
-        return (timings(piece).select(columns) for piece in self.generations(MADE_FROM))
+        return marts.read_timings(self._storage, self._files, columns)
 
     def resolutions(self) -> pa.Table:
         """The table `resolutions`."""

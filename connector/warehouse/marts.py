@@ -81,6 +81,20 @@ def are_current(
     return len(state) == len(files) and state == _read_state(storage)
 
 
+def read_timings(
+    storage: Storage, generations_files: Sequence[str], columns: Sequence[str]
+) -> Iterator[pa.Table]:
+    """Columns of `timings`: from its files if they are current, else worked out in memory."""
+    if not are_current(storage, generations_files):
+        for source in generations_files:
+            for piece in _timings(storage, source, ALLOWANCE):
+                yield piece.select(columns)
+        return
+    schema = pa.schema([TIMINGS[column].field for column in columns])
+    for name in storage.list(TIMINGS.name):
+        yield from parquet.read_pieces(storage, name, schema)
+
+
 def _sources(generations_files: Iterable[str]) -> dict[str, str]:
     """For each file of `generations`, the file of `timings` that is made of it."""
     return {name: _timings_file(name) for name in sorted(generations_files)}

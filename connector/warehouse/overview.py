@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connector.record.marts import turnaround
 from connector.record.schema import GENERATIONS
-from connector.warehouse import inbox, parquet
+from connector.warehouse import inbox, marts, parquet
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from connector.record.marts.turnaround import Spread
     from connector.warehouse.warehouse import Warehouse
 
 
@@ -25,6 +27,7 @@ class Overview:
         bytes: Of all files, the log of answers included.
         waiting: Batches in the inbox, which the next run commits.
         created: Creation of the oldest and the newest generation.
+        turnaround: How long generations took; None if none is measured.
         last_run: Its row in `runs`.
     """
 
@@ -39,6 +42,7 @@ class Overview:
     aspect_ratios: dict[str, int]
     reasons: dict[str, int]
     created: tuple[datetime, datetime] | None
+    turnaround: Spread | None
     last_run: dict[str, Any] | None
 
 
@@ -47,10 +51,12 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
     storage = warehouse.storage
     names = ("status", "resolution", "aspect_ratio", "created_at")
     schema = pa.schema([GENERATIONS[name].field for name in names])
-    pieces = [parquet.read(storage, n, schema) for n in warehouse.generations.files().values()]
+    files = list(warehouse.generations.files().values())
+    pieces = [parquet.read(storage, name, schema) for name in files]
     rows = pa.concat_tables([schema.empty_table(), *pieces])
     rejects = warehouse.rejects()
     span = pc.min_max(rows["created_at"]).as_py()
+    timings = marts.read_timings(storage, files, turnaround.READ)
     return Overview(
         root=storage.address,
         generations=len(rows),
@@ -63,6 +69,7 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
         aspect_ratios=_counts(rows["aspect_ratio"]),
         reasons=_counts(rejects["reason"]),
         created=(span["min"], span["max"]) if span["min"] else None,
+        turnaround=turnaround.turnaround(timings).all,
         last_run=warehouse.last_run(),
     )
 

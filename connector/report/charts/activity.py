@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from connector.report import words
+from connector import words
 from connector.report.charts.marks import Spec, chart, count_axis, stacked, time_axis, told
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from connector.report import words
+from connector import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

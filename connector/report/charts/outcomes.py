@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from connector.report import words
+from connector import words
 from connector.report.charts.marks import (
     Spec,
     chart,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from connector.report import words
+from connector import words
 from connector.report.charts.marks import (
     TIME_LABELS,
     Spec,
@@ -17,7 +17,7 @@ from connector.report.charts.marks import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connector.report.turnaround import Bounds, Spread, Turnaround
+    from connector.record.marts.turnaround import Bounds, Spread, Turnaround
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 TICKS: Final = (

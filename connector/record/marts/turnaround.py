@@ -16,9 +16,7 @@ import pyarrow.compute as pc
 from connector.record.schema import TIMINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from connector.report.tables import Tables
+    from collections.abc import Iterable, Sequence
 
 MEASURED: Final = ("observed", "signed")
 """Bases whose bounds say something; the others' would only blur the picture."""
@@ -66,11 +64,15 @@ class Turnaround:
     models: list[Spread] = field(default_factory=list)
 
 
-def turnaround(tables: Tables) -> Turnaround:
-    """Work out quantiles; holds two numbers, an hour and a model for each measured generation."""
+def turnaround(timings: Iterable[pa.Table]) -> Turnaround:
+    """Work out quantiles; holds two numbers, an hour and a model for each measured generation.
+
+    Args:
+        timings: Pieces of the table, with the columns `READ`.
+    """
     bases: Counter[str] = Counter()
     pieces = [pa.schema([TIMINGS[name].field for name in READ[1:]]).empty_table()]
-    for piece in tables.timings(READ):
+    for piece in timings:
         bases.update({row["values"]: row["counts"] for row in _value_counts(piece["basis"])})
         measured = piece.filter(pc.is_in(piece["basis"], pa.array(MEASURED)))
         pieces.append(measured.select(READ[1:]).cast(pieces[0].schema))
