@@ -10,6 +10,8 @@ BSD 3-Clause (first text below)
       Copyright (c) 2015-2025, University of Washington Interactive Data Lab
   vega-embed, besides
       Copyright (c) 2013, Trifacta Inc.
+  vega-tooltip
+      Copyright 2016 Interactive Data Lab and contributors
 ISC (second text)
   d3-array, d3-color, d3-delaunay, d3-dispatch, d3-dsv, d3-force, d3-format, d3-geo,
   d3-geo-projection, d3-hierarchy, d3-interpolate, d3-path, d3-quadtree, d3-scale,
