@@ -17,7 +17,7 @@ from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from connector.errors import WarehouseLocked
 
@@ -96,8 +96,12 @@ def limit_name(warehouse: str | Path) -> str:
 
 def _make_limit(client: SyncPrefectClient, name: str) -> None:
     """Make it if it is missing; what a user has changed stays."""
-    with suppress(ObjectAlreadyExists):
-        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+    try:
+        client.read_global_concurrency_limit_by_name(name)
+    except ObjectNotFound:
+        limit = GlobalConcurrencyLimitCreate(name=name, limit=1)
+        with suppress(ObjectAlreadyExists):  # another run has, in this moment
+            client.create_global_concurrency_limit(limit)
 
 
 def _is_taken(client: SyncPrefectClient, name: str) -> bool:

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 PROJECT = Path(__file__).parent.parent
-PARTS_OF_A_CLONE = ("connector", "flows", "data/task_ids.txt", "data/examples", "prefect.yaml")
+PARTS_OF_A_CLONE = (
+    "connector",
+    "flows",
+    "data/task_ids.txt",
+    "data/examples",
+    "prefect.yaml",
+    "automations.yaml",
+)
 
 
 def pytest_configure() -> None:
@@ -108,7 +115,11 @@ def prefect() -> Iterator[Prefect]:
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """The project's files in a folder of their own, without what a run has left in them."""
-    folder = tmp_path / "clone"
+    return clone_into(tmp_path / "clone")
+
+
+def clone_into(folder: Path) -> Path:
+    """Copy them there."""
     for part in PARTS_OF_A_CLONE:
         source, target = PROJECT / part, folder / part
         target.parent.mkdir(parents=True, exist_ok=True)
