@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from connector.commands.check import check
 from connector.commands.ingest import ingest
 from connector.commands.outputs import duckdb, export, report
 from connector.commands.shell import console
@@ -55,5 +56,5 @@ def sandbox(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) ->
     serve(list(arguments))
 
 
-for command in (ingest, show, report, export, duckdb, rebuild, compact, sandbox):
+for command in (ingest, check, show, report, export, duckdb, rebuild, compact, sandbox):
     app.command(command)

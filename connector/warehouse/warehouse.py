@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT: Final = 1
 MARKER: Final = "warehouse.json"
+DRAFT: Final = ".draft"
 REJECTS_FILE: Final = f"{REJECTS.name}/{REJECTS.name}.parquet"
 COLUMNS_FILE: Final = f"{COLUMNS.name}/{COLUMNS.name}.parquet"
 PARTITION_BY: Final = ("month", "day")
@@ -84,6 +85,26 @@ class Warehouse:
         if marker is None:
             raise WarehouseError(f"there is no warehouse in {storage.address}: `ingest` makes one")
         return cls(storage, marker["partition_by"])
+
+    @classmethod
+    def tried(cls, address: Address) -> Warehouse | None:
+        """See whether one can be written, by writing a draft and removing it.
+
+        Returns:
+            The warehouse, to read; None if there is none yet.
+
+        Raises:
+            WarehouseLocked: A run is writing to it.
+            WarehouseError: It cannot be used.
+            StorageFailed: It cannot be written.
+        """
+        storage = storage_of(address)
+        marker = _read_marker(storage)
+        with storage.locked(0):
+            with storage.replacing(DRAFT) as file:
+                file.write(b"a draft\n")
+            storage.remove(DRAFT)
+        return cls(storage, marker["partition_by"]) if marker else None
 
     @classmethod
     @contextlib.contextmanager
