@@ -73,16 +73,8 @@ class Run:
         self._committed = Committed()
 
     def save(self, batch: str, answers: list[Answer]) -> None:
-        """Make a batch of answers durable; if that fails, they do not count as received.
-
-        Raises:
-            StorageFailed: The disk is full, or not writable.
-        """
-        try:
-            self._warehouse.save(batch, answers, self.run_id)
-        except StorageFailed:
-            self.tally.discount(answers)
-            raise
+        """Make a batch of answers durable; see `save`."""
+        save(self._warehouse, batch, answers, self.run_id, self.tally)
 
     def commit(self) -> None:
         """Bring what is in the inbox into the tables."""
@@ -238,6 +230,23 @@ def preview(selection: Selection, settings: Settings) -> Plan:
     has_warehouse = Warehouse.exists(settings.warehouse)
     warehouse = Warehouse.existing(settings.warehouse) if has_warehouse else None
     return make_plan(selection, settings, warehouse)
+
+
+def save(
+    warehouse: Warehouse, batch: str, answers: list[Answer], run_id: str, tally: Tally
+) -> None:
+    """Make a batch of answers durable; if that fails, they do not count as received.
+
+    Raises:
+        StorageFailed: The disk is full, or not writable.
+    """
+    try:
+        warehouse.save(batch, answers, run_id)
+    except StorageFailed:
+        # It may be there all the same, if what failed was the last step: then it will be committed.
+        if not warehouse.has(batch):
+            tally.discount(answers)
+        raise
 
 
 def receive(

@@ -11,8 +11,8 @@ from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Cancelled, Completed
 
-from connector.errors import ConnectorError, StorageFailed
-from connector.pipeline import receive
+from connector import pipeline
+from connector.errors import ConnectorError
 from connector.tally import Tally
 from connector.warehouse.warehouse import Warehouse
 from flows.account import in_words
@@ -67,14 +67,10 @@ def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Recei
 
     def save(answers: list[Answer]) -> None:
         name = f"{access.run_id}-b{number:06}-{next(parts):04}"
-        try:
-            warehouse.save(name, answers, access.run_id)
-        except StorageFailed:
-            tally.discount(answers)
-            raise
+        pipeline.save(warehouse, name, answers, access.run_id, tally)
 
     try:
-        receive(
+        pipeline.receive(
             task_ids,
             gateway.client,
             access.settings,

@@ -27,6 +27,11 @@ GROUP_BYTES: Final = 16 * 1024 * 1024
 """Bytes of bodies that are flattened at once."""
 
 
+def name_of(batch: str) -> str:
+    """The file of a batch that waits."""
+    return f"{FOLDER}/{batch}.parquet"
+
+
 def save(storage: Storage, batch: str, answers: Sequence[Answer], run_id: str) -> None:
     """Make a batch of answers durable, as one file named after the batch.
 
@@ -38,7 +43,7 @@ def save(storage: Storage, batch: str, answers: Sequence[Answer], run_id: str) -
         if name != "run_id"
     }
     table = pa.table({**columns, "run_id": [run_id] * len(answers)}, schema=ANSWERS.schema)
-    parquet.write(storage, f"{FOLDER}/{batch}.parquet", ANSWERS, [table])
+    parquet.write(storage, name_of(batch), ANSWERS, [table])
 
 
 def waiting(storage: Storage) -> list[str]:

@@ -180,6 +180,10 @@ class Warehouse:
         """Make a batch of answers durable; from now on they count as received."""
         inbox.save(self.storage, batch, answers, run_id)
 
+    def has(self, batch: str) -> bool:
+        """Whether a batch waits in the inbox."""
+        return inbox.name_of(batch) in inbox.waiting(self.storage)
+
     def commit(self) -> Committed:
         """Merge the inbox into the tables, then move its files to the log.
 

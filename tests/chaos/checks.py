@@ -5,6 +5,7 @@ Lost is more than rows: an answer asked for twice, a counter off by one, a lefto
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -100,28 +101,32 @@ class Received:
     Attributes:
         settled: Task IDs that finished, or were finally rejected.
         by_run: Answers by the run that asked for them.
+        by_task_id: Answers by task ID.
     """
 
     settled: frozenset[str]
     by_run: dict[str, int]
+    by_task_id: dict[str, int]
 
 
 def received(root: Path) -> Received:
     """Read what has been received, straight from the files."""
     latest: dict[str, dict[str, Any]] = {}
-    by_run: dict[str, int] = {}
+    by_run: Counter[str] = Counter()
+    by_task_id: Counter[str] = Counter()
     seen: set[tuple[str, Any]] = set()
     for answer in _answers(root):
         key = (answer["task_id"], answer["fetched_at"])
         if key in seen:  # a compaction was killed: it stands in two files of the log
             continue
         seen.add(key)
-        by_run[answer["run_id"]] = by_run.get(answer["run_id"], 0) + 1
+        by_run[answer["run_id"]] += 1
+        by_task_id[answer["task_id"]] += 1
         known = latest.get(answer["task_id"])
         if known is None or known["fetched_at"] < answer["fetched_at"]:
             latest[answer["task_id"]] = answer
     settled = frozenset(task_id for task_id, answer in latest.items() if _is_settled(answer))
-    return Received(settled, by_run)
+    return Received(settled, by_run, by_task_id)
 
 
 def _answers(root: Path) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -132,7 +132,8 @@ def _kill_after(world: World, door: Door, seconds: float) -> bool:
     """Start a run and kill it; whether it was still alive."""
     process = _start(world, door)
     _await_owner(world, process, lambda: time.sleep(seconds))
-    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it has ended by itself
+        os.killpg(process.pid, signal.SIGKILL)
     return process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
 
 
