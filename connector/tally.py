@@ -66,6 +66,10 @@ class Tally:
         """Task IDs that have been answered, well or not."""
         return self.fetched + self.rejected
 
+    def __str__(self) -> str:
+        counts = {**self.statuses, "rejected": self.rejected}
+        return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

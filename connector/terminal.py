@@ -78,19 +78,14 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
                 completed=tally.answers,
                 visible=True,
                 rate=rate,
-                states=_states(tally),
+                states=str(tally),
             )
         elif now - self._last_line >= PLAIN_SECONDS:
             self._last_line = now
             self._console.print(
-                f"fetching {tally.answers:,}/{total:,} at {rate}/s: {_states(tally)}",
+                f"fetching {tally.answers:,}/{total:,} at {rate}/s: {tally}",
                 highlight=False,
             )
-
-
-def _states(tally: Tally) -> str:
-    counts = {**tally.statuses, "rejected": tally.rejected}
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
 def print_summary(console: Console, summary: Summary) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from connector.words import plural
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,16 +24,9 @@ COMPARED: Final = (
 """Counts that the table `runs` has too, so that a run can be held against the one before."""
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 answer`, `2,000 answers`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def in_words(tally: Tally) -> str:
     """A tally on one line."""
-    counts = {**tally.statuses, "rejected": tally.rejected}
-    states = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    return f"{counted(tally.answers, 'answer')}: {states}" if states else "no answer"
+    return f"{plural(tally.answers, 'answer')}: {tally}" if tally.answers else "no answer"
 
 
 def headline(summary: Summary) -> str:
@@ -39,7 +34,7 @@ def headline(summary: Summary) -> str:
     if not summary.asked and not summary.not_reached:
         return f"nothing to fetch: all {summary.already_terminal:,} are known, and settled"
     return (
-        f"{counted(summary.fetched, 'generation')}: {summary.new:,} new,"
+        f"{plural(summary.fetched, 'generation')}: {summary.new:,} new,"
         f" {summary.updated:,} updated; {summary.rejected:,} rejected"
     )
 
@@ -86,7 +81,7 @@ def page(summary: Summary, previous: Mapping[str, Any] | None) -> str:
 
 def _pace(summary: Summary) -> str:
     return (
-        f"{counted(summary.requests, 'request')} to `{summary.base_url}` in"
+        f"{plural(summary.requests, 'request')} to `{summary.base_url}` in"
         f" {summary.elapsed_seconds:,.1f} s, {summary.retries:,} of them retries."
     )
 

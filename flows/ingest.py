@@ -18,8 +18,8 @@ from connector.errors import ConnectorError, Interrupted, RunStopped
 from connector.pipeline import Run, Selection, make_plan, open_warehouse
 from connector.settings import Settings, load
 from connector.tally import Summary
+from connector.words import plural
 from flows import artifacts, batches, gateway, parameters, run_log, states
-from flows.account import counted
 from flows.turn import turn
 
 AGAIN: Final = {"refresh": "finished", "retry_rejected": "rejected"}
@@ -31,7 +31,7 @@ def _run_name() -> str:
     given = flow_run.get_parameters()
     task_ids = given["task_ids"]
     if not isinstance(task_ids, str):
-        what = counted(len(task_ids), "task ID")
+        what = plural(len(task_ids), "task ID")
     elif "://" in task_ids:
         what = "a database"  # its URL may hold a password
     else:
@@ -138,7 +138,7 @@ def _fetch(run: Run, settings: Settings, key_block: str | None) -> Summary:
     """Fetch all batches; however that ends, what came is committed and accounted for."""
     plan = run.plan
     get_run_logger().info(
-        "%s given, %s to ask for", counted(plan.given, "task ID"), f"{len(plan.task_ids):,}"
+        "%s given, %s to ask for", plural(plan.given, "task ID"), f"{len(plan.task_ids):,}"
     )
     if not len(plan.task_ids):
         return run.finish()
