@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from connector.record.answer import Answer, Outcome
 from connector.record.schema import ANSWERS
+from connector.warehouse.warehouse import Warehouse
 
 EXAMPLES = Path(__file__).parent / "examples"
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -58,3 +59,11 @@ def table(*answers: Answer, run_id: str = "run") -> pa.Table:
         for one in answers
     ]
     return pa.Table.from_pylist(rows, schema=ANSWERS.schema)
+
+
+def ingest(root: Path, *answers: Answer, batch: str = "batch") -> None:
+    """Have answers committed to a warehouse, as one batch, and its marts brought up to date."""
+    with Warehouse.writing(root) as warehouse:
+        warehouse.save(batch, answers, "run")
+        warehouse.commit()
+        warehouse.refresh_marts()

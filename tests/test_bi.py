@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from builders import answer, pending
+from builders import answer, ingest, pending
 from postgres import PASSWORD, running_postgres, why_not
 
 from connector.bi.catalogue import write_catalogue
@@ -76,13 +76,6 @@ def generation(task_id: str, prompt: str, *, minutes: float = 0) -> Answer:
         "video": {"url": "https://example.com/v.mp4", "width": 752, "height": 1360},
     }
     return answer(task_id, body, minutes=minutes)
-
-
-def ingest(root: Path, *answers: Answer, batch: str = "batch") -> None:
-    with Warehouse.writing(root) as warehouse:
-        warehouse.save(batch, answers, "run")
-        warehouse.commit()
-        warehouse.refresh_marts()
 
 
 @pytest.fixture(scope="module")

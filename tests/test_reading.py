@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from builders import answer, pending
+from builders import answer, ingest, pending
 
 from connector.errors import DamagedFile, UsageError, WarehouseError
 from connector.reading import read
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
 def made(task_id: str, created_at: str, *, minutes: float = 0, **fields: object) -> Answer:
     body = {"id": task_id, "state": "completed", "created_at": created_at, **fields}
     return answer(task_id, body, minutes=minutes)
-
-
-def ingest(root: Path, *answers: Answer, batch: str = "batch") -> None:
-    with Warehouse.writing(root) as warehouse:
-        warehouse.save(batch, answers, "run")
-        warehouse.commit()
-        warehouse.refresh_marts()
 
 
 @pytest.fixture(scope="module")
