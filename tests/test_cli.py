@@ -151,6 +151,12 @@ def test_a_refused_key_exits_with_3_and_keeps_what_came(
     assert sandbox.stats()["requests"] < 50
 
 
+def test_a_run_over_nothing_says_what_it_could_be_given(cli: CommandLine) -> None:
+    done = cli("ingest")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no source of task IDs: name a file")
+
+
 @pytest.mark.parametrize(
     ("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from connector.commands.shell import console, keep_pyarrow_from_pandas, print_json
 from connector.commands.signals import stop_on_signals
-from connector.errors import RunStopped
+from connector.errors import RunStopped, SourceError
 
 if TYPE_CHECKING:
     from connector.pipeline import Selection
@@ -62,6 +62,10 @@ def ingest(  # noqa: D417  the sources are described by the text
         redact_signatures: Cut the query, which is a credential, off presigned URLs.
         allow_http: Send the key over plain http to another machine.
     """
+    if not sources:
+        raise SourceError(
+            "no source of task IDs: name a file, a glob, `-` for standard input, or a database URL"
+        )
     keep_pyarrow_from_pandas()
     from connector.pipeline import Selection  # noqa: PLC0415  see above
     from connector.settings import load  # noqa: PLC0415  see above
