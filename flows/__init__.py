@@ -6,6 +6,7 @@
     parameters   what it takes, as Prefect's form shows it
     turn         one run at a time on a warehouse, on however many machines
     batches      a batch of task IDs as a Prefect task, a bounded number of them at once
+    saving       a batch that the storage did not take, saved again
     gateway      one client and one throttle a process, and where its key comes from
     run_log      what the connector logs, in the flow run's log
     account      a run's account as text

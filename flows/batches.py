@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect import State, task
@@ -12,11 +13,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Cancelled, Completed
 
 from connector import pipeline
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, StorageFailed
 from connector.tally import Tally
 from connector.warehouse.warehouse import Warehouse
 from flows.account import in_words
 from flows.gateway import Access, Gateway, shared
+from flows.saving import save_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +48,7 @@ class Received:
     failure: ConnectorError | None = None
 
 
-# Prefect retries nothing: requests are retried by the client, and nowhere else.
+# Requests are retried by the client, and saving by `saving`: a batch needs no retries as a whole.
 @task(
     name="fetch batch",
     task_run_name="batch {number}",
@@ -67,7 +69,12 @@ def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Recei
 
     def save(answers: list[Answer]) -> None:
         name = f"{access.run_id}-b{number:06}-{next(parts):04}"
-        pipeline.save(warehouse, name, answers, access.run_id, tally)
+        once = partial(warehouse.save, name, answers, access.run_id)
+        try:
+            once()
+        except StorageFailed:
+            if not save_again(number, once):
+                pipeline.save(warehouse, name, answers, access.run_id, tally)
 
     try:
         pipeline.receive(

@@ -325,6 +325,32 @@ def test_a_batch_repeated_replaces_its_own_files(
         assert warehouse.commit().new == 5
 
 
+def test_a_batch_that_the_storage_did_not_take_is_saved_again(
+    run: Callable[..., State[Any]], prefect: Prefect, sandbox: Sandbox
+) -> None:
+    """Without asking the gateway again: only what Prefect retries."""
+    inbox = Path("warehouse/inbox")
+    inbox.parent.mkdir()
+    with Warehouse.writing("warehouse"):
+        pass
+    inbox.write_text("in the way")
+    with ThreadPoolExecutor() as threads:
+        going_on = threads.submit(copy_context().run, run, IDS[:5])
+        wait_for(lambda: retrying(prefect))
+        inbox.unlink()
+        state = going_on.result()
+    assert state.message == "5 generations: 5 new, 0 updated; 0 rejected"
+    assert sandbox.stats()["requests"] == 5
+    log = prefect.log(flow_run_id(state))
+    assert [line for line in log if "cannot write" in line and "Retry 1/3" in line], log
+    assert "Finished in state Completed('the storage took it')" in log
+
+
+def retrying(prefect: Prefect) -> Any:
+    chosen = {"task_runs": {"state": {"name": {"any_": ["AwaitingRetry"]}}}}
+    return prefect.ask("POST", "task_runs/filter", chosen)
+
+
 def test_each_parameter_is_described_in_the_form() -> None:
     properties = ingest_generations.parameters.properties
     assert [name for name, one in properties.items() if not one.get("description")] == []
