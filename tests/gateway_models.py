@@ -157,10 +157,19 @@ class Run:
 
 
 class Simulation:
-    """A client that always has more to ask, a gateway, and the way between them."""
+    """A client that always has more to ask, a gateway, and the way between them.
 
-    def __init__(self, pace: Pace, gateway: Gateway, seed: int = 1) -> None:
+    Args:
+        pace: Of the client.
+        gateway: What answers.
+        seed: Of all that is left to chance.
+        jitter: Seconds, on average, by which a thread wakes up late, and by which a request is
+            late on its way: exponentially distributed.
+    """
+
+    def __init__(self, pace: Pace, gateway: Gateway, seed: int = 1, *, jitter: float = 0.0) -> None:
         self.run = Run()
+        self._jitter = jitter
         self._pace = pace
         self._gateway = gateway
         self._random = random.Random(seed)
@@ -180,7 +189,8 @@ class Simulation:
                 self._now, _, request, what = heapq.heappop(self._events)
                 getattr(self, f"_{what}")(request)
             else:
-                self._now = max(self._now + wait, math.nextafter(self._now, math.inf))
+                late = self._by_chance()
+                self._now = max(self._now + wait + late, math.nextafter(self._now, math.inf))
         return self.run
 
     def _later(self, seconds: float, request: Request, what: str) -> None:
@@ -193,7 +203,10 @@ class Simulation:
         if request.number in self._gateway.hangs:
             self._later(self._gateway.timeout, request, "give_up")
         else:
-            self._later(TRAVEL_SECONDS, request, "arrive")
+            self._later(TRAVEL_SECONDS + self._by_chance(), request, "arrive")
+
+    def _by_chance(self) -> float:
+        return self._random.expovariate(1.0 / self._jitter) if self._jitter else 0.0
 
     def _arrive(self, request: Request) -> None:
         if self._gateway.rule(self._now, self._inside):

@@ -53,9 +53,8 @@ class Pace:
         """Note that a request starts; hand the value back with its answer."""
         self._sent += 1
         self.in_flight += 1
-        request = Request(
-            self._sent, now, self.in_flight, self.in_flight - self._strays.count, self._rate.spacing
-        )
+        in_place = self.in_flight - self._strays.count
+        request = Request(self._sent, now, self.in_flight, in_place)
         self._rate.sent(request)
         self._strays.sent(request)
         if self.in_flight >= self.concurrency(now):

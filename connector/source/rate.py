@@ -22,7 +22,7 @@ DOUBLING: Final = 20.0
 OUTGROWN: Final = 1.5
 """So many times the plateau without a refusal: that limit is gone, and the search begins anew."""
 
-START: Final = 0.95
+START: Final = 0.96
 PLATEAU: Final = 0.98
 """Shares of the rate found: to go on with, and to come back to."""
 EARLY: Final = 0.1
@@ -31,8 +31,6 @@ EARLY: Final = 0.1
 ENOUGH: Final = 8
 SOON: Final = 0.5
 """Fewer requests, or fewer seconds, than this measure nothing."""
-LATE: Final = 0.02
-"""Seconds that a late start may be made up for, if the gateway lets more than one in at once."""
 REMEMBERED: Final = 2048
 
 
@@ -58,12 +56,10 @@ class Rate:
 
     Attributes:
         next_at: When the next request may start.
-        spacing: The rate that this stands for.
     """
 
     def __init__(self, ceiling: float | None = None) -> None:
         self.next_at = -math.inf
-        self.spacing = math.inf
         self._ceiling = ceiling or math.inf
         self._curve: Curve | None = None
         self._curve_from = 0.0
@@ -81,18 +77,15 @@ class Rate:
         """Note that a request starts."""
         self._accepted.append(request)
         now = request.sent_at
-        self.spacing = rate = self.at(now)
+        rate = self.at(now)
         if self._is_outgrown(rate):
             self._curve, self._curve_from = Curve(rate, rate, 0.0, doubling=4.0), now
         if rate == math.inf:
             return
-        late = now - self.next_at
-        grace = min(LATE, (self._burst - 1.0) / rate)
-        if late > grace:
-            # Something else held requests back: the curve goes on when the rate does again.
-            self._curve_from = min(now, self._curve_from + late - grace)
-            self.next_at = now - grace
-        self.next_at += 1.0 / rate
+        # Something else held requests back: the curve goes on when the rate does again. What was
+        # late is not made up for: a gateway that saves nothing up would refuse it.
+        self._curve_from = min(now, self._curve_from + max(0.0, now - self.next_at))
+        self.next_at = now + 1.0 / rate
 
     def forget(self, request: Request) -> None:
         """Count a request no longer as let in: it was refused."""
@@ -146,7 +139,7 @@ class Rate:
         self, curve: Curve, request: Request, since: list[float], delay: float, worth: float
     ) -> Curve:
         """The curve after one that led to a refusal, from the requests let in since it began."""
-        rate = min(request.rate, self.at(request.sent_at))
+        rate = self.at(request.sent_at)
         lasted = request.sent_at - self._cut_at
         if len(since) < ENOUGH or lasted < SOON:
             doubling = min(DOUBLING, 2.0 * curve.doubling)

@@ -17,14 +17,12 @@ class Request:
         sent_at: Seconds of the throttle's clock.
         in_flight: Requests under way when it started, itself included.
         in_place: Those of them that are no strays.
-        rate: Requests a second that its distance from the one before stands for; infinite for none.
     """
 
     number: int
     sent_at: float
     in_flight: int
     in_place: int
-    rate: float
 
 
 @dataclass(frozen=True, slots=True)

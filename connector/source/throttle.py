@@ -4,7 +4,7 @@
   down to what Little's law leaves, and up again by an eighth at a time. A cut that does not make
   answers faster is undone, and the latency becomes the new normal.
 - A second: no limit until the first 429 or 503. The rate that was let in then is the estimate: on
-  with 95% of it (less after an early refusal), in a cubic curve to its plateau, and slowly beyond.
+  with 96% of it (less after an early refusal), in a cubic curve to its plateau, and slowly beyond.
 - Refusals that go with the number in flight, twice, cap that number instead; one more is tried
   at growing intervals.
 - A request that hangs, while others come back or for want of any that do, makes room for another.
