@@ -60,7 +60,8 @@ def read(
 
     Args:
         table: Its name, such as `generations`.
-        warehouse: Folder of the tables; if not given, that of the settings (`LUMA_WAREHOUSE`).
+        warehouse: Folder or bucket of the tables; that of the settings (`LUMA_WAREHOUSE`) if not
+            given.
         columns: The columns wanted, in this order; all if not given.
         since: Only rows whose time (`TIME_COLUMNS`) is this or later. A moment or a day, also as
             ISO 8601 text; or a time span, which ends now. UTC where it names no time zone. Rows

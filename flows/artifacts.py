@@ -18,6 +18,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from connector.object_store import is_url
 from connector.report import write_report
 from flows.account import headline, in_words, page, where_each_ended
 
@@ -74,9 +75,10 @@ def publish(summary: Summary, previous: Mapping[str, Any] | None) -> None:
         )
     if summary.asked:
         with _optional("page"):
-            written = write_report(summary.warehouse, Path(summary.warehouse, PAGE_FILE))
+            path = f"{summary.warehouse.rstrip('/')}/{PAGE_FILE}"
+            write_report(summary.warehouse, path)
             create_link_artifact(
-                written.path.resolve().as_uri(),
+                path if is_url(path) else Path(path).resolve().as_uri(),
                 link_text=PAGE_FILE,
                 key=PAGE_KEY,
                 description="Prompts, resolutions and timing of all generations, on one page",

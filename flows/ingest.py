@@ -73,7 +73,7 @@ def ingest_generations(
 
     Args:
         task_ids: A text names a file, a glob or a SQLAlchemy URL; a list holds up to 10,000 IDs.
-        warehouse: Folder of the tables. Empty: LUMA_WAREHOUSE, or `warehouse`.
+        warehouse: Folder of the tables, or `s3://…`. Empty: LUMA_WAREHOUSE, or `warehouse`.
         base_url: Its address. Empty: LUMA_BASE_URL, or https://api.lumalabs.ai.
         column: If it is not `task_id` or `id`.
         query: What to ask the database for.

@@ -12,10 +12,16 @@ MODULES = sorted([*(ROOT / "connector").rglob("*.py"), *(ROOT / "flows").rglob("
 
 MAY_IMPORT = {
     "connector.errors": set(),
+    "connector.object_store": {"connector.errors"},
     "connector.record": set(),
     "connector.database_url": {"connector.errors"},
-    "connector.source": {"connector.errors", "connector.record", "connector.database_url"},
-    "connector.warehouse": {"connector.errors", "connector.record"},
+    "connector.source": {
+        "connector.errors",
+        "connector.record",
+        "connector.database_url",
+        "connector.object_store",
+    },
+    "connector.warehouse": {"connector.errors", "connector.record", "connector.object_store"},
     "connector.sandbox": set(),
 }
 """What a package may import of the project, itself and types aside."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from connector.bi.place import replacing
 from connector.bi.views import View, literal, view_of
 from connector.errors import DamagedFile, UsageError
+from connector.object_store import is_url
 from connector.reading import retried
 from connector.record.schema import TABLES
 from connector.warehouse.warehouse import Warehouse
@@ -55,7 +56,8 @@ def write_catalogue(warehouse: Address, target: Path, *, relative: bool = False)
             for tools that are started there, or that set `file_search_path` to it.
 
     Raises:
-        UsageError: DuckDB is not installed, or the target holds more than such views.
+        UsageError: DuckDB is not installed, the target holds more than such views, or the
+            warehouse is in a bucket.
         WarehouseError: There is no warehouse.
     """
     duckdb = _import_duckdb()
@@ -63,6 +65,11 @@ def write_catalogue(warehouse: Address, target: Path, *, relative: bool = False)
     if target.exists():
         _refuse_if_not_ours(target)
     # Absolute, but not resolved: a link may come to point elsewhere.
+    if is_url(found.storage.address):
+        raise UsageError(
+            f"a catalogue of {found.storage.address} cannot be made here: DuckDB reads a bucket by"
+            " an extension of its own, with credentials of its own (docs/bi.md tells how)"
+        )
     root = Path(found.storage.address)
     folder = os.path.relpath(root, target.parent) if relative else f"{root.absolute()}"
     without_files = tuple(name for name in TABLES if not found.storage.list(name))

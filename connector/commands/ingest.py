@@ -40,11 +40,12 @@ def ingest(  # noqa: D417  the sources are described by the text
     """Fetch the generations of task IDs that are new or unfinished.
 
     SOURCES are files of task IDs (text, CSV, JSON, JSON Lines or Parquet, also .gz), globs of them,
-    `-` for standard input, or a SQLAlchemy URL with `--query`.
+    `-` for standard input, or a SQLAlchemy URL with `--query`. Files and tables may be in a bucket:
+    s3://bucket/prefix, gs://…, abfss://…
     The key is read from LUMAAI_API_KEY, in the environment or in a `.env` file.
 
     Args:
-        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         base_url: Gateway; also LUMA_BASE_URL. [default: https://api.lumalabs.ai]
         column: Column of the task IDs, if not `task_id` or `id`.
         query: What to ask the database for.

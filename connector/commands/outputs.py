@@ -13,12 +13,12 @@ from connector.commands.shell import console, keep_pyarrow_from_pandas
 def report(
     *,
     warehouse: str | None = None,
-    output: Annotated[Path, Parameter(alias="-o")] = Path("report.html"),
+    output: Annotated[str, Parameter(alias="-o")] = "report.html",
 ) -> None:
     """Write a page on what a warehouse holds: one HTML file that opens offline.
 
     Args:
-        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         output: The file.
     """
     keep_pyarrow_from_pandas()
@@ -42,7 +42,7 @@ def duckdb(
     """Write a DuckDB catalogue: a described view for each table, for any tool that speaks DuckDB.
 
     Args:
-        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         output: The file.
         relative: Name the Parquet files from the output's folder, not from the root of the disk.
     """
@@ -63,7 +63,7 @@ def export(*table: str, to: str, warehouse: str | None = None, schema: str | Non
     Args:
         table: Their names; if none, `generations` to a CSV file, and elsewhere all but `answers`.
         to: A SQLAlchemy URL, or a file that ends in `.csv` (one table) or `.xlsx`.
-        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         schema: Schema of the database, made if need be.
     """
     keep_pyarrow_from_pandas()

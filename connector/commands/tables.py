@@ -20,7 +20,7 @@ def show(
     """Tell what a warehouse holds.
 
     Args:
-        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         give_up_after: What is unfinished for longer counts as given up, such as P7D.
         json: Print one JSON object.
     """
@@ -42,7 +42,7 @@ def rebuild(*, warehouse: str | None = None) -> None:
     """Make all tables anew from the log of answers, asking the gateway for nothing.
 
     Args:
-        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
     """
     with _opened(warehouse) as found:
         done = found.rebuild()
@@ -57,7 +57,7 @@ def compact(*, warehouse: str | None = None) -> None:
     """Join the many small files of `answers` and `runs` into one a month and one in all.
 
     Args:
-        warehouse: Folder of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
     """
     with _opened(warehouse) as found:
         joined = found.compact()

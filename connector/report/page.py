@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from connector.errors import UsageError
+from connector.object_store import is_url
 from connector.report.contents import contents
 from connector.report.figures import read_figures
+from connector.warehouse.storage import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,35 +53,41 @@ class Report:
     """A report that was written.
 
     Attributes:
-        path: Of the page.
+        path: Of the page; text if it is a URL.
         size: In bytes.
         generations: How many it tells of.
     """
 
-    path: Path
+    path: Path | str
     size: int
     generations: int
 
 
-def write_report(warehouse: Address, path: str | Path, *, now: datetime | None = None) -> Report:
+def write_report(warehouse: Address, path: Address, *, now: datetime | None = None) -> Report:
     """Write a page on a warehouse, replacing what had the name in one step.
 
     Only reads the warehouse, and takes no lock: a run may go on meanwhile.
 
     Args:
         warehouse: Its address.
-        path: Of the page to write.
+        path: Of the page to write; it may be in a bucket too.
         now: When the report is made; the present if left out.
 
     Raises:
         WarehouseError: There is no warehouse, or it cannot be read.
         UsageError: The page cannot be written there.
+        StorageFailed: Nor to the bucket.
     """
     figures = read_figures(warehouse, now or datetime.now(UTC))
     page = render(contents(figures)).encode()
-    target = Path(path)
-    _replace(target, page)
-    return Report(target, len(page), figures.counts.total)
+    target = os.fspath(path)
+    if is_url(target):
+        folder, _, name = target.rpartition("/")
+        with storage_of(folder).replacing(name) as file:
+            file.write(page)
+        return Report(target, len(page), figures.counts.total)
+    _replace(Path(target), page)
+    return Report(Path(target), len(page), figures.counts.total)
 
 
 def _replace(path: Path, page: bytes) -> None:

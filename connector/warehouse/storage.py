@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import IO, TYPE_CHECKING, Protocol
 
+from connector.object_store import is_url
 from connector.warehouse.local_storage import LocalStorage
 
 if TYPE_CHECKING:
@@ -123,5 +124,15 @@ class Storage(Protocol):
 
 
 def storage_of(address: Address) -> Storage:
-    """The storage that an address names: a folder's path."""
-    return LocalStorage(address)
+    """The storage that an address names: a folder's path, or a URL such as `s3://bucket/prefix`.
+
+    Raises:
+        UsageError: It is a URL of no kind that is known, or holds a secret.
+    """
+    text = os.fspath(address)
+    if is_url(text):
+        # Here because the clouds' libraries take a tenth of a second to load.
+        from connector.warehouse.object_storage import ObjectStorage  # noqa: PLC0415
+
+        return ObjectStorage.at(text)
+    return LocalStorage(text.removeprefix("file://"))

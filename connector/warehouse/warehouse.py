@@ -281,13 +281,14 @@ def _is_given_up(known: pa.Table, give_up_after: timedelta) -> pa.ChunkedArray:
 
 def _read_marker(storage: Storage) -> dict[str, Any] | None:
     """What a warehouse says of itself; None where there is none yet."""
-    if not storage.exists(MARKER):
+    try:
+        marker: dict[str, Any] = json.loads(storage.read(MARKER))
+    except FileNotFoundError:
         if not storage.is_empty():
             raise WarehouseError(
                 f"{storage.address} holds files but is no warehouse: name an empty or a new folder"
-            )
+            ) from None
         return None
-    marker: dict[str, Any] = json.loads(storage.read(MARKER))
     if marker.get("format") != FORMAT:
         raise WarehouseError(
             f"{storage.address} was written by another version (format {marker.get('format')}):"

@@ -133,7 +133,7 @@ def _live(world: World, scenario: Scenario, snapshot: Path) -> Past:
     if ended.exit_code:
         raise Lost(f"{scenario.name} fails though nothing disturbs it: {ended.stderr}")
     points = log.read_text().splitlines()
-    _go_on(world, scenario)
+    go_on(world, scenario)
     undisturbed = comparable(read_all(world.warehouse))
     check_final(world.warehouse, undisturbed)
     return Past(scenario, snapshot, asked, before, points, undisturbed)
@@ -178,13 +178,14 @@ def survive(world: World, past: Past, disaster: Callable[[], None], name: str) -
     try:
         past.lay_out(world)
         disaster()
-        _check_after(world, past)
+        check_after(world, past)
     except Exception as error:  # noqa: BLE001  whatever it is, the other points are to be tried
         return f"{past.scenario.name}, {name}: {type(error).__name__}: {error}"
     return None
 
 
-def _check_after(world: World, past: Past) -> None:
+def check_after(world: World, past: Past) -> None:
+    """All can be read, the next run asks for what was not received, and at last nothing is lost."""
     scenario = past.scenario
     check_readable(
         world.warehouse, past.before, unreadable=scenario.unreadable, moving=scenario.moving
@@ -203,11 +204,12 @@ def _check_after(world: World, past: Past) -> None:
         if count > asked_before.get(task_id, 0)
     }
     check_asked(asked, world.given, kept.settled)
-    _go_on(world, scenario)
+    go_on(world, scenario)
     check_final(world.warehouse, past.undisturbed)
 
 
-def _go_on(world: World, scenario: Scenario) -> None:
+def go_on(world: World, scenario: Scenario) -> None:
+    """Run until all has come to its end."""
     world.settle()
     for command in scenario.afterwards:
         ended = world.run(*command)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from chaos import crashes, fuzz, hostile, readers, sudden
+from chaos import buckets, crashes, fuzz, hostile, readers, sudden
 from chaos.checks import Lost
 from chaos.killer import Act, kind_of
 from chaos.scenario import SCENARIOS
@@ -67,6 +67,19 @@ def kill_everywhere(folder: Path, scale: float) -> Iterator[Line]:
             lost = list(crashes.strike_each(crew, past, Act.KILL, points))
             note = f"{len(kinds)} kinds of write points"
             yield Line(f"{name}, killed at every write point", len(lost), _given(lost), note)
+
+
+def kill_in_buckets(folder: Path, scale: float) -> Iterator[Line]:
+    """Kill each command before each request that changes a bucket; let requests fail at random."""
+    with buckets.BucketWorld(folder / "buckets") as world:
+        for name, scenario in buckets.STORED.items():
+            past = buckets.make_past(world, scenario)
+            points = range(1, len(past.points) + 1, max(1, round(2 / scale)))
+            lost = list(buckets.strike_each(world, past, points))
+            yield Line(f"{name} in a bucket, killed between requests", len(lost), _given(lost))
+            seeds = range(max(1, round(2 * scale)))
+            lost = [buckets.fail_at_random(world, past, seed, 0.15) for seed in seeds]
+            yield Line(f"{name} in a bucket, requests fail", len(lost), _given(lost), "15 %")
 
 
 def fail_disks(folder: Path, _: float) -> Iterator[Line]:
@@ -141,6 +154,7 @@ PARTS: Final[dict[str, Callable[[Path, float], Iterator[Line]]]] = {
     "sudden": kill_suddenly,
     "flows": kill_flows,
     "disks": fail_disks,
+    "buckets": kill_in_buckets,
     "readers": read_meanwhile,
     "hostile": be_hostile,
 }

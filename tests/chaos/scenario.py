@@ -83,7 +83,6 @@ class World:
 
     def __init__(self, folder: Path, more: int = 0) -> None:
         self.folder = folder
-        self.warehouse = folder / "warehouse"
         self.given = [*EARLIER, *MIDDLE, *LATER, *task_ids(more, seed=4)]
         self._open = ExitStack()
 
@@ -115,6 +114,11 @@ class World:
     def __exit__(self, *exc_info: object) -> None:
         self._open.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def warehouse(self) -> Path:
+        """The warehouse, to look at from outside."""
+        return self.folder / "warehouse"
 
     def run(self, *arguments: str, orders: Orders | None = None) -> Ended:
         """Run a command line in the folder."""

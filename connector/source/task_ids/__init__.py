@@ -2,7 +2,7 @@
 
 ::
 
-    read -> locate    files                     what the sources are, before anything is imported
+    read -> locate    files objects             what the sources are, before anything is imported
          -> reading   content  formats          opened, decompressed, told apart; errors translated
               text  delimited  json_lists  parquet  sql  memory         values, chunk by chunk
               columns                           which column has the IDs
@@ -40,8 +40,9 @@ def read(
     may repeat, and may be invalid (`valid_mask`).
 
     Args:
-        sources: A `str` or path names a file, a glob, a folder of Parquet files, `-` (standard
-            input) or a SQLAlchemy URL. Any other iterable holds the IDs themselves.
+        sources: A `str` or path names a file, a glob or a folder of Parquet files, each of them
+            also at `s3://…`, `gs://…` or `abfss://…`; `-`, which is standard input; or a
+            SQLAlchemy URL. Any other iterable holds the IDs themselves.
         column: Where the IDs are, if not in `task_id` or `id`. Plain text has no columns.
         query: What to ask a SQLAlchemy URL for.
         stdin: What `-` reads; by default standard input.

@@ -17,12 +17,14 @@ import pyarrow as pa
 
 from connector.errors import SourceError
 from connector.source.task_ids.locate import StandardInput
+from connector.source.task_ids.objects import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HEAD = 1 << 16
 _SPOOL_IN_MEMORY = 64 << 20
+_PART = 8 << 20
 
 # That of bzip2 in full length, because a task ID may start with its first three letters.
 _COMPRESSIONS = {
@@ -79,27 +81,40 @@ class Content:
 
 
 @contextmanager
-def opened(source: Path | StandardInput) -> Iterator[Content]:
+def opened(source: Path | StoredFile | StandardInput) -> Iterator[Content]:
     """What `source` holds, for as long as it is open.
 
     Raises:
         OSError: It cannot be opened or decompressed.
     """
-    path = source if isinstance(source, Path) else None
+    name = "standard input" if isinstance(source, StandardInput) else _name(source)
     with _seekable(source) as raw, _decompressed(raw) as stream:
         yield Content(
-            name=str(path or "standard input"),
-            suffix=_suffix(path.name) if path else "",
+            name=name,
+            suffix="" if isinstance(source, StandardInput) else _suffix(Path(name).name),
             stream=stream,
             head=stream.peek(_HEAD),
         )
 
 
+def _name(source: Path | StoredFile) -> str:
+    return source.name if isinstance(source, StoredFile) else str(source)
+
+
 @contextmanager
-def _seekable(source: Path | StandardInput) -> Iterator[BinaryIO]:
+def _seekable(source: Path | StoredFile | StandardInput) -> Iterator[BinaryIO]:
     """A pipe is copied first: it allows no second look, and Parquet is read from its end."""
     if isinstance(source, StandardInput):
         with _spooled(source.stream or sys.stdin.buffer) as copy:
+            yield copy
+        return
+    if isinstance(source, StoredFile):
+        # A request a part: so in large ones, and once.
+        store = source.filesystem
+        with (
+            store.open_input_stream(source.path, compression=None, buffer_size=_PART) as stream,
+            _spooled(stream) as copy,
+        ):
             yield copy
         return
     with source.open("rb", buffering=0) as file:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from connector.errors import SourceError
+from connector.object_store import is_object_store
 from connector.source.task_ids.files import find_files
+from connector.source.task_ids.objects import StoredFile, find_objects
 
 Source = str | os.PathLike[str] | Iterable[object]
 
@@ -32,7 +34,7 @@ class Query:
     sql: str
 
 
-Located = Path | StandardInput | Query | Iterable[object]
+Located = Path | StoredFile | StandardInput | Query | Iterable[object]
 
 
 def locate(
@@ -58,6 +60,8 @@ def _parts(source: Source, query: str | None, stdin: BinaryIO | None) -> Sequenc
         return [source]
     if source == "-":
         return [StandardInput(stdin)]
+    if is_object_store(source):
+        return find_objects(source)
     if not _URL.match(source):
         return find_files(source)
     if query is None:
@@ -65,6 +69,6 @@ def _parts(source: Source, query: str | None, stdin: BinaryIO | None) -> Sequenc
         scheme = source.partition("://")[0]
         raise SourceError(
             f"{scheme}://… is read as the URL of a database: say what to ask it for with --query. "
-            "A file on the web or in a bucket must be downloaded first."
+            "A file on the web must be downloaded first."
         )
     return [Query(source, query)]

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.errors import SourceError
+from connector.object_store import is_from_store, reason
 from connector.source.task_ids import delimited, json_lists, memory, parquet, text
 from connector.source.task_ids.content import opened
 from connector.source.task_ids.formats import format_of
 from connector.source.task_ids.locate import Query, StandardInput
+from connector.source.task_ids.objects import StoredFile
 from connector.source.task_ids.values import as_text, clean
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def chunks(sources: Iterable[Located], column: str | None) -> Iterator[pa.String
 
 
 def _values(source: Located, column: str | None) -> Values:
-    if isinstance(source, Path | StandardInput):
+    if isinstance(source, Path | StoredFile | StandardInput):
         return _from_file(source, column)
     if isinstance(source, Query):
         # Here because SQLAlchemy takes half a second to import, and few lists come from SQL.
@@ -48,17 +50,19 @@ def _values(source: Located, column: str | None) -> Values:
     return memory.read(source, column)
 
 
-def _from_file(source: Path | StandardInput, column: str | None) -> Values:
+def _from_file(source: Path | StoredFile | StandardInput, column: str | None) -> Values:
     try:
         with opened(source) as content:
             yield from _read(content, column)
     except (OSError, UnicodeError, pa.ArrowException) as exc:
-        name = source if isinstance(source, Path) else "Standard input"
+        name = getattr(source, "name", "Standard input") if not isinstance(source, Path) else source
         raise SourceError(f"{name} cannot be read: {_reason(exc)}.") from exc
 
 
 def _reason(exc: Exception) -> str:
     """The operating system's words without the number and the name that it puts around them."""
+    if is_from_store(exc):
+        return reason(exc)
     return str(getattr(exc, "strerror", None) or exc).rstrip(".")
 
 

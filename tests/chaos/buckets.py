@@ -1,0 +1,160 @@
+"""The same world with its warehouse in a bucket: a writer killed between requests, a bad store.
+
+What a run changes there, it changes by requests, which the proxy counts. So the points at which a
+process can die are before each of them. What must hold afterwards is the same as on a disk; it is
+looked at in a copy of the bucket.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Self
+
+from chaos.checks import Lost, Tables, check_final, comparable, read_all
+from chaos.crashes import check_after, go_on
+from chaos.scenario import SCENARIOS, Scenario, World
+from s3 import Fault, Proxy, Request, Rule, S3Server, failing_at_random, killing_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+PREFIX: Final = "luma-chaos/some/where"
+STOPPED: Final = 4
+
+
+class BucketWorld(World):
+    """A world whose warehouse is in a bucket of its own server, behind a proxy."""
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.server = self._open.enter_context(S3Server())
+        self.proxy = self._open.enter_context(Proxy(self.server.url))
+        self.server.make_bucket(PREFIX.partition("/")[0])
+        self.environment |= self.server.environment(self.proxy.url)
+        self.environment["LUMA_WAREHOUSE"] = f"s3://{PREFIX}"
+        return self
+
+    @property
+    def warehouse(self) -> Path:
+        """A copy of what the bucket holds now."""
+        copy = super().warehouse
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir()
+        if self.server.names(PREFIX):
+            self.server.download(PREFIX, copy)
+        for folder in sorted(copy.rglob("*"), reverse=True):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()  # an object that stands for an empty folder
+        shutil.rmtree(copy / ".lock", ignore_errors=True)
+        return copy
+
+    def lay_out(self, snapshot: Path | None) -> None:
+        """Bring the bucket to what a copy of it holds; None is nothing."""
+        self.proxy.reset()
+        self.server.empty(PREFIX)
+        if snapshot:
+            self.server.upload(snapshot, PREFIX)
+
+
+def grown(world: World) -> None:
+    """As `scenario.grown`: tables of several partitions, and a batch left in the inbox."""
+    assert isinstance(world, BucketWorld)
+    ended = world.run("ingest", "earlier.txt")
+    assert not ended.exit_code, ended.stderr
+    world.proxy.reset(_kill_at_generations)
+    assert world.run("ingest", "middle.txt").was_killed
+    world.proxy.reset()
+    assert list((world.warehouse / "inbox").iterdir())
+
+
+def _kill_at_generations(request: Request) -> Fault | None:
+    is_it = request.method == "PUT" and "/generations/" in request.target
+    return Fault(kill=True) if is_it else None
+
+
+STORED: Final = {
+    name: replace(SCENARIOS[name], prepare=grown) if name == "later run" else SCENARIOS[name]
+    for name in ("first run", "later run", "compact", "rebuild")
+}
+
+
+@dataclass(frozen=True)
+class Past:
+    """A scenario lived through undisturbed; see `crashes.Past`."""
+
+    scenario: Scenario
+    snapshot: Path | None
+    asked: dict[str, int]
+    before: Tables
+    points: list[str]
+    undisturbed: Tables
+
+
+def make_past(world: BucketWorld, scenario: Scenario) -> Past:
+    """Live through a scenario undisturbed."""
+    world.lay_out(None)
+    world.sandbox.reset()
+    scenario.prepare(world)
+    asked, snapshot, before = world.asked(), None, {}
+    if world.server.names(PREFIX):
+        snapshot = world.folder / scenario.name
+        shutil.copytree(world.warehouse, snapshot)
+        before = read_all(snapshot, scenario.unreadable)
+        world.lay_out(snapshot)  # without the lock that a dead writer left
+    world.recall(asked)
+    world.proxy.reset()
+    ended = world.run(*scenario.command)
+    if ended.exit_code:
+        raise Lost(f"{scenario.name} fails though nothing disturbs it: {ended.stderr}")
+    points = [str(request) for request in world.proxy.seen]
+    go_on(world, scenario)
+    copy = world.warehouse
+    undisturbed = comparable(read_all(copy))
+    check_final(copy, undisturbed)
+    return Past(scenario, snapshot, asked, before, points, undisturbed)
+
+
+def strike_each(world: BucketWorld, past: Past, points: Sequence[int]) -> Iterator[str | None]:
+    """Kill the command before each of these requests, counted from 1; tell what was lost."""
+    for number in points:
+        with _told(past, f"killed before {past.points[number - 1]}") as lost:
+            _lay_out(world, past, killing_at(number))
+            ended = world.run(*past.scenario.command)
+            if not ended.was_killed:
+                raise Lost(f"it was not killed, but ended with {ended.exit_code}: {ended.stderr}")
+            _go_on(world, past)
+        yield lost[0] if lost else None
+
+
+def fail_at_random(world: BucketWorld, past: Past, seed: int, share: float) -> str | None:
+    """Run the command while a share of the requests fails; tell what was lost."""
+    with _told(past, f"{share:.0%} of the requests fail, seed {seed}") as lost:
+        _lay_out(world, past, failing_at_random(seed, share))
+        ended = world.run(*past.scenario.command)
+        if ended.exit_code not in {0, STOPPED} or "Traceback" in ended.stderr:
+            raise Lost(f"it ended with {ended.exit_code}: {ended.stderr}")
+        _go_on(world, past)
+    return lost[0] if lost else None
+
+
+@contextmanager
+def _told(past: Past, what: str) -> Iterator[list[str]]:
+    lost: list[str] = []
+    try:
+        yield lost
+    except Exception as error:  # noqa: BLE001  whatever it is, the others are to be tried
+        lost.append(f"{past.scenario.name}, {what}: {type(error).__name__}: {error}")
+
+
+def _lay_out(world: BucketWorld, past: Past, rule: Rule) -> None:
+    world.lay_out(past.snapshot)
+    world.recall(past.asked)
+    world.proxy.reset(rule)
+
+
+def _go_on(world: BucketWorld, past: Past) -> None:
+    world.proxy.reset()
+    check_after(world, past)
