@@ -67,7 +67,8 @@ class Tally:
         return self.fetched + self.rejected
 
     def __str__(self) -> str:
-        counts = {**self.statuses, "rejected": self.rejected}
+        # In one order, so that the lines of a log read alike.
+        counts = {**dict(sorted(self.statuses.items())), "rejected": self.rejected}
         return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 

@@ -11,6 +11,7 @@
     run_log      what the connector logs, in the flow run's log
     account      a run's account as text
     artifacts    progress, account and report, to be seen in Prefect's UI
+    assets       an event for whoever waits for new rows
     states       how a run can end, with names that automations can act on
     local        a Prefect server for as long as it is needed
     demo         all of it on this machine: `python -m flows.demo`

@@ -21,6 +21,7 @@ from prefect.artifacts import (
 from connector.object_store import is_url
 from connector.report import write_report
 from flows.account import headline, in_words, page, where_each_ended
+from flows.assets import announce
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,6 +70,8 @@ def publish(summary: Summary, previous: Mapping[str, Any] | None) -> None:
             key=ACCOUNT_KEY,
             description=f"Where each task ID of run `{summary.run_id}` has ended",
         )
+    with _optional("asset"):
+        announce(summary)
     with _optional("report"):
         create_markdown_artifact(
             page(summary, previous), key=REPORT_KEY, description=headline(summary)

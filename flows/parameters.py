@@ -24,9 +24,9 @@ Query = Annotated[str | None, _titled("SQL query for task IDs")]
 Warehouse = Annotated[str | None, _titled("Warehouse")]
 BaseUrl = Annotated[str | None, _titled("Gateway")]
 
-Limit = Annotated[PositiveInt | None, _titled("At most so many task IDs")]
-Refresh = Annotated[bool, _titled("Finished ones again")]
-RetryRejected = Annotated[bool, _titled("Rejected and given-up ones again")]
+Limit = Annotated[PositiveInt | None, _titled("Task IDs to ask for, at most")]
+Refresh = Annotated[bool, _titled("Ask for finished ones again")]
+RetryRejected = Annotated[bool, _titled("Ask for rejected and given-up ones again")]
 
 # Each is a task run: smaller ones would be mostly Prefect's own cost.
 BatchSize = Annotated[int, _titled("Task IDs in a batch", ge=50, le=10_000)]

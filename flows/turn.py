@@ -88,10 +88,13 @@ def _slot(name: str, end: float) -> AbstractContextManager[None]:
 
 def limit_name(warehouse: str | Path) -> str:
     """The limit of a warehouse, without the characters that Prefect takes in no name."""
+    return "writes to " + re.sub(r"[/%&<>]+", ":", in_full(warehouse)).strip(":")
+
+
+def in_full(warehouse: str | Path) -> str:
+    """A warehouse's address, wherever it is looked at from: a URL, or an absolute path."""
     address = str(warehouse)
-    if "://" not in address:
-        address = str(Path(address).expanduser().resolve())
-    return "writes to " + re.sub(r"[/%&<>]+", ":", address).strip(":")
+    return address if "://" in address else str(Path(address).expanduser().resolve())
 
 
 def _make_limit(client: SyncPrefectClient, name: str) -> None:

@@ -30,6 +30,7 @@ from connector.settings import Settings, load
 from connector.source.throttle import Throttle
 from connector.tally import Summary
 from connector.warehouse.warehouse import Warehouse
+from flows.assets import key_of
 from flows.batches import fetch_batch
 from flows.gateway import Access, opened
 from flows.ingest import ingest_generations
@@ -74,12 +75,13 @@ def flow_run_id(state: State[Any]) -> str:
     return str(state.state_details.flow_run_id)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    """Wait until something is so."""
+def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    """Wait until something is so, and return it."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    return found
 
 
 def logged(prefect: Prefect, text: str) -> bool:
@@ -191,6 +193,15 @@ def test_what_it_shows_in_prefect(run: Callable[..., State[Any]], prefect: Prefe
     link = re.search(r"\(file://(.*)\)", shown["ingest-page"]["data"])
     assert link
     assert "<html" in Path(link[1]).read_text()
+    events = {"filter": {"event": {"name": ["prefect.asset.materialization.succeeded"]}}}
+    (announced,) = wait_for(
+        lambda: [
+            event["payload"]
+            for event in prefect.ask("POST", "events/filter", events)["events"]
+            if event["resource"]["prefect.resource.id"] == key_of("warehouse", "generations")
+        ]
+    )
+    assert (announced["new"], announced["updated"]) == (120, 0)
     assert "Since the last run" not in shown["ingest-report"]["data"]
 
     again = run([*IDS, "bad-not-found-1", "bad-not-found-2"], retry_rejected=True)
@@ -210,7 +221,9 @@ def test_the_log_has_a_line_a_batch_and_none_a_task_id(
 ) -> None:
     log = prefect.log(flow_run_id(run(IDS)))
     assert sum("answers: " in line and "completed" in line for line in log) == 3
-    assert any(line.startswith("committed 120 answers") for line in log), "the connector's own"
+    assert any(line.startswith("answers committed: 120 (120 new") for line in log), (
+        "the connector's own"
+    )
     assert not [line for line in log if any(task_id in line for task_id in IDS)]
 
 

@@ -200,7 +200,7 @@ class Warehouse:
             committed = self._merge(self.storage, names)
         inbox.archive(self.storage, names)
         self._write_dictionary()
-        logger.info("committed %d answers: %d new, %d updated", *committed)
+        logger.info("answers committed: %s (%s new, %s updated)", *map("{:,}".format, committed))
         return committed
 
     def _merge(self, source: Storage, names: Sequence[str]) -> Committed:
