@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ def always(*answers: bytes) -> Handler:
     return answer
 
 
+def hang(_: str, connection: socket.socket) -> None:
+    """Answer nothing, until the client or the server goes away."""
+    connection.recv(1)
+
+
 class RawServer:
     """A server on loopback for the length of a `with` block, with a thread for each connection.
 
@@ -44,6 +50,7 @@ class RawServer:
     def __init__(self, answer: Handler, tls: ssl.SSLContext | None = None) -> None:
         self.heads: list[str] = []
         self._answer = answer
+        self._connections: list[socket.socket] = []
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -57,6 +64,10 @@ class RawServer:
         # A shutdown wakes `accept`, which a close alone does not.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        # Whoever still waits for an answer is not to wait into the next test.
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def targets(self) -> list[str]:
@@ -75,6 +86,7 @@ class RawServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self._connections.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:

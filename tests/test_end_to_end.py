@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 from conftest import DOCUMENTED_ID, KEY
+from raw_server import RawServer, hang, reply
 
 import connector
 from connector import pipeline
@@ -17,6 +18,7 @@ from connector.sandbox import task_ids
 from connector.settings import load
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
 
     from conftest import CommandLine
@@ -137,25 +139,26 @@ def test_the_dialects_arrive_in_the_same_columns(sandbox: Sandbox, tmp_path: Pat
 
 
 def test_what_has_come_is_saved_while_the_rest_is_waited_for(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a kill in the pause that a gateway asks for would have it all asked for again."""
     monkeypatch.setattr(pipeline, "BATCH_SECONDS", 0.2)
-    settings = load(
-        warehouse=tmp_path,
-        base_url=sandbox.base_url,
-        key=KEY,
-        read_timeout=200,
-        total_timeout=200,
-    )
+    limits = {"read_timeout": 200, "total_timeout": 200}
     stop, saved = threading.Event(), []
+
+    def answer(head: str, connection: socket.socket) -> None:
+        if "/hangs " in head:
+            hang(head, connection)
+        connection.sendall(reply())
 
     def save(answers: list[Answer]) -> None:
         saved.extend(answer.task_id for answer in answers)
         stop.set()
 
-    with pipeline.open_client(settings) as client:
-        pipeline.receive(
-            ["one", "bad-hang-1"], client, settings, stop=stop, count=lambda _: None, save=save
-        )
+    with RawServer(answer) as server:
+        settings = load(warehouse=tmp_path, base_url=server.base_url, key=KEY, **limits)
+        with pipeline.open_client(settings) as client:
+            pipeline.receive(
+                ["one", "hangs"], client, settings, stop=stop, count=lambda _: None, save=save
+            )
     assert saved == ["one"]

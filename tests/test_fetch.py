@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from clients import make_client
 from pydantic import SecretStr
-from raw_server import RawServer, always, reply
+from raw_server import RawServer, always, hang, reply
 
 from connector.errors import GatewayDown, KeyRefused, RunStopped
 from connector.record.answer import Outcome
@@ -148,11 +148,18 @@ def test_what_is_under_way_when_the_run_stops_is_finished() -> None:
     assert not any("never" in target for target in server.targets)
 
 
-def test_what_hangs_when_the_run_stops_is_left_after_the_grace(sandbox: Sandbox) -> None:
+def test_what_hangs_when_the_run_stops_is_left_after_the_grace() -> None:
+    def answer(head: str, connection: socket.socket) -> None:
+        if "/hangs " in head:
+            hang(head, connection)
+        connection.sendall(REFUSED)
+
     started = time.monotonic()
-    with make_client(sandbox.base_url, read_timeout=200.0, total_timeout=200.0) as client:
-        answers = run(client, ["bad-hang-1", "bad-unauthorized-1"], threads=2, grace_seconds=0.2)
-        answered, error = take_all(answers)
+    with (
+        RawServer(answer) as server,
+        make_client(server.base_url, read_timeout=200.0, total_timeout=200.0) as client,
+    ):
+        answered, error = take_all(run(client, ["hangs", "b"], threads=2, grace_seconds=0.2))
     assert (answered, type(error)) == ([], KeyRefused)
     assert time.monotonic() - started < 60
 
@@ -216,10 +223,13 @@ def test_stop_ends_the_iteration_without_an_error_and_keeps_what_came() -> None:
     assert len(server.heads) == 4
 
 
-def test_the_time_without_an_answer_is_the_callers_to_use(sandbox: Sandbox) -> None:
+def test_the_time_without_an_answer_is_the_callers_to_use() -> None:
     stop = threading.Event()
-    with make_client(sandbox.base_url, read_timeout=200.0, total_timeout=200.0) as client:
-        hanging = run(client, ["bad-hang-1"], stop=stop, grace_seconds=0.0, on_idle=stop.set)
+    with (
+        RawServer(hang) as server,
+        make_client(server.base_url, read_timeout=200.0, total_timeout=200.0) as client,
+    ):
+        hanging = run(client, ["a"], stop=stop, grace_seconds=0.0, on_idle=stop.set)
         assert take_all(hanging) == ([], None)
 
 
