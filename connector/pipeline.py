@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from connector.errors import Interrupted, RunStopped, StorageFailed
 from connector.plan import Plan, plan
+from connector.polling import Polls, watch
 from connector.record.signatures import strip_signatures
 from connector.source import task_ids as source
 from connector.source.client import Client, ClientSettings
@@ -71,18 +72,36 @@ class Run:
         self._settings = settings
         self._warehouse = warehouse
         self._committed = Committed()
+        self._batches = itertools.count(1)
+
+    def name_batch(self) -> str:
+        """A name for the next batch of answers."""
+        return f"{self.run_id}-{next(self._batches):06}"
 
     def save(self, batch: str, answers: list[Answer]) -> None:
         """Make a batch of answers durable; see `save`."""
         save(self._warehouse, batch, answers, self.run_id, self.tally)
 
+    def save_polls(self, batch: str, answers: list[Answer], polls: Polls) -> None:
+        """Make later answers durable, and count each in place of the one before.
+
+        Raises:
+            StorageFailed: As for `save`; the earlier answers then count still.
+        """
+        save(self._warehouse, batch, answers, self.run_id, Tally())
+        for answer in answers:
+            self.tally.add_poll(answer, polls.end_of(answer.task_id))
+            polls.note(answer, time.monotonic())
+
     def commit(self) -> None:
         """Bring what is in the inbox into the tables."""
-        self._committed += self._warehouse.commit()
+        committed = self._warehouse.commit()
+        # Whom a poll is for has been counted, as new or as updated, with its first answer.
+        self._committed += committed._replace(updated=0) if self.tally.polls else committed
 
     def commit_if_due(self) -> None:
         """Do so if enough has gathered."""
-        waiting = self.tally.answers - self._committed.answers
+        waiting = self.tally.received - self._committed.answers
         if waiting >= max(COMMIT_ANSWERS, self._warehouse.generations.rows() // COMMIT_SHARE):
             self.commit()
 
@@ -118,7 +137,7 @@ class Run:
             warehouse=self._settings.warehouse,
             new=self._committed.new,
             updated=self._committed.updated,
-            reasons=dict(self.tally.reasons),
+            reasons=dict(+self.tally.reasons),
             invalid_examples=self.plan.invalid_examples,
             version=version("luma-to-parquet"),
             **counts_of(self.plan, self.tally),
@@ -140,6 +159,7 @@ def ingest(
     *,
     stop: threading.Event | None = None,
     on_progress: Callable[[Plan, Tally], None] = lambda _plan, _tally: None,
+    on_wait: Callable[[int, float], None] = lambda _unfinished, _seconds: None,
 ) -> Summary:
     """Fetch what is new or unfinished, and bring it into the warehouse.
 
@@ -148,6 +168,8 @@ def ingest(
         settings: With a key.
         stop: When set, the run ends within seconds, and keeps all that it received.
         on_progress: Called after the plan and after each answer.
+        on_wait: Told before each wait for a poll how many generations are unfinished, and in how
+            many seconds the poll is.
 
     Raises:
         UsageError: Nothing could be started.
@@ -157,14 +179,16 @@ def ingest(
     with open_client(settings) as client, open_warehouse(settings) as warehouse:
         run = Run(settings, warehouse, make_plan(selection, settings, warehouse))
         on_progress(run.plan, run.tally)
-        numbers = itertools.count(1)
+        polls = Polls(settings.poll_first, settings.poll_longest)
 
         def count(answer: Answer) -> None:
             run.tally.add(answer)
+            if settings.wait:
+                polls.note(answer, time.monotonic())
             on_progress(run.plan, run.tally)
 
         def save(answers: list[Answer]) -> None:
-            run.save(f"{run.run_id}-{next(numbers):06}", answers)
+            run.save(run.name_batch(), answers)
             run.commit_if_due()
 
         stopped: RunStopped | None = None
@@ -172,11 +196,47 @@ def ingest(
             if len(run.plan.task_ids):
                 task_ids = (task_id.as_py() for task_id in run.plan.task_ids)
                 receive(task_ids, client, settings, stop=stop, count=count, save=save)
+            if settings.wait and len(polls) and not stop.is_set():
+                seconds = settings.wait.total_seconds()
+                poll(run, polls, client, settings, seconds=seconds, stop=stop, on_wait=on_wait)
         except RunStopped as error:
             stopped = error
         if stop.is_set():
             stopped = Interrupted("interrupted; the next run goes on from here")
         return run.finish(stopped)
+
+
+def poll(
+    run: Run,
+    polls: Polls,
+    client: Client,
+    settings: Settings,
+    *,
+    seconds: float,
+    stop: threading.Event,
+    on_wait: Callable[[int, float], None],
+) -> None:
+    """Ask for unfinished generations until they are finished, or so many seconds are over.
+
+    Raises:
+        RunStopped: Going on is pointless.
+    """
+
+    def save(answers: list[Answer]) -> None:
+        run.save_polls(run.name_batch(), answers, polls)
+
+    def ask(task_ids: list[str]) -> None:
+        unfinished = len(polls)
+        receive(task_ids, client, settings, stop=stop, count=_wait_for_save, save=save)
+        if len(polls) < unfinished:
+            run.commit()
+
+    run.commit()
+    watch(polls, seconds, stop, ask=ask, on_wait=on_wait)
+
+
+def _wait_for_save(_answer: Answer) -> None:
+    """A poll's answer counts once it is saved: until then, the one before does."""
 
 
 def open_warehouse(settings: Settings) -> AbstractContextManager[Warehouse]:

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     max_wait: PositiveFloat = 300
     batch_size: PositiveInt = 500
 
+    wait: timedelta | None = Field(default=None, ge=timedelta(0))
+    poll_first: PositiveFloat = 5
+    poll_longest: PositiveFloat = 60
+
     def ready(self) -> SecretStr:
         """The key, when nothing speaks against sending it to the base URL.
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from connector.record.answer import Answer, Outcome
+from connector.record.answer import REJECT_REASONS, Answer, Outcome
 from connector.record.dialects import status_of
 
 if TYPE_CHECKING:
@@ -16,11 +16,19 @@ if TYPE_CHECKING:
     from connector.plan import Plan
 
 
+def end_of(answer: Answer) -> str:
+    """What an answer comes to: a generation's status, or the reason of a reject."""
+    if answer.outcome is Outcome.GENERATION:
+        return status_of(answer.body or b"")
+    return answer.outcome.value
+
+
 @dataclass(slots=True)
 class Tally:
-    """Answers counted as they come.
+    """Task IDs counted as their answers come, each once: with its latest answer.
 
     Attributes:
+        polls: Answers beyond the first one for a task ID.
         statuses: Generations by status: completed, failed, queued, running, unknown.
         reasons: Rejects by reason.
     """
@@ -28,24 +36,36 @@ class Tally:
     fetched: int = 0
     rejected: int = 0
     requests: int = 0
+    polls: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, answer: Answer) -> None:
-        """Count one answer."""
+        """Count the first answer for a task ID."""
         self.requests += answer.attempts
-        if answer.outcome is Outcome.GENERATION:
-            self.fetched += 1
-            self.statuses[status_of(answer.body or b"")] += 1
+        self._count(end_of(answer), 1)
+
+    def add_poll(self, answer: Answer, before: str) -> None:
+        """Count a later answer, in place of the one that came to the end `before`."""
+        self.requests += answer.attempts
+        self.polls += 1
+        self._count(before, -1)
+        self._count(end_of(answer), 1)
+
+    def _count(self, end: str, by: int) -> None:
+        if end in REJECT_REASONS:
+            self.rejected += by
+            self.reasons[end] += by
         else:
-            self.rejected += 1
-            self.reasons[answer.outcome.value] += 1
+            self.fetched += by
+            self.statuses[end] += by
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
             self.fetched + other.fetched,
             self.rejected + other.rejected,
             self.requests + other.requests,
+            self.polls + other.polls,
             self.statuses + other.statuses,
             self.reasons + other.reasons,
         )
@@ -65,6 +85,11 @@ class Tally:
     def answers(self) -> int:
         """Task IDs that have been answered, well or not."""
         return self.fetched + self.rejected
+
+    @property
+    def received(self) -> int:
+        """Answers that came, polls included."""
+        return self.answers + self.polls
 
     def __str__(self) -> str:
         # In one order, so that the lines of a log read alike.
@@ -109,6 +134,7 @@ class Summary:
     unfinished: int
     requests: int
     retries: int
+    polls: int
     reasons: dict[str, int]
     invalid_examples: tuple[str, ...]
     version: str
@@ -150,5 +176,6 @@ def counts_of(plan: Plan, tally: Tally) -> dict[str, int]:
         "failed": statuses["failed"],
         "unfinished": tally.fetched - statuses["completed"] - statuses["failed"],
         "requests": tally.requests,
-        "retries": tally.requests - tally.answers,
+        "retries": tally.requests - tally.received,
+        "polls": tally.polls,
     }

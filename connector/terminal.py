@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -46,7 +47,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self._console = console
         self._started = self._last_line = time.monotonic()
         self._bar = Progress(
-            TextColumn("fetching"),
+            TextColumn("{task.description}"),
             BarColumn(BAR_WIDTH),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}/s"),
@@ -56,7 +57,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=None, visible=False, rate=0, states="")
+        self._task = self._bar.add_task("fetching", total=None, visible=False, rate=0, states="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -86,6 +87,17 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
                 f"fetching {tally.answers:,}/{total:,} at {rate}/s: {tally}",
                 highlight=False,
             )
+
+    def wait(self, unfinished: int, seconds: float) -> None:
+        """Show what is waited for, and until when."""
+        now = time.monotonic()
+        next_at = datetime.now(UTC) + timedelta(seconds=seconds)
+        what = f"{unfinished:,} unfinished, next poll at {next_at:%H:%M:%S} UTC"
+        if self._console.is_terminal:
+            self._bar.update(self._task, description="waiting", states=what)
+        elif now - self._last_line >= PLAIN_SECONDS:
+            self._last_line = now
+            self._console.print(f"waiting: {what}", highlight=False)
 
 
 def print_summary(console: Console, summary: Summary) -> None:
@@ -136,7 +148,10 @@ def _account(summary: Summary) -> Table:
     for name, (count, note) in rows.items():
         if count:
             table.add_row(f"{count:,}", name, Text(note, "dim"))
-    table.add_row(f"{summary.given:,}", "given", Text(f"{summary.requests:,} requests", "dim"))
+    requests = f"{summary.requests:,} requests"
+    if summary.polls:
+        requests += f", {summary.polls:,} of them polls"
+    table.add_row(f"{summary.given:,}", "given", Text(requests, "dim"))
     return table
 
 

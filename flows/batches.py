@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,8 @@ from prefect.states import Cancelled, Completed
 
 from connector import pipeline
 from connector.errors import ConnectorError, StorageFailed
-from connector.tally import Tally
+from connector.polling import Polls, is_unfinished
+from connector.tally import Tally, end_of
 from connector.warehouse.warehouse import Warehouse
 from flows.account import in_words
 from flows.gateway import Access, Gateway, shared
@@ -41,10 +43,12 @@ class Received:
     """What came of a batch.
 
     Attributes:
+        unfinished: What to wait for, if the run waits: task IDs, and what their answers came to.
         failure: Why it ended before its list did, if it did.
     """
 
     tally: Tally
+    unfinished: dict[str, str]
     failure: ConnectorError | None = None
 
 
@@ -64,8 +68,14 @@ def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Recei
         result, not raised: each batch would log a traceback.
     """
     gateway, tally, parts = shared(access), Tally(), itertools.count(1)
+    unfinished: dict[str, str] = {}
     failure: ConnectorError | None = None
     warehouse = Warehouse.existing(access.settings.warehouse)
+
+    def count(answer: Answer) -> None:
+        tally.add(answer)
+        if access.settings.wait and is_unfinished(answer):
+            unfinished[answer.task_id] = end_of(answer)
 
     def save(answers: list[Answer]) -> None:
         name = f"{access.run_id}-b{number:06}-{next(parts):04}"
@@ -82,20 +92,24 @@ def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Recei
             gateway.client,
             access.settings,
             stop=gateway.stop,
-            count=tally.add,
+            count=count,
             save=save,
         )
     except ConnectorError as error:
         gateway.stop.set()
         failure = error
-    received, missing = Received(tally, failure), len(task_ids) - tally.answers
+    received, missing = Received(tally, unfinished, failure), len(task_ids) - tally.answers
     if missing:
         return Cancelled(message=f"{in_words(tally)}; {missing:,} not reached", data=received)
     return Completed(message=in_words(tally), data=received)
 
 
 class Batches:
-    """The batches of a run."""
+    """The batches of a run.
+
+    Attributes:
+        polls: What is unfinished of them, if the run waits for that.
+    """
 
     def __init__(
         self, run: Run, access: Access, gateway: Gateway, on_progress: Callable[[], None]
@@ -104,6 +118,7 @@ class Batches:
         self._access = access
         self._gateway = gateway
         self._on_progress = on_progress
+        self.polls = Polls(access.settings.poll_first, access.settings.poll_longest)
         self._under_way: deque[PrefectFuture[Any]] = deque()
         self._failure: BaseException | None = None
 
@@ -145,6 +160,8 @@ class Batches:
         self._under_way.popleft()
         if isinstance(received, Received):
             self._run.tally += received.tally
+            for task_id, end in received.unfinished.items():
+                self.polls.open(task_id, end, time.monotonic())
             failure: BaseException | None = received.failure
         else:
             failure = received

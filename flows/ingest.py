@@ -15,7 +15,8 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from connector.errors import ConnectorError, Interrupted, RunStopped
-from connector.pipeline import Run, Selection, make_plan, open_warehouse
+from connector.pipeline import Run, Selection, make_plan, open_warehouse, poll
+from connector.polling import Polls
 from connector.settings import Settings, load
 from connector.tally import Summary
 from connector.words import plural
@@ -63,6 +64,7 @@ def ingest_generations(
     max_concurrency: parameters.MaxConcurrency = 64,
     requests_per_second: parameters.RequestsPerSecond = None,
     max_wait: parameters.MaxWait = 300,
+    wait: parameters.Wait = None,
     lock_timeout: parameters.LockTimeout = None,
     rejects_allowed: parameters.RejectsAllowed = 5,
     key_block: parameters.KeyBlock = gateway.KEY_BLOCK,
@@ -84,6 +86,8 @@ def ingest_generations(
         max_concurrency: Of all batches together.
         requests_per_second: Of all batches together. Empty: as many as the gateway takes.
         max_wait: When the gateway asks for it; beyond, the run stops early.
+        wait: Ask for unfinished ones again, at growing intervals, for so long or until all are
+            finished. Empty: LUMA_WAIT, or not at all.
         lock_timeout: While another run writes to the warehouse; beyond, this run ends as
             WarehouseBusy. Empty: LUMA_LOCK_TIMEOUT, or 0.
         rejects_allowed: With more, of what was asked for, the run ends as CompletedWithRejects.
@@ -104,6 +108,7 @@ def ingest_generations(
             max_concurrency=max_concurrency,
             requests_per_second=requests_per_second,
             max_wait=max_wait,
+            wait=wait,
             lock_timeout=lock_timeout,
             key=gateway.find_key(key_block),
         )
@@ -145,7 +150,10 @@ def _fetch(run: Run, settings: Settings, key_block: str | None) -> Summary:
     access = gateway.Access(run.run_id, settings.model_copy(update={"key": None}), key_block)
     try:
         with gateway.opened(access) as opened:
-            batches.Batches(run, access, opened, artifacts.Progress(run).update).fetch()
+            under_way = batches.Batches(run, access, opened, artifacts.Progress(run).update)
+            under_way.fetch()
+            if settings.wait and len(under_way.polls):
+                _wait(run, under_way.polls, opened, settings, settings.wait.total_seconds())
     except RunStopped as stopped:
         return run.finish(stopped)
     except BaseException as error:
@@ -154,6 +162,21 @@ def _fetch(run: Run, settings: Settings, key_block: str | None) -> Summary:
             run.finish(Interrupted(_why(error)))
         raise
     return run.finish()
+
+
+def _wait(
+    run: Run, polls: Polls, opened: gateway.Gateway, settings: Settings, seconds: float
+) -> None:
+    """Poll what is unfinished; a line in the log whenever there is less of it."""
+    logger, least = get_run_logger(), len(polls) + 1
+
+    def tell(unfinished: int, _seconds: float) -> None:
+        nonlocal least
+        if unfinished < least:
+            logger.info("waiting for %s", plural(unfinished, "unfinished generation"))
+            least = unfinished
+
+    poll(run, polls, opened.client, settings, seconds=seconds, stop=opened.stop, on_wait=tell)
 
 
 def _why(error: BaseException) -> str:

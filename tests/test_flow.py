@@ -161,6 +161,18 @@ def test_batches_share_one_throttle_and_its_limit_of_requests_in_flight(
     assert 1 <= throttle.most <= 3  # four batches of three would be twelve
 
 
+def test_it_waits_for_unfinished_ones_if_asked(
+    run: Callable[..., State[Any]], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUMA_POLL_FIRST", "0.05")
+    sandbox.change(unfinished=0.5, polls=3)
+    state = run(IDS, wait=120)
+    account = state.result()
+    assert (account.fetched, account.unfinished, account.retries) == (len(IDS), 0, 0)
+    assert account.polls == generations().fetches.sum() - len(IDS) > 0
+    assert account.requests == len(pd.read_parquet("warehouse/answers"))
+
+
 def test_a_refused_key_fails_the_run_and_keeps_what_had_come(
     run: Callable[..., State[Any]], prefect: Prefect
 ) -> None:

@@ -31,6 +31,7 @@ def ingest(  # noqa: D417  the sources are described by the text
     max_concurrency: int | None = None,
     requests_per_second: float | None = None,
     max_wait: float | None = None,
+    wait: str | None = None,
     give_up_after: str | None = None,
     partition_by: Literal["month", "day"] | None = None,
     lock_timeout: float | None = None,
@@ -57,6 +58,8 @@ def ingest(  # noqa: D417  the sources are described by the text
         max_concurrency: Requests in flight at once, at most.
         requests_per_second: Requests a second, at most.
         max_wait: Seconds to wait when the gateway asks for it; beyond, the run stops.
+        wait: Then ask for unfinished ones again, at growing intervals, until all are finished or
+            so much time has gone by, such as PT30M.
         give_up_after: No longer ask for what is unfinished for so long, such as P7D.
         partition_by: Partitions of a new warehouse. [default: month]
         lock_timeout: Seconds to wait for another run on this warehouse.
@@ -77,6 +80,7 @@ def ingest(  # noqa: D417  the sources are described by the text
         max_concurrency=max_concurrency,
         requests_per_second=requests_per_second,
         max_wait=max_wait,
+        wait=wait,
         give_up_after=give_up_after,
         partition_by=partition_by,
         lock_timeout=lock_timeout,
@@ -99,7 +103,13 @@ def _ingest(selection: Selection, settings: Settings, *, as_json: bool) -> None:
     with stop_on_signals() as received:
         try:
             with LiveProgress(console(stderr=True)) as progress:
-                summary = run(selection, settings, stop=received.event, on_progress=progress)
+                summary = run(
+                    selection,
+                    settings,
+                    stop=received.event,
+                    on_progress=progress,
+                    on_wait=progress.wait,
+                )
         except RunStopped as stopped:
             if stopped.summary is None:
                 raise

@@ -311,6 +311,7 @@ RUNS = Table(
         Column("unfinished", INT64, "Fetched and not finished yet: the next run asks again."),
         Column("requests", INT64, "HTTP requests made."),
         Column("retries", INT64, "HTTP requests that repeated a failed one."),
+        Column("polls", INT64, "Answers beyond the first, to IDs that were unfinished: `--wait`."),
         Column("version", STRING, "Version of luma-to-parquet."),
     ),
     key=("run_id",),

@@ -1,0 +1,112 @@
+"""Unfinished generations, asked for again until they are finished: which, and when."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from typing import TYPE_CHECKING, Final
+
+from connector.record.answer import PASSING, Outcome
+from connector.tally import end_of
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from connector.record.answer import Answer
+
+GROWTH: Final = 1.25
+"""From one interval to the next. So an interval is the first one and a quarter of the time waited
+before it, and a finish is known to within that."""
+
+TOGETHER: Final = 0.1
+"""Parts of the first interval: what is due so soon after another is asked for along with it."""
+
+FINISHED: Final = frozenset({"completed", "failed"})
+
+
+def is_unfinished(answer: Answer) -> bool:
+    """Whether an answer is a generation that asking again may find finished."""
+    return answer.outcome is Outcome.GENERATION and end_of(answer) not in FINISHED
+
+
+class Polls:
+    """When to ask again for which task ID. Each has its own interval, which grows.
+
+    A generation that is unfinished when first seen is asked for until it is finished, or finally
+    rejected. A failure that may pass, such as a timeout, is no reason to end that.
+
+    Args:
+        first: Seconds from the first answer to the first poll.
+        longest: Seconds between two polls, at most.
+    """
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._first = min(first, longest)
+        self._longest = longest
+        self._intervals: dict[str, float] = {}
+        self._ends: dict[str, str] = {}
+        self._due: list[tuple[float, str]] = []
+
+    def __len__(self) -> int:
+        """How many are unfinished."""
+        return len(self._ends)
+
+    @property
+    def next_at(self) -> float | None:
+        """When the next poll is due; None if there is nothing left to ask for."""
+        return self._due[0][0] if self._due else None
+
+    def end_of(self, task_id: str) -> str:
+        """What the last answer for an unfinished task ID came to: see `connector.tally.end_of`."""
+        return self._ends[task_id]
+
+    def note(self, answer: Answer, now: float) -> None:
+        """Take in an answer, the first for its task ID or that to a poll."""
+        if is_unfinished(answer) or (answer.task_id in self._ends and answer.outcome in PASSING):
+            self.open(answer.task_id, end_of(answer), now)
+        else:
+            self._ends.pop(answer.task_id, None)
+            self._intervals.pop(answer.task_id, None)
+
+    def open(self, task_id: str, end: str, now: float) -> None:
+        """Ask for a task ID again, whose answer came to this end."""
+        interval = self._intervals.get(task_id)
+        interval = self._first if interval is None else min(interval * GROWTH, self._longest)
+        self._intervals[task_id], self._ends[task_id] = interval, end
+        heapq.heappush(self._due, (now + interval, task_id))
+
+    def take(self, now: float) -> list[str]:
+        """Task IDs that are due by now, or will be in a moment."""
+        due = []
+        while self._due and self._due[0][0] <= now + TOGETHER * self._first:
+            due.append(heapq.heappop(self._due)[1])
+        return due
+
+
+def watch(
+    polls: Polls,
+    seconds: float,
+    stop: threading.Event,
+    *,
+    ask: Callable[[list[str]], None],
+    on_wait: Callable[[int, float], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Poll until nothing is unfinished, or no poll is due before the deadline, or `stop` is set.
+
+    Args:
+        polls: What there is to poll; `ask` adds to it.
+        seconds: From now to the deadline.
+        stop: Ends the wait at once.
+        ask: Asks for task IDs, and notes their answers in `polls`.
+        on_wait: Told how many are unfinished, and in how many seconds the next poll is.
+        clock: Seconds that never go back.
+    """
+    deadline = clock() + seconds
+    while (due := polls.next_at) is not None and due <= deadline:
+        wait = max(0.0, due - clock())
+        on_wait(len(polls), wait)
+        if stop.wait(wait):
+            return
+        ask(polls.take(clock()))
