@@ -118,7 +118,7 @@ def test_final_rejects_are_asked_again_only_on_request(cli: CommandLine) -> None
     [
         (["ingest", "missing.txt"], {}, "missing.txt"),
         (["ingest", "-"], {}, "no task ID"),
-        (["ingest"], {}, "no task ID"),
+        (["ingest"], {}, "no source of task IDs"),
         (["ingest", "-", "--nope"], {}, "--nope"),
         (["ingest", "-", "--limit", "many"], {}, "--limit"),
         (["ingest", "-"], {"LUMAAI_API_KEY": ""}, "LUMAAI_API_KEY"),
