@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
-from connector.record import derive
+from connector.record import derive, derived
 
 
 @pytest.mark.parametrize(
@@ -56,17 +57,24 @@ SIGNED = datetime(2024, 10, 15, 8, 56, 53, tzinfo=UTC)
         ("20241015T085653Z", "-1", (SIGNED, None)),
         ("20241015T085653Z", "9" * 30, (SIGNED, None)),
         ("20241315T085653Z", "3600", (None, None)),
+        ("20240231T085653Z", "3600", (None, None)),
         ("2024-10-15", "3600", (None, None)),
     ],
 )
 def test_times_of_a_signature(
     date: str, expires: str, times: tuple[datetime | None, datetime | None]
 ) -> None:
-    assert derive.signature_times(URL.format(date, expires)) == times
+    """A URL beside it, whatever it says, does not matter."""
+    urls = pa.array([None, URL.format("20241015T085653Z", "3600"), URL.format(date, expires)])
+    signed_at, expires_at = derived.signature_times(urls)
+    assert (signed_at[0].as_py(), expires_at[0].as_py()) == (None, None)
+    assert (signed_at[1].as_py(), expires_at[1].as_py()) == (SIGNED, SIGNED + timedelta(hours=1))
+    assert (signed_at[2].as_py(), expires_at[2].as_py()) == times
 
 
 def test_a_url_without_a_signature_has_no_times() -> None:
-    assert derive.signature_times("https://cdn.example/a.mp4") == (None, None)
+    times = derived.signature_times(pa.array(["https://cdn.example/a.mp4"]))
+    assert [column.to_pylist() for column in times] == [[None], [None]]
 
 
 @pytest.mark.parametrize(
@@ -74,17 +82,31 @@ def test_a_url_without_a_signature_has_no_times() -> None:
     [
         ("https://storage.example/lit_lite_v1.6/id/video.mp4", "lit_lite_v1.6"),
         ("https://storage.example/dream_machine/id/video.mp4", None),
+        ("https://storage.example//video.mp4", None),
         ("https://storage.example/video.mp4", None),
         ("not a url", None),
+        (None, None),
     ],
 )
-def test_the_storage_model(url: str, model: str | None) -> None:
-    assert derive.storage_model(url) == model
+def test_the_storage_model(url: str | None, model: str | None) -> None:
+    assert derived.storage_model(pa.array([url], pa.string())).to_pylist() == [model]
 
 
-def test_a_watermark_is_told_by_the_file_name_alone() -> None:
-    assert derive.watermarked("https://s.example/m/1_watermarked_2.mp4")
-    assert not derive.watermarked("https://s.example/a_watermarked_b/video.mp4?x=_watermarked_")
+@pytest.mark.parametrize(
+    ("url", "is_marked"),
+    [
+        ("https://s.example/m/1_watermarked_2.mp4", True),
+        ("1_watermarked_2.mp4?x=1", True),
+        ("https://s.example/a_watermarked_b/video.mp4?x=_watermarked_", False),
+        ("https://s.example/m/1.mp4?x=/_watermarked_", False),
+        ("", False),
+        (None, None),
+    ],
+)
+def test_a_watermark_is_told_by_the_file_name_alone(
+    url: str | None, is_marked: bool | None
+) -> None:
+    assert derived.watermarked(pa.array([url], pa.string())).to_pylist() == [is_marked]
 
 
 def test_blanks_around_a_prompt_make_no_other_prompt() -> None:

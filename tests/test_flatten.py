@@ -12,6 +12,7 @@ from builders import NOON, answer, example, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connector.record.coerce import to_time
 from connector.record.flatten import CHUNK_ROWS, FROM_JSON, flatten
 from connector.record.schema import GENERATIONS
 
@@ -387,3 +388,36 @@ def test_documented_fields_come_back_exactly(document: dict[str, Any]) -> None:
     for column in FROM_JSON:
         if column.name != "created_at" and not column.paths[0].startswith(("assets", "request")):
             assert flat[column.name] == at(document, column.paths[0]), column.name
+
+
+def misfit() -> dict[str, Any]:
+    """A generation in which no value has its documented type."""
+    body: dict[str, Any] = {}
+    for path in (path for column in FROM_JSON for path in column.paths):
+        parent, _, key = path.rpartition(".")
+        (body.setdefault(parent, {}) if parent else body)[key] = []
+    return body
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(documents(), min_size=1, max_size=4))
+def test_a_row_is_the_same_in_whatever_company(bodies: list[dict[str, Any]]) -> None:
+    """Whether Arrow reads a column at once, or value by value for a neighbour's sake."""
+    alone = [row(body) for body in bodies]
+    answers = [answer("asked", body) for body in bodies]
+    together = flatten(table(answer("odd", misfit()), *answers)).to_pylist()[1:]
+    assert repr(together) == repr(alone)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.from_regex(
+        r"[0-3][0-9]{3}-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9](:[0-6][0-9]){2}", fullmatch=True
+    ),
+    st.from_regex(r"(\.[0-9]{1,7})?", fullmatch=True),
+    st.sampled_from(["", "Z", "z", "+00:00", "-00:00", "+08:00", "-23:59", "+24:00", "+01:60"]),
+)
+def test_arrow_reads_times_as_python_does(moment: str, fraction: str, offset: str) -> None:
+    text = moment + fraction + offset
+    body = {"id": "x", "created_at": text}
+    assert row(body)["created_at"] == to_time(text)

@@ -1,10 +1,9 @@
-"""What follows from a generation's own fields: one small pure function a column or two."""
+"""What follows from a single value: one small pure function a column or two."""
 
 from __future__ import annotations
 
 import math
 import re
-from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -35,12 +34,6 @@ RATIOS: Final = {
 }
 """The official names and the two usual ones that lie more than 8% from each of them."""
 NEAR_RATIO: Final = 1.04
-
-LONGEST_VALIDITY: Final = len("604800") + 3
-"""Digits of `X-Amz-Expires`; AWS itself allows a week."""
-
-NOT_A_MODEL: Final = frozenset({"dream_machine"})
-"""First path segments of official URLs, which name the service."""
 
 _RATIO = re.compile(r"\s*(\d{1,5})\s*[:x/]\s*(\d{1,5})\s*", re.ASCII)
 
@@ -110,45 +103,6 @@ def prompt_id(prompt: str) -> str:
     return blake2b(prompt.strip().encode(), digest_size=8).hexdigest()
 
 
-def storage_model(video_url: str) -> str | None:
-    """The first path segment of a storage URL, if it has one that is not the file itself."""
-    parts = video_url.split("/", 4)
-    if len(parts) < 5 or not parts[3] or parts[3] in NOT_A_MODEL:  # noqa: PLR2004  scheme, "", host, segment, rest
-        return None
-    return parts[3]
-
-
-def watermarked(video_url: str) -> bool:
-    """Whether the file's name says so."""
-    return "_watermarked_" in video_url.partition("?")[0].rpartition("/")[2]
-
-
-def signature_times(url: str) -> tuple[datetime | None, datetime | None]:
-    """When a presigned URL was signed and when it expires.
-
-    Source: AWS Signature Version 4, query parameters `X-Amz-Date` and `X-Amz-Expires` (seconds).
-    """
-    signed_at = _signed_at(url)
-    seconds = _parameter(url, "X-Amz-Expires=")
-    if signed_at is None or not seconds.isdecimal() or len(seconds) > LONGEST_VALIDITY:
-        return signed_at, None
-    try:
-        return signed_at, signed_at + timedelta(seconds=int(seconds))
-    except OverflowError:
-        return signed_at, None
-
-
-def _signed_at(url: str) -> datetime | None:
-    text = _parameter(url, "X-Amz-Date=")
-    if len(text) != len("20241015T085653Z") or not text.endswith("Z"):
-        return None
-    try:
-        return datetime.fromisoformat(text)  # the basic format of ISO 8601
-    except ValueError:
-        return None
-
-
-def _parameter(url: str, name: str) -> str:
-    """A query parameter's value; "" if it is not there."""
-    start = url.find(name)
-    return url[start + len(name) :].partition("&")[0] if start >= 0 else ""
+def prompt_words(prompt: str) -> int:
+    """Words, separated by blanks of any kind."""
+    return len(prompt.split())

@@ -46,9 +46,10 @@ def generation_in(document: Any) -> dict[str, Any] | None:
     """
     if not isinstance(document, dict):
         return None
-    inner = document.get("data")
-    if "state" not in document and isinstance(inner, dict) and ("id" in inner or "state" in inner):
-        return inner
+    if "state" not in document:
+        inner = document.get("data")
+        if isinstance(inner, dict) and ("id" in inner or "state" in inner):
+            return inner
     if document.get("id") is None and document.get("state") is None:
         return None
     return document

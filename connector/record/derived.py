@@ -1,0 +1,122 @@
+"""The derived columns, a column at a time: by Arrow's own means, or once a distinct value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.record.coerce import parse_time
+from connector.record.columns import TIMESTAMP
+from connector.record.derive import (
+    NO_FRAME,
+    Frame,
+    frame,
+    prompt_id,
+    prompt_words,
+    requested_frame,
+    status,
+)
+from connector.record.schema import GENERATIONS, STRING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+FRAMED_BY: Final = (
+    "video_width",
+    "video_height",
+    "requested_resolution",
+    "requested_aspect_ratio",
+)
+
+MADE_FROM: Final = ("state", "prompt", "video_url", "video_download_url", *FRAMED_BY)
+FRAME: Final = pa.schema([GENERATIONS[name].field for name in Frame._fields])
+
+NOT_A_MODEL: Final = pa.array(["dream_machine"])
+"""First path segments of official URLs, which name the service."""
+
+STORAGE_MODEL: Final = r"^[^/]*/[^/]*/[^/]*/(?P<model>[^/]+)/"
+"""The first path segment of a URL, if it is not the file itself."""
+
+WATERMARKED: Final = r"^(?:[^?]*/)?[^/?]*_watermarked_[^/?]*(?:\?|$)"
+"""A URL whose file name, which ends where the query begins, says so."""
+
+# Source: AWS Signature Version 4. A year from 1000 to 2999, and a validity of up to nine digits of
+# seconds (AWS itself allows a week), are all that a time can be made of.
+SIGNED_AT: Final = r"X-Amz-Date=(?P<at>[12]\d{7}T\d{6}Z)(?:&|$)"
+VALID_FOR: Final = r"X-Amz-Expires=(?P<seconds>\d{1,9})(?:&|$)"
+BASIC_TIME, EXTENDED_TIME = r"^(....)(..)(..)T(..)(..)(..)Z$", r"\1-\2-\3T\4:\5:\6Z"
+
+
+def derived(found: pa.Table) -> dict[str, pa.Array]:
+    """The derived columns, from the documented ones."""
+    # In one piece: each call costs as much as hundreds of rows.
+    columns = {name: found[name].combine_chunks() for name in MADE_FROM}
+    signed_at, expires_at = signature_times(columns["video_download_url"])
+    prompts = columns["prompt"].dictionary_encode()
+    return {
+        "status": pc.fill_null(
+            _of_each(status, columns["state"].dictionary_encode()), status(None)
+        ),
+        **_frames(columns),
+        "prompt_id": _of_each(prompt_id, prompts),
+        "prompt_words": _of_each(prompt_words, prompts, pa.int32()),
+        "prompt_characters": pc.utf8_length(columns["prompt"]),
+        "storage_model": storage_model(columns["video_url"]),
+        "watermarked": watermarked(columns["video_url"]),
+        "download_url_signed_at": signed_at,
+        "download_url_expires_at": expires_at,
+    }
+
+
+def _of_each(
+    function: Callable[[str], Any], texts: pa.DictionaryArray, kind: pa.DataType = STRING
+) -> pa.Array:
+    """What follows from texts, each distinct one looked at once; null where there is none."""
+    values = list(map(function, texts.dictionary.to_pylist()))
+    return pa.array(values, kind).take(texts.indices)
+
+
+def _frames(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """Resolution, aspect ratio, orientation and megapixels: by size, else by what was asked for."""
+    rows = list(zip(*(columns[name].to_pylist() for name in FRAMED_BY), strict=True))
+    numbers = {row: number for number, row in enumerate(dict.fromkeys(rows))}
+    frames = pa.Table.from_pylist([_frame(*row)._asdict() for row in numbers], FRAME)
+    found = frames.take(pa.array(map(numbers.get, rows), pa.int32()))
+    return dict(zip(FRAME.names, found.columns, strict=True))
+
+
+def _frame(
+    width: int | None, height: int | None, resolution: str | None, aspect_ratio: str | None
+) -> Frame:
+    found = frame(width, height)
+    return requested_frame(resolution, aspect_ratio) if found is NO_FRAME else found
+
+
+def storage_model(urls: pa.Array) -> pa.Array:
+    """The first path segment of storage URLs, where they have one that is not the file itself."""
+    models = pc.struct_field(pc.extract_regex(urls, STORAGE_MODEL), "model")
+    return pc.if_else(pc.is_in(models, NOT_A_MODEL), None, models)
+
+
+def watermarked(urls: pa.Array) -> pa.Array:
+    """Whether the file's name says so; null where there is no URL."""
+    return pc.match_substring_regex(urls, WATERMARKED)
+
+
+def signature_times(urls: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """When presigned URLs were signed and when they expire; null where one does not say."""
+    signed_at = _basic_times(pc.struct_field(pc.extract_regex(urls, SIGNED_AT), "at"))
+    seconds = pc.struct_field(pc.extract_regex(urls, VALID_FOR), "seconds")
+    valid_for = seconds.cast(pa.int64()).cast(pa.duration("s"))
+    return signed_at, pc.add(signed_at, valid_for).cast(TIMESTAMP)
+
+
+def _basic_times(texts: pa.Array) -> pa.Array:
+    """Times in the basic format of ISO 8601, which Arrow does not read; null for a 31 February."""
+    texts = pc.replace_substring_regex(texts, BASIC_TIME, EXTENDED_TIME)
+    try:
+        return texts.cast(TIMESTAMP)
+    except pa.ArrowInvalid:
+        return pa.array([text and parse_time(text)[0] for text in texts.to_pylist()], TIMESTAMP)

@@ -1,0 +1,235 @@
+"""The documented fields of generations, side by side: JSON objects in, an Arrow array a column out.
+
+Arrow reads all objects in one pass, as long as each value has its documented type, which is nearly
+always so. Where one has not, the columns beside it are gone through value by value, and `coercions`
+tells what was made of it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cached_property
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.record.coerce import COERCERS, parse_time, to_json
+from connector.record.columns import TIMESTAMP, Column
+from connector.record.schema import GENERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+Json = dict[str, Any]
+
+FROM_JSON: Final = tuple(column for column in GENERATIONS.columns if column.paths)
+KEEPS_ANYTHING: Final = "queue_state"
+"""No value but null is documented, so whatever comes is kept, as JSON text."""
+
+LONGEST_NOTE: Final = 200
+"""Characters of an unexpected value that `coercions` quotes; the whole is in `answers`."""
+
+NATIVE_TYPES: Final[dict[pa.DataType, frozenset[type]]] = {
+    pa.string(): frozenset({str, type(None)}),
+    pa.bool_(): frozenset({bool, type(None)}),
+    pa.int32(): frozenset({int, type(None)}),
+    pa.int64(): frozenset({int, type(None)}),
+    pa.float64(): frozenset({float, int, type(None)}),
+    TIMESTAMP: frozenset({str, type(None)}),
+}
+ARRAY_TYPES: Final = {kind: kind for kind in NATIVE_TYPES} | {TIMESTAMP: pa.string()}
+"""As what Arrow takes such values at first."""
+
+AT_ONCE: Final = frozenset({pa.string(), pa.bool_()})
+OBJECT: Final = frozenset({dict, type(None)})
+
+USUAL_TIME: Final = (
+    r"^[12]\d{3}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$"
+)
+"""What Arrow and Python read alike, if the calendar has that day."""
+
+NOTHING: Final[Json] = {}
+
+UNFIT: Final = (pa.ArrowException, OverflowError, UnicodeEncodeError)
+"""What Arrow raises for a value of another type, a number out of range, a lone surrogate."""
+
+
+def _known_keys() -> dict[str, frozenset[str]]:
+    """Keys that a column reads, by the object that holds them; "" is the generation itself."""
+    known: dict[str, set[str]] = defaultdict(set)
+    for path in (path for column in FROM_JSON for path in column.paths):
+        parent, key = _split(path)
+        known[parent].add(key)
+        if parent:
+            known[""].add(parent)
+    return {parent: frozenset(keys) for parent, keys in known.items()}
+
+
+def _shapes() -> dict[str, dict[str, pa.DataType]]:
+    """What Arrow can read at once, by the object that holds it: field and type.
+
+    No numbers: Arrow takes 1.0 and true for 1 without a word.
+    """
+    shapes: dict[str, dict[str, pa.DataType]] = {}
+    for column in FROM_JSON:
+        if column.type in AT_ONCE and column.name != KEEPS_ANYTHING:
+            for parent, key in map(_split, column.paths):
+                shapes.setdefault(parent, {})[key] = column.type
+    return shapes
+
+
+def _split(path: str) -> tuple[str, str]:
+    parent, _, key = path.rpartition(".")
+    return parent, key
+
+
+KNOWN_KEYS: Final = _known_keys()
+SHAPES: Final = _shapes()
+
+
+class Fields:
+    """The fields of some generations, and the notes on what did not fit."""
+
+    def __init__(self, documents: list[Json]) -> None:
+        self._notes: dict[int, list[Json]] = defaultdict(list)
+        self._documents = documents
+        self._objects = {"": documents}
+        for name in KNOWN_KEYS:
+            if name:
+                self._objects[name] = self._nested(name)
+
+    def _nested(self, name: str) -> list[Json]:
+        """The objects under one key; an empty one where there is none."""
+        found = [document.get(name) for document in self._documents]
+        if not OBJECT.issuperset(map(type, found)):
+            for row, value in enumerate(found):
+                if value is not None and not isinstance(value, dict):
+                    self._note(row, name, value, None)
+                    found[row] = None
+        return [value or NOTHING for value in found]
+
+    def columns(self) -> list[pa.Array]:
+        """An array for each of `FROM_JSON`."""
+        return [self._column(column) for column in FROM_JSON]
+
+    def _column(self, column: Column) -> pa.Array:
+        """One column's values, from the first of its paths that has one."""
+        arrays = [self._as_documented.get(path) for path in column.paths]
+        if None not in arrays:
+            return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
+        values = self._first(column.paths)
+        if NATIVE_TYPES[column.type].issuperset(map(type, values)):
+            try:
+                array = pa.array(values, ARRAY_TYPES[column.type])
+                return _usual_times(array) if column.type == TIMESTAMP else array
+            except UNFIT:
+                pass
+        convert = self._times if column.type == TIMESTAMP else self._coerced
+        return pa.array(convert(column, values), column.type)
+
+    @cached_property
+    def _as_documented(self) -> dict[str, pa.Array]:
+        """The values at each path; those of an object in which one does not fit are missing."""
+        found: dict[str, pa.Array] = {}
+        for parent, shape in SHAPES.items():
+            try:
+                holders = pa.array(self._objects[parent], pa.struct(list(shape.items())))
+            except UNFIT:
+                continue
+            paths = [f"{parent}.{key}" if parent else key for key in shape]
+            found |= zip(paths, holders.flatten(), strict=True)
+        return found
+
+    def _first(self, paths: tuple[str, ...]) -> list[Any]:
+        values = self._at(paths[0])
+        for path in paths[1:]:
+            if None in values:
+                pairs = zip(values, self._at(path), strict=True)
+                values = [other if value is None else value for value, other in pairs]
+        return values
+
+    def _at(self, path: str) -> list[Any]:
+        parent, key = _split(path)
+        return [holder.get(key) for holder in self._objects[parent]]
+
+    def _times(self, column: Column, values: list[Any]) -> list[datetime | None]:
+        moments: list[datetime | None] = []
+        for row, value in enumerate(values):
+            moment, as_documented = parse_time(value) if type(value) is str else (None, False)
+            if not as_documented and value is not None:
+                moment = COERCERS[TIMESTAMP](value)
+                self._note(row, column.name, value, moment and moment.isoformat())
+            moments.append(moment)
+        return moments
+
+    def _coerced(self, column: Column, values: list[Any]) -> list[Any]:
+        convert = to_json if column.name == KEEPS_ANYTHING else COERCERS[column.type]
+        fits = NATIVE_TYPES[column.type]
+        result = []
+        for row, value in enumerate(values):
+            converted = None if value is None else convert(value)
+            # A value that fits and came through unchanged was only in bad company.
+            if value is not None and (type(value) not in fits or converted != value):
+                self._note(row, column.name, value, converted)
+            result.append(converted)
+        return result
+
+    def _note(self, row: int, name: str, value: Any, converted: Any) -> None:
+        is_plain = isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value))
+        quoted = value if is_plain else to_json(value)[:LONGEST_NOTE]
+        self._notes[row].append({"column": name, "from": quoted, "to": converted})
+
+    def coercions(self) -> pa.Array:
+        """The notes, as JSON; null for a row in which all fitted. Complete after `columns`."""
+        return self._sparse((row, to_json(notes)) for row, notes in self._notes.items())
+
+    def extra(self) -> pa.Array:
+        """What no column has, as JSON in the shape it came in; null if nothing is left over."""
+        surplus: dict[int, Json] = defaultdict(dict)
+        for parent, holders in self._objects.items():
+            for row, found in _surplus(holders, KNOWN_KEYS[parent]):
+                surplus[row] |= {parent: found} if parent else found
+        return self._sparse((row, _to_extra(found)) for row, found in surplus.items())
+
+    def _sparse(self, texts: Iterable[tuple[int, str]]) -> pa.Array:
+        """A column that has a text in few rows."""
+        column: list[str | None] = [None] * len(self._documents)
+        for row, text in texts:
+            column[row] = text
+        return pa.array(column, pa.string())
+
+
+def _usual_times(texts: pa.Array) -> pa.Array:
+    """Read times that are all as documented.
+
+    Raises:
+        pyarrow.ArrowInvalid: One is not.
+    """
+    if not pc.all(pc.match_substring_regex(texts, USUAL_TIME), min_count=0).as_py():
+        raise pa.ArrowInvalid("not as documented, or the zero time")
+    return texts.cast(TIMESTAMP)
+
+
+def _surplus(holders: list[Json], known: frozenset[str]) -> Iterator[tuple[int, Json]]:
+    # Objects come in few shapes: each shape is looked through once.
+    shapes = list(map(tuple, holders))
+    unknown = {shape: keys for shape in set(shapes) if (keys := set(shape) - known)}
+    if not unknown:
+        return
+    for row, shape in enumerate(shapes):
+        if shape in unknown:
+            holder = holders[row]
+            found = {key: holder[key] for key in unknown[shape] if holder[key] is not None}
+            if found:
+                yield row, found
+
+
+def _to_extra(found: Json) -> str:
+    try:
+        return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:  # a lone surrogate, a huge number, or deeper than orjson writes
+        return to_json(found)
