@@ -28,6 +28,7 @@ FOLDS: Final = {
 KNOWN_COLUMNS: Final = ("task_id", "fetched_at", *FOLDS)
 """What `resolve` needs of the rows that are there already."""
 
+ROW: Final = "__row"
 BY_ID_AND_TIME: Final = [("task_id", "ascending"), ("fetched_at", "ascending")]
 BODY_START: Final = 1000
 
@@ -41,7 +42,7 @@ def resolve(known: pa.Table, incoming: pa.Table) -> pa.Table:
 
     Returns:
         A row for each task ID that has a newer answer than is known: the newest answer, with the
-        lineage of all. Empty if there is nothing new.
+        lineage of all, sorted by `GENERATIONS.sort`. Empty if there is nothing new.
 
     Raises:
         ValueError: A task ID is known twice.
@@ -49,13 +50,25 @@ def resolve(known: pa.Table, incoming: pa.Table) -> pa.Table:
     known = known.filter(pc.is_in(known["task_id"], incoming["task_id"]))
     if len(pc.unique(known["task_id"])) != len(known):
         raise ValueError("a task ID stands in a partition twice")
-    fresh = _newer(known, incoming.sort_by(BY_ID_AND_TIME))
-    if len(fresh) == len(pc.unique(fresh["task_id"])) and not len(known):
-        return fresh
+    # The wide columns are touched once, at the end: they are nearly all of the bytes.
+    narrow = incoming.select([*KNOWN_COLUMNS, "created_at"])
+    narrow = narrow.append_column(ROW, pa.array(range(len(narrow)), pa.int64()))
+    newest = in_order(_folded(known, _newer(known, narrow.sort_by(BY_ID_AND_TIME))))
+    rows = incoming.take(newest[ROW])
+    for name in FOLDS:
+        position = rows.schema.get_field_index(name)
+        rows = rows.set_column(position, rows.schema.field(position), newest[name])
+    return rows
+
+
+def _folded(known: pa.Table, fresh: pa.Table) -> pa.Table:
+    """The newest of the rows ordered by task ID and time, with the lineage of all and of known."""
+    newest = fresh.filter(_last_of_each(fresh["task_id"]))
     known = known.filter(pc.is_in(known["task_id"], fresh["task_id"]))
+    if len(newest) == len(fresh) and not len(known):
+        return newest
     every = pa.concat_tables([known.select(KNOWN_COLUMNS), fresh.select(KNOWN_COLUMNS)])
     folded = every.group_by("task_id").aggregate(list(FOLDS.items())).sort_by("task_id")
-    newest = fresh.filter(_last_of_each(fresh["task_id"]))
     for name, fold in FOLDS.items():
         position = newest.schema.get_field_index(name)
         field = newest.schema.field(position)
@@ -89,12 +102,12 @@ def splice(existing: Iterable[pa.Table], upserts: pa.Table) -> Iterator[pa.Table
 
     Args:
         existing: Pieces of a table sorted by `GENERATIONS.sort`.
-        upserts: Rows of the same schema, one a task ID.
+        upserts: Rows of the same schema and order, one a task ID.
 
     Yields:
         Pieces that together are the upserted table, sorted.
     """
-    pending = in_order(upserts)
+    pending = upserts
     for piece in existing:
         if not len(piece):
             continue
@@ -136,6 +149,12 @@ def merge_rejects(rejects: pa.Table, answers: pa.Table) -> pa.Table:
     Returns:
         The table as it must be; the very same object if nothing changed.
     """
+    # Nearly all answers are generations of task IDs that were never rejected: no concern of this.
+    is_reject = pc.not_equal(answers["outcome"], Outcome.GENERATION.value)
+    concerned = pa.chunked_array(
+        [*rejects["task_id"].chunks, *answers["task_id"].filter(is_reject).chunks], pa.string()
+    )
+    answers = answers.filter(pc.is_in(answers["task_id"], concerned))
     answers = _newer(rejects, answers.sort_by(BY_ID_AND_TIME))
     if not len(answers):
         return rejects

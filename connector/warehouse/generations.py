@@ -33,6 +33,7 @@ HOMES: Final = pa.schema(
 KNOWN: Final = pa.schema(
     [*HOMES, ("is_terminal", pa.bool_()), ("started_at", GENERATIONS["created_at"].type)]
 )
+PLACES: Final = pa.schema({"task_id": pa.string(), "partition": pa.string()})
 LINEAGE: Final = pa.schema([GENERATIONS[name].field for name in KNOWN_COLUMNS])
 
 
@@ -151,29 +152,28 @@ class Generations:
         parquet.write(self._storage, self._name(partition), GENERATIONS, splice(existing, upserts))
         return Upserted(len(upserts) - updated, updated, 1)
 
-    def _find_homes(self, rows: pa.Table) -> pa.Array:
+    def _find_homes(self, rows: pa.Table) -> pa.ChunkedArray:
         """Tell each row's partition: where its task ID lives, else where its first answer says.
 
         A task ID stays there, whatever a later answer says of its creation: a move would show it
         twice, or not at all, to a reader.
         """
         known = self._known_homes()
-        known = known.filter(pc.is_in(known["task_id"], rows["task_id"]))
-        homes = dict(zip(*(known[name].to_pylist() for name in HOMES.names), strict=True))
-        in_time = rows.sort_by("fetched_at")
-        task_ids, computed = in_time["task_id"].to_pylist(), self._computed(in_time).to_pylist()
-        new: dict[str, str] = {}
-        for task_id, partition in zip(task_ids, computed, strict=True):
-            if task_id not in homes:
-                new.setdefault(task_id, partition)
-        moved_in = pa.table([list(new), pa.array(new.values(), HOMES.field(1).type)], schema=HOMES)
-        self._homes = pa.concat_tables([self._homes, moved_in])
-        homes |= new
-        return pa.array([homes[task_id] for task_id in rows["task_id"].to_pylist()], pa.string())
+        known = known.filter(pc.is_in(known["task_id"], rows["task_id"])).cast(PLACES)
+        computed = pa.table([rows["task_id"], self._computed(rows)], PLACES)
+        in_time = computed.take(pc.sort_indices(rows["fetched_at"]))
+        # One after the other: threads would lose the order.
+        groups = pa.concat_tables([known, in_time]).group_by("task_id", use_threads=False)
+        places = groups.aggregate([("partition", "first")]).rename_columns(PLACES.names)
+        is_new = pc.invert(pc.is_in(places["task_id"], known["task_id"]))
+        self._homes = pa.concat_tables([self._homes, places.filter(is_new).cast(HOMES)])
+        return places["partition"].take(pc.index_in(rows["task_id"], places["task_id"]))
 
     def _computed(self, rows: pa.Table) -> pa.ChunkedArray:
-        created_at = rows["created_at"]
-        year = pc.year(created_at)
+        """The partition that each row's time of creation says."""
+        days = rows["created_at"].cast(pa.date32()).combine_chunks().dictionary_encode()
+        year = pc.year(days.dictionary)
         sensible = pc.and_(pc.greater_equal(year, FIRST_YEAR), pc.less_equal(year, LAST_YEAR))
-        text = pc.strftime(created_at, FORMATS[self._partition_by])
-        return pc.if_else(pc.fill_null(sensible, False), text, UNKNOWN)
+        text = pc.strftime(days.dictionary, FORMATS[self._partition_by])
+        names = pc.if_else(sensible, text, UNKNOWN)
+        return pc.fill_null(names.take(days.indices), UNKNOWN)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 PARTITION: Final = "__partition"
 MEMORY_BYTES: Final = 48 * 1024 * 1024
-CHUNK_ROWS: Final = 50_000
-"""Rows that come back at once: about 80 MB of generations."""
+CHUNK_ROWS: Final = 100_000
+"""Rows that come back at once: about 100 MB of generations."""
 
 
 class Spill:
@@ -69,9 +69,9 @@ class Spill:
         self._folder.mkdir(parents=True, exist_ok=True)
         for partition, rows in self._split_held():
             if partition not in self._spilled:
+                # Not compressed: it lives for seconds, mostly in the page cache.
                 path = str(self._folder / partition)
-                options = pa.ipc.IpcWriteOptions(compression="lz4")
-                self._spilled[partition] = pa.ipc.new_stream(path, rows.schema, options=options)
+                self._spilled[partition] = pa.ipc.new_stream(path, rows.schema)
             self._spilled[partition].write_table(rows)
         self._held.clear()
         self._held_bytes = 0
@@ -87,7 +87,8 @@ class Spill:
 
     def _read_back(self, partition: str) -> Iterator[pa.Table]:
         gathered: list[pa.RecordBatch] = []
-        with pa.ipc.open_stream(str(self._folder / partition)) as stream:
+        path = str(self._folder / partition)
+        with pa.memory_map(path) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
                 gathered.append(batch)
                 if sum(map(len, gathered)) >= CHUNK_ROWS:
