@@ -6,33 +6,31 @@ import itertools
 import secrets
 import threading
 import time
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from connector.errors import Interrupted, RunStopped, StorageFailed
-from connector.plan import Plan, plan
+from connector.discovery import Discovery
+from connector.errors import Interrupted, RunStopped, SourceError, StorageFailed
+from connector.plan import NOTHING, Plan, plan
 from connector.polling import Polls, watch
-from connector.record.signatures import strip_signatures
+from connector.receiving import Batch, receive
+from connector.source import listing
 from connector.source import task_ids as source
 from connector.source.client import Client, ClientSettings
-from connector.source.fetch import fetch
 from connector.source.throttle import Throttle
 from connector.tally import Summary, Tally, counts_of
 from connector.warehouse.warehouse import Committed, Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+
+    import pyarrow as pa
 
     from connector.record.answer import Answer
     from connector.settings import Settings
-
-BATCH_BYTES: Final = 32 * 1024 * 1024
-BATCH_SECONDS: Final = 10.0
-"""A batch is saved early when it is large or old: what is not saved would be asked for again."""
 
 COMMIT_ANSWERS: Final = 20_000
 COMMIT_SHARE: Final = 4
@@ -45,7 +43,7 @@ class Selection:
     """Which task IDs to ask for.
 
     Attributes:
-        sources: Files, globs, `-`, SQLAlchemy URLs, or iterables of task IDs.
+        sources: Files, globs, `-`, SQLAlchemy URLs, or iterables of task IDs; or `luma:list` alone.
         column: Where the IDs are, if not in `task_id` or `id`.
         query: What to ask a SQLAlchemy URL for.
         limit: Ask for no more than this many.
@@ -60,6 +58,11 @@ class Selection:
     refresh: bool = False
     retry_rejected: bool = False
 
+    @property
+    def is_listing(self) -> bool:
+        """Whether the gateway is to say which there are."""
+        return listing.SOURCE in (source for source in self.sources if isinstance(source, str))
+
 
 class Run:
     """A run while it lasts: what was planned, what came of it, and the account at its end."""
@@ -73,6 +76,14 @@ class Run:
         self._warehouse = warehouse
         self._committed = Committed()
         self._batches = itertools.count(1)
+
+    def settled(self, selection: Selection) -> pa.ChunkedArray:
+        """Task IDs that a selection need not ask for."""
+        return settled_in(self._warehouse, selection, self._settings)
+
+    def unfinished(self) -> pa.ChunkedArray:
+        """Task IDs that are known, not finished, and not given up."""
+        return self._warehouse.unfinished(self._settings.give_up_after)
 
     def name_batch(self) -> str:
         """A name for the next batch of answers."""
@@ -193,7 +204,9 @@ def ingest(
 
         stopped: RunStopped | None = None
         try:
-            if len(run.plan.task_ids):
+            if selection.is_listing:
+                discover(run, selection, client, settings, stop=stop, count=count, save=save)
+            elif len(run.plan.task_ids):
                 task_ids = (task_id.as_py() for task_id in run.plan.task_ids)
                 receive(task_ids, client, settings, stop=stop, count=count, save=save)
             if settings.wait and len(polls) and not stop.is_set():
@@ -204,6 +217,37 @@ def ingest(
         if stop.is_set():
             stopped = Interrupted("interrupted; the next run goes on from here")
         return run.finish(stopped)
+
+
+def discover(
+    run: Run,
+    selection: Selection,
+    client: Client,
+    settings: Settings,
+    *,
+    stop: threading.Event,
+    count: Callable[[Answer], None],
+    save: Callable[[list[Answer]], None],
+) -> None:
+    """Take in what the gateway lists and is news, then ask for unfinished ones it did not list.
+
+    Raises:
+        SourceError: The gateway has no list.
+        RunStopped: Going on is pointless.
+    """
+    found = Discovery(run.settled(selection), selection.limit)
+    unfinished = run.unfinished()
+    try:
+        with Batch(settings, count, save) as batch:
+            for answer in found.answers(client, stop, run.tally.add_requests):
+                run.plan = found.plan
+                batch.add(answer)
+        others = found.add(unfinished)
+        run.plan = found.plan
+        task_ids = (task_id.as_py() for task_id in others)
+        receive(task_ids, client, settings, stop=stop, count=count, save=save)
+    finally:
+        run.plan = found.plan
 
 
 def poll(
@@ -269,16 +313,33 @@ def open_client(settings: Settings) -> Client:
 def make_plan(selection: Selection, settings: Settings, warehouse: Warehouse | None) -> Plan:
     """Decide which task IDs to ask for, given what the warehouse holds; None holds nothing.
 
+    Of a listing nothing is known before it is read: its plan grows with the run.
+
     Raises:
         SourceError: The task IDs cannot be read, or there are none.
     """
+    if selection.is_listing:
+        _check_listing(selection)
+        return NOTHING
     values = source.read(selection.sources, column=selection.column, query=selection.query)
-    settled = warehouse and warehouse.settled(
+    settled = warehouse and settled_in(warehouse, selection, settings)
+    return plan(values, settled, selection.limit)
+
+
+def _check_listing(selection: Selection) -> None:
+    if len(selection.sources) > 1 or selection.column or selection.query:
+        raise SourceError(
+            f"{listing.SOURCE} stands alone: no other source, column or query goes with it"
+        )
+
+
+def settled_in(warehouse: Warehouse, selection: Selection, settings: Settings) -> pa.ChunkedArray:
+    """Task IDs that a selection need not ask for."""
+    return warehouse.settled(
         refresh=selection.refresh,
         retry_rejected=selection.retry_rejected,
         give_up_after=settings.give_up_after,
     )
-    return plan(values, settled, selection.limit)
 
 
 def preview(selection: Selection, settings: Settings) -> Plan:
@@ -287,6 +348,8 @@ def preview(selection: Selection, settings: Settings) -> Plan:
     Raises:
         UsageError: The task IDs or the warehouse cannot be read.
     """
+    if selection.is_listing:
+        raise SourceError(f"{listing.SOURCE} cannot be told without asking: leave out --dry-run")
     has_warehouse = Warehouse.exists(settings.warehouse)
     warehouse = Warehouse.existing(settings.warehouse) if has_warehouse else None
     return make_plan(selection, settings, warehouse)
@@ -307,69 +370,3 @@ def save(
         if not warehouse.has(batch):
             tally.discount(answers)
         raise
-
-
-def receive(
-    task_ids: Iterable[str],
-    client: Client,
-    settings: Settings,
-    *,
-    stop: threading.Event,
-    count: Callable[[Answer], None],
-    save: Callable[[list[Answer]], None],
-) -> None:
-    """Fetch task IDs and save their answers, a batch at a time; however it ends, all are saved.
-
-    Raises:
-        RunStopped: Going on is pointless.
-    """
-    batch = _Batch(settings.batch_size)
-
-    def save_if_full() -> None:
-        if batch.is_full():
-            save(batch.take())
-
-    threads = settings.max_concurrency
-    with closing(
-        # A gateway that asks for a pause must not keep what has come in memory until it is over.
-        fetch(task_ids, client, threads=threads, stop=stop, on_idle=save_if_full)
-    ) as answers:
-        try:
-            for answer in answers:
-                count(answer)
-                batch.add(_without_signatures(answer) if settings.redact_signatures else answer)
-                save_if_full()
-        finally:
-            if batch.answers:
-                save(batch.take())
-
-
-def _without_signatures(answer: Answer) -> Answer:
-    return replace(answer, body=answer.body and strip_signatures(answer.body))
-
-
-class _Batch:
-    """Answers on their way to the inbox."""
-
-    def __init__(self, size: int) -> None:
-        self.answers: list[Answer] = []
-        self._size = size
-        self._bytes = 0
-        self._since = 0.0
-
-    def add(self, answer: Answer) -> None:
-        if not self.answers:
-            self._since = time.monotonic()
-        self.answers.append(answer)
-        self._bytes += len(answer.body or b"")
-
-    def is_full(self) -> bool:
-        return bool(self.answers) and (
-            len(self.answers) >= self._size
-            or self._bytes >= BATCH_BYTES
-            or time.monotonic() - self._since >= BATCH_SECONDS
-        )
-
-    def take(self) -> list[Answer]:
-        answers, self.answers, self._bytes = self.answers, [], 0
-        return answers

@@ -26,7 +26,7 @@ class Plan:
         invalid_examples: A few of the invalid ones, with the reason.
     """
 
-    task_ids: pa.StringArray
+    task_ids: pa.StringArray | pa.ChunkedArray
     given: int
     blank: int
     duplicate: int
@@ -34,6 +34,28 @@ class Plan:
     already_terminal: int
     over_limit: int
     invalid_examples: tuple[str, ...] = ()
+
+    def __add__(self, other: Plan) -> Plan:
+        """Both together; no task ID may be in both."""
+        chunks = [*_chunks(self.task_ids), *_chunks(other.task_ids)]
+        return Plan(
+            pa.chunked_array(chunks, pa.string()),
+            self.given + other.given,
+            self.blank + other.blank,
+            self.duplicate + other.duplicate,
+            self.invalid + other.invalid,
+            self.already_terminal + other.already_terminal,
+            self.over_limit + other.over_limit,
+            (*self.invalid_examples, *other.invalid_examples)[:EXAMPLES],
+        )
+
+
+def _chunks(task_ids: pa.StringArray | pa.ChunkedArray) -> list[pa.StringArray]:
+    chunks = task_ids.chunks if isinstance(task_ids, pa.ChunkedArray) else [task_ids]
+    return [chunk for chunk in chunks if len(chunk)]
+
+
+NOTHING = Plan(pa.array([], pa.string()), 0, 0, 0, 0, 0, 0)
 
 
 def plan(

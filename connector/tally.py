@@ -28,6 +28,8 @@ class Tally:
     """Task IDs counted as their answers come, each once: with its latest answer.
 
     Attributes:
+        requests: Made, the listing's included.
+        retries: Those of them that repeated a failed one.
         polls: Answers beyond the first one for a task ID.
         statuses: Generations by status: completed, failed, queued, running, unknown.
         reasons: Rejects by reason.
@@ -36,21 +38,27 @@ class Tally:
     fetched: int = 0
     rejected: int = 0
     requests: int = 0
+    retries: int = 0
     polls: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, answer: Answer) -> None:
         """Count the first answer for a task ID."""
-        self.requests += answer.attempts
+        self.add_requests(answer.attempts)
         self._count(end_of(answer), 1)
 
     def add_poll(self, answer: Answer, before: str) -> None:
         """Count a later answer, in place of the one that came to the end `before`."""
-        self.requests += answer.attempts
+        self.add_requests(answer.attempts)
         self.polls += 1
         self._count(before, -1)
         self._count(end_of(answer), 1)
+
+    def add_requests(self, attempts: int) -> None:
+        """Count the attempts at one answer; none if it came along with others."""
+        self.requests += attempts
+        self.retries += max(0, attempts - 1)
 
     def _count(self, end: str, by: int) -> None:
         if end in REJECT_REASONS:
@@ -65,6 +73,7 @@ class Tally:
             self.fetched + other.fetched,
             self.rejected + other.rejected,
             self.requests + other.requests,
+            self.retries + other.retries,
             self.polls + other.polls,
             self.statuses + other.statuses,
             self.reasons + other.reasons,
@@ -78,6 +87,7 @@ class Tally:
         self.fetched -= lost.fetched
         self.rejected -= lost.rejected
         self.requests -= lost.requests
+        self.retries -= lost.retries
         self.statuses -= lost.statuses
         self.reasons -= lost.reasons
 
@@ -176,6 +186,6 @@ def counts_of(plan: Plan, tally: Tally) -> dict[str, int]:
         "failed": statuses["failed"],
         "unfinished": tally.fetched - statuses["completed"] - statuses["failed"],
         "requests": tally.requests,
-        "retries": tally.requests - tally.received,
+        "retries": tally.retries,
         "polls": tally.polls,
     }

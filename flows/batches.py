@@ -16,6 +16,7 @@ from prefect.states import Cancelled, Completed
 from connector import pipeline
 from connector.errors import ConnectorError, StorageFailed
 from connector.polling import Polls, is_unfinished
+from connector.receiving import receive
 from connector.tally import Tally, end_of
 from connector.warehouse.warehouse import Warehouse
 from flows.account import in_words
@@ -87,7 +88,7 @@ def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Recei
                 pipeline.save(warehouse, name, answers, access.run_id, tally)
 
     try:
-        pipeline.receive(
+        receive(
             task_ids,
             gateway.client,
             access.settings,

@@ -12,8 +12,9 @@ from conftest import DOCUMENTED_ID, KEY
 from raw_server import RawServer, hang, reply
 
 import connector
-from connector import pipeline
+from connector import receiving
 from connector.errors import KeyRefused, SourceError
+from connector.pipeline import open_client
 from connector.sandbox import task_ids
 from connector.settings import load
 
@@ -142,7 +143,7 @@ def test_what_has_come_is_saved_while_the_rest_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a kill in the pause that a gateway asks for would have it all asked for again."""
-    monkeypatch.setattr(pipeline, "BATCH_SECONDS", 0.2)
+    monkeypatch.setattr(receiving, "BATCH_SECONDS", 0.2)
     limits = {"read_timeout": 200, "total_timeout": 200}
     stop, saved = threading.Event(), []
 
@@ -157,8 +158,8 @@ def test_what_has_come_is_saved_while_the_rest_is_waited_for(
 
     with RawServer(answer) as server:
         settings = load(warehouse=tmp_path, base_url=server.base_url, key=KEY, **limits)
-        with pipeline.open_client(settings) as client:
-            pipeline.receive(
+        with open_client(settings) as client:
+            receiving.receive(
                 ["one", "hangs"], client, settings, stop=stop, count=lambda _: None, save=save
             )
     assert saved == ["one"]

@@ -68,7 +68,8 @@ def ingest(  # noqa: D417  the sources are described by the text
     """
     if not sources:
         raise SourceError(
-            "no source of task IDs: name a file, a glob, `-` for standard input, or a database URL"
+            "no source of task IDs: name a file, a glob, `-` for standard input, a database URL,"
+            " or luma:list"
         )
     keep_pyarrow_from_pandas()
     from connector.pipeline import Selection  # noqa: PLC0415  see above

@@ -48,7 +48,7 @@ class Answer:
         task_id: As it was asked for.
         outcome: `Outcome.GENERATION`, or the reason of the reject.
         http_status: Of the last attempt that had one.
-        attempts: Requests made, retries included.
+        attempts: Requests made, retries included; 0 if it came with a listing.
         elapsed_seconds: From the first request to the end of the last answer, waits included.
         fetched_at: When the last answer ended; UTC, microseconds.
         body: As it came, decompressed; None if there was none. Only its start if it was too large.

@@ -230,7 +230,7 @@ GENERATIONS = Table(
 
 _OF_ANSWER = (
     Column("http_status", INT32, "HTTP status of the last attempt; null if none came."),
-    Column("attempts", INT32, "Requests made, retries included."),
+    Column("attempts", INT32, "Requests made, retries included; 0 if it came with a listing."),
     Column(
         "elapsed_seconds",
         FLOAT64,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from connector.source.throttle import Throttle
 
-GENERATION_PATH = "/dream-machine/v1/generations/"
+GENERATIONS_PATH = "/dream-machine/v1/generations"
 SHORTEST_KEY = 8
 _UNAUTHORIZED = 401
 
@@ -97,7 +97,7 @@ class Client:
         key = _checked_key(settings.key)
         self._settings = settings
         self._base_url = _checked_base_url(settings.base_url)
-        self._path = urlsplit(self._base_url).path + GENERATION_PATH
+        self._path = urlsplit(self._base_url).path + GENERATIONS_PATH
         self._transport = Transport(
             self._base_url, _headers(key, settings), _bounds(settings), settings.max_connections
         )
@@ -132,17 +132,32 @@ class Client:
             KeyRefused: The gateway answered 401.
             WaitTooLong: The gateway asks to wait for longer than `max_wait`.
         """
+        return self._fetch(task_id, f"{self._path}/{quote(task_id, safe='')}", stop)
+
+    def fetch_listing(self, limit: int, offset: int, stop: threading.Event) -> Answer | None:
+        """Ask for a page of the gateway's list of generations, as persistently as for a task ID.
+
+        Returns:
+            The answer, which is no generation if all is well; None as from `fetch`.
+
+        Raises:
+            RunStopped: As `fetch`.
+        """
+        path = f"{self._path}?limit={limit}&offset={offset}"
+        return self._fetch(f"the list from {offset:,} on", path, stop)
+
+    def _fetch(self, name: str, path: str, stop: threading.Event) -> Answer | None:
         started = status = None
         for number in count(1):
             if not self._throttle.acquire(stop):
                 break
             started = self._clock() if started is None else started
-            attempt = self._attempt(task_id)
+            attempt = self._attempt(path)
             status = attempt.status or status
             delay = self._delay(number, attempt)
             if delay is None:
                 return Answer(
-                    task_id=task_id,
+                    task_id=name,
                     outcome=attempt.outcome,
                     http_status=status,
                     attempts=number,
@@ -151,7 +166,7 @@ class Client:
                     body=attempt.body,
                     message=attempt.message,
                 )
-            logger.debug("%r: attempt %d: %s", task_id, number, attempt.message)
+            logger.debug("%r: attempt %d: %s", name, number, attempt.message)
             if stop.wait(delay):
                 break
         return None
@@ -164,21 +179,21 @@ class Client:
         """
         self._patience.observe(answer, self._clock())
 
-    def _attempt(self, task_id: str) -> Attempt:
+    def _attempt(self, path: str) -> Attempt:
         """Make one request, and tell the throttle and the outage how it went."""
         sent = self._clock()
         sample = Sample("failed", 0.0)
         try:
-            attempt = self._ask(task_id)
+            attempt = self._ask(path)
             sample = Sample(attempt.kind, self._clock() - sent, attempt.retry_after)
         finally:
             self._throttle.release(sample)
         self._outage.add(failed=attempt.outcome in DOWN, now=self._clock())
         return attempt
 
-    def _ask(self, task_id: str) -> Attempt:
+    def _ask(self, path: str) -> Attempt:
         try:
-            reply = self._transport.get(self._path + quote(task_id, safe=""))
+            reply = self._transport.get(path)
             reply = replace(reply, body=self._redactor.body(reply.body))
             attempt = from_reply(reply, self._now())
         except AttemptFailed as failure:

@@ -166,6 +166,12 @@ class Warehouse:
             pa.string(),
         )
 
+    def unfinished(self, give_up_after: timedelta) -> pa.ChunkedArray:
+        """Task IDs that are known, not finished, and not given up."""
+        known = self.generations.known()
+        is_over = pc.or_(known["is_terminal"], _is_given_up(known, give_up_after))
+        return known["task_id"].filter(pc.invert(is_over))
+
     def given_up(self, give_up_after: timedelta) -> int:
         """How many task IDs are unfinished for too long to be asked for again."""
         return pc.sum(_is_given_up(self.generations.known(), give_up_after)).as_py() or 0
