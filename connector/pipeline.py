@@ -190,33 +190,51 @@ def ingest(
     with open_client(settings) as client, open_warehouse(settings) as warehouse:
         run = Run(settings, warehouse, make_plan(selection, settings, warehouse))
         on_progress(run.plan, run.tally)
-        polls = Polls(settings.poll_first, settings.poll_longest)
-
-        def count(answer: Answer) -> None:
-            run.tally.add(answer)
-            if settings.wait:
-                polls.note(answer, time.monotonic())
-            on_progress(run.plan, run.tally)
-
-        def save(answers: list[Answer]) -> None:
-            run.save(run.name_batch(), answers)
-            run.commit_if_due()
-
         stopped: RunStopped | None = None
         try:
-            if selection.is_listing:
-                discover(run, selection, client, settings, stop=stop, count=count, save=save)
-            elif len(run.plan.task_ids):
-                task_ids = (task_id.as_py() for task_id in run.plan.task_ids)
-                receive(task_ids, client, settings, stop=stop, count=count, save=save)
-            if settings.wait and len(polls) and not stop.is_set():
-                seconds = settings.wait.total_seconds()
-                poll(run, polls, client, settings, seconds=seconds, stop=stop, on_wait=on_wait)
+            ask(run, selection, client, settings, stop, on_progress, on_wait)
         except RunStopped as error:
             stopped = error
         if stop.is_set():
             stopped = Interrupted("interrupted; the next run goes on from here")
         return run.finish(stopped)
+
+
+def ask(  # noqa: PLR0917  a run is all of this
+    run: Run,
+    selection: Selection,
+    client: Client,
+    settings: Settings,
+    stop: threading.Event,
+    on_progress: Callable[[Plan, Tally], None],
+    on_wait: Callable[[int, float], None],
+) -> None:
+    """Ask the gateway for all of a run, wait for unfinished ones if asked to, and save all.
+
+    Raises:
+        SourceError: It is to list its generations, and has no list.
+        RunStopped: Going on is pointless.
+    """
+    polls = Polls(settings.poll_first, settings.poll_longest)
+
+    def count(answer: Answer) -> None:
+        run.tally.add(answer)
+        if settings.wait:
+            polls.note(answer, time.monotonic())
+        on_progress(run.plan, run.tally)
+
+    def save(answers: list[Answer]) -> None:
+        run.save(run.name_batch(), answers)
+        run.commit_if_due()
+
+    if selection.is_listing:
+        discover(run, selection, client, settings, stop=stop, count=count, save=save)
+    elif len(run.plan.task_ids):
+        task_ids = (task_id.as_py() for task_id in run.plan.task_ids)
+        receive(task_ids, client, settings, stop=stop, count=count, save=save)
+    if settings.wait and len(polls) and not stop.is_set():
+        seconds = settings.wait.total_seconds()
+        poll(run, polls, client, settings, seconds=seconds, stop=stop, on_wait=on_wait)
 
 
 def discover(

@@ -7,6 +7,7 @@ batches only fetch, into files of the inbox that nobody else writes.
 # ruff: noqa: TC001  Prefect reads the annotations of a flow while it runs
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import Final
 
@@ -15,10 +16,10 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from connector.errors import ConnectorError, Interrupted, RunStopped
-from connector.pipeline import Run, Selection, make_plan, open_warehouse, poll
-from connector.polling import Polls
+from connector.pipeline import Run, Selection, ask, make_plan, open_warehouse, poll
+from connector.plan import Plan
 from connector.settings import Settings, load
-from connector.tally import Summary
+from connector.tally import Summary, Tally
 from connector.words import plural
 from flows import artifacts, batches, gateway, parameters, run_log, states
 from flows.turn import turn
@@ -74,7 +75,8 @@ def ingest_generations(
     What no parameter sets comes from the environment (`LUMA_…`) and `.env`.
 
     Args:
-        task_ids: A text names a file, a glob or a SQLAlchemy URL; a list holds up to 10,000 IDs.
+        task_ids: A text names a file, a glob, a SQLAlchemy URL, or is `luma:list`: what the gateway
+            lists, up to what is known. A list holds up to 10,000 IDs.
         warehouse: Folder of the tables, or `s3://…`. Empty: LUMA_WAREHOUSE, or `warehouse`.
         base_url: Its address. Empty: LUMA_BASE_URL, or https://api.lumalabs.ai.
         column: If it is not `task_id` or `id`.
@@ -130,7 +132,7 @@ def _ingest(selection: Selection, settings: Settings, key_block: str | None) -> 
         run = Run(settings, warehouse, make_plan(selection, settings, warehouse))
         previous = warehouse.last_run()
         try:
-            summary = _fetch(run, settings, key_block)
+            summary = _fetch(run, selection, settings, key_block)
         except RunStopped as stopped:
             if stopped.summary:
                 artifacts.publish(stopped.summary, previous)
@@ -139,21 +141,22 @@ def _ingest(selection: Selection, settings: Settings, key_block: str | None) -> 
         return summary
 
 
-def _fetch(run: Run, settings: Settings, key_block: str | None) -> Summary:
+def _fetch(run: Run, selection: Selection, settings: Settings, key_block: str | None) -> Summary:
     """Fetch all batches; however that ends, what came is committed and accounted for."""
     plan = run.plan
     get_run_logger().info(
         "%s given, %s to ask for", plural(plan.given, "task ID"), f"{len(plan.task_ids):,}"
     )
-    if not len(plan.task_ids):
+    if not len(plan.task_ids) and not selection.is_listing:
         return run.finish()
     access = gateway.Access(run.run_id, settings.model_copy(update={"key": None}), key_block)
     try:
         with gateway.opened(access) as opened:
-            under_way = batches.Batches(run, access, opened, artifacts.Progress(run).update)
-            under_way.fetch()
-            if settings.wait and len(under_way.polls):
-                _wait(run, under_way.polls, opened, settings, settings.wait.total_seconds())
+            if selection.is_listing:
+                # A page after the other, so there is nothing to split into batches.
+                ask(run, selection, opened.client, settings, opened.stop, _nothing, _Waiting())
+            else:
+                _fetch_batches(run, access, opened, settings)
     except RunStopped as stopped:
         return run.finish(stopped)
     except BaseException as error:
@@ -164,19 +167,37 @@ def _fetch(run: Run, settings: Settings, key_block: str | None) -> Summary:
     return run.finish()
 
 
-def _wait(
-    run: Run, polls: Polls, opened: gateway.Gateway, settings: Settings, seconds: float
+def _fetch_batches(
+    run: Run, access: gateway.Access, opened: gateway.Gateway, settings: Settings
 ) -> None:
-    """Poll what is unfinished; a line in the log whenever there is less of it."""
-    logger, least = get_run_logger(), len(polls) + 1
+    under_way = batches.Batches(run, access, opened, artifacts.Progress(run).update)
+    under_way.fetch()
+    if settings.wait and len(under_way.polls):
+        poll(
+            run,
+            under_way.polls,
+            opened.client,
+            settings,
+            seconds=settings.wait.total_seconds(),
+            stop=opened.stop,
+            on_wait=_Waiting(),
+        )
 
-    def tell(unfinished: int, _seconds: float) -> None:
-        nonlocal least
-        if unfinished < least:
-            logger.info("waiting for %s", plural(unfinished, "unfinished generation"))
-            least = unfinished
 
-    poll(run, polls, opened.client, settings, seconds=seconds, stop=opened.stop, on_wait=tell)
+def _nothing(_plan: Plan, _tally: Tally) -> None:
+    """Of a listing nobody knows how long it is, so there is no bar."""
+
+
+class _Waiting:
+    """A line in the log whenever less is unfinished."""
+
+    def __init__(self) -> None:
+        self._least: float = math.inf
+
+    def __call__(self, unfinished: int, _seconds: float) -> None:
+        if unfinished < self._least:
+            get_run_logger().info("waiting for %s", plural(unfinished, "unfinished generation"))
+            self._least = unfinished
 
 
 def _why(error: BaseException) -> str:

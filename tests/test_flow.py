@@ -23,6 +23,7 @@ from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ParameterTypeError
 from pydantic import SecretStr
+from raw_server import RawServer, always, reply
 
 from connector import ingest
 from connector.sandbox import task_ids
@@ -171,6 +172,19 @@ def test_it_waits_for_unfinished_ones_if_asked(
     assert (account.fetched, account.unfinished, account.retries) == (len(IDS), 0, 0)
     assert account.polls == generations().fetches.sum() - len(IDS) > 0
     assert account.requests == len(pd.read_parquet("warehouse/answers"))
+
+
+def test_it_takes_in_what_the_gateway_lists(
+    run: Callable[..., State[Any]], sandbox: Sandbox
+) -> None:
+    sandbox.change(listing=IDS, unfinished=0)
+    account = run("luma:list").result()
+    assert (account.given, account.fetched, account.requests) == (len(IDS), len(IDS), 2)
+    again = run("luma:list").result()
+    assert (again.already_terminal, again.fetched, again.requests) == (100, 0, 1)
+    with RawServer(always(reply(b"", "404 Not Found"))) as server:
+        state = run("luma:list", base_url=server.base_url)
+    assert "no list of generations" in (state.message or "")
 
 
 def test_a_refused_key_fails_the_run_and_keeps_what_had_come(
