@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
+from connector import metrics
 from connector.discovery import Discovery
 from connector.errors import Interrupted, RunStopped, SourceError, StorageFailed
+from connector.metrics import Meters
 from connector.plan import NOTHING, Plan, plan
 from connector.polling import Polls, watch
 from connector.receiving import Batch, receive
@@ -67,13 +69,16 @@ class Selection:
 class Run:
     """A run while it lasts: what was planned, what came of it, and the account at its end."""
 
-    def __init__(self, settings: Settings, warehouse: Warehouse, planned: Plan) -> None:
+    def __init__(
+        self, settings: Settings, warehouse: Warehouse, planned: Plan, meters: Meters | None = None
+    ) -> None:
         self.started_at = datetime.now(UTC)
         self.run_id = f"{self.started_at:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(3)}"
         self.plan = planned
         self.tally = Tally()
         self._settings = settings
         self._warehouse = warehouse
+        self._meters = meters or Meters()
         self._committed = Committed()
         self._batches = itertools.count(1)
 
@@ -109,6 +114,7 @@ class Run:
         committed = self._warehouse.commit()
         # Whom a poll is for has been counted, as new or as updated, with its first answer.
         self._committed += committed._replace(updated=0) if self.tally.polls else committed
+        self._meters.committed(committed.new, committed.updated)
 
     def commit_if_due(self) -> None:
         """Do so if enough has gathered."""
@@ -132,6 +138,7 @@ class Run:
             failed = _failure_of(lambda: self._warehouse.record_run(summary.to_dict()))
             if failed and not stopped:
                 stopped, summary = failed, self._summary(failed)
+        self._meters.finish(summary)
         if stopped:
             stopped.summary = summary
             raise stopped
@@ -187,8 +194,12 @@ def ingest(
         RunStopped: The run ended early; its `summary` tells how far it came.
     """
     stop = stop or threading.Event()
-    with open_client(settings) as client, open_warehouse(settings) as warehouse:
-        run = Run(settings, warehouse, make_plan(selection, settings, warehouse))
+    with (
+        metrics.opened(settings.metrics_file) as meters,
+        open_client(settings, meters) as client,
+        open_warehouse(settings) as warehouse,
+    ):
+        run = Run(settings, warehouse, make_plan(selection, settings, warehouse), meters)
         on_progress(run.plan, run.tally)
         stopped: RunStopped | None = None
         try:
@@ -306,12 +317,19 @@ def open_warehouse(settings: Settings) -> AbstractContextManager[Warehouse]:
     return Warehouse.writing(settings.warehouse, settings.partition_by, settings.lock_timeout)
 
 
-def open_client(settings: Settings) -> Client:
+def open_client(settings: Settings, meters: Meters | None = None) -> Client:
     """A client for the gateway of the settings; it opens no connection yet.
+
+    Args:
+        settings: With a key.
+        meters: Told of each attempt, if there are any.
 
     Raises:
         SettingsError: The key or the base URL cannot be used.
     """
+    throttle = Throttle(settings.max_concurrency, settings.requests_per_second)
+    if meters:
+        meters.watch(lambda: throttle.state().in_flight)
     return Client(
         ClientSettings(
             base_url=settings.base_url,
@@ -324,7 +342,8 @@ def open_client(settings: Settings) -> Client:
             max_wait=settings.max_wait,
             max_connections=settings.max_concurrency,
         ),
-        Throttle(settings.max_concurrency, settings.requests_per_second),
+        throttle,
+        on_attempt=meters.attempt if meters else None,
     )
 
 

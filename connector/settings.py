@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from datetime import timedelta
+from pathlib import Path  # noqa: TC003  pydantic reads the annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -68,6 +69,8 @@ class Settings(BaseSettings):
     wait: timedelta | None = Field(default=None, ge=timedelta(0))
     poll_first: PositiveFloat = 5
     poll_longest: PositiveFloat = 60
+
+    metrics_file: Path | None = None
 
     def ready(self) -> SecretStr:
         """The key, when nothing speaks against sending it to the base URL.

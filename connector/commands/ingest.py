@@ -36,6 +36,7 @@ def ingest(  # noqa: D417  the sources are described by the text
     partition_by: Literal["month", "day"] | None = None,
     lock_timeout: float | None = None,
     redact_signatures: bool = False,
+    metrics_file: str | None = None,
     allow_http: bool = False,
 ) -> None:
     """Fetch the generations of task IDs that are new or unfinished.
@@ -64,6 +65,7 @@ def ingest(  # noqa: D417  the sources are described by the text
         partition_by: Partitions of a new warehouse. [default: month]
         lock_timeout: Seconds to wait for another run on this warehouse.
         redact_signatures: Cut the query, which is a credential, off presigned URLs.
+        metrics_file: Write the run's figures there, for Prometheus's node exporter.
         allow_http: Send the key over plain http to another machine.
     """
     if not sources:
@@ -86,6 +88,7 @@ def ingest(  # noqa: D417  the sources are described by the text
         partition_by=partition_by,
         lock_timeout=lock_timeout,
         redact_signatures=redact_signatures or None,
+        metrics_file=metrics_file,
         allow_http=allow_http or None,
     )
     selection = Selection(

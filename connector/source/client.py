@@ -81,6 +81,14 @@ class ClientSettings:
 class Client:
     """One gateway, one key; safe to share between threads.
 
+    Args:
+        settings: How to ask.
+        throttle: When to ask.
+        clock: Seconds that never go back.
+        now: The time of day, for answers.
+        draw: Random numbers from [0, 1), for jitter.
+        on_attempt: Told of each attempt what came of it, and how many seconds it took.
+
     Raises:
         SettingsError: If the base URL, the key, the proxy or the CA certificates cannot be used.
     """
@@ -93,6 +101,7 @@ class Client:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         draw: Callable[[], float] = random.random,
+        on_attempt: Callable[[str, float], None] | None = None,
     ) -> None:
         key = _checked_key(settings.key)
         self._settings = settings
@@ -111,6 +120,7 @@ class Client:
         self._is_first_attempt = True
         self._clock = clock
         self._now = now
+        self._on_attempt = on_attempt
 
     def __enter__(self) -> Self:
         return self
@@ -188,6 +198,8 @@ class Client:
             sample = Sample(attempt.kind, self._clock() - sent, attempt.retry_after)
         finally:
             self._throttle.release(sample)
+        if self._on_attempt is not None:
+            self._on_attempt(attempt.outcome.value, sample.latency)
         self._outage.add(failed=attempt.outcome in DOWN, now=self._clock())
         return attempt
 
