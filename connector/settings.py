@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from datetime import timedelta
 from pathlib import Path  # noqa: TC003  pydantic reads the annotations
 from typing import Annotated, Any, Literal
@@ -32,6 +33,24 @@ Address = Annotated[str, BeforeValidator(_as_text)]
 """Text, so that `s3://bucket/prefix` stays what it is; a path is taken too."""
 
 
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", re.IGNORECASE)
+_SECONDS_IN = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def _as_duration(value: object) -> object:
+    """Take `30m`, `2h`, `7d` and plain seconds too; the rest is ISO 8601, which pydantic reads."""
+    if not isinstance(value, str):
+        return value
+    if short := _DURATION.fullmatch(value):
+        return timedelta(seconds=float(short[1]) * _SECONDS_IN[short[2].lower()])
+    if not re.match(r"\s*-?P", value):
+        raise ValueError("is no length of time, such as 30m, 2h, 7d or PT30M")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_as_duration)]
+
+
 class Settings(BaseSettings):
     """What a run needs to know, the task IDs aside. Frozen; the key never shows in its `repr`."""
 
@@ -52,7 +71,7 @@ class Settings(BaseSettings):
     warehouse: Address = "warehouse"
     partition_by: Literal["month", "day"] | None = None
     lock_timeout: float = Field(default=0, ge=0)
-    give_up_after: timedelta = timedelta(days=7)
+    give_up_after: Duration = timedelta(days=7)
     redact_signatures: bool = False
     marts: bool = True
 
@@ -66,7 +85,7 @@ class Settings(BaseSettings):
     max_wait: PositiveFloat = 300
     batch_size: PositiveInt = 500
 
-    wait: timedelta | None = Field(default=None, ge=timedelta(0))
+    wait: Annotated[Duration, Field(ge=timedelta(0))] | None = None
     poll_first: PositiveFloat = 5
     poll_longest: PositiveFloat = 60
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from connector.errors import SettingsError
 from connector.polling import GROWTH, Polls, watch
 from connector.record.answer import Answer, Outcome
 from connector.sandbox import task_ids
+from connector.settings import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +113,20 @@ def test_the_wait_ends_where_no_poll_is_due_before_the_deadline() -> None:
     )
     assert asked == [104.0, 109.0, 115.25]
     assert told == [(1, 4.0), (1, 5.0), (1, 6.25)]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("30m", 1800), ("1.5 h", 5400), ("7d", 604_800), ("PT2M", 120)],
+)
+def test_a_length_of_time_is_written_as_people_do(text: str, seconds: float) -> None:
+    assert load(wait=text, give_up_after=text).wait == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["soon", "2 weeks", "-5m", "-PT5M", "P"])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="settings: wait: "):
+        load(wait=text)
 
 
 def log_of(warehouse: Path) -> Any:

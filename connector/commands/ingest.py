@@ -42,8 +42,9 @@ def ingest(  # noqa: D417  the sources are described by the text
     """Fetch the generations of task IDs that are new or unfinished.
 
     SOURCES are files of task IDs (text, CSV, JSON, JSON Lines or Parquet, also .gz), globs of them,
-    `-` for standard input, or a SQLAlchemy URL with `--query`. Files and tables may be in a bucket:
-    s3://bucket/prefix, gs://…, abfss://…
+    `-` for standard input, a SQLAlchemy URL with `--query`, or `luma:list`: what the gateway lists,
+    newest first, up to what is known. Files and tables may be in a bucket: s3://bucket/prefix,
+    gs://…, abfss://…
     The key is read from LUMAAI_API_KEY, in the environment or in a `.env` file.
 
     Args:
@@ -60,8 +61,8 @@ def ingest(  # noqa: D417  the sources are described by the text
         requests_per_second: Requests a second, at most.
         max_wait: Seconds to wait when the gateway asks for it; beyond, the run stops.
         wait: Then ask for unfinished ones again, at growing intervals, until all are finished or
-            so much time has gone by, such as PT30M.
-        give_up_after: No longer ask for what is unfinished for so long, such as P7D.
+            so much time has gone by, such as 30m.
+        give_up_after: No longer ask for what is unfinished for so long, such as 7d.
         partition_by: Partitions of a new warehouse. [default: month]
         lock_timeout: Seconds to wait for another run on this warehouse.
         redact_signatures: Cut the query, which is a credential, off presigned URLs.

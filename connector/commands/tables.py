@@ -21,7 +21,7 @@ def show(
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
-        give_up_after: What is unfinished for longer counts as given up, such as P7D.
+        give_up_after: What is unfinished for longer counts as given up, such as 7d.
         json: Print one JSON object.
     """
     keep_pyarrow_from_pandas()
