@@ -25,6 +25,10 @@ TRAVEL_SECONDS = 0.001
 """One way between client and gateway."""
 
 
+STALLED = 1 / 30
+"""Share of what is late by chance, if anything is."""
+
+
 class Rule(Protocol):
     """Whether a request that arrives now, with so many inside, is let in."""
 
@@ -163,8 +167,8 @@ class Simulation:
         pace: Of the client.
         gateway: What answers.
         seed: Of all that is left to chance.
-        jitter: Seconds, on average, by which a thread wakes up late, and by which a request is
-            late on its way: exponentially distributed.
+        jitter: Seconds, on average, by which one wake-up in thirty is late, and one request in
+            thirty on its way: as measured of threads on a busy machine.
     """
 
     def __init__(self, pace: Pace, gateway: Gateway, seed: int = 1, *, jitter: float = 0.0) -> None:
@@ -206,7 +210,9 @@ class Simulation:
             self._later(TRAVEL_SECONDS + self._by_chance(), request, "arrive")
 
     def _by_chance(self) -> float:
-        return self._random.expovariate(1.0 / self._jitter) if self._jitter else 0.0
+        if not self._jitter or self._random.random() > STALLED:
+            return 0.0
+        return self._random.expovariate(1.0 / self._jitter)
 
     def _arrive(self, request: Request) -> None:
         if self._gateway.rule(self._now, self._inside):

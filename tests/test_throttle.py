@@ -57,6 +57,15 @@ def test_nearly_all_of_a_rate_limit_is_used_and_little_is_refused(
     assert run.refused_share() <= 0.05
 
 
+@pytest.mark.parametrize(("rate", "burst", "share"), [(50, 1, 0.85), (200, 10, 0.92)])
+def test_threads_that_wake_up_late_cost_little(rate: int, burst: int, share: float) -> None:
+    """What is late makes the next one early, which a gateway without a burst refuses."""
+    gateway = Gateway(TokenBucket(rate, burst), 0.05)
+    run = Simulation(Pace(64), gateway, jitter=0.002).until(60.0)
+    assert run.per_second(10.0, 60.0) >= share * rate
+    assert run.refused_share() <= 0.05
+
+
 @pytest.mark.parametrize("pause", [1.0, 7.0])
 def test_no_request_starts_before_retry_after_ends(pause: float) -> None:
     gateway = Gateway(SlidingWindow(20), 0.1, refusal_latency=0.1, retry_after=pause)

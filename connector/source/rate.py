@@ -31,6 +31,12 @@ EARLY: Final = 0.1
 ENOUGH: Final = 8
 SOON: Final = 0.5
 """Fewer requests, or fewer seconds, than this measure nothing."""
+FORGIVING: Final = 10.0
+PER_FORGIVEN: Final = 50
+MOST_FORGIVEN: Final = 2.0
+"""Above so many requests a second, one refusal in so many requests teaches nothing, nor do so many
+in a row: now and then a thread wakes up late, and the next request comes too soon after. Where
+requests are further apart than any thread is late, or a refusal costs a pause, each one counts."""
 REMEMBERED: Final = 2048
 
 
@@ -65,6 +71,7 @@ class Rate:
         self._curve_from = 0.0
         self._cut_at = 0.0
         self._burst = math.inf
+        self._credit = 0.0
         self._accepted: deque[Request] = deque(maxlen=REMEMBERED)
 
     def at(self, now: float) -> float:
@@ -76,6 +83,7 @@ class Rate:
     def sent(self, request: Request) -> None:
         """Note that a request starts."""
         self._accepted.append(request)
+        self._credit = min(MOST_FORGIVEN, self._credit + 1.0 / PER_FORGIVEN)
         now = request.sent_at
         rate = self.at(now)
         if self._is_outgrown(rate):
@@ -113,6 +121,10 @@ class Rate:
             resume_at: When requests may start again.
             worth: Seconds of work that make up for the pause.
         """
+        if not worth and self._is_forgiven(request):
+            self._credit -= 1.0
+            self.next_at = max(self.next_at, resume_at)
+            return
         before = [r.sent_at for r in self._accepted if r.number < request.number]
         second = [t for t in before if t > request.sent_at - 1.0]
         if self._curve is None:
@@ -126,6 +138,11 @@ class Rate:
             resume_at = max(resume_at, second[0] + len(second) / curve.start)
         self._begin(curve, resume_at)
         self.next_at += 1.0 / curve.start
+
+    def _is_forgiven(self, request: Request) -> bool:
+        """Whether a refusal is one of those few that threads bring about themselves."""
+        is_search_over = self._curve is not None and self._curve.doubling == DOUBLING
+        return self._credit >= 1.0 and is_search_over and self.at(request.sent_at) > FORGIVING
 
     def _is_outgrown(self, rate: float) -> bool:
         curve = self._curve

@@ -5,6 +5,7 @@
   answers faster is undone, and the latency becomes the new normal.
 - A second: no limit until the first 429 or 503. The rate that was let in then is the estimate: on
   with 96% of it (less after an early refusal), in a cubic curve to its plateau, and slowly beyond.
+  One refusal in fifty is taken for a thread that woke up late, if it costs no pause.
 - Refusals that go with the number in flight, twice, cap that number instead; one more is tried
   at growing intervals.
 - A request that hangs, while others come back or for want of any that do, makes room for another.
