@@ -1,0 +1,95 @@
+"""The whole path, from task IDs to committed Parquet, beside what people write by hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks import child
+from benchmarks.figure import Figure, at_least, reference
+from benchmarks.world import environment, gateway, write_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.child import Run
+    from connector.sandbox import Sandbox
+
+GROUP: Final = "Task IDs to Parquet"
+THREADS: Final = 16
+PEERS: Final = {
+    "loop": "`requests` in a loop, `json_normalize`",
+    "threads": "the same with 32 threads",
+    "dlt": "dlt, 20 parallel workers",
+}
+
+
+def figures(*, quick: bool) -> Iterator[Figure]:
+    """Rates against a gateway without latency; each is tried in turn, and the median counts."""
+    count, rounds = (1_000, 1) if quick else (4_000, 3)
+    with gateway() as sandbox, tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_list(root / "ids.txt", count)
+        tries: dict[str, list[Run]] = {}
+        for number in range(rounds):
+            for name in ("ours", "bare", *PEERS):
+                if name in PEERS and number:
+                    continue
+                if name == "dlt" and not importlib.util.find_spec("dlt"):
+                    continue
+                tries.setdefault(name, []).append(_run(name, sandbox, root, number))
+        two = _processes(sandbox, root, rounds)
+    rates = {
+        name: count / statistics.median(run.seconds for run in runs) for name, runs in tries.items()
+    }
+    yield reference(
+        GROUP,
+        f"luma-to-parquet ingest, {THREADS} in flight, start-up included",
+        rates["ours"],
+        "IDs/s",
+    )
+    yield at_least(
+        GROUP,
+        f"against bare `session.get` in {THREADS} threads, nothing made of the answers",
+        rates["ours"] / rates["bare"],
+        1.25,
+    )
+    cpu = {name: min(run.cpu for run in runs) / count * 1000 for name, runs in tries.items()}
+    yield reference(GROUP, "CPU time of a task ID, all in", cpu["ours"], "ms")
+    yield reference(GROUP, "CPU time of a bare `session.get`", cpu["bare"], "ms")
+    for name, what in PEERS.items():
+        if name in rates:
+            yield at_least(GROUP, f"against {what}", rates["ours"] / rates[name], 1.0)
+    if two:
+        yield Figure(
+            GROUP,
+            "`--processes 2` against 1, the sandbox on the same two cores",
+            f"{tries['ours'][0].seconds / two:.2f} ×",
+        )
+
+
+def _run(name: str, sandbox: Sandbox, root: Path, number: int) -> Run:
+    base_url, folder = sandbox.base_url, root / f"{name}-{number}"
+    folder.mkdir()
+    if name == "ours":
+        return _ingest(sandbox, root, f"ours-{number}")
+    return child.call(f"benchmarks.peers:{name}", base_url, str(root / "ids.txt"), str(folder))
+
+
+def _ingest(sandbox: Sandbox, root: Path, warehouse: str, *more: str) -> Run:
+    arguments = ("ingest", "ids.txt", "--warehouse", warehouse, "--json")
+    limit = ("--max-concurrency", str(THREADS))
+    return child.command_line(*arguments, *limit, *more, cwd=root, **environment(sandbox))
+
+
+def _processes(sandbox: Sandbox, root: Path, rounds: int) -> float | None:
+    """Seconds that two processes take; None if there is no such option."""
+    from connector.settings import Settings  # noqa: PLC0415  only to see what it has
+
+    if "processes" not in Settings.model_fields:
+        return None
+    runs = [_ingest(sandbox, root, f"two-{n}", "--processes", "2") for n in range(rounds)]
+    return statistics.median(run.seconds for run in runs)

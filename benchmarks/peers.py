@@ -1,0 +1,120 @@
+"""The same job as people write it today. Each takes a base URL, a file of task IDs and a folder."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from benchmarks.world import KEY
+
+PATH: Final = "/dream-machine/v1/generations/"
+HEADERS: Final = {"Authorization": f"Bearer {KEY}"}
+TIMEOUT: Final = 60
+
+
+def _task_ids(path: str) -> list[str]:
+    return Path(path).read_text().split()
+
+
+def _write(documents: list[Any], folder: str) -> None:
+    import pandas as pd  # noqa: PLC0415  not every peer needs it
+
+    pd.json_normalize(documents).to_parquet(Path(folder, "generations.parquet"))
+
+
+def loop(base_url: str, path: str, folder: str) -> None:
+    """`requests` in a loop, `pd.json_normalize`, one file."""
+    session = requests.Session()
+    documents = [
+        session.get(base_url + PATH + task_id, headers=HEADERS, timeout=TIMEOUT).json()
+        for task_id in _task_ids(path)
+    ]
+    _write(documents, folder)
+
+
+def threads(base_url: str, path: str, folder: str, workers: int = 32) -> None:
+    """The same with a pool of threads."""
+    session = requests.Session()
+
+    def get(task_id: str) -> Any:
+        return session.get(base_url + PATH + task_id, headers=HEADERS, timeout=TIMEOUT).json()
+
+    with ThreadPoolExecutor(workers) as pool:
+        _write(list(pool.map(get, _task_ids(path))), folder)
+
+
+def bare(base_url: str, path: str, _folder: str, workers: int = 16) -> None:
+    """`session.get` in threads, and nothing made of the answers."""
+    session = requests.Session()
+
+    def get(task_id: str) -> bytes:
+        return session.get(base_url + PATH + task_id, headers=HEADERS, timeout=TIMEOUT).content
+
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(get, _task_ids(path)):
+            pass
+
+
+def dlt(base_url: str, path: str, folder: str, workers: int = 20) -> None:
+    """A dlt pipeline whose resource yields parallel look-ups, to Parquet files."""
+    os.environ |= {
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+        "EXTRACT__WORKERS": str(workers),
+        "EXTRACT__MAX_PARALLEL_ITEMS": str(workers),
+        "DESTINATION__FILESYSTEM__BUCKET_URL": Path(folder).as_uri(),
+    }
+    import dlt as library  # noqa: PLC0415  the peer's own
+    from dlt.sources.helpers.requests import Client  # noqa: PLC0415
+
+    session = Client(request_timeout=TIMEOUT).session
+
+    @library.resource(name="task_ids", selected=False)
+    def given() -> Any:
+        yield from ({"task_id": task_id} for task_id in _task_ids(path))
+
+    @library.transformer(data_from=given, name="generations", primary_key="id")
+    def generations(item: dict[str, str]) -> Any:
+        @library.defer
+        def get() -> Any:
+            return session.get(base_url + PATH + item["task_id"], headers=HEADERS).json()
+
+        return get()
+
+    pipeline = library.pipeline(
+        "peer", destination="filesystem", dataset_name="peer", pipelines_dir=f"{folder}/state"
+    )
+    pipeline.run(generations, loader_file_format="parquet")
+
+
+def prefect_task_each(base_url: str, path: str, folder: str) -> None:
+    """A Prefect flow with a task run for each task ID; needs PREFECT_API_URL."""
+    from prefect import flow, task  # noqa: PLC0415  the peer's own
+    from prefect.cache_policies import NO_CACHE  # noqa: PLC0415
+    from prefect.task_runners import ThreadPoolTaskRunner  # noqa: PLC0415
+
+    session = requests.Session()
+
+    @task(cache_policy=NO_CACHE, retries=3)
+    def get(task_id: str) -> Any:
+        return session.get(base_url + PATH + task_id, headers=HEADERS, timeout=TIMEOUT).json()
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=32))  # type: ignore[arg-type]  # as in flows
+    def fetch() -> None:
+        _write(get.map(_task_ids(path)).result(), folder)
+
+    fetch()
+
+
+def prefect_empty() -> None:
+    """A flow that does nothing; needs PREFECT_API_URL."""
+    from prefect import flow  # noqa: PLC0415  the peer's own
+
+    @flow
+    def nothing() -> None:
+        pass
+
+    nothing()

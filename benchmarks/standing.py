@@ -1,0 +1,105 @@
+"""A warehouse of a million: what a run costs when nothing is new, a little is, or everything."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks import child
+from benchmarks.figure import Figure, at_most, reference
+from benchmarks.flattening import mart_figures
+from benchmarks.world import answers, environment, gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GROUP: Final = "A warehouse that is large already"
+FEW: Final = 1_000
+DAY: Final = 200
+"""A day of the first year, of whose month and not of whose day the warehouse has generations."""
+
+
+def figures(*, quick: bool) -> Iterator[Figure]:
+    """What a run costs, against the size of what is there."""
+    count = 100_000 if quick else 1_000_000
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "warehouse")
+        built = child.call("benchmarks.world:build", str(root), count)
+        yield from _backfill(root, count, built.result)
+        yield from _nothing_new(root, count)
+        yield from _little_new(root, count)
+        yield from mart_figures(str(root), count)
+
+
+def _backfill(root: Path, count: int, seconds: float) -> Iterator[Figure]:
+    tenth = child.call("benchmarks.world:build", str(root.with_name("tenth")), count // 10).result
+    yield reference(
+        GROUP, f"backfill of {count:,} answers over 24 months, committed", count / seconds, "rows/s"
+    )
+    name = f"seconds a row of that, against those of {count // 10:,}"
+    yield at_most(GROUP, name, (seconds / count) / (tenth / (count // 10)), 1.5)
+
+
+def _nothing_new(root: Path, count: int) -> Iterator[Figure]:
+    child.call("benchmarks.flattening:marts", str(root))
+    given = root.with_name("known.txt")
+    ids = (f"{number:08x}-7b3a-4f54-bc21-12f0e6da5791\n" for number in range(count))
+    given.write_text("".join(ids))
+    before = _files(root)
+    with gateway() as sandbox:
+        arguments = ("ingest", "known.txt", "--warehouse", str(root))
+        run = child.command_line(*arguments, cwd=root.parent, **environment(sandbox))
+        requests = sandbox.stats()["requests"]
+    changed = len(before.items() ^ _files(root).items())
+    name = f"run over {count:,} known task IDs"
+    yield at_most(GROUP, f"{name}: time", run.seconds, 5, "s")
+    yield at_most(GROUP, f"{name}: peak memory", run.peak_mib, 500, "MiB")
+    yield at_most(GROUP, f"{name}: requests and changed files", requests + changed, 0, "")
+
+
+def _files(root: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of each file; a lock leaves none behind but its own."""
+    return {
+        str(path.relative_to(root)): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in root.rglob("*")
+        if path.is_file() and not path.name.startswith(".lock")
+    }
+
+
+def _little_new(root: Path, count: int) -> Iterator[Figure]:
+    empty = child.call(f"{__name__}:commit", str(root.with_name("empty")), count, DAY).result
+    one_day = child.call(f"{__name__}:commit", str(root), count, DAY).result
+    spread = child.call(f"{__name__}:commit", str(root), 2 * count, None).result
+    yield reference(
+        GROUP, f"commit of {FEW:,} new answers into an empty warehouse", empty["seconds"], "s"
+    )
+    name = f"the same into {count:,} generations, all of one day"
+    yield at_most(GROUP, f"{name}, against empty", one_day["seconds"] / empty["seconds"], 3)
+    share = one_day["rewritten"] / one_day["seconds"]
+    yield reference(GROUP, f"{name}: rows rewritten a second", share, "rows/s")
+    share = spread["rewritten"] / spread["seconds"]
+    yield reference(
+        GROUP, "the same spread over two years: rows rewritten a second", share, "rows/s"
+    )
+
+
+def commit(root: str, first: int, day: int | None) -> dict[str, Any]:
+    """Commit a few new answers; seconds, and the rows of the files that were written for it."""
+    import pyarrow.parquet as pq  # noqa: PLC0415  its import is no part of it
+
+    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  as above
+
+    with Warehouse.writing(root) as warehouse:
+        warehouse.save(f"few-{first}", answers(first, FEW, day=day), "few")
+        before = warehouse.storage.versions("generations")
+        # A run knows what is there when it commits: it has planned.
+        warehouse.settled()
+        started = time.perf_counter()
+        warehouse.commit()
+        seconds = time.perf_counter() - started
+        after = warehouse.storage.versions("generations")
+    written = [name for name, version in after.items() if before.get(name) != version]
+    rows = sum(pq.read_metadata(Path(root, name)).num_rows for name in written)
+    return {"seconds": seconds, "rewritten": rows}

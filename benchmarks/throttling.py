@@ -1,0 +1,63 @@
+"""A gateway that allows so many requests a second, and does not say how many."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks import child
+from benchmarks.figure import Figure, at_least, at_most
+from benchmarks.world import KEY, gateway, write_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GROUP: Final = "A gateway that limits the rate, unasked"
+SEARCH: Final = 15.0
+"""Seconds at the start that do not count: "after the first seconds"."""
+
+
+def figures(*, quick: bool) -> Iterator[Figure]:
+    """The share of the allowed rate that is reached, and the share of requests refused."""
+    measured = 15.0 if quick else 40.0
+    for rate in (50,) if quick else (5, 50, 200):
+        for retry_after in ("seconds", "none"):
+            found = child.call(f"{__name__}:run", rate, retry_after, measured).result
+            told = "with" if retry_after == "seconds" else "without"
+            name = f"{rate} requests/s, {told} Retry-After"
+            yield at_least(GROUP, f"{name}: share of the rate reached", found["reached"], 0.92, "%")
+            yield at_most(GROUP, f"{name}: share refused", found["refused"], 0.05, "%")
+
+
+def run(rate: int, retry_after: str, measured: float) -> dict[str, Any]:
+    """Ask without end; counts are the gateway's own."""
+    from connector.pipeline import open_client  # noqa: PLC0415  what is measured
+    from connector.settings import load  # noqa: PLC0415
+    from connector.source.fetch import fetch  # noqa: PLC0415
+
+    limit = {"rate_limit": float(rate), "burst": max(1, rate // 5), "retry_after": retry_after}
+    with gateway(**limit) as sandbox, tempfile.TemporaryDirectory() as folder:
+        given = write_list(Path(folder, "ids.txt"), int(2 * rate * (SEARCH + measured)) + 1000)
+        settings, stop = (
+            load(base_url=sandbox.base_url, key=KEY, max_attempts=50),
+            threading.Event(),
+        )
+
+        def ask() -> None:
+            with open_client(settings) as client:
+                for _ in fetch(iter(given), client, threads=settings.max_concurrency, stop=stop):
+                    pass
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(SEARCH)
+        before, started = sandbox.stats()["by_status"], time.monotonic()
+        time.sleep(measured)
+        after, seconds = sandbox.stats()["by_status"], time.monotonic() - started
+        stop.set()
+        asking.join()
+    good, refused = (after.get(code, 0) - before.get(code, 0) for code in ("200", "429"))
+    return {"reached": good / seconds / rate, "refused": refused / max(1, good + refused)}

@@ -1,0 +1,113 @@
+"""What is measured with: the gateway, task IDs, and warehouses that were long there."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from connector.sandbox import Sandbox, SandboxSettings, task_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connector.record.answer import Answer
+
+KEY: Final = "luma-bench-key"
+BATCH: Final = 5_000
+FIRST_MONTH: Final = datetime(2024, 1, 1, tzinfo=UTC)
+MONTHS: Final = 24
+
+
+@contextmanager
+def gateway(**settings: Any) -> Iterator[Sandbox]:
+    """A gateway in a process of its own, without latency; every generation has ended."""
+    given = SandboxSettings(key=KEY, unfinished=0.0, count_task_ids=False, **settings)
+    with Sandbox(given) as sandbox:
+        yield sandbox
+
+
+def environment(sandbox: Sandbox) -> dict[str, str]:
+    """What the command line needs to use it."""
+    return {"LUMAAI_API_KEY": KEY, "LUMA_BASE_URL": sandbox.base_url}
+
+
+def write_list(path: Path, count: int, seed: int = 0) -> list[str]:
+    """A file of task IDs; returns them."""
+    given = task_ids(count, seed=seed)
+    path.write_text("\n".join(given))
+    return given
+
+
+def answers(
+    first: int, count: int, *, months: int = MONTHS, day: int | None = None
+) -> list[Answer]:
+    """Answers as a gateway gives them, spread over months, or all of one day of the first."""
+    from connector.record.answer import Answer, Outcome  # noqa: PLC0415  brings pyarrow
+
+    made = []
+    for number in range(first, first + count):
+        created = FIRST_MONTH + timedelta(days=30.4375 * (number % months), seconds=number % 86_400)
+        if day is not None:
+            created = FIRST_MONTH + timedelta(days=day, seconds=number % 86_400)
+        made.append(
+            Answer(
+                task_id=f"{number:08x}-7b3a-4f54-bc21-12f0e6da5791",
+                outcome=Outcome.GENERATION,
+                http_status=200,
+                attempts=1,
+                elapsed_seconds=0.25,
+                fetched_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=number),
+                body=_body(number, created),
+            )
+        )
+    return made
+
+
+def _body(number: int, created: datetime) -> bytes:
+    """The documented example with other values; every third prompt stands in another row too."""
+    template = _example()
+    width, height = ((752, 1360), (1360, 752), (1280, 720), (720, 1280))[number % 4]
+    size = {"width": width, "height": height}
+    document = {
+        **template,
+        "id": f"{number:08x}-0000-4000-8000-000000000000",
+        "state": "failed" if number % 17 == 0 else "completed",
+        "prompt": f"a cat number {number % (number // 3 + 1)} walks over a wooden bridge",
+        "created_at": created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "video": {**template["video"], **size},
+        "thumbnail": {**template["thumbnail"], **size},
+        "last_frame": {**template["last_frame"], **size},
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _example() -> dict[str, Any]:
+    if not _EXAMPLE:
+        path = Path(__file__).parents[1] / "data/examples/completed.json"
+        _EXAMPLE.update(json.loads(path.read_bytes()))
+    return _EXAMPLE
+
+
+_EXAMPLE: dict[str, Any] = {}
+
+
+def build(root: str, count: int) -> float:
+    """A warehouse of so many generations over two years, committed as one backfill.
+
+    Returns:
+        Seconds that the commit took.
+    """
+    import time  # noqa: PLC0415  beside the rest of what only this needs
+
+    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  brings pyarrow
+
+    with Warehouse.writing(root) as warehouse:
+        for first in range(0, count, BATCH):
+            batch = answers(first, min(BATCH, count - first))
+            warehouse.save(f"backfill-{first:09}", batch, "backfill")
+        started = time.perf_counter()
+        warehouse.commit()
+        return time.perf_counter() - started
