@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-EXTRAS := bi,xlsx,postgresql,otel,test,dev
+EXTRAS := bi,xlsx,postgresql,otel,dask,test,dev
 
 .PHONY: help run test chaos check format docs constraints clean
 

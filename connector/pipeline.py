@@ -109,18 +109,18 @@ class Run:
             self.tally.add_poll(answer, polls.end_of(answer.task_id))
             polls.note(answer, time.monotonic())
 
-    def commit(self) -> None:
-        """Bring what is in the inbox into the tables."""
-        committed = self._warehouse.commit()
+    def commit(self, but: tuple[str, ...] = ()) -> None:
+        """Bring what is in the inbox into the tables, but for batches whose names begin so."""
+        committed = self._warehouse.commit(but)
         # Whom a poll is for has been counted, as new or as updated, with its first answer.
         self._committed += committed._replace(updated=0) if self.tally.polls else committed
         self._meters.committed(committed.new, committed.updated)
 
-    def commit_if_due(self) -> None:
+    def commit_if_due(self, but: tuple[str, ...] = ()) -> None:
         """Do so if enough has gathered."""
         waiting = self.tally.received - self._committed.answers
         if waiting >= max(COMMIT_ANSWERS, self._warehouse.generations.rows() // COMMIT_SHARE):
-            self.commit()
+            self.commit(but)
 
     def finish(self, stopped: RunStopped | None = None) -> Summary:
         """Commit the rest, draw up the account, and record it if the gateway was to be asked.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 import time
-from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from prefect import State, task
 from prefect.cache_policies import NO_CACHE
@@ -20,7 +20,7 @@ from connector.receiving import receive
 from connector.tally import Tally, end_of
 from connector.warehouse.warehouse import Warehouse
 from flows.account import in_words
-from flows.gateway import Access, Gateway, shared
+from flows.gateway import Access, Gateway, of_batch
 from flows.saving import save_again
 
 if TYPE_CHECKING:
@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 
     from connector.pipeline import Run
     from connector.record.answer import Answer
-
-AT_ONCE: Final = 4
-"""Batches that run at once: while one waits for its last answers, the others use its connections.
-The throttle, which they share, decides how many requests are in flight."""
-
-UNDER_WAY: Final = 2 * AT_ONCE
-"""Batches that run or wait to: a list of a million IDs must not become a heap of futures."""
+    from flows.runners import Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,47 +56,82 @@ class Received:
     retries=0,
 )
 def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Received]:
-    """Fetch a batch into the inbox; repeated, it replaces its own files there.
+    """Fetch a batch into the inbox.
+
+    Repeated after its process died, it asks only for what its earlier self has not saved.
 
     Returns:
         Completed, or Cancelled if it ended before its list did. A reason to stop is part of the
         result, not raised: each batch would log a traceback.
     """
-    gateway, tally, parts = shared(access), Tally(), itertools.count(1)
-    unfinished: dict[str, str] = {}
-    failure: ConnectorError | None = None
-    warehouse = Warehouse.existing(access.settings.warehouse)
+    batch = _Batch(number, access)
+    with of_batch(access) as gateway:
+        failure = batch.fetch(task_ids, gateway)
+    received = Received(batch.tally, batch.unfinished, failure)
+    missing = len(task_ids) - batch.tally.answers
+    if missing:
+        message = f"{in_words(batch.tally)}; {missing:,} not reached"
+        return Cancelled(message=message, data=received)
+    return Completed(message=in_words(batch.tally), data=received)
 
-    def count(answer: Answer) -> None:
-        tally.add(answer)
-        if access.settings.wait and is_unfinished(answer):
-            unfinished[answer.task_id] = end_of(answer)
 
-    def save(answers: list[Answer]) -> None:
-        name = f"{access.run_id}-b{number:06}-{next(parts):04}"
-        once = partial(warehouse.save, name, answers, access.run_id)
+def name_of(run_id: str, number: int) -> str:
+    """How the names of a batch's files begin."""
+    return f"{run_id}-b{number:06}-"
+
+
+class _Batch:
+    """A batch while it is fetched: what an earlier attempt has saved counts, and is not asked for.
+
+    Raises:
+        WarehouseError: The warehouse cannot be read.
+    """
+
+    def __init__(self, number: int, access: Access) -> None:
+        self.tally = Tally()
+        self.unfinished: dict[str, str] = {}
+        self._number = number
+        self._access = access
+        self._warehouse = Warehouse.existing(access.settings.warehouse)
+        self._name = name_of(access.run_id, number)
+        self._known: set[str] = set()
+        for answer in self._warehouse.saved(self._name):
+            self._count(answer)
+            self._known.add(answer.task_id)
+        if access.is_apart or self._known:
+            # An attempt that was taken for dead may still write: to files of its own.
+            self._name += f"{secrets.token_hex(3)}-"
+        self._parts = itertools.count(1)
+
+    def fetch(self, task_ids: list[str], gateway: Gateway) -> ConnectorError | None:
+        """Fetch, save and count; return why that ended early, if it did."""
+        try:
+            receive(
+                (one for one in task_ids if one not in self._known),
+                gateway.client,
+                self._access.settings,
+                stop=gateway.stop,
+                count=self._count,
+                save=self._save,
+            )
+        except ConnectorError as error:
+            gateway.stop.set()
+            return error
+        return None
+
+    def _count(self, answer: Answer) -> None:
+        self.tally.add(answer)
+        if self._access.settings.wait and is_unfinished(answer):
+            self.unfinished[answer.task_id] = end_of(answer)
+
+    def _save(self, answers: list[Answer]) -> None:
+        name, run_id = f"{self._name}{next(self._parts):04}", self._access.run_id
+        once = partial(self._warehouse.save, name, answers, run_id)
         try:
             once()
         except StorageFailed:
-            if not save_again(number, once):
-                pipeline.save(warehouse, name, answers, access.run_id, tally)
-
-    try:
-        receive(
-            task_ids,
-            gateway.client,
-            access.settings,
-            stop=gateway.stop,
-            count=count,
-            save=save,
-        )
-    except ConnectorError as error:
-        gateway.stop.set()
-        failure = error
-    received, missing = Received(tally, unfinished, failure), len(task_ids) - tally.answers
-    if missing:
-        return Cancelled(message=f"{in_words(tally)}; {missing:,} not reached", data=received)
-    return Completed(message=in_words(tally), data=received)
+            if not save_again(self._number, once):
+                pipeline.save(self._warehouse, name, answers, run_id, self.tally)
 
 
 class Batches:
@@ -113,14 +142,14 @@ class Batches:
     """
 
     def __init__(
-        self, run: Run, access: Access, gateway: Gateway, on_progress: Callable[[], None]
+        self, run: Run, access: Access, runner: Runner, on_progress: Callable[[], None]
     ) -> None:
         self._run = run
-        self._access = access
-        self._gateway = gateway
+        self._access = access.share(runner.at_once) if runner.is_apart else access
+        self._runner = runner
         self._on_progress = on_progress
         self.polls = Polls(access.settings.poll_first, access.settings.poll_longest)
-        self._under_way: deque[PrefectFuture[Any]] = deque()
+        self._under_way: dict[PrefectFuture[Any], int] = {}
         self._failure: BaseException | None = None
 
     def fetch(self) -> None:
@@ -132,15 +161,15 @@ class Batches:
         """
         try:
             for number, task_ids in enumerate(self._slices(), 1):
-                if len(self._under_way) == UNDER_WAY:
-                    self._collect_oldest()
-                    self._run.commit_if_due()
-                if self._gateway.stop.is_set():
+                if len(self._under_way) == self._runner.under_way:
+                    self._collect_one()
+                    self._run.commit_if_due(but=self._names_under_way())
+                if self._runner.stop.is_set():
                     break
-                self._under_way.append(fetch_batch.submit(number, task_ids, self._access))
+                self._submit(number, task_ids)
             self._collect_all()
         except BaseException:
-            self._gateway.stop.set()
+            self._runner.stop.set()
             self._collect_all()
             raise
         if self._failure:
@@ -151,14 +180,25 @@ class Batches:
         for start in range(0, len(self._run.plan.task_ids), size):
             yield self._run.plan.task_ids.slice(start, size).to_pylist()
 
+    def _submit(self, number: int, task_ids: list[str]) -> None:
+        future = self._runner.submit(
+            fetch_batch, number=number, task_ids=task_ids, access=self._access
+        )
+        self._under_way[future] = number
+
+    def _names_under_way(self) -> tuple[str, ...]:
+        """How the files of these batches begin: one may be repeated, and then looks for them."""
+        return tuple(name_of(self._access.run_id, number) for number in self._under_way.values())
+
     def _collect_all(self) -> None:
         while self._under_way:
-            self._collect_oldest()
+            self._collect_one()
 
-    def _collect_oldest(self) -> None:
-        # Still in the queue while it is waited for: a signal may come in the meantime.
-        received = self._under_way[0].result(raise_on_failure=False)
-        self._under_way.popleft()
+    def _collect_one(self) -> None:
+        # Still under way while it is waited for: a signal may come in the meantime.
+        future = self._runner.done(list(self._under_way))
+        received = future.result(raise_on_failure=False)
+        del self._under_way[future]
         if isinstance(received, Received):
             self._run.tally += received.tally
             for task_id, end in received.unfinished.items():
@@ -167,6 +207,6 @@ class Batches:
         else:
             failure = received
         if failure:
-            self._gateway.stop.set()
+            self._runner.stop.set()
             self._failure = self._failure or failure
         self._on_progress()

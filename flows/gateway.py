@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from prefect.blocks.system import Secret
@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from connector.errors import SettingsError
 from connector.pipeline import open_client
 from connector.settings import load
+from flows import dask_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 KEY_BLOCK: Final = "luma-api-key"
 """Name of the Secret block that is looked for if none is named."""
 
+_LOOK_UP_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -32,11 +35,23 @@ class Access:
         run_id: Batches of one run share a client.
         settings: Without the key.
         key_block: Name of the Secret block with the key; None takes it from the environment.
+        is_apart: A batch has a client of its own, and a share of the ceilings.
     """
 
     run_id: str
     settings: Settings
     key_block: str | None
+    is_apart: bool = False
+
+    def share(self, batches: int) -> Access:
+        """For batches that run apart: each gets an equal part of the ceilings, which add up."""
+        settings = self.settings
+        rate = settings.requests_per_second
+        ceilings = {
+            "max_concurrency": max(1, settings.max_concurrency // batches),
+            "requests_per_second": rate and rate / batches,
+        }
+        return replace(self, settings=settings.model_copy(update=ceilings), is_apart=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,49 @@ def opened(access: Access) -> Iterator[Gateway]:
             gateway.client.close()
 
 
+@contextmanager
+def of_batch(access: Access) -> Iterator[Gateway]:
+    """The gateway for a batch: shared with the others of its process, or its own.
+
+    Raises:
+        SettingsError: As for `opened`.
+    """
+    if not access.is_apart:
+        yield shared(access)
+        return
+    gateway = _open(access)
+    with closing(gateway.client), following(dask_cluster.stop_of(access.run_id), gateway.stop):
+        rate = access.settings.requests_per_second
+        if rate:
+            # Whoever had this place before may just have sent its last request.
+            gateway.stop.wait(1 / rate)
+        yield gateway
+
+
+@contextmanager
+def following(stop_of_run: Any, stop: threading.Event) -> Iterator[None]:
+    """Set `stop` when the run's is set, or when nobody can be asked any more."""
+    done = threading.Event()
+
+    def follow() -> None:
+        while not done.wait(_LOOK_UP_SECONDS):
+            try:
+                is_set = stop_of_run.is_set()
+            except Exception:  # noqa: BLE001  whatever it is: this worker is on its own
+                is_set = True
+            if is_set:
+                stop.set()
+                return
+
+    following_thread = threading.Thread(target=follow, daemon=True)
+    following_thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        following_thread.join()
+
+
 def shared(access: Access) -> Gateway:
     """The gateway that this process shares; opened by whoever needs it first.
 
@@ -80,10 +138,13 @@ def shared(access: Access) -> Gateway:
     """
     with _sharing:
         if access.run_id not in _shared:
-            key = find_key(access.key_block)
-            settings = access.settings.model_copy(update={"key": key})
-            _shared[access.run_id] = Gateway(open_client(settings))
+            _shared[access.run_id] = _open(access)
         return _shared[access.run_id]
+
+
+def _open(access: Access) -> Gateway:
+    key = find_key(access.key_block)
+    return Gateway(open_client(access.settings.model_copy(update={"key": key})))
 
 
 def find_key(block: str | None) -> SecretStr:

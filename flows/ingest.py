@@ -16,12 +16,14 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from connector.errors import ConnectorError, Interrupted, RunStopped
+from connector.object_store import is_object_store
 from connector.pipeline import Run, Selection, ask, make_plan, open_warehouse, poll
 from connector.plan import Plan
 from connector.settings import Settings, load
 from connector.tally import Summary, Tally
 from connector.words import plural
-from flows import artifacts, batches, gateway, parameters, run_log, states
+from flows import artifacts, batches, gateway, parameters, run_log, runners, states
+from flows.runners import Where
 from flows.turn import turn
 
 AGAIN: Final = {"refresh": "finished", "retry_rejected": "rejected"}
@@ -34,7 +36,7 @@ def _run_name() -> str:
     task_ids = given["task_ids"]
     if not isinstance(task_ids, str):
         what = plural(len(task_ids), "task ID")
-    elif "://" in task_ids:
+    elif "://" in task_ids and not is_object_store(task_ids):
         what = "a database"  # its URL may hold a password
     else:
         what = task_ids.rpartition("/")[2]
@@ -47,7 +49,7 @@ def _run_name() -> str:
     name="ingest-generations",
     description="Fetch generations that are new or unfinished into a warehouse of Parquet tables.",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=batches.AT_ONCE),  # type: ignore[arg-type]  # the hint wants futures of None
+    task_runner=ThreadPoolTaskRunner(max_workers=runners.THREADS),  # type: ignore[arg-type]  # the hint wants futures of None
     persist_result=False,
     retries=0,
 )
@@ -69,6 +71,8 @@ def ingest_generations(
     lock_timeout: parameters.LockTimeout = None,
     rejects_allowed: parameters.RejectsAllowed = 5,
     key_block: parameters.KeyBlock = gateway.KEY_BLOCK,
+    runner: parameters.Runner = "threads",
+    dask_scheduler: parameters.DaskScheduler = None,
 ) -> State[Summary]:
     """Fetch the generations of task IDs that are new or unfinished into a warehouse.
 
@@ -94,6 +98,8 @@ def ingest_generations(
             WarehouseBusy. Empty: LUMA_LOCK_TIMEOUT, or 0.
         rejects_allowed: With more, of what was asked for, the run ends as CompletedWithRejects.
         key_block: If there is no `luma-api-key`, or this is empty: LUMAAI_API_KEY.
+        runner: `threads` of the flow's process, or `dask`: the workers of a cluster.
+        dask_scheduler: Its address. Empty: DASK_SCHEDULER_ADDRESS.
 
     Returns:
         The state that the run ends in (`flows.states`), with its account, or with the error if it
@@ -119,20 +125,22 @@ def ingest_generations(
             run_log.forwarding_to(get_run_logger()),
             turn(settings.warehouse, settings.lock_timeout),
         ):
-            summary = _ingest(selection, settings, key_block)
+            summary = _ingest(selection, settings, key_block, Where(runner, dask_scheduler))
     except ConnectorError as error:
         run_log.say_no_more_of(error)
         return states.of_error(error)
     return states.of_summary(summary, rejects_allowed)
 
 
-def _ingest(selection: Selection, settings: Settings, key_block: str | None) -> Summary:
+def _ingest(
+    selection: Selection, settings: Settings, key_block: str | None, where: Where
+) -> Summary:
     """Run; an account that there is at the end, be it good or early, is shown."""
     with open_warehouse(settings) as warehouse:
         run = Run(settings, warehouse, make_plan(selection, settings, warehouse))
         previous = warehouse.last_run()
         try:
-            summary = _fetch(run, selection, settings, key_block)
+            summary = _fetch(run, selection, settings, key_block, where)
         except RunStopped as stopped:
             if stopped.summary:
                 artifacts.publish(stopped.summary, previous)
@@ -141,7 +149,9 @@ def _ingest(selection: Selection, settings: Settings, key_block: str | None) -> 
         return summary
 
 
-def _fetch(run: Run, selection: Selection, settings: Settings, key_block: str | None) -> Summary:
+def _fetch(
+    run: Run, selection: Selection, settings: Settings, key_block: str | None, where: Where
+) -> Summary:
     """Fetch all batches; however that ends, what came is committed and accounted for."""
     plan = run.plan
     get_run_logger().info(
@@ -150,27 +160,31 @@ def _fetch(run: Run, selection: Selection, settings: Settings, key_block: str | 
     if not len(plan.task_ids) and not selection.is_listing:
         return run.finish()
     access = gateway.Access(run.run_id, settings.model_copy(update={"key": None}), key_block)
-    try:
-        with gateway.opened(access) as opened:
+    with gateway.opened(access) as opened, runners.opened(where, access, opened.stop) as runner:
+        try:
             if selection.is_listing:
                 # A page after the other, so there is nothing to split into batches.
                 ask(run, selection, opened.client, settings, opened.stop, _nothing, _Waiting())
             else:
-                _fetch_batches(run, access, opened, settings)
-    except RunStopped as stopped:
-        return run.finish(stopped)
-    except BaseException as error:
-        # SIGTERM comes as an exception too: Prefect's TerminationSignal.
-        with suppress(RunStopped):
-            run.finish(Interrupted(_why(error)))
-        raise
-    return run.finish()
+                _fetch_batches(run, access, opened, runner, settings)
+        except RunStopped as stopped:
+            return run.finish(stopped)
+        except BaseException as error:
+            # SIGTERM comes as an exception too: Prefect's TerminationSignal.
+            with suppress(RunStopped):
+                run.finish(Interrupted(_why(error)))
+            raise
+        return run.finish()
 
 
 def _fetch_batches(
-    run: Run, access: gateway.Access, opened: gateway.Gateway, settings: Settings
+    run: Run,
+    access: gateway.Access,
+    opened: gateway.Gateway,
+    runner: runners.Runner,
+    settings: Settings,
 ) -> None:
-    under_way = batches.Batches(run, access, opened, artifacts.Progress(run).update)
+    under_way = batches.Batches(run, access, runner, artifacts.Progress(run).update)
     under_way.fetch()
     if settings.wait and len(under_way.polls):
         poll(

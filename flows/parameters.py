@@ -5,7 +5,7 @@ Prefect names each field of the form after the parameter; only `json_schema_extr
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -36,4 +36,6 @@ MaxWait = Annotated[PositiveFloat, _titled("Longest wait for the gateway, second
 Wait = Annotated[float | None, _titled("Wait for unfinished ones, seconds", ge=0)]
 LockTimeout = Annotated[float | None, _titled("Longest wait for another run, seconds", ge=0)]
 RejectsAllowed = Annotated[float, _titled("Rejects allowed, percent", ge=0, le=100)]
+Runner = Annotated[Literal["threads", "dask"], _titled("Batches run in")]
+DaskScheduler = Annotated[str | None, _titled("Address of the Dask scheduler")]
 KeyBlock = Annotated[str | None, _titled("Secret block with the key")]

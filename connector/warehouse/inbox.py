@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.errors import DamagedFile
+from connector.record.answer import Answer, Outcome
 from connector.record.schema import ANSWERS
 from connector.warehouse import parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from connector.record.answer import Answer
     from connector.warehouse.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -46,9 +46,21 @@ def save(storage: Storage, batch: str, answers: Sequence[Answer], run_id: str) -
     parquet.write(storage, name_of(batch), ANSWERS, [table])
 
 
-def waiting(storage: Storage) -> list[str]:
-    """Files that wait for a commit, oldest first."""
-    return storage.list(FOLDER)
+def read(storage: Storage, batch: str) -> list[Answer]:
+    """Answers that wait, of batches whose names begin so."""
+    names = [name for name in waiting(storage) if name.startswith(f"{FOLDER}/{batch}")]
+    tables = [parquet.read(storage, name, ANSWERS.schema) for name in names]
+    return [_answer(**row) for table in tables for row in table.to_pylist()]
+
+
+def _answer(*, outcome: str, run_id: str, **rest: Any) -> Answer:  # noqa: ARG001  not part of it
+    return Answer(outcome=Outcome(outcome), **rest)
+
+
+def waiting(storage: Storage, but: tuple[str, ...] = ()) -> list[str]:
+    """Files that wait for a commit, oldest first, but for batches whose names begin so."""
+    left = tuple(f"{FOLDER}/{batch}" for batch in but)
+    return [name for name in storage.list(FOLDER) if not name.startswith(left)]
 
 
 def logged(storage: Storage) -> list[str]:

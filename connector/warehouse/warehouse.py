@@ -190,13 +190,20 @@ class Warehouse:
         """Whether a batch waits in the inbox."""
         return inbox.name_of(batch) in inbox.waiting(self.storage)
 
-    def commit(self) -> Committed:
+    def saved(self, batch: str) -> list[Answer]:
+        """Answers that wait in the inbox, of batches whose names begin so."""
+        return inbox.read(self.storage, batch)
+
+    def commit(self, but: tuple[str, ...] = ()) -> Committed:
         """Merge the inbox into the tables, then move its files to the log.
 
         Every step gives the same result when repeated, so a crash needs no repair. Tables that
         turn out to be damaged are rebuilt first.
+
+        Args:
+            but: Batches whose names begin so are left for later.
         """
-        names = inbox.waiting(self.storage)
+        names = inbox.waiting(self.storage, but)
         if not names:
             return Committed()
         try:

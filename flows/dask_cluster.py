@@ -1,0 +1,145 @@
+"""Batches on the workers of a Dask cluster that is there already."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from prefect import get_run_logger
+
+from connector.errors import RunStopped, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from distributed import Client
+    from prefect import Task
+    from prefect.futures import PrefectFuture
+    from prefect_dask.task_runners import DaskTaskRunner
+
+CONNECT_SECONDS: Final = 60.0
+WORKERS_SECONDS: Final = 300.0
+"""How long a cluster may be without any worker: the last one may be on its way back."""
+
+_LOOK_UP_SECONDS = 5.0
+
+
+class Stop(Protocol):
+    """An event, of this process or of a cluster."""
+
+    def set(self) -> object:
+        """Ask the batches under way to end within seconds."""
+
+    def is_set(self) -> bool:
+        """Whether that was done."""
+
+
+class Cluster:
+    """A runner; see `runners.Runner`.
+
+    No more batches than the cluster had threads in the beginning are under way at any time. So
+    their shares add up to the ceilings, whatever workers come and go.
+    """
+
+    is_apart = True
+
+    def __init__(self, runner: DaskTaskRunner, run_id: str, most: int) -> None:
+        self._runner = runner
+        self._client: Client = runner.client
+        self.at_once = self.under_way = max(1, min(most, _threads(self._client)))
+        self.stop = _stop(run_id, self._client)
+
+    def submit(self, task: Task[..., Any], **parameters: Any) -> PrefectFuture[Any]:
+        """Hand a batch to the cluster; if its worker dies, another one repeats it."""
+        future: PrefectFuture[Any] = self._runner.submit(task, parameters)
+        return future
+
+    def done(self, futures: Sequence[Any]) -> PrefectFuture[Any]:
+        """Return whichever ends first.
+
+        Raises:
+            RunStopped: There has been no worker for long.
+        """
+        seen_at = time.monotonic()
+        while True:
+            for future in futures:
+                if future.wrapped_future.done():
+                    found: PrefectFuture[Any] = future
+                    return found
+            if _threads(self._client):
+                seen_at = time.monotonic()
+            elif time.monotonic() - seen_at > WORKERS_SECONDS:
+                raise RunStopped(
+                    f"the Dask cluster has had no worker for {WORKERS_SECONDS:.0f} s; what came is"
+                    " kept, and the next run goes on from here"
+                )
+            _wait_for_one([future.wrapped_future for future in futures], self._client)
+
+
+@contextmanager
+def opened(scheduler: str | None, run_id: str, most: int) -> Iterator[Cluster]:
+    """Use a cluster for as long as the block lasts.
+
+    Args:
+        scheduler: Its address; None is what Dask's own settings name.
+        run_id: By which the batches of a run are told to stop.
+        most: Batches at once; with more there would not be one request for each.
+
+    Raises:
+        SettingsError: Dask is not installed, or there is no cluster to be found.
+    """
+    # An extra, and slow to import.
+    try:
+        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415  see above
+    except ImportError:
+        raise SettingsError("Dask is not installed: pip install 'luma-to-parquet[dask]'") from None
+    address = scheduler or _configured()
+    with DaskTaskRunner(address=address, client_kwargs={"timeout": CONNECT_SECONDS}) as runner:
+        try:
+            runner.client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        except (OSError, ValueError) as error:
+            raise SettingsError(
+                f"at {address} there is no Dask cluster with a worker: {str(error).rstrip('.')}"
+            ) from error
+        cluster = Cluster(runner, run_id, most)
+        get_run_logger().info("%s batches at once on the Dask cluster", cluster.at_once)
+        yield cluster
+
+
+def _configured() -> str:
+    import dask  # noqa: PLC0415  as above
+
+    address: str | None = dask.config.get("scheduler-address", None)
+    if not address:
+        raise SettingsError(
+            "the Dask runner needs a scheduler: give the parameter dask_scheduler, or set"
+            " DASK_SCHEDULER_ADDRESS"
+        )
+    return address
+
+
+def stop_of(run_id: str) -> Stop:
+    """The event by which a run asks the batch of this worker to end."""
+    return _stop(run_id, _distributed().get_client())
+
+
+def _stop(run_id: str, client: Any) -> Stop:
+    event: Stop = _distributed().Event(f"luma-stop-{run_id}", client=client)
+    return event
+
+
+def _threads(client: Any) -> int:
+    return sum(client.nthreads().values())
+
+
+def _wait_for_one(futures: Sequence[Any], client: Any) -> None:
+    with client.as_current(), suppress(_distributed().TimeoutError):
+        _distributed().wait(futures, timeout=_LOOK_UP_SECONDS, return_when="FIRST_COMPLETED")
+
+
+def _distributed() -> Any:
+    """Dask's package, as one without types: its hints are not complete."""
+    import distributed  # noqa: PLC0415  as above
+
+    return distributed
