@@ -114,6 +114,8 @@ def print_summary(console: Console, summary: Summary) -> None:
 
 
 def _nothing_new(summary: Summary) -> Text:
+    if not summary.given:
+        return Text("Nothing to fetch: the gateway lists no generation.", "green")
     text = f"Nothing to fetch: all {summary.already_terminal:,} task IDs are known, and settled."
     if summary.blank or summary.duplicate or summary.invalid:
         text += f" ({_dropped(summary)})"

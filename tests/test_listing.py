@@ -131,6 +131,13 @@ def test_a_gateway_that_ignores_the_offset_is_left_after_two_pages(ingest: Inges
     assert (account["fetched"], account["duplicate"], account["requests"]) == (1, 1, 2)
 
 
+def test_an_empty_list_is_no_error(cli: CommandLine) -> None:
+    with RawServer(always(listed())) as server:
+        done = cli("ingest", "luma:list", LUMA_BASE_URL=server.base_url)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Nothing to fetch: the gateway lists no generation.")
+
+
 def test_the_limit_holds(ingest: Ingest, sandbox: Sandbox) -> None:
     sandbox.change(listing=task_ids(250), unfinished=0)
     account = ingest("--limit", "30")
