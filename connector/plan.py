@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from connector.source.task_ids import valid_mask, why_invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 EXAMPLES = 5
 
@@ -68,23 +68,36 @@ def plan(
         settled: Task IDs that need no asking; None if there are none.
         limit: Ask for no more than this many.
     """
-    given = pa.chunked_array(list(values), pa.string())
-    present = given.filter(pc.not_equal(given, ""))
-    is_valid = valid_mask(present.combine_chunks())
-    refused = present.filter(pc.invert(is_valid))
-    valid = present.filter(is_valid)
-    distinct = pc.unique(valid)
+    given = blank = 0
+    refused: list[pa.StringArray] = []
+
+    def valid() -> Iterator[pa.StringArray]:
+        nonlocal given, blank
+        for chunk in values:
+            present = chunk.filter(pc.not_equal(chunk, ""))
+            given, blank = given + len(chunk), blank + len(chunk) - len(present)
+            is_valid = valid_mask(present)
+            refused.extend(_chunks(present.filter(pc.invert(is_valid))))
+            yield present.filter(is_valid)
+
+    # Chunk by chunk: a list of a million IDs is not held more often than need be.
+    distinct = pc.unique(pa.chunked_array(valid(), pa.string()))
+    invalid = sum(map(len, refused))
     open_ones = distinct
     if settled is not None:
         open_ones = distinct.filter(pc.invert(pc.is_in(distinct, settled)))
     asked = open_ones.slice(0, limit)
     return Plan(
         task_ids=asked,
-        given=len(given),
-        blank=len(given) - len(present),
-        duplicate=len(valid) - len(distinct),
-        invalid=len(refused),
+        given=given,
+        blank=blank,
+        duplicate=given - blank - invalid - len(distinct),
+        invalid=invalid,
         already_terminal=len(distinct) - len(open_ones),
         over_limit=len(open_ones) - len(asked),
-        invalid_examples=tuple(map(why_invalid, refused.slice(0, EXAMPLES).to_pylist())),
+        invalid_examples=tuple(map(why_invalid, _first(refused))),
     )
+
+
+def _first(refused: list[pa.StringArray]) -> list[str]:
+    return pa.chunked_array(refused, pa.string()).slice(0, EXAMPLES).to_pylist()  # type: ignore[no-any-return]  # pyarrow is untyped

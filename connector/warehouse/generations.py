@@ -94,7 +94,9 @@ class Generations:
         rows = parquet.read(self._storage, name, schema)
         columns = [
             rows["task_id"],
-            pa.array([partition] * len(rows), HOMES.field("partition").type),
+            pa.DictionaryArray.from_arrays(
+                pa.repeat(pa.scalar(0, pa.int32()), len(rows)), [partition]
+            ),
             pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES)),
             pc.coalesce(rows["created_at"], rows["first_seen_at"]),
         ]
