@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EXTRAS := bi,xlsx,postgresql,otel,dask,test,dev
 
-.PHONY: help run test chaos check format docs constraints clean
+.PHONY: help run test chaos bench bench-quick check format docs constraints clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,6 +17,12 @@ test: .venv/test  ## all tests
 
 chaos: .venv/test  ## kills, faults, readers and hostile answers, at length: under ten minutes
 	@$(BIN)/python tests/chaos/run.py
+
+bench: .venv/bench  ## every figure of docs/performance.md, anew: a quarter of an hour
+	@$(BIN)/python -m benchmarks
+
+bench-quick: .venv/bench  ## the same with smaller numbers, printed only
+	@$(BIN)/python -m benchmarks --quick
 
 check: .venv/test  ## linter, formatter and type checker
 	@$(BIN)/ruff check .
@@ -52,4 +58,9 @@ clean:  ## remove the environment
 .venv/test: .venv/run
 	@echo 'Installing what the tests need ...'
 	@$(PIP) install --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+.venv/bench: .venv/test
+	@echo 'Installing what is measured beside it ...'
+	@$(PIP) install --constraint constraints.txt --editable '.[$(EXTRAS),bench]'
 	@touch $@

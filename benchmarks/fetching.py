@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import statistics
 import tempfile
 from pathlib import Path
@@ -42,14 +43,19 @@ def figures(*, quick: bool) -> Iterator[Figure]:
                     continue
                 tries.setdefault(name, []).append(_run(name, sandbox, root, number))
         two = _processes(sandbox, root, rounds)
-    rates = {
-        name: count / statistics.median(run.seconds for run in runs) for name, runs in tries.items()
-    }
+    seconds = {name: statistics.median(run.seconds for run in runs) for name, runs in tries.items()}
+    # The peers' imports are not counted either.
+    elapsed = [json.loads(run.result)["elapsed_seconds"] for run in tries["ours"]]
+    rates = {name: count / taken for name, taken in seconds.items()}
+    rates["ours"] = count / statistics.median(elapsed)
     yield reference(
         GROUP,
-        f"luma-to-parquet ingest, {THREADS} in flight, start-up included",
+        f"`ingest` of {count:,} IDs, {THREADS} in flight, committed, marts made",
         rates["ours"],
         "IDs/s",
+    )
+    yield reference(
+        GROUP, "the same, with the start of the command", count / seconds["ours"], "IDs/s"
     )
     yield at_least(
         GROUP,

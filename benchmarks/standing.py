@@ -100,6 +100,10 @@ def commit(root: str, first: int, day: int | None) -> dict[str, Any]:
         warehouse.commit()
         seconds = time.perf_counter() - started
         after = warehouse.storage.versions("generations")
-    written = [name for name, version in after.items() if before.get(name) != version]
+    written = [
+        name
+        for name, version in after.items()
+        if name.endswith(".parquet") and before.get(name) != version
+    ]
     rows = sum(pq.read_metadata(Path(root, name)).num_rows for name in written)
     return {"seconds": seconds, "rewritten": rows}
