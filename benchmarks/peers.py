@@ -76,7 +76,7 @@ def dlt(base_url: str, path: str, folder: str, workers: int = 20) -> None:
     def given() -> Any:
         yield from ({"task_id": task_id} for task_id in _task_ids(path))
 
-    @library.transformer(data_from=given, name="generations", primary_key="id")
+    @library.transformer(data_from=given, name="generations")
     def generations(item: dict[str, str]) -> Any:
         @library.defer
         def get() -> Any:
