@@ -14,8 +14,10 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import requests
 from chaos.checks import Lost
 from chaos.crashes import survive
 from chaos.forks import PATIENCE_SECONDS, TESTS
@@ -42,11 +44,16 @@ sys.exit(not done.is_completed())
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A way to run the pipeline in a process of its own."""
+    """A way to run the pipeline in a process of its own.
+
+    Attributes:
+        forget: Makes it forget a run that was killed, where it would wait for that to be noticed.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    forget: Callable[[], None] = lambda: None
 
 
 COMMAND_LINE: Final = Door(
@@ -76,7 +83,15 @@ def flow_door(folder: Path) -> Iterator[Door]:
             "flow",
             (sys.executable, "-c", _FLOW),
             {**settings, "PREFECT_API_URL": url, "PYTHONPATH": str(TESTS.parent)},
+            partial(_free_turns, url),
         )
+
+
+def _free_turns(url: str) -> None:
+    """A run that was killed keeps its turn for a minute more; no strike has that long."""
+    limits = requests.post(f"{url}/v2/concurrency_limits/filter", json={}, timeout=60).json()
+    for limit in limits:
+        requests.delete(f"{url}/v2/concurrency_limits/{limit['id']}", timeout=60)
 
 
 @dataclass(slots=True)
@@ -130,6 +145,7 @@ def _span(world: World, past: Past, door: Door) -> float:
 
 def _kill_after(world: World, door: Door, seconds: float) -> bool:
     """Start a run and kill it; whether it was still alive."""
+    door.forget()
     process = _start(world, door)
     _await_owner(world, process, lambda: time.sleep(seconds))
     with suppress(ProcessLookupError):  # it has ended by itself
