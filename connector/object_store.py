@@ -34,7 +34,8 @@ RETRY_FOR: Final = timedelta(seconds=90)
 
 _URL: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.]*)://")
 _GONE: Final = "Failed to flush response stream"
-"""An object that was removed between the look at its size and the request for its content."""
+"""An object that was removed between the look at its size and the request for its content; or an
+answer that broke off."""
 _OF_A_STORE: Final = re.compile(r"AWS Error|google::cloud|Azure Error|HTTP status|curlCode")
 NO_BUCKET: Final = "there is no such bucket"
 DENIED: Final = "access is denied: look at what these credentials may do there"
@@ -208,14 +209,19 @@ def is_from_store(error: BaseException) -> bool:
     """Whether an error tells of the store, and not of what is in a file."""
     text = str(error)
     is_it = isinstance(error, OSError) and _OF_A_STORE.search(text)
-    return bool(is_it) and _GONE not in text
+    return bool(is_it) and not is_perhaps_gone(error)
+
+
+def is_perhaps_gone(error: BaseException) -> bool:
+    """Whether an object may have been removed while it was read; or else the store failed."""
+    return _GONE in str(error)
 
 
 def reason(error: BaseException) -> str:
     """Tell in plain words what a store's error means, with no part of a secret."""
     text = str(error)
-    if _GONE in text:
-        return "it was removed while it was read"
+    if is_perhaps_gone(error):
+        return "it was removed while it was read, or the answer broke off"
     for words, signs in _SIGNS.items():
         if any(sign in text for sign in signs):
             return words

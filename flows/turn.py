@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 LEASE_SECONDS: Final = 60.0
 """How long a turn outlives a process that was killed. The server takes no less."""
 
+ANSWER_SECONDS: Final = 30.0
+"""What a busy server may take to hand out a slot that is free."""
+
 _LOOK_UP_SECONDS: Final = 2.0
 
 
@@ -79,7 +82,7 @@ def _await(name: str, warehouse: str | Path, end: float) -> None:
 def _slot(name: str, end: float) -> AbstractContextManager[None]:
     return concurrency(
         name,
-        timeout_seconds=max(1.0, end - time.monotonic()),
+        timeout_seconds=max(ANSWER_SECONDS, end - time.monotonic()),
         lease_duration=LEASE_SECONDS,
         # The warehouse's own lock still holds: a run need not end because a server restarts.
         raise_on_lease_renewal_failure=False,

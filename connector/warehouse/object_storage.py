@@ -20,7 +20,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from connector.errors import StorageFailed, WarehouseError
-from connector.object_store import Place, is_from_store, is_to_mend, opened, reason
+from connector.object_store import Place, is_from_store, is_perhaps_gone, is_to_mend, opened, reason
 from connector.warehouse.lease import Lease
 from connector.warehouse.local_storage import trying_to
 
@@ -140,7 +140,10 @@ class ObjectStorage:
             WarehouseError: Settings or rights must be mended first.
         """
         try:
-            with self._reading(name), self._fs.open_input_stream(self._path(name)) as file:
+            with (
+                self._reading(name, is_ours=True),
+                self._fs.open_input_stream(self._path(name)) as file,
+            ):
                 content: bytes = file.read()
                 return content
         except StorageFailed as failed:
@@ -254,12 +257,18 @@ class ObjectStorage:
                 shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager
-    def _reading(self, name: str) -> Iterator[None]:
-        """Tell an error of the store from damage in a file, which is another's to tell."""
+    def _reading(self, name: str, *, is_ours: bool | None = None) -> Iterator[None]:
+        """Tell an error of the store from damage in a file, which is another's to tell.
+
+        Args:
+            name: Of the file.
+            is_ours: Whether nobody else can have removed it; if None, whether the lease is held.
+        """
         try:
             yield
         except OSError as error:
-            if not is_from_store(error):
+            is_ours = self._lease.is_held if is_ours is None else is_ours
+            if not (is_from_store(error) or (is_ours and is_perhaps_gone(error))):
                 raise
             raise _failed(f"read {self.where(name)}", error) from error
 
