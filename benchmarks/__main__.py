@@ -20,11 +20,10 @@ from benchmarks import (
     starting,
     throttling,
 )
+from benchmarks.figure import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from benchmarks.figure import Figure
 
 GROUPS: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "fetching": fetching.figures,
@@ -53,9 +52,11 @@ def main() -> int:
                 _print(console, figure)
         except Exception as error:  # noqa: BLE001  the other groups are still to come
             failed += 1
+            reason = " ".join(str(error).replace("|", "/").split())[-200:]
+            found.append(Figure(f"Cut short: {name}", reason, "did not run", is_met=False))
             console.print(Text(f"{name} failed: {error}", "bold red"))
         console.print(Text(f"  {name}: {time.monotonic() - started:.0f} s", "dim"))
-    if not (options.quick or options.only or failed):
+    if not (options.quick or options.only):
         page.write(found)
     return int(failed > 0)
 
