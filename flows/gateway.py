@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from prefect.blocks.system import Secret
 from pydantic import SecretStr
 
+from connector import metrics
 from connector.errors import SettingsError
 from connector.pipeline import open_client
 from connector.settings import load
@@ -18,6 +19,7 @@ from flows import dask_cluster
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from connector.metrics import Meters
     from connector.settings import Settings
     from connector.source.client import Client
 
@@ -72,14 +74,14 @@ _sharing = threading.Lock()
 
 
 @contextmanager
-def opened(access: Access) -> Iterator[Gateway]:
-    """Share a gateway for as long as the block lasts.
+def opened(access: Access, meters: Meters | None = None) -> Iterator[Gateway]:
+    """Share a gateway for as long as the block lasts; meters are told of its requests.
 
     Raises:
         SettingsError: There is no key, or it or the base URL cannot be used.
     """
     try:
-        yield shared(access)
+        yield shared(access, meters)
     finally:
         with _sharing:
             gateway = _shared.pop(access.run_id, None)
@@ -97,13 +99,15 @@ def of_batch(access: Access) -> Iterator[Gateway]:
     if not access.is_apart:
         yield shared(access)
         return
-    gateway = _open(access)
-    with closing(gateway.client), following(dask_cluster.stop_of(access.run_id), gateway.stop):
-        rate = access.settings.requests_per_second
-        if rate:
-            # Whoever had this place before may just have sent its last request.
-            gateway.stop.wait(1 / rate)
-        yield gateway
+    # The run's own figures are the flow's to tell.
+    with metrics.opened(metrics_file=None) as meters:
+        gateway = _open(access, meters)
+        with closing(gateway.client), following(dask_cluster.stop_of(access.run_id), gateway.stop):
+            rate = access.settings.requests_per_second
+            if rate:
+                # Whoever had this place before may just have sent its last request.
+                gateway.stop.wait(1 / rate)
+            yield gateway
 
 
 @contextmanager
@@ -130,7 +134,7 @@ def following(stop_of_run: Any, stop: threading.Event) -> Iterator[None]:
         following_thread.join()
 
 
-def shared(access: Access) -> Gateway:
+def shared(access: Access, meters: Meters | None = None) -> Gateway:
     """The gateway that this process shares; opened by whoever needs it first.
 
     Raises:
@@ -138,13 +142,13 @@ def shared(access: Access) -> Gateway:
     """
     with _sharing:
         if access.run_id not in _shared:
-            _shared[access.run_id] = _open(access)
+            _shared[access.run_id] = _open(access, meters)
         return _shared[access.run_id]
 
 
-def _open(access: Access) -> Gateway:
+def _open(access: Access, meters: Meters | None) -> Gateway:
     key = find_key(access.key_block)
-    return Gateway(open_client(access.settings.model_copy(update={"key": key})))
+    return Gateway(open_client(access.settings.model_copy(update={"key": key}), meters))
 
 
 def find_key(block: str | None) -> SecretStr:

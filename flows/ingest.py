@@ -15,7 +15,9 @@ from prefect import State, flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from connector import metrics
 from connector.errors import ConnectorError, Interrupted, RunStopped
+from connector.metrics import Meters
 from connector.object_store import is_object_store
 from connector.pipeline import Run, Selection, ask, make_plan, open_warehouse, poll
 from connector.plan import Plan
@@ -136,11 +138,12 @@ def _ingest(
     selection: Selection, settings: Settings, key_block: str | None, where: Where
 ) -> Summary:
     """Run; an account that there is at the end, be it good or early, is shown."""
-    with open_warehouse(settings) as warehouse:
-        run = Run(settings, warehouse, make_plan(selection, settings, warehouse))
+    with metrics.opened(settings.metrics_file) as meters, open_warehouse(settings) as warehouse:
+        run = Run(settings, warehouse, make_plan(selection, settings, warehouse), meters)
         previous = warehouse.last_run()
+        access = gateway.Access(run.run_id, settings.model_copy(update={"key": None}), key_block)
         try:
-            summary = _fetch(run, selection, settings, key_block, where)
+            summary = _fetch(run, selection, settings, access, meters, where)
         except RunStopped as stopped:
             if stopped.summary:
                 artifacts.publish(stopped.summary, previous)
@@ -149,8 +152,13 @@ def _ingest(
         return summary
 
 
-def _fetch(
-    run: Run, selection: Selection, settings: Settings, key_block: str | None, where: Where
+def _fetch(  # noqa: PLR0917  a run is all of this
+    run: Run,
+    selection: Selection,
+    settings: Settings,
+    access: gateway.Access,
+    meters: Meters,
+    where: Where,
 ) -> Summary:
     """Fetch all batches; however that ends, what came is committed and accounted for."""
     plan = run.plan
@@ -159,8 +167,10 @@ def _fetch(
     )
     if not len(plan.task_ids) and not selection.is_listing:
         return run.finish()
-    access = gateway.Access(run.run_id, settings.model_copy(update={"key": None}), key_block)
-    with gateway.opened(access) as opened, runners.opened(where, access, opened.stop) as runner:
+    with (
+        gateway.opened(access, meters) as opened,
+        runners.opened(where, access, opened.stop) as runner,
+    ):
         try:
             if selection.is_listing:
                 # A page after the other, so there is nothing to split into batches.

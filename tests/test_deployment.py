@@ -9,9 +9,11 @@ import os
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +109,16 @@ class Site:
         """What a run has logged; a worker sends it in the background."""
         chosen = {"logs": {"flow_run_id": {"any_": [flow_run_id]}}, "sort": "TIMESTAMP_ASC"}
         return [line["message"] for line in self.prefect.ask("POST", "logs/filter", chosen)]
+
+    def is_watched(self, flow_run_id: str) -> bool:
+        """Whether an automation has noted that it waits for a sign of life.
+
+        The server keeps events on their way there in memory, and no route tells.
+        """
+        database = f"file:{self.prefect.home / 'prefect.db'}?mode=ro"
+        with closing(sqlite3.connect(database, uri=True, timeout=SECONDS)) as connection:
+            keys = connection.execute("SELECT bucketing_key FROM automation_bucket").fetchall()
+        return any(flow_run_id in key for (key,) in keys)
 
     def flow_runs(self, deployment: str, *states: str) -> list[dict[str, Any]]:
         """Runs of a deployment that are in a state of one of these names, oldest first."""
@@ -227,10 +239,12 @@ def test_a_power_cut_loses_nothing(site: Site, sandbox: Sandbox) -> None:
     ids = task_ids(300, seed=6)
     (site.clone / "data/many.txt").write_text("\n".join(ids))
     given = "--param task_ids=data/many.txt --param warehouse=data/killed --param batch_size=50"
-    sandbox.change(latency=0.5)
+    sandbox.change(latency=1.5)
     site.run(f"prefect deployment run {BACKFILL} {given} --param max_concurrency=12")
     inbox = site.clone / "data/killed/inbox"
     wait_for(lambda: sorted(inbox.glob("*.parquet")))
+    (running,) = site.flow_runs(BACKFILL, "Running")
+    wait_for(lambda: site.is_watched(running["id"]))
     site.cut_power()
     sandbox.change(latency=0.0)
     received = pd.concat(map(pd.read_parquet, inbox.glob("*.parquet")))

@@ -300,6 +300,16 @@ def test_without_any_key_the_run_says_how_to_give_one(
     assert sandbox.stats()["requests"] == 0
 
 
+def test_its_figures_go_to_prometheus_too(
+    run: Callable[..., State[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUMA_METRICS_FILE", "luma.prom")
+    assert run([*IDS, "bad-not-found-1"]).is_completed()
+    figures = Path("luma.prom").read_text()
+    assert f'luma_run_requests{{outcome="generation"}} {len(IDS):.1f}' in figures
+    assert 'luma_run_requests{outcome="not_found"} 1.0' in figures
+
+
 def test_a_run_waits_for_another_one_or_leaves_the_work_to_it(
     run: Callable[..., State[Any]], prefect: Prefect, sandbox: Sandbox
 ) -> None:
