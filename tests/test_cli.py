@@ -235,6 +235,33 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert "--retry-rejected" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["ingst"], ["ingest", "--nope"], ["ingest"], ["ingest", "x", "--limit", "y"], ["ingest", "x"]],
+)
+def test_an_error_of_usage_is_quick_and_imports_nothing_heavy(
+    arguments: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    code = (
+        f"import sys; sys.argv = ['luma-to-parquet', *{arguments}]\n"
+        "from connector.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert end.code == 2, end.code\n"
+        "heavy = {'pandas', 'pyarrow', 'prefect'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    without_key = {**environment, "LUMAAI_API_KEY": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=without_key,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_ingest_imports_neither_pandas_nor_prefect(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -74,8 +74,6 @@ def ingest(  # noqa: D417  the sources are described by the text
             "no source of task IDs: name a file, a glob, `-` for standard input, a database URL,"
             " or luma:list"
         )
-    keep_pyarrow_from_pandas()
-    from connector.pipeline import Selection  # noqa: PLC0415  see above
     from connector.settings import load  # noqa: PLC0415  see above
 
     settings = load(
@@ -92,6 +90,11 @@ def ingest(  # noqa: D417  the sources are described by the text
         metrics_file=metrics_file,
         allow_http=allow_http or None,
     )
+    if not dry_run:
+        settings.ready()
+    keep_pyarrow_from_pandas()
+    from connector.pipeline import Selection  # noqa: PLC0415  see above
+
     selection = Selection(
         sources, column, query, limit, refresh=refresh, retry_rejected=retry_rejected
     )
