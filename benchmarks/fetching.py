@@ -42,7 +42,6 @@ def figures(*, quick: bool) -> Iterator[Figure]:
                 if name == "dlt" and not importlib.util.find_spec("dlt"):
                     continue
                 tries.setdefault(name, []).append(_run(name, sandbox, root, number))
-        two = _processes(sandbox, root, rounds)
     seconds = {name: statistics.median(run.seconds for run in runs) for name, runs in tries.items()}
     # The peers' imports are not counted either.
     elapsed = [json.loads(run.result)["elapsed_seconds"] for run in tries["ours"]]
@@ -69,12 +68,6 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     for name, what in PEERS.items():
         if name in rates:
             yield at_least(GROUP, f"against {what}", rates["ours"] / rates[name], 1.0)
-    if two:
-        yield Figure(
-            GROUP,
-            "`--processes 2` against 1, the sandbox on the same two cores",
-            f"{tries['ours'][0].seconds / two:.2f} ×",
-        )
 
 
 def _run(name: str, sandbox: Sandbox, root: Path, number: int) -> Run:
@@ -85,17 +78,7 @@ def _run(name: str, sandbox: Sandbox, root: Path, number: int) -> Run:
     return child.call(f"benchmarks.peers:{name}", base_url, str(root / "ids.txt"), str(folder))
 
 
-def _ingest(sandbox: Sandbox, root: Path, warehouse: str, *more: str) -> Run:
+def _ingest(sandbox: Sandbox, root: Path, warehouse: str) -> Run:
     arguments = ("ingest", "ids.txt", "--warehouse", warehouse, "--json")
     limit = ("--max-concurrency", str(THREADS))
-    return child.command_line(*arguments, *limit, *more, cwd=root, **environment(sandbox))
-
-
-def _processes(sandbox: Sandbox, root: Path, rounds: int) -> float | None:
-    """Seconds that two processes take; None if there is no such option."""
-    from connector.settings import Settings  # noqa: PLC0415  only to see what it has
-
-    if "processes" not in Settings.model_fields:
-        return None
-    runs = [_ingest(sandbox, root, f"two-{n}", "--processes", "2") for n in range(rounds)]
-    return statistics.median(run.seconds for run in runs)
+    return child.command_line(*arguments, *limit, cwd=root, **environment(sandbox))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import child
-from benchmarks.figure import Figure, at_most, reference
+from benchmarks.figure import Figure, at_least, at_most, reference
 from benchmarks.world import environment, gateway, write_list
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
             yield reference(GROUP, "an empty flow", empty, "s")
             yield from _cost_of_batches(root, given, quick=quick)
             if not quick:
+                yield from _processes(root, given)
                 each = child.call(
                     "benchmarks.peers:prefect_task_each",
                     sandbox.base_url,
@@ -79,6 +81,43 @@ def _cost_of_batches(root: Path, given: dict[str, str], *, quick: bool) -> Itera
     yield at_most(
         GROUP, f"batches of 500 over 100,000 IDs, from {count:,}: Prefect's share", share, 0.05, "%"
     )
+
+
+def _processes(root: Path, given: dict[str, str]) -> Iterator[Figure]:
+    """Two worker processes against one, on the cores that the gateway and the flow use as well."""
+    one, two = (
+        child.call(
+            f"{__name__}:run_on_dask",
+            str(root / "many.txt"),
+            str(root / f"dask-{workers}"),
+            workers,
+            **given,
+        ).result
+        for workers in (1, 2)
+    )
+    yield at_least(GROUP, "batches on two worker processes (Dask) against one", one / two, 1.7)
+
+
+def run_on_dask(path: str, warehouse: str, workers: int) -> float:
+    """Run the flow on a Dask cluster of this machine; seconds, without the cluster's start."""
+    from distributed import LocalCluster  # noqa: PLC0415  of the extra [dask]
+
+    from flows.ingest import ingest_generations  # noqa: PLC0415  reads the environment
+
+    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster:
+        started = time.perf_counter()
+        state = ingest_generations(
+            path,
+            warehouse,
+            batch_size=1_000,
+            key_block=None,
+            runner="dask",
+            dask_scheduler=cluster.scheduler_address,
+            return_state=True,
+        )
+        if not state.is_completed():
+            raise RuntimeError(state.message)
+        return time.perf_counter() - started
 
 
 def run(path: str, warehouse: str, batch_size: int) -> None:

@@ -165,12 +165,12 @@ def strike_each(
     return crew.each(strike, numbers)
 
 
-def one_of_each_kind(points: Sequence[str]) -> list[int]:
-    """Numbers of the first point of each kind."""
-    first: dict[str, int] = {}
+def of_each_kind(points: Sequence[str], most: int) -> list[int]:
+    """Numbers of the first points of each kind, so many of them at most."""
+    found: dict[str, list[int]] = {}
     for number, point in enumerate(points, 1):
-        first.setdefault(kind_of(point), number)
-    return list(first.values())
+        found.setdefault(kind_of(point), []).append(number)
+    return sorted(number for numbers in found.values() for number in numbers[:most])
 
 
 def survive(world: World, past: Past, disaster: Callable[[], None], name: str) -> str | None:

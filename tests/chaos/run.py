@@ -36,6 +36,9 @@ FAILED: Final = {
 }
 """Scenarios whose disk fails at the first point of each kind."""
 
+PER_KIND: Final = 3
+"""Points of one kind at which a command is killed: the first row group, the next, one more."""
+
 MORE: Final = 150
 """Task IDs more for the kills at random times: so a run takes long enough to be hit."""
 
@@ -57,16 +60,15 @@ class Line:
 
 
 def kill_everywhere(folder: Path, scale: float) -> Iterator[Line]:
-    """Kill each command at each of its write points."""
+    """Kill each command at write points of each kind; by `--scale 10` at every single one."""
     with crashes.Crew(folder / "crashes") as crew:
         for name in SWEPT:
             past = crashes.make_past(crew, SCENARIOS[name])
-            count = len(past.points)
-            points = range(1, count + 1, max(1, round(1 / scale)))
-            kinds = {kind_of(past.points[number - 1]) for number in points}
+            points = crashes.of_each_kind(past.points, max(1, round(PER_KIND * scale)))
+            kinds = set(map(kind_of, past.points))
             lost = list(crashes.strike_each(crew, past, Act.KILL, points))
-            note = f"{len(kinds)} kinds of write points"
-            yield Line(f"{name}, killed at every write point", len(lost), _given(lost), note)
+            note = f"all {len(kinds)} kinds of write points, of {len(past.points)} in all"
+            yield Line(f"{name}, killed at its write points", len(lost), _given(lost), note)
 
 
 def kill_in_buckets(folder: Path, scale: float) -> Iterator[Line]:
@@ -74,7 +76,7 @@ def kill_in_buckets(folder: Path, scale: float) -> Iterator[Line]:
     with buckets.BucketWorld(folder / "buckets") as world:
         for name, scenario in buckets.STORED.items():
             past = buckets.make_past(world, scenario)
-            points = range(1, len(past.points) + 1, max(1, round(2 / scale)))
+            points = range(1, len(past.points) + 1, max(1, round(4 / scale)))
             lost = list(buckets.strike_each(world, past, points))
             yield Line(f"{name} in a bucket, killed between requests", len(lost), _given(lost))
             seeds = range(max(1, round(2 * scale)))
@@ -87,7 +89,7 @@ def fail_disks(folder: Path, _: float) -> Iterator[Line]:
     with crashes.Crew(folder / "disks") as crew:
         for act, name in [(act, name) for act, names in FAILED.items() for name in names]:
             past = crashes.make_past(crew, SCENARIOS[name])
-            points = crashes.one_of_each_kind(past.points)
+            points = crashes.of_each_kind(past.points, 1)
             lost = list(crashes.strike_each(crew, past, act, points))
             yield Line(f"{name}, {act}", len(lost), _given(lost), "one clear message, exit 4")
 
