@@ -33,8 +33,8 @@ FRAMED_BY: Final = (
 MADE_FROM: Final = ("state", "prompt", "video_url", "video_download_url", *FRAMED_BY)
 FRAME: Final = pa.schema([GENERATIONS[name].field for name in Frame._fields])
 
-NOT_A_MODEL: Final = pa.array(["dream_machine"])
-"""First path segments of official URLs, which name the service."""
+NOT_A_MODEL: Final = "dream_machine"
+"""First path segment of official URLs, which names the service."""
 
 STORAGE_MODEL: Final = r"^[^/]*/[^/]*/[^/]*/(?P<model>[^/]+)/"
 """The first path segment of a URL, if it is not the file itself."""
@@ -97,7 +97,7 @@ def _frame(
 def storage_model(urls: pa.Array) -> pa.Array:
     """The first path segment of storage URLs, where they have one that is not the file itself."""
     models = pc.struct_field(pc.extract_regex(urls, STORAGE_MODEL), "model")
-    return pc.if_else(pc.is_in(models, NOT_A_MODEL), None, models)
+    return pc.if_else(pc.equal(models, NOT_A_MODEL), None, models)
 
 
 def watermarked(urls: pa.Array) -> pa.Array:
