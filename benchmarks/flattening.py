@@ -28,7 +28,8 @@ def figures(*, quick: bool) -> Iterator[Figure]:
             name: child.call(f"benchmarks.flattening:{name}", root).result
             for name in ("normalize", "rebuild", "duckdb", "loads")
         }
-    yield reference(GROUP, f"`rebuild` of {count:,} answers, committed", rates["rebuild"], "rows/s")
+    name = f"`rebuild` of {count:,} answers, committed"
+    yield at_least(GROUP, name, rates["rebuild"], 30_000, "rows/s")
     yield reference(
         GROUP,
         "`pd.json_normalize` of the decoded bodies, nothing written",
@@ -37,7 +38,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     )
     yield reference(GROUP, "DuckDB's `read_json` to one Parquet file", rates["duckdb"], "rows/s")
     yield reference(GROUP, "`orjson.loads` alone", rates["loads"], "rows/s")
-    # The target was set as 30,000 rows/s on a machine where json_normalize made 31,000.
+    # That target was set where json_normalize made 31,000 rows/s.
     yield at_least(
         GROUP,
         "`rebuild` against `pd.json_normalize` alone",
