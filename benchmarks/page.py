@@ -61,7 +61,7 @@ def _draw(figures: Sequence[Figure]) -> None:
     axes.bar_label(axes.barh(names, values, color="#2b8a83"), fmt=" %.1f ×")
     axes.axvline(1, color="#555", linewidth=1)
     axes.set_xlabel("times as many task IDs a second as …")
-    axes.set_title("luma-to-parquet ingest, start-up and commit included", loc="left")
+    axes.set_title("luma-to-parquet ingest, commit and marts included", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.12)
     picture.savefig(CHART, dpi=110)
