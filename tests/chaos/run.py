@@ -76,10 +76,10 @@ def kill_in_buckets(folder: Path, scale: float) -> Iterator[Line]:
     with buckets.BucketWorld(folder / "buckets") as world:
         for name, scenario in buckets.STORED.items():
             past = buckets.make_past(world, scenario)
-            points = range(1, len(past.points) + 1, max(1, round(4 / scale)))
+            points = range(1, len(past.points) + 1, max(1, round(8 / scale)))
             lost = list(buckets.strike_each(world, past, points))
             yield Line(f"{name} in a bucket, killed between requests", len(lost), _given(lost))
-            seeds = range(max(1, round(2 * scale)))
+            seeds = range(max(1, round(scale)))
             lost = [buckets.fail_at_random(world, past, seed, 0.15) for seed in seeds]
             yield Line(f"{name} in a bucket, requests fail", len(lost), _given(lost), "15 %")
 
