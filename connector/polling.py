@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from connector.record.answer import PASSING, Outcome
+from connector.record.schema import TERMINAL_STATUSES
 from connector.tally import end_of
 
 if TYPE_CHECKING:
@@ -22,12 +23,10 @@ before it, and a finish is known to within that."""
 TOGETHER: Final = 0.1
 """Parts of the first interval: what is due so soon after another is asked for along with it."""
 
-FINISHED: Final = frozenset({"completed", "failed"})
-
 
 def is_unfinished(answer: Answer) -> bool:
     """Whether an answer is a generation that asking again may find finished."""
-    return answer.outcome is Outcome.GENERATION and end_of(answer) not in FINISHED
+    return answer.outcome is Outcome.GENERATION and end_of(answer) not in TERMINAL_STATUSES
 
 
 class Polls:
