@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from connector.record.answer import Answer
     from connector.settings import Settings
 
-COMMIT_ANSWERS: Final = 20_000
+COMMIT_ANSWERS: Final = 10_000
 COMMIT_SHARE: Final = 4
 """A commit in mid-run waits until the inbox holds a quarter of what the tables do: so a backfill
 rewrites each row about four times, however long it is, and readers still see it grow."""

@@ -87,6 +87,8 @@ def plan(
     if settled is not None:
         open_ones = distinct.filter(pc.invert(pc.is_in(distinct, settled)))
     asked = open_ones.slice(0, limit)
+    if len(asked) < len(open_ones):
+        asked = pa.concat_arrays([asked])  # a slice would keep the others in memory
     return Plan(
         task_ids=asked,
         given=given,

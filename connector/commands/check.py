@@ -6,7 +6,7 @@ import logging
 import sys
 from dataclasses import asdict
 
-from connector.commands.shell import console, keep_pyarrow_from_pandas, print_json
+from connector.commands.shell import console, import_pyarrow, print_json
 
 STYLES = {"ok": "green", "note": "yellow", "failed": "bold red"}
 
@@ -30,7 +30,7 @@ def check(
         allow_http: Send the key over plain http to another machine.
         json: Print one JSON object.
     """
-    keep_pyarrow_from_pandas()
+    import_pyarrow()
     from connector.checks import check as run  # noqa: PLC0415  takes long
     from connector.terminal import safe  # noqa: PLC0415  takes long
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Literal
 
-from connector.commands.shell import console, keep_pyarrow_from_pandas, print_json
+from connector.commands.shell import console, import_pyarrow, print_json
 from connector.commands.signals import stop_on_signals
 from connector.errors import RunStopped, SourceError
 
@@ -92,7 +92,7 @@ def ingest(  # noqa: D417  the sources are described by the text
     )
     if not dry_run:
         settings.ready()
-    keep_pyarrow_from_pandas()
+    import_pyarrow()
     from connector.pipeline import Selection  # noqa: PLC0415  see above
 
     selection = Selection(

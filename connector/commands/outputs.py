@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from connector.commands.shell import console, keep_pyarrow_from_pandas
+from connector.commands.shell import console, import_pyarrow
 
 
 def report(
@@ -21,7 +21,7 @@ def report(
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         output: The file.
     """
-    keep_pyarrow_from_pandas()
+    import_pyarrow()
     from connector.report import write_report  # noqa: PLC0415  takes long
     from connector.settings import load  # noqa: PLC0415  takes long
 
@@ -46,7 +46,7 @@ def duckdb(
         output: The file.
         relative: Name the Parquet files from the output's folder, not from the root of the disk.
     """
-    keep_pyarrow_from_pandas()
+    import_pyarrow()
     from connector.bi.catalogue import write_catalogue  # noqa: PLC0415  takes long
     from connector.settings import load  # noqa: PLC0415  takes long
 
@@ -66,7 +66,7 @@ def export(*table: str, to: str, warehouse: str | None = None, schema: str | Non
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         schema: Schema of the database, made if need be.
     """
-    keep_pyarrow_from_pandas()
+    import_pyarrow()
     from connector.bi.export import export as run  # noqa: PLC0415  takes long
     from connector.settings import load  # noqa: PLC0415  takes long
 

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from connector.commands.shell import console, keep_pyarrow_from_pandas, print_json
+from connector.commands.shell import console, import_pyarrow, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ def show(
         give_up_after: What is unfinished for longer counts as given up, such as 7d.
         json: Print one JSON object.
     """
-    keep_pyarrow_from_pandas()
+    import_pyarrow()
     from connector.settings import load  # noqa: PLC0415  see above
     from connector.terminal import print_overview  # noqa: PLC0415  see above
     from connector.warehouse.overview import overview  # noqa: PLC0415  see above
@@ -67,7 +67,7 @@ def compact(*, warehouse: str | None = None) -> None:
 @contextlib.contextmanager
 def _opened(address: str | None) -> Iterator[Warehouse]:
     """The warehouse that is there, to be changed."""
-    keep_pyarrow_from_pandas()
+    import_pyarrow()
     from connector.settings import load  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
 

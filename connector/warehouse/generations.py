@@ -116,6 +116,7 @@ class Generations:
         with Spill(self._storage) as spill:
             for rows in groups:
                 spill.add(rows, self._find_homes(rows))
+                del rows  # or the last group would be held twice
             # Not sooner: the homes are found in what is known before.
             self._known = None
             for partition, rows in spill.by_partition():

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from connector.warehouse.storage import Storage
 
 ROW_GROUP_ROWS: Final = 16_384
-"""Rows held in memory at once while a partition is rewritten: about 25 MB of generations."""
+"""Rows held in memory at once while a partition is written: about 25 MB of generations."""
+
+PIECE_ROWS: Final = 4_096
+"""Rows read at once. Each is held a few times over while a partition is rewritten."""
 
 MANY_VALUED: Final = ("_url", "task_id", "_at", "body", "extra")
 """Endings of columns whose values hardly repeat: a dictionary would be built for nothing."""
@@ -59,8 +62,9 @@ def write(
             sorting_columns=_sorting(table),
         ) as writer,
     ):
-        for piece in _regroup(pieces, table.schema):
-            writer.write_table(piece, row_group_size=ROW_GROUP_ROWS)
+        for group in _regroup(pieces, table.schema):
+            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+            del group  # or it would be held while the next one gathers
         if metadata:
             writer.add_key_value_metadata(metadata)
 
@@ -95,7 +99,7 @@ def read(storage: Storage, name: str, schema: pa.Schema) -> pa.Table:
 
 
 def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The same, a row group at a time."""
+    """The same, `PIECE_ROWS` at a time."""
     with (
         _telling_damage(storage, name),
         storage.opened(name) as source,
@@ -103,7 +107,7 @@ def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.T
     ):
         written = set(file.schema_arrow.names)
         names = [column for column in schema.names if column in written]
-        for batch in file.iter_batches(ROW_GROUP_ROWS, columns=names):
+        for batch in file.iter_batches(PIECE_ROWS, columns=names):
             yield conform(pa.Table.from_batches([batch]), schema)
 
 

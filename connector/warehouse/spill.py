@@ -73,14 +73,13 @@ class Spill:
                 path = str(self._folder / partition)
                 self._spilled[partition] = pa.ipc.new_stream(path, rows.schema)
             self._spilled[partition].write_table(rows)
-        self._held.clear()
-        self._held_bytes = 0
 
     def _split_held(self) -> Iterator[tuple[str, pa.Table]]:
         if not self._held:
             return
         # One chunk a column: many small ones cost more than all the rest.
         held = pa.concat_tables(self._held).combine_chunks()
+        self._held, self._held_bytes = [], 0
         rows = held.drop_columns(PARTITION)
         for partition in sorted(pc.unique(held[PARTITION]).to_pylist()):
             yield partition, rows.filter(pc.equal(held[PARTITION], partition))
