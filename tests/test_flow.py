@@ -24,6 +24,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ParameterTypeError
 from pydantic import SecretStr
 from raw_server import RawServer, always, reply
+from test_metrics import collector, counts, metrics_in
 
 from connector import ingest
 from connector.sandbox import task_ids
@@ -454,3 +455,19 @@ def test_defaults_are_those_of_the_settings(name: str) -> None:
 def test_senseless_parameters_are_refused(parameters: dict[str, Any]) -> None:
     with pytest.raises(ParameterTypeError, match=next(iter(parameters))):
         ingest_generations.validate_parameters({"task_ids": ["a"], **parameters})
+
+
+def test_a_collector_hears_of_a_flow_to_its_end(
+    run: Callable[..., State[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last figures go out when the flow's run ends: those of all batches, and of the run."""
+    with collector() as (endpoint, received):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        state = run([*IDS, "bad-not-found-1"])
+    assert state.is_completed(), state
+    found = metrics_in(received[-1])
+    assert counts(found["luma.requests"]) == {"generation": len(IDS), "not_found": 1}
+    points = found["luma.request.duration"].histogram.data_points
+    assert sum(point.count for point in points) == len(IDS) + 1
+    assert counts(found["luma.rows.committed"]) == {"new": len(IDS)}
+    assert counts(found["luma.runs"]) == {"done": 1}
