@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pyarrow import fs
 
 S3: Final = "s3"
-SCHEMES: Final = (S3, "gs", "abfss", "abfs")
+GS: Final = "gs"
+SCHEMES: Final = (S3, GS, "abfss", "abfs")
 OTHER_NAMES: Final = {"s3a": S3, "s3n": S3, "gcs": "gs", "wasbs": "abfss", "az": "abfss"}
 S3_OPTIONS: Final = ("region", "endpoint_override", "scheme")
 
@@ -113,7 +114,7 @@ class Place:
 
         Not Azure's: opening it to write empties it (Arrow's `ObjectAppendStream`).
         """
-        return self.url.scheme in (S3, "gs")
+        return self.url.scheme in (S3, GS)
 
     def single_put(self) -> fs.FileSystem:
         """The store, so opened that a small object goes up in one request.
@@ -145,16 +146,18 @@ def opened(address: str) -> Place:
     url = urlsplit(address)
     _check(url)
     shown = f"{url.scheme}://{url.netloc}{url.path}".rstrip("/")
-    bucket = url.username if url.scheme.startswith("abfs") and url.username else url.netloc
-    path = str(PurePosixPath(bucket, url.path.strip("/")))
+    path = str(PurePosixPath(url.netloc, url.path.strip("/")))
     try:
         if url.scheme == S3:
             return Place(shown, _s3(url), path, url)
+        if url.scheme == GS:
+            google = fs.GcsFileSystem(retry_time_limit=RETRY_FOR, **_emulator())
+            return Place(shown, google, path, url)
         filesystem, path = fs.FileSystem.from_uri(address)
+        if options := _azure_options():
+            filesystem = fs.AzureFileSystem(_account(url), **options)
     except (OSError, ValueError) as error:
         raise UsageError(f"{shown} cannot be opened: {reason(error)}") from None
-    if url.scheme == "gs":
-        filesystem = fs.GcsFileSystem(retry_time_limit=RETRY_FOR, **_emulator())
     return Place(shown, filesystem, path.rstrip("/"), url)
 
 
@@ -166,7 +169,11 @@ def _check(url: SplitResult) -> None:
             f"{url.scheme}://… is no address that is known here: name a folder, or s3://…, gs://…"
             f" or abfss://….{hint}"
         )
-    if url.password or (url.username and not url.scheme.startswith("abfs")) or "sig=" in url.query:
+    if (
+        url.password
+        or (url.username and not url.scheme.startswith("abfs"))
+        or any(secret in url.query for secret in ("sig=", "client_secret="))
+    ):
         raise UsageError(
             f"{url.scheme}://… has a secret in its address, which would be shown: put credentials"
             " where the cloud's own tools look for them, such as AWS_ACCESS_KEY_ID or a profile"
@@ -205,9 +212,38 @@ def _emulator() -> dict[str, object]:
     return {"endpoint_override": endpoint.netloc, "scheme": endpoint.scheme, "anonymous": True}
 
 
+def _azure_options() -> dict[str, str]:
+    """What Azure's own command line has from its variables, and Arrow does not look for.
+
+    Without them Arrow tries what the clouds' libraries do: `AZURE_TENANT_ID` and so on, a managed
+    identity, `az login`. An endpoint that has the account in its path is a server that plays Azure.
+    """
+    given = {
+        "account_key": os.environ.get("AZURE_STORAGE_KEY"),
+        "sas_token": os.environ.get("AZURE_STORAGE_SAS_TOKEN"),
+    }
+    options = {name: value for name, value in given.items() if value}
+    if len(options) > 1:
+        del options["sas_token"]  # Arrow takes one of them, and a key may do all
+    endpoint = urlsplit(os.environ.get("AZURE_STORAGE_SERVICE_ENDPOINT", ""))
+    if endpoint.path.strip("/"):
+        for service in ("blob", "dfs"):
+            options[f"{service}_storage_authority"] = endpoint.netloc
+            options[f"{service}_storage_scheme"] = endpoint.scheme
+    return options
+
+
+def _account(url: SplitResult) -> str:
+    """The account in any of the ways in which Arrow reads an address."""
+    host = url.hostname or ""
+    return host.partition(".")[0] if "." in host else (url.username or host)
+
+
 def is_from_store(error: BaseException) -> bool:
     """Whether an error tells of the store, and not of what is in a file."""
     text = str(error)
+    if isinstance(error, FileNotFoundError):
+        return False  # in Google's words too, which look like a failure
     is_it = isinstance(error, OSError) and _OF_A_STORE.search(text)
     return bool(is_it) and not is_perhaps_gone(error)
 
@@ -227,7 +263,7 @@ def reason(error: BaseException) -> str:
             return words
     if not is_from_store(error):
         return str(getattr(error, "strerror", None) or text).rstrip(".")
-    code = re.search(r"AWS Error (\w+)|HTTP status (\d+)|Status\((\w+)", text)
+    code = re.search(r"AWS Error (\w+)|HTTP status (\d+)|Status\((\w+)|Azure Error: \[(\w+)", text)
     return f"the store refused it ({next(filter(None, code.groups()))})" if code else "it failed"
 
 

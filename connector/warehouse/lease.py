@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyarrow import fs
 
 from connector.errors import StorageFailed, WarehouseError, WarehouseLocked
-from connector.object_store import is_to_mend, reason
+from connector.object_store import NO_BUCKET, is_to_mend, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,14 +119,22 @@ class Lease:
         """Become the writer, or return the claims that are in the way."""
         try:
             self._put()
+        except FileNotFoundError as error:  # Google's: an object needs no folder, but a bucket
+            raise WarehouseError(f"cannot write to {self._place.address}: {NO_BUCKET}") from error
+        except OSError as error:
+            raise self._failed(error) from error
+        try:
             others = list(self._others())
             if others:
                 self._renewed_at = None
                 self._fs.delete_file(self._path)
         except OSError as error:
-            kind = WarehouseError if is_to_mend(error) else StorageFailed
-            raise kind(f"cannot write to {self._place.address}: {reason(error)}") from error
+            raise self._failed(error) from error
         return others
+
+    def _failed(self, error: OSError) -> WarehouseError | StorageFailed:
+        kind = WarehouseError if is_to_mend(error) else StorageFailed
+        return kind(f"cannot write to {self._place.address}: {reason(error)}")
 
     def _put(self) -> None:
         at = _now()

@@ -112,7 +112,10 @@ class ObjectStorage:
         Raises:
             WarehouseError: There is not even a bucket.
         """
-        if self._found("", recursive=False):
+        # Google's first level shows no folders (in Arrow): there, all has to be looked at.
+        if self._found("", recursive=False) or any(
+            not name.startswith(".") for name in self._found("")
+        ):
             return False
         with self._reading(""):
             bucket = self._fs.get_file_info(self._place.bucket)

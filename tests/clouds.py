@@ -1,0 +1,122 @@
+"""Servers on loopback that play Google Cloud Storage and Azure Blob Storage."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from pyarrow import fs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_SECONDS: Final = 120.0
+BUCKET: Final = "luma-tests"
+ACCOUNT: Final = "devstoreaccount1"
+# Published: the one account that Azurite has, https://github.com/Azure/Azurite#default-storage-account
+ACCOUNT_KEY: Final = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store with one empty bucket.
+
+    Attributes:
+        root: Address of the bucket.
+        files: The store, looked at from outside.
+        environment: What a process needs to use it.
+    """
+
+    root: str
+    files: fs.FileSystem
+    environment: dict[str, str]
+
+    def names(self, folder: str) -> list[str]:
+        """Paths of all objects below a folder of the bucket."""
+        below = fs.FileSelector(f"{BUCKET}/{folder}", recursive=True, allow_not_found=True)
+        return sorted(one.path for one in self.files.get_file_info(below) if one.is_file)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write an object."""
+        with self.files.open_output_stream(f"{BUCKET}/{name}", compression=None) as file:
+            file.write(content)
+
+
+@contextmanager
+def google() -> Iterator[Store]:
+    """Google's, played by gcp-storage-emulator."""
+    port = _free_port()
+    command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--in-memory"]
+    with _running([*command, "--host=127.0.0.1", f"--port={port}"], port):
+        files = fs.GcsFileSystem(
+            anonymous=True, scheme="http", endpoint_override=f"127.0.0.1:{port}", project_id="luma"
+        )
+        files.create_dir(BUCKET)
+        environment = {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}"}
+        yield Store(f"gs://{BUCKET}", files, environment)
+
+
+@contextmanager
+def azure() -> Iterator[Store]:
+    """Azure's, played by Azurite, Microsoft's own."""
+    azurite = shutil.which("azurite-blob")
+    if azurite is None:
+        pytest.skip("needs azurite-blob: npm install --global azurite")
+    port = _free_port()
+    command = [azurite, "--inMemoryPersistence", "--silent", "--disableTelemetry"]
+    more = ["--skipApiVersionCheck", "--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    with _running([*command, *more], port):
+        address = f"127.0.0.1:{port}"
+        files = fs.AzureFileSystem(
+            ACCOUNT,
+            account_key=ACCOUNT_KEY,
+            blob_storage_authority=address,
+            dfs_storage_authority=address,
+            blob_storage_scheme="http",
+            dfs_storage_scheme="http",
+        )
+        files.create_dir(BUCKET)
+        environment = {
+            "AZURE_STORAGE_KEY": ACCOUNT_KEY,
+            "AZURE_STORAGE_SERVICE_ENDPOINT": f"http://{address}/{ACCOUNT}",
+        }
+        yield Store(f"abfss://{BUCKET}@{ACCOUNT}.dfs.core.windows.net", files, environment)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(port):
+            assert process.poll() is None, f"{command[0]} ended at once"
+            assert time.monotonic() < deadline, f"{command[0]} did not answer"
+            time.sleep(0.1)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except OSError:
+        return False
+    return True
