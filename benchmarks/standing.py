@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GROUP: Final = "A warehouse that is large already"
 FEW: Final = 1_000
 DAY: Final = 200
-"""A day of the first year, of whose month and not of whose day the warehouse has generations."""
+"""A day of the first year."""
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:
@@ -30,6 +30,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
         yield from _backfill(root, count, built.result)
         yield from _nothing_new(root, count)
         yield from _little_new(root, count)
+        yield from _little_new_by_day(root, count)
         yield from mart_figures(str(root), count)
 
 
@@ -75,7 +76,7 @@ def _little_new(root: Path, count: int) -> Iterator[Figure]:
     yield reference(
         GROUP, f"commit of {FEW:,} new answers into an empty warehouse", empty["seconds"], "s"
     )
-    name = f"the same into {count:,} generations, all of one day"
+    name = f"the same into {count:,} generations partitioned by month, all of one day"
     yield at_most(GROUP, f"{name}, against empty", one_day["seconds"] / empty["seconds"], 3)
     share = one_day["rewritten"] / one_day["seconds"]
     yield reference(GROUP, f"{name}: rows rewritten a second", share, "rows/s")
@@ -85,13 +86,27 @@ def _little_new(root: Path, count: int) -> Iterator[Figure]:
     )
 
 
-def commit(root: str, first: int, day: int | None) -> dict[str, Any]:
+def _little_new_by_day(root: Path, count: int) -> Iterator[Figure]:
+    """The same into partitions of a day."""
+    by_day, into = root.with_name("by-day"), root.with_name("empty-by-day")
+    child.call("benchmarks.world:build", str(by_day), count, "day")
+    empty, full = (
+        child.call(f"{__name__}:commit", str(place), count, DAY, "day").result["seconds"]
+        for place in (into, by_day)
+    )
+    name = f"the same into {count:,} generations partitioned by day, against empty"
+    yield at_most(GROUP, name, full / empty, 3)
+
+
+def commit(
+    root: str, first: int, day: int | None, partition_by: str | None = None
+) -> dict[str, Any]:
     """Commit a few new answers; seconds, and the rows of the files that were written for it."""
     import pyarrow.parquet as pq  # noqa: PLC0415  its import is no part of it
 
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  as above
 
-    with Warehouse.writing(root) as warehouse:
+    with Warehouse.writing(root, partition_by) as warehouse:
         warehouse.save(f"few-{first}", answers(first, FEW, day=day), "few")
         before = warehouse.storage.versions("generations")
         # A run knows what is there when it commits: it has planned.

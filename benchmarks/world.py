@@ -19,6 +19,7 @@ KEY: Final = "luma-bench-key"
 BATCH: Final = 5_000
 FIRST_MONTH: Final = datetime(2024, 1, 1, tzinfo=UTC)
 MONTHS: Final = 24
+DAYS: Final = 730.5
 
 
 @contextmanager
@@ -41,17 +42,15 @@ def write_list(path: Path, count: int, seed: int = 0) -> list[str]:
     return given
 
 
-def answers(
-    first: int, count: int, *, months: int = MONTHS, day: int | None = None
-) -> list[Answer]:
-    """Answers as a gateway gives them, spread over months, or all of one day of the first."""
+def answers(first: int, count: int, *, dates: int = MONTHS, day: int | None = None) -> list[Answer]:
+    """Answers as a gateway gives them, of so many dates in two years, or all of one day."""
     from connector.record.answer import Answer, Outcome  # noqa: PLC0415  brings pyarrow
 
     made = []
     for number in range(first, first + count):
-        created = FIRST_MONTH + timedelta(days=30.4375 * (number % months), seconds=number % 86_400)
+        created = FIRST_MONTH + timedelta(DAYS / dates * (number % dates), number % 86_400)
         if day is not None:
-            created = FIRST_MONTH + timedelta(days=day, seconds=number % 86_400)
+            created = FIRST_MONTH + timedelta(day, number % 86_400)
         made.append(
             Answer(
                 task_id=f"{number:08x}-7b3a-4f54-bc21-12f0e6da5791",
@@ -94,7 +93,7 @@ def _example() -> dict[str, Any]:
 _EXAMPLE: dict[str, Any] = {}
 
 
-def build(root: str, count: int) -> float:
+def build(root: str, count: int, partition_by: str = "month") -> float:
     """A warehouse of so many generations over two years, committed as one backfill.
 
     Returns:
@@ -104,9 +103,10 @@ def build(root: str, count: int) -> float:
 
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  brings pyarrow
 
-    with Warehouse.writing(root) as warehouse:
+    dates = MONTHS if partition_by == "month" else int(DAYS)
+    with Warehouse.writing(root, partition_by) as warehouse:
         for first in range(0, count, BATCH):
-            batch = answers(first, min(BATCH, count - first))
+            batch = answers(first, min(BATCH, count - first), dates=dates)
             warehouse.save(f"backfill-{first:09}", batch, "backfill")
         started = time.perf_counter()
         warehouse.commit()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 import secrets
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from prefect import State, task
 from prefect.cache_policies import NO_CACHE
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
     from connector.pipeline import Run
     from connector.record.answer import Answer
     from flows.runners import Runner
+
+
+SMALL: Final = 500
+"""Task IDs that are worth a task run: Prefect takes tens of milliseconds of CPU for each."""
+PARTS: Final = 32
+"""Batches of a run at least, if they are not small then: whoever watches it sees it move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,11 @@ def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Recei
         message = f"{in_words(batch.tally)}; {missing:,} not reached"
         return Cancelled(message=message, data=received)
     return Completed(message=in_words(batch.tally), data=received)
+
+
+def size_of_batch(count: int, most: int) -> int:
+    """How many of so many task IDs are a batch: large ones cost least, small ones show progress."""
+    return min(most, max(SMALL, math.ceil(count / PARTS)))
 
 
 def name_of(run_id: str, number: int) -> str:
@@ -176,7 +188,7 @@ class Batches:
             raise self._failure
 
     def _slices(self) -> Iterator[list[str]]:
-        size = self._access.settings.batch_size
+        size = size_of_batch(len(self._run.plan.task_ids), self._access.settings.batch_size)
         for start in range(0, len(self._run.plan.task_ids), size):
             yield self._run.plan.task_ids.slice(start, size).to_pylist()
 

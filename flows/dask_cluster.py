@@ -1,7 +1,8 @@
-"""Batches on the workers of a Dask cluster that is there already."""
+"""Batches on the workers of a Dask cluster: one that is there already, or one of this machine."""
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 60.0
 WORKERS_SECONDS: Final = 300.0
 """How long a cluster may be without any worker: the last one may be on its way back."""
+
+BATCHES_PER_PROCESS: Final = 2
+"""While one waits for its last answers or for the flow, the other uses the core."""
 
 _LOOK_UP_SECONDS = 5.0
 
@@ -78,6 +82,36 @@ class Cluster:
 
 
 @contextmanager
+def of_this_machine(processes: int | None) -> Iterator[str]:
+    """Have worker processes for as long as the block lasts; they end with this process, however.
+
+    Args:
+        processes: How many; None is one a core.
+
+    Yields:
+        The address of their scheduler.
+
+    Raises:
+        SettingsError: Dask is not installed.
+    """
+    _require_dask()
+    from dask.system import CPU_COUNT  # noqa: PLC0415  slow to import
+
+    cluster = _distributed().LocalCluster(
+        n_workers=processes or CPU_COUNT,
+        threads_per_worker=BATCHES_PER_PROCESS,
+        host="127.0.0.1",
+        dashboard_address=None,
+        memory_limit=0,  # batches are bounded in themselves
+    )
+    # How a cluster comes up and goes down is no news of the run.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    with cluster:
+        address: str = cluster.scheduler_address
+        yield address
+
+
+@contextmanager
 def opened(scheduler: str | None, run_id: str, most: int) -> Iterator[Cluster]:
     """Use a cluster for as long as the block lasts.
 
@@ -89,13 +123,9 @@ def opened(scheduler: str | None, run_id: str, most: int) -> Iterator[Cluster]:
     Raises:
         SettingsError: Dask is not installed, or there is no cluster to be found.
     """
-    # An extra, and slow to import.
-    try:
-        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415  see above
-    except ImportError:
-        raise SettingsError("Dask is not installed: pip install 'luma-to-parquet[dask]'") from None
+    runner_of = _require_dask()
     address = scheduler or _configured()
-    with DaskTaskRunner(address=address, client_kwargs={"timeout": CONNECT_SECONDS}) as runner:
+    with runner_of(address=address, client_kwargs={"timeout": CONNECT_SECONDS}) as runner:
         try:
             runner.client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except (OSError, ValueError) as error:
@@ -105,6 +135,15 @@ def opened(scheduler: str | None, run_id: str, most: int) -> Iterator[Cluster]:
         cluster = Cluster(runner, run_id, most)
         get_run_logger().info("%s batches at once on the Dask cluster", cluster.at_once)
         yield cluster
+
+
+def _require_dask() -> type[DaskTaskRunner]:
+    # An extra, and slow to import.
+    try:
+        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415  see above
+    except ImportError:
+        raise SettingsError("Dask is not installed: pip install 'luma-to-parquet[dask]'") from None
+    return DaskTaskRunner
 
 
 def _configured() -> str:

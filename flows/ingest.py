@@ -65,7 +65,7 @@ def ingest_generations(
     limit: parameters.Limit = None,
     refresh: parameters.Refresh = False,
     retry_rejected: parameters.RetryRejected = False,
-    batch_size: parameters.BatchSize = 500,
+    batch_size: parameters.BatchSize = 2_000,
     max_concurrency: parameters.MaxConcurrency = 64,
     requests_per_second: parameters.RequestsPerSecond = None,
     max_wait: parameters.MaxWait = 300,
@@ -74,6 +74,7 @@ def ingest_generations(
     rejects_allowed: parameters.RejectsAllowed = 5,
     key_block: parameters.KeyBlock = gateway.KEY_BLOCK,
     runner: parameters.Runner = "threads",
+    processes: parameters.Processes = None,
     dask_scheduler: parameters.DaskScheduler = None,
 ) -> State[Summary]:
     """Fetch the generations of task IDs that are new or unfinished into a warehouse.
@@ -90,7 +91,8 @@ def ingest_generations(
         limit: Ask for no more than this many; the rest is left to the next run.
         refresh: Ask again for finished ones too.
         retry_rejected: Ask again for finally rejected and given-up ones too.
-        batch_size: A batch is one task run, and up to four run at once.
+        batch_size: A batch is one task run, and up to four run at once. A short list is cut into
+            smaller ones.
         max_concurrency: Of all batches together.
         requests_per_second: Of all batches together. Empty: as many as the gateway takes.
         max_wait: When the gateway asks for it; beyond, the run stops early.
@@ -100,8 +102,10 @@ def ingest_generations(
             WarehouseBusy. Empty: LUMA_LOCK_TIMEOUT, or 0.
         rejects_allowed: With more, of what was asked for, the run ends as CompletedWithRejects.
         key_block: If there is no `luma-api-key`, or this is empty: LUMAAI_API_KEY.
-        runner: `threads` of the flow's process, or `dask`: the workers of a cluster.
-        dask_scheduler: Its address. Empty: DASK_SCHEDULER_ADDRESS.
+        runner: `threads` of the flow's process, `processes` of this machine, or `dask`: the workers
+            of a cluster.
+        processes: How many, for that runner. Empty: as many as there are cores.
+        dask_scheduler: Its address, for that runner. Empty: DASK_SCHEDULER_ADDRESS.
 
     Returns:
         The state that the run ends in (`flows.states`), with its account, or with the error if it
@@ -127,7 +131,9 @@ def ingest_generations(
             run_log.forwarding_to(get_run_logger()),
             turn(settings.warehouse, settings.lock_timeout),
         ):
-            summary = _ingest(selection, settings, key_block, Where(runner, dask_scheduler))
+            summary = _ingest(
+                selection, settings, key_block, Where(runner, processes, dask_scheduler)
+            )
     except ConnectorError as error:
         run_log.say_no_more_of(error)
         return states.of_error(error)

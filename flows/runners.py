@@ -1,4 +1,6 @@
-"""Where batches run: in threads of the flow's process, or on the workers of a Dask cluster.
+"""Where batches run: in threads of the flow's process, in processes, or on a Dask cluster.
+
+Processes of this machine are workers of a cluster that lives as long as the run.
 
 Workers share nothing with the flow but the warehouse's storage, where each batch leaves its files
 in the inbox, and the Prefect server. The flow alone plans, commits and keeps the account.
@@ -6,7 +8,7 @@ in the inbox, and the Prefect server. The flow alone plans, commits and keeps th
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -33,11 +35,13 @@ class Where:
     """Where batches shall run.
 
     Attributes:
+        processes: How many; None is one a core.
         scheduler: Address of Dask's; None is what Dask's own settings name.
     """
 
-    kind: Literal["threads", "dask"]
-    scheduler: str | None
+    kind: Literal["threads", "processes", "dask"]
+    processes: int | None = None
+    scheduler: str | None = None
 
 
 class Runner(Protocol):
@@ -98,9 +102,12 @@ def opened(where: Where, access: Access, stop: threading.Event) -> Iterator[Runn
     Raises:
         SettingsError: Dask is not installed, or there is no cluster to be found.
     """
-    if where.kind == "dask":
-        most = access.settings.max_concurrency
-        with dask_cluster.opened(where.scheduler, access.run_id, most) as cluster:
-            yield cluster
-    else:
+    if where.kind == "threads":
         yield Threads(stop)
+        return
+    most = access.settings.max_concurrency
+    with ExitStack() as stack:
+        scheduler = where.scheduler
+        if where.kind == "processes":
+            scheduler = stack.enter_context(dask_cluster.of_this_machine(where.processes))
+        yield stack.enter_context(dask_cluster.opened(scheduler, access.run_id, most))

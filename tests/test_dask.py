@@ -6,6 +6,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import psutil
 import pytest
 from conftest import KEY
 from dask_cluster import DaskCluster
@@ -132,6 +133,38 @@ def test_a_refused_key_stops_the_batches_of_all_workers(
     assert asked < len(IDS)
     assert len(kept) == asked - 1, "what came is kept"
     assert len(pd.read_parquet(f"{run.warehouse}/generations")) == len(kept)
+
+
+def test_processes_of_this_machine_need_no_cluster_and_end_with_the_run(
+    sandbox: Sandbox, prefect: Prefect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prefect
+    monkeypatch.setenv("LUMAAI_API_KEY", KEY)
+    seen: set[psutil.Process] = set()
+
+    def look(_: object) -> None:
+        children = psutil.Process().children(recursive=True)
+        # Not Python's resource tracker, which stays as long as the process that it serves.
+        seen.update(child for child in children if "spawn_main" in " ".join(child.cmdline()))
+
+    monkeypatch.setattr("flows.artifacts.Progress.update", look)
+    warehouse = str(tmp_path / "warehouse")
+    state = ingest_generations(
+        [*IDS[:200], "bad-not-found-1"],
+        warehouse,
+        sandbox.base_url,
+        batch_size=50,
+        runner="processes",
+        processes=2,
+        return_state=True,
+    )
+    assert state.is_completed(), state.message
+    summary = state.result()
+    assert (summary.fetched, summary.rejected, summary.not_reached) == (200, 1, 0)
+    assert sorted(pd.read_parquet(f"{warehouse}/generations").task_id) == sorted(IDS[:200])
+    assert set(sandbox.stats()["by_task_id"].values()) == {1}
+    assert len(seen) == 2
+    assert not [child for child in seen if child.is_running()]
 
 
 @pytest.mark.parametrize(
