@@ -42,16 +42,19 @@ class Stop(Protocol):
 class Cluster:
     """A runner; see `runners.Runner`.
 
-    No more batches than the cluster had threads in the beginning are under way at any time. So
-    their shares add up to the ceilings, whatever workers come and go.
+    No more batches than the cluster had threads in the beginning run at any time. So their shares
+    add up to the ceilings, whatever workers come and go. None come to a cluster that is `ours`: so
+    there as many wait in the cluster, and no thread waits for the flow while that commits.
     """
 
     is_apart = True
 
-    def __init__(self, runner: DaskTaskRunner, run_id: str, most: int) -> None:
+    def __init__(self, runner: DaskTaskRunner, run_id: str, most: int, *, ours: bool) -> None:
         self._runner = runner
         self._client: Client = runner.client
-        self.at_once = self.under_way = max(1, min(most, _threads(self._client)))
+        threads = _threads(self._client)
+        self.at_once = max(1, min(most, threads))
+        self.under_way = 2 * self.at_once if ours and most >= threads else self.at_once
         self.stop = _stop(run_id, self._client)
 
     def submit(self, task: Task[..., Any], **parameters: Any) -> PrefectFuture[Any]:
@@ -112,13 +115,16 @@ def of_this_machine(processes: int | None) -> Iterator[str]:
 
 
 @contextmanager
-def opened(scheduler: str | None, run_id: str, most: int) -> Iterator[Cluster]:
+def opened(
+    scheduler: str | None, run_id: str, most: int, *, ours: bool = False
+) -> Iterator[Cluster]:
     """Use a cluster for as long as the block lasts.
 
     Args:
         scheduler: Its address; None is what Dask's own settings name.
         run_id: By which the batches of a run are told to stop.
         most: Batches at once; with more there would not be one request for each.
+        ours: Nobody else uses it, and no worker comes to it.
 
     Raises:
         SettingsError: Dask is not installed, or there is no cluster to be found.
@@ -132,7 +138,7 @@ def opened(scheduler: str | None, run_id: str, most: int) -> Iterator[Cluster]:
             raise SettingsError(
                 f"at {address} there is no Dask cluster with a worker: {str(error).rstrip('.')}"
             ) from error
-        cluster = Cluster(runner, run_id, most)
+        cluster = Cluster(runner, run_id, most, ours=ours)
         get_run_logger().info("%s batches at once on the Dask cluster", cluster.at_once)
         yield cluster
 

@@ -107,7 +107,7 @@ def opened(where: Where, access: Access, stop: threading.Event) -> Iterator[Runn
         return
     most = access.settings.max_concurrency
     with ExitStack() as stack:
-        scheduler = where.scheduler
-        if where.kind == "processes":
+        scheduler, ours = where.scheduler, where.kind == "processes"
+        if ours:
             scheduler = stack.enter_context(dask_cluster.of_this_machine(where.processes))
-        yield stack.enter_context(dask_cluster.opened(scheduler, access.run_id, most))
+        yield stack.enter_context(dask_cluster.opened(scheduler, access.run_id, most, ours=ours))
