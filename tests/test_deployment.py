@@ -243,6 +243,7 @@ def test_a_power_cut_loses_nothing(site: Site, sandbox: Sandbox) -> None:
     site.run(f"prefect deployment run {BACKFILL} {given} --param max_concurrency=12")
     inbox = site.clone / "data/killed/inbox"
     wait_for(lambda: sorted(inbox.glob("*.parquet")))
+    sandbox.change(latency=25.0)  # it must not end before it is watched
     (running,) = site.flow_runs(BACKFILL, "Running")
     wait_for(lambda: site.is_watched(running["id"]))
     site.cut_power()
