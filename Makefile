@@ -13,7 +13,7 @@ run: .venv/run  ## fetch data/task_ids.txt from a sandbox gateway into data/ware
 	@$(BIN)/python -m flows.demo
 
 test: .venv/test  ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 chaos: .venv/test  ## kills, faults, readers and hostile answers, at length: under ten minutes
 	@$(BIN)/python tests/chaos/run.py

@@ -25,13 +25,6 @@ DOCUMENTED_ID = "4b3c464e-94f6-4e54-bc21-12f0e6da5791"
 CommandLine = "Callable[..., subprocess.CompletedProcess[str]]"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one Prefect server in one process."""
-    for item in items:
-        if item.get_closest_marker("prefect"):
-            item.add_marker(pytest.mark.xdist_group("prefect"))
-
-
 @pytest.fixture(scope="session")
 def running_sandbox() -> Iterator[Sandbox]:
     settings = SandboxSettings(

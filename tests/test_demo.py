@@ -22,7 +22,7 @@ from flows.local import ServerNotStarted, prefect_api
 if TYPE_CHECKING:
     from prefect_harness import Prefect
 
-pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.prefect
 
 TASKS_THAT_THE_DEMO_MISSES = 3
 

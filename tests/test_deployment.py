@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from connector.sandbox import Sandbox
 
-pytestmark = pytest.mark.xdist_group("deployment")
-
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("## Put it on a schedule")[2].partition("\n## ")[0]
 BLOCK = SECTION.partition("```sh\n")[2].partition("```")[0]

@@ -47,11 +47,7 @@ if TYPE_CHECKING:
     from connector.sandbox import Sandbox
     from connector.source.throttle import Sample
 
-pytestmark = [
-    pytest.mark.prefect,
-    pytest.mark.xdist_group("prefect"),
-    pytest.mark.usefixtures("prefect"),
-]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect")]
 
 IDS = task_ids(120)
 LINEAGE = ["first_seen_at", "fetched_at", "last_unfinished_at", "first_finished_at", "run_id"]
