@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import hypothesis
 import orjson
 import pytest
 from builders import NOON, answer, example, table
@@ -400,6 +402,8 @@ def misfit() -> dict[str, Any]:
 
 
 @settings(max_examples=100, deadline=None)
+@hypothesis.example([{"state": [], "estimate_wait_seconds": math.inf}])
+@hypothesis.example([{"id": "x", "estimate_wait_seconds": math.nan}])
 @given(st.lists(documents(), min_size=1, max_size=4))
 def test_a_row_is_the_same_in_whatever_company(bodies: list[dict[str, Any]]) -> None:
     """Whether Arrow reads a column at once, or value by value for a neighbour's sake."""

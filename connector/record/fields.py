@@ -125,7 +125,7 @@ class Fields:
         if NATIVE_TYPES[column.type].issuperset(map(type, values)):
             try:
                 array = pa.array(values, ARRAY_TYPES[column.type])
-                return _usual_times(array) if column.type == TIMESTAMP else array
+                return CHECKS.get(column.type, lambda found: found)(array)
             except UNFIT:
                 pass
         convert = self._times if column.type == TIMESTAMP else self._coerced
@@ -212,6 +212,21 @@ def _usual_times(texts: pa.Array) -> pa.Array:
     if not pc.all(pc.match_substring_regex(texts, USUAL_TIME), min_count=0).as_py():
         raise pa.ArrowInvalid("not as documented, or the zero time")
     return texts.cast(TIMESTAMP)
+
+
+def _finite(numbers: pa.Array) -> pa.Array:
+    """Python's parser reads `Infinity` and `NaN`, which are no numbers of JSON.
+
+    Raises:
+        pyarrow.ArrowInvalid: One of them is there.
+    """
+    if not pc.all(pc.is_finite(numbers), min_count=0).as_py():
+        raise pa.ArrowInvalid("a number that is not finite")
+    return numbers
+
+
+CHECKS: Final = {TIMESTAMP: _usual_times, pa.float64(): _finite}
+"""What values of the documented type must be besides, by type."""
 
 
 def _surplus(holders: list[Json], known: frozenset[str]) -> Iterator[tuple[int, Json]]:
