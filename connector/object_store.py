@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 S3: Final = "s3"
 GS: Final = "gs"
 SCHEMES: Final = (S3, GS, "abfss", "abfs")
-OTHER_NAMES: Final = {"s3a": S3, "s3n": S3, "gcs": "gs", "wasbs": "abfss", "az": "abfss"}
+OTHER_NAMES: Final = {"s3a": S3, "s3n": S3, "gcs": GS, "wasbs": "abfss", "az": "abfss"}
 S3_OPTIONS: Final = ("region", "endpoint_override", "scheme")
 
 CONNECT_SECONDS: Final = 10
@@ -218,13 +218,12 @@ def _azure_options() -> dict[str, str]:
     Without them Arrow tries what the clouds' libraries do: `AZURE_TENANT_ID` and so on, a managed
     identity, `az login`. An endpoint that has the account in its path is a server that plays Azure.
     """
-    given = {
-        "account_key": os.environ.get("AZURE_STORAGE_KEY"),
-        "sas_token": os.environ.get("AZURE_STORAGE_SAS_TOKEN"),
-    }
-    options = {name: value for name, value in given.items() if value}
-    if len(options) > 1:
-        del options["sas_token"]  # Arrow takes one of them, and a key may do all
+    options = {}
+    # Arrow takes one of them, and a key may do all.
+    if key := os.environ.get("AZURE_STORAGE_KEY"):
+        options["account_key"] = key
+    elif token := os.environ.get("AZURE_STORAGE_SAS_TOKEN"):
+        options["sas_token"] = token
     endpoint = urlsplit(os.environ.get("AZURE_STORAGE_SERVICE_ENDPOINT", ""))
     if endpoint.path.strip("/"):
         for service in ("blob", "dfs"):

@@ -85,14 +85,13 @@ class Cluster:
 
 
 @contextmanager
-def of_this_machine(processes: int | None) -> Iterator[str]:
+def of_this_machine(processes: int | None, run_id: str, most: int) -> Iterator[Cluster]:
     """Have worker processes for as long as the block lasts; they end with this process, however.
 
     Args:
         processes: How many; None is one a core.
-
-    Yields:
-        The address of their scheduler.
+        run_id: As for `opened`.
+        most: As for `opened`.
 
     Raises:
         SettingsError: Dask is not installed.
@@ -109,9 +108,8 @@ def of_this_machine(processes: int | None) -> Iterator[str]:
     )
     # How a cluster comes up and goes down is no news of the run.
     logging.getLogger("distributed").setLevel(logging.WARNING)
-    with cluster:
-        address: str = cluster.scheduler_address
-        yield address
+    with cluster, opened(cluster.scheduler_address, run_id, most, ours=True) as found:
+        yield found
 
 
 @contextmanager

@@ -8,7 +8,7 @@ in the inbox, and the Prefect server. The flow alone plans, commits and keeps th
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -102,12 +102,12 @@ def opened(where: Where, access: Access, stop: threading.Event) -> Iterator[Runn
     Raises:
         SettingsError: Dask is not installed, or there is no cluster to be found.
     """
-    if where.kind == "threads":
-        yield Threads(stop)
-        return
     most = access.settings.max_concurrency
-    with ExitStack() as stack:
-        scheduler, ours = where.scheduler, where.kind == "processes"
-        if ours:
-            scheduler = stack.enter_context(dask_cluster.of_this_machine(where.processes))
-        yield stack.enter_context(dask_cluster.opened(scheduler, access.run_id, most, ours=ours))
+    if where.kind == "dask":
+        with dask_cluster.opened(where.scheduler, access.run_id, most) as cluster:
+            yield cluster
+    elif where.kind == "processes":
+        with dask_cluster.of_this_machine(where.processes, access.run_id, most) as cluster:
+            yield cluster
+    else:
+        yield Threads(stop)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import shutil
 import socket
-import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from pyarrow import fs
+from servers import free_port, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-START_SECONDS: Final = 120.0
 BUCKET: Final = "luma-tests"
 ACCOUNT: Final = "devstoreaccount1"
 # Published: the one account that Azurite has, https://github.com/Azure/Azurite#default-storage-account
@@ -54,9 +53,9 @@ class Store:
 @contextmanager
 def google() -> Iterator[Store]:
     """Google's, played by gcp-storage-emulator."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--in-memory"]
-    with _running([*command, "--host=127.0.0.1", f"--port={port}"], port):
+    with serving([*command, "--host=127.0.0.1", f"--port={port}"], partial(_answers, port)):
         files = fs.GcsFileSystem(
             anonymous=True, scheme="http", endpoint_override=f"127.0.0.1:{port}", project_id="luma"
         )
@@ -71,10 +70,10 @@ def azure() -> Iterator[Store]:
     azurite = shutil.which("azurite-blob")
     if azurite is None:
         pytest.skip("needs azurite-blob: npm install --global azurite")
-    port = _free_port()
+    port = free_port()
     command = [azurite, "--inMemoryPersistence", "--silent", "--disableTelemetry"]
     more = ["--skipApiVersionCheck", "--blobHost", "127.0.0.1", "--blobPort", str(port)]
-    with _running([*command, *more], port):
+    with serving([*command, *more], partial(_answers, port)):
         address = f"127.0.0.1:{port}"
         files = fs.AzureFileSystem(
             ACCOUNT,
@@ -90,28 +89,6 @@ def azure() -> Iterator[Store]:
             "AZURE_STORAGE_SERVICE_ENDPOINT": f"http://{address}/{ACCOUNT}",
         }
         yield Store(f"abfss://{BUCKET}@{ACCOUNT}.dfs.core.windows.net", files, environment)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def _running(command: list[str], port: int) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not _answers(port):
-            assert process.poll() is None, f"{command[0]} ended at once"
-            assert time.monotonic() < deadline, f"{command[0]} did not answer"
-            time.sleep(0.1)
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _answers(port: int) -> bool:

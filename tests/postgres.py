@@ -6,12 +6,13 @@ import getpass
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ def running_postgres() -> Iterator[str]:
             as_user = {"user": user} if os.geteuid() == 0 else {}
             subprocess.run(command, check=True, stdout=log, stderr=log, cwd=folder, **as_user)
 
-    port = _free_port()
+    port = free_port()
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} {FAST}"
     try:
         run("initdb", "--username=luma", f"--pwfile={folder}/password", "--auth=scram-sha-256")
@@ -76,10 +77,3 @@ def _is_user(name: str) -> bool:
     except KeyError:
         return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port

@@ -13,8 +13,6 @@ import os
 import random
 import re
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -25,12 +23,12 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 from pyarrow import fs
+from servers import free_port, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-START_SECONDS: Final = 120.0
 CREDENTIALS: Final = {
     "AWS_ACCESS_KEY_ID": "AKIALUMATESTKEY00000",
     "AWS_SECRET_ACCESS_KEY": "luma-test-secret-e1d9",
@@ -103,20 +101,11 @@ class S3Server:
     """moto's server, in a process of its own, for the length of a `with` block."""
 
     def __enter__(self) -> Self:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            assert self._process.poll() is None, "moto's server ended at once"
-            assert time.monotonic() < deadline, "moto's server did not answer"
-            time.sleep(0.1)
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        self._process = contextlib.ExitStack()
+        self._process.enter_context(serving(command, self._answers))
         self.files = fs.S3FileSystem(
             access_key=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             secret_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
@@ -132,8 +121,7 @@ class S3Server:
             return False
 
     def __exit__(self, *exc_info: object) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._process.close()
 
     def make_bucket(self, name: str) -> str:
         """Make an empty bucket, and return its name."""

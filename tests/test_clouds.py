@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from clouds import ACCOUNT_KEY, azure, google
 from conftest import KEY
+from writers import (
+    check_that_one_writes_at_a_time,
+    check_that_the_second_is_told_who_the_first_is,
+)
 
 import connector
-from connector.errors import UsageError, WarehouseLocked
+from connector.errors import UsageError
 from connector.sandbox import Sandbox, SandboxSettings, task_ids
 from connector.warehouse import lease
 from connector.warehouse.storage import storage_of
@@ -111,31 +114,8 @@ def test_a_killed_run_is_gone_on_with(store: Store, environment: dict[str, str])
 
 
 def test_one_writes_at_a_time(store: Store) -> None:
-    root = f"{store.root}/one"
-    with (
-        Warehouse.writing(root),
-        pytest.raises(WarehouseLocked, match=r"host .+, process \d+, since"),
-        Warehouse.writing(root),
-    ):
-        pass
-    inside, most = [0], [0]
-    counting = threading.Lock()
-
-    def write() -> None:
-        with storage_of(root).locked(600):
-            with counting:
-                inside[0] += 1
-                most[0] = max(most[0], inside[0])
-            threading.Event().wait(0.05)
-            with counting:
-                inside[0] -= 1
-
-    threads = [threading.Thread(target=write) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == [1]
+    check_that_the_second_is_told_who_the_first_is(f"{store.root}/one")
+    check_that_one_writes_at_a_time(f"{store.root}/one", 3)
 
 
 def test_the_lock_of_a_dead_writer_ends(store: Store) -> None:

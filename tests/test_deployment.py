@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +22,7 @@ import pytest
 import requests
 from conftest import KEY
 from prefect_harness import Prefect, clone_into
+from servers import free_port
 
 from connector.record.dialects import status_of
 from connector.sandbox import task_ids
@@ -146,9 +146,7 @@ def site(running_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> 
     shorten(clone / "prefect.yaml", EVERY_QUARTER, EVERY_TEN_SECONDS)
     shorten(clone / "automations.yaml", "threshold: 3", "threshold: 1")
     shorten(clone / "automations.yaml", "within: 600", "within: 75")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -13,9 +13,13 @@ from builders import answer, pending
 from chaos.buckets import PREFIX, STORED, BucketWorld, fail_at_random, make_past, strike_each
 from chaos.scenario import EARLIER, INGEST
 from s3 import CREDENTIALS, Fault, Proxy, S3Server, nothing
+from writers import (
+    check_that_one_writes_at_a_time,
+    check_that_the_second_is_told_who_the_first_is,
+)
 
 import connector
-from connector.errors import StorageFailed, UsageError, WarehouseError, WarehouseLocked
+from connector.errors import StorageFailed, UsageError, WarehouseError
 from connector.source import task_ids
 from connector.warehouse import inbox, lease
 from connector.warehouse.storage import storage_of
@@ -211,36 +215,13 @@ def test_a_file_replaced_while_it_is_read_is_noticed(
 
 
 def test_the_second_writer_is_told_who_the_first_is(root: str) -> None:
-    with (
-        Warehouse.writing(root),
-        pytest.raises(WarehouseLocked, match=r"host .+, process \d+, since"),
-        Warehouse.writing(root),
-    ):
-        pass
+    check_that_the_second_is_told_who_the_first_is(root)
     with Warehouse.writing(root):
         pass
 
 
 def test_of_many_that_start_at_once_one_writes_at_a_time(root: str) -> None:
-    inside, most, done = [0], [0], []
-    lock = threading.Lock()
-
-    def write(number: int) -> None:
-        with storage_of(root).locked(600):
-            with lock:
-                inside[0] += 1
-                most[0] = max(most[0], inside[0])
-            threading.Event().wait(0.05)
-            with lock:
-                inside[0] -= 1
-            done.append(number)
-
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (most[0], sorted(done)) == (1, [0, 1, 2, 3])
+    check_that_one_writes_at_a_time(root, 4)
 
 
 def test_the_lock_of_a_dead_writer_ends(

@@ -125,7 +125,8 @@ class Fields:
         if NATIVE_TYPES[column.type].issuperset(map(type, values)):
             try:
                 array = pa.array(values, ARRAY_TYPES[column.type])
-                return CHECKS.get(column.type, lambda found: found)(array)
+                check = CHECKS.get(column.type)
+                return check(array) if check else array
             except UNFIT:
                 pass
         convert = self._times if column.type == TIMESTAMP else self._coerced
