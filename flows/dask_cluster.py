@@ -99,15 +99,16 @@ def of_this_machine(processes: int | None, run_id: str, most: int) -> Iterator[C
     _require_dask()
     from dask.system import CPU_COUNT  # noqa: PLC0415  slow to import
 
-    cluster = _distributed().LocalCluster(
+    distributed = _distributed()
+    # How a cluster comes up and goes down is no news of the run.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    cluster = distributed.LocalCluster(
         n_workers=processes or CPU_COUNT,
         threads_per_worker=BATCHES_PER_PROCESS,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # None would be port 8787, for each run on the machine
         memory_limit=0,  # batches are bounded in themselves
     )
-    # How a cluster comes up and goes down is no news of the run.
-    logging.getLogger("distributed").setLevel(logging.WARNING)
     with cluster, opened(cluster.scheduler_address, run_id, most, ours=True) as found:
         yield found
 
