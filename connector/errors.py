@@ -10,8 +10,11 @@
     │       ├── WarehouseLocked   another run is writing to it
     │       └── DamagedFile       a file of it cannot be read
     └── RunStopped            the run ended early; all that was received is kept   exit 4
-        ├── KeyRefused          the gateway answered 401                           exit 3
+        ├── KeyRefused          the gateway refuses the key                        exit 3
+        ├── AccountRefused      no credit, no quota, or a page for people in between
         ├── GatewayDown         nothing but failures in a row
+        ├── WrongGateway        the first answers all refuse, from an address not known to work
+        ├── NothingFetched      every answer was a refusal that may pass
         ├── WaitTooLong         Retry-After asks for more than `--max-wait`
         ├── StorageFailed       the disk is full, or can no longer be written
         └── Interrupted         SIGINT or SIGTERM                                  exit 130, 143
@@ -69,13 +72,25 @@ class RunStopped(ConnectorError):
 
 
 class KeyRefused(RunStopped):
-    """The gateway refused the key (401)."""
+    """The gateway refuses the key."""
 
     exit_code = 3
 
 
+class AccountRefused(RunStopped):
+    """The gateway refuses the account, or lets only people pass; it is true of every task."""
+
+
 class GatewayDown(RunStopped):
-    """So many tasks in a row failed for want of a gateway that going on is pointless."""
+    """Too many tasks in a row failed because the gateway is unreachable: going on is pointless."""
+
+
+class WrongGateway(RunStopped):
+    """The first answers all refuse alike, and the base URL has never given a generation."""
+
+
+class NothingFetched(RunStopped):
+    """Every answer was a refusal that may pass."""
 
 
 class WaitTooLong(RunStopped):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from connector import metrics
 from connector.discovery import Discovery
-from connector.errors import Interrupted, RunStopped, SourceError, StorageFailed
+from connector.errors import Interrupted, NothingFetched, RunStopped, SourceError, StorageFailed
 from connector.metrics import Meters
 from connector.plan import NOTHING, Plan, plan
 from connector.polling import Polls, watch
@@ -24,6 +24,7 @@ from connector.source.client import Client, ClientSettings
 from connector.source.throttle import Throttle
 from connector.tally import Summary, Tally, counts_of
 from connector.warehouse.warehouse import Committed, Warehouse
+from connector.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,6 +77,7 @@ class Run:
         self.run_id = f"{self.started_at:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(3)}"
         self.plan = planned
         self.tally = Tally()
+        self.is_proven = warehouse.has_generation_from(settings.base_url)
         self._settings = settings
         self._warehouse = warehouse
         self._meters = meters or Meters()
@@ -132,7 +134,7 @@ class Run:
         failed = _failure_of(self.commit)
         if self._settings.marts and not failed:
             failed = _failure_of(self._warehouse.refresh_marts)
-        stopped = stopped or failed
+        stopped = stopped or failed or self._nothing_fetched()
         summary = self._summary(stopped)
         if len(self.plan.task_ids):
             failed = _failure_of(lambda: self._warehouse.record_run(summary.to_dict()))
@@ -143,6 +145,23 @@ class Run:
             stopped.summary = summary
             raise stopped
         return summary
+
+    def _nothing_fetched(self) -> NothingFetched | None:
+        """Say so if not one answer is worth keeping."""
+        tally, base_url = self.tally, self._settings.base_url
+        passing = tally.rejected - (tally.of_tasks if self.is_proven else 0)
+        if not tally.has_only_passing_rejects or passing < tally.rejected:
+            return None
+        hint = (
+            "Start again later."
+            if self.is_proven
+            else f"{base_url} has never given a generation: `luma-to-parquet check` says whether the"
+            " base URL is right."
+        )
+        return NothingFetched(
+            f"{base_url} gave no generation for any of {plural(tally.answers, 'task ID')}"
+            f" ({tally.refusal}). None is given up. {hint}"
+        )
 
     def _summary(self, stopped: RunStopped | None) -> Summary:
         return Summary(
@@ -200,6 +219,8 @@ def ingest(
         open_warehouse(settings) as warehouse,
     ):
         run = Run(settings, warehouse, make_plan(selection, settings, warehouse), meters)
+        if run.is_proven:
+            client.trust()
         on_progress(run.plan, run.tally)
         stopped: RunStopped | None = None
         try:
@@ -373,6 +394,7 @@ def _check_listing(selection: Selection) -> None:
 def settled_in(warehouse: Warehouse, selection: Selection, settings: Settings) -> pa.ChunkedArray:
     """Task IDs that a selection need not ask for."""
     return warehouse.settled(
+        base_url=settings.base_url,
         refresh=selection.refresh,
         retry_rejected=selection.retry_rejected,
         give_up_after=settings.give_up_after,

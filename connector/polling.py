@@ -6,9 +6,8 @@ import heapq
 import time
 from typing import TYPE_CHECKING, Final
 
-from connector.record.answer import PASSING, Outcome
+from connector.record.answer import Concern, Outcome
 from connector.record.schema import TERMINAL_STATUSES
-from connector.tally import end_of
 
 if TYPE_CHECKING:
     import threading
@@ -25,8 +24,10 @@ TOGETHER: Final = 0.1
 
 
 def is_unfinished(answer: Answer) -> bool:
-    """Whether an answer is a generation that asking again may find finished."""
-    return answer.outcome is Outcome.GENERATION and end_of(answer) not in TERMINAL_STATUSES
+    """Whether an answer is of a generation that asking again may find finished."""
+    if answer.outcome is Outcome.GENERATION:
+        return answer.status not in TERMINAL_STATUSES
+    return answer.outcome is Outcome.NOT_READY
 
 
 class Polls:
@@ -57,13 +58,14 @@ class Polls:
         return self._due[0][0] if self._due else None
 
     def end_of(self, task_id: str) -> str:
-        """What the last answer for an unfinished task ID came to: see `connector.tally.end_of`."""
+        """What the last answer for an unfinished task ID came to: see `Answer.end`."""
         return self._ends[task_id]
 
     def note(self, answer: Answer, now: float) -> None:
         """Take in an answer, the first for its task ID or that to a poll."""
-        if is_unfinished(answer) or (answer.task_id in self._ends and answer.outcome in PASSING):
-            self.open(answer.task_id, end_of(answer), now)
+        may_pass = answer.concerns not in (None, Concern.TASK)
+        if is_unfinished(answer) or (answer.task_id in self._ends and may_pass):
+            self.open(answer.task_id, answer.end, now)
         else:
             self._ends.pop(answer.task_id, None)
             self._intervals.pop(answer.task_id, None)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PositiveFloat,
@@ -21,6 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from connector.errors import SettingsError
+from connector.record.base_url import as_base_url
 
 OFFICIAL_BASE_URL = "https://api.lumalabs.ai"
 
@@ -32,6 +34,8 @@ def _as_text(address: object) -> object:
 Address = Annotated[str, BeforeValidator(_as_text)]
 """Text, so that `s3://bucket/prefix` stays what it is; a path is taken too."""
 
+
+BaseUrl = Annotated[str, AfterValidator(as_base_url)]
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", re.IGNORECASE)
 _SECONDS_IN = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -66,7 +70,7 @@ class Settings(BaseSettings):
     )
 
     key: SecretStr | None = Field(default=None, validation_alias="LUMAAI_API_KEY")
-    base_url: str = OFFICIAL_BASE_URL
+    base_url: BaseUrl = OFFICIAL_BASE_URL
     allow_http: bool = False
     warehouse: Address = "warehouse"
     partition_by: Literal["month", "day"] | None = None

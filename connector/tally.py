@@ -6,21 +6,13 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from connector.record.answer import REJECT_REASONS, Answer, Outcome
-from connector.record.dialects import status_of
+from connector.record.answer import REJECT_REASONS, Answer, Concern, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
     from connector.plan import Plan
-
-
-def end_of(answer: Answer) -> str:
-    """What an answer comes to: a generation's status, or the reason of a reject."""
-    if answer.outcome is Outcome.GENERATION:
-        return status_of(answer.body or b"")
-    return answer.outcome.value
 
 
 @dataclass(slots=True)
@@ -33,6 +25,8 @@ class Tally:
         polls: Answers beyond the first one for a task ID.
         statuses: Generations by status: completed, failed, queued, running, unknown.
         reasons: Rejects by reason.
+        of_tasks: Rejects for what is true of the task.
+        refusal: The message of one of the rejects.
     """
 
     fetched: int = 0
@@ -42,23 +36,30 @@ class Tally:
     polls: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    of_tasks: int = 0
+    refusal: str | None = None
 
     def add(self, answer: Answer) -> None:
         """Count the first answer for a task ID."""
         self.add_requests(answer.attempts)
-        self._count(end_of(answer), 1)
+        self._count_answer(answer)
 
     def add_poll(self, answer: Answer, before: str) -> None:
         """Count a later answer, in place of the one that came to the end `before`."""
         self.add_requests(answer.attempts)
         self.polls += 1
         self._count(before, -1)
-        self._count(end_of(answer), 1)
+        self._count_answer(answer)
 
     def add_requests(self, attempts: int) -> None:
         """Count the attempts at one answer; none if it came along with others."""
         self.requests += attempts
         self.retries += max(0, attempts - 1)
+
+    def _count_answer(self, answer: Answer) -> None:
+        self._count(answer.end, 1)
+        self.of_tasks += answer.concerns is Concern.TASK
+        self.refusal = answer.message or self.refusal
 
     def _count(self, end: str, by: int) -> None:
         if end in REJECT_REASONS:
@@ -77,6 +78,8 @@ class Tally:
             self.polls + other.polls,
             self.statuses + other.statuses,
             self.reasons + other.reasons,
+            self.of_tasks + other.of_tasks,
+            other.refusal or self.refusal,
         )
 
     def discount(self, answers: Iterable[Answer]) -> None:
@@ -90,11 +93,20 @@ class Tally:
         self.retries -= lost.retries
         self.statuses -= lost.statuses
         self.reasons -= lost.reasons
+        self.of_tasks -= lost.of_tasks
 
     @property
     def answers(self) -> int:
         """Task IDs that have been answered, well or not."""
         return self.fetched + self.rejected
+
+    @property
+    def has_only_passing_rejects(self) -> bool:
+        """Whether every answer was a refusal that may pass; "not ready" is an answer like others.
+
+        Without a generation, and from a gateway that never gave one, every refusal may pass.
+        """
+        return bool(self.rejected and not self.fetched and not self.reasons[Outcome.NOT_READY])
 
     @property
     def received(self) -> int:

@@ -18,7 +18,7 @@ from connector import pipeline
 from connector.errors import ConnectorError, StorageFailed
 from connector.polling import Polls, is_unfinished
 from connector.receiving import receive
-from connector.tally import Tally, end_of
+from connector.tally import Tally
 from connector.warehouse.warehouse import Warehouse
 from flows.account import in_words
 from flows.gateway import Access, Gateway, of_batch
@@ -134,7 +134,7 @@ class _Batch:
     def _count(self, answer: Answer) -> None:
         self.tally.add(answer)
         if self._access.settings.wait and is_unfinished(answer):
-            self.unfinished[answer.task_id] = end_of(answer)
+            self.unfinished[answer.task_id] = answer.end
 
     def _save(self, answers: list[Answer]) -> None:
         name, run_id = f"{self._name}{next(self._parts):04}", self._access.run_id

@@ -37,12 +37,14 @@ class Access:
         run_id: Batches of one run share a client.
         settings: Without the key.
         key_block: Name of the Secret block with the key; None takes it from the environment.
+        is_proven: Whether the gateway has given a generation before.
         is_apart: A batch has a client of its own, and a share of the ceilings.
     """
 
     run_id: str
     settings: Settings
     key_block: str | None
+    is_proven: bool = False
     is_apart: bool = False
 
     def share(self, batches: int) -> Access:
@@ -148,7 +150,10 @@ def shared(access: Access, meters: Meters | None = None) -> Gateway:
 
 def _open(access: Access, meters: Meters | None) -> Gateway:
     key = find_key(access.key_block)
-    return Gateway(open_client(access.settings.model_copy(update={"key": key}), meters))
+    client = open_client(access.settings.model_copy(update={"key": key}), meters)
+    if access.is_proven:
+        client.trust()
+    return Gateway(client)
 
 
 def find_key(block: str | None) -> SecretStr:

@@ -147,7 +147,12 @@ def _ingest(
     with metrics.opened(settings.metrics_file) as meters, open_warehouse(settings) as warehouse:
         run = Run(settings, warehouse, make_plan(selection, settings, warehouse), meters)
         previous = warehouse.last_run()
-        access = gateway.Access(run.run_id, settings.model_copy(update={"key": None}), key_block)
+        access = gateway.Access(
+            run.run_id,
+            settings.model_copy(update={"key": None}),
+            key_block,
+            is_proven=run.is_proven,
+        )
         try:
             summary = _fetch(run, selection, settings, access, meters, where)
         except RunStopped as stopped:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from connector.record.answer import Answer, Outcome
+from connector.record.answer import Answer, Outcome, usual_concern
+from connector.record.judge import judge
 from connector.record.schema import ANSWERS
 from connector.warehouse.warehouse import Warehouse
 
 EXAMPLES = Path(__file__).parent / "examples"
+BASE_URL = "https://gateway.example"
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
@@ -33,6 +35,8 @@ def answer(
     """An answer received some minutes after noon; a body that is not bytes is written as JSON."""
     if body is None:
         body = {"id": task_id, "state": "completed", "created_at": "2025-12-31T08:00:00Z"}
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    is_generation = outcome is Outcome.GENERATION
     return Answer(
         task_id=task_id,
         outcome=outcome,
@@ -40,8 +44,11 @@ def answer(
         attempts=1,
         elapsed_seconds=0.25,
         fetched_at=NOON + timedelta(minutes=minutes),
-        body=body if isinstance(body, bytes) else json.dumps(body).encode(),
-        message=None if outcome is Outcome.GENERATION else f"it was {outcome}",
+        body=raw,
+        message=None if is_generation else f"it was {outcome}",
+        status=judge(200, raw, task_id).status if is_generation else None,
+        concerns=usual_concern(outcome),
+        base_url=BASE_URL,
     )
 
 

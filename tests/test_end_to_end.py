@@ -54,9 +54,9 @@ BAD = {
     "truncated-json": "not_json",
     "not-utf8": "not_json",
     "deep-nesting": "not_json",
-    "code-null-200": "not_a_generation",
+    "code-null-200": "server_error",
     "success-false-200": "not_a_generation",
-    "array-200": "not_a_generation",
+    "object-200": "not_a_generation",
     "too-large": "too_large",
 }
 """Kinds of the sandbox's menu, and the reason that each must end with."""
@@ -91,12 +91,13 @@ def test_thirty_kinds_of_bad_answers_among_a_thousand_task_ids(
 
 
 def test_passing_rejects_are_asked_again_and_leave(cli: CommandLine, tmp_path: Path) -> None:
-    ids = "first2-server-error-1\nbad-not-found-1"
+    good = task_ids(1)[0]
+    ids = f"first2-server-error-1\nbad-not-found-1\n{good}"
     first = json.loads(cli("ingest", "-", "--json", stdin=ids, LUMA_MAX_ATTEMPTS="1").stdout)
     assert first["reasons"] == {"server_error": 1, "not_found": 1}
     cli("ingest", "-", "--json", stdin=ids, LUMA_MAX_ATTEMPTS="1")
     third = json.loads(cli("ingest", "-", "--json", stdin=ids, LUMA_MAX_ATTEMPTS="1").stdout)
-    assert (third["fetched"], third["already_terminal"]) == (1, 1)
+    assert (third["fetched"], third["already_terminal"]) == (1, 2)
     rejects = pd.read_parquet(tmp_path / "warehouse/rejects")
     assert rejects.task_id.tolist() == ["bad-not-found-1"]
 

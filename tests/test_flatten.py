@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.record.coerce import to_time
-from connector.record.flatten import CHUNK_ROWS, FROM_JSON, flatten
+from connector.record.dialects import FROM_JSON
+from connector.record.fields import PATHS
+from connector.record.flatten import CHUNK_ROWS, flatten
 from connector.record.schema import GENERATIONS
 
 
@@ -125,7 +127,11 @@ def test_pending_and_failed_answers() -> None:
 
 def test_an_envelope_changes_nothing() -> None:
     inner = json.loads(example("completed"))
-    assert row({"code": "success", "message": "", "data": inner}) == row(inner)
+    wrapped = row({"code": "success", "message": "", "data": inner})
+    assert json.loads(wrapped.pop("extra")) == {"wrapper": {"code": "success", "message": ""}}
+    plain = row(inner)
+    assert plain.pop("extra") is None
+    assert wrapped == plain
 
 
 def test_version_stands_in_for_model() -> None:
@@ -141,7 +147,18 @@ def test_version_stands_in_for_model() -> None:
         ("dreaming", "running"),
         (" completed ", "completed"),
         ("FAILED", "failed"),
-        ("cancelled", "unknown"),
+        ("cancelled", "failed"),
+        ("Expired", "failed"),
+        ("MODERATED", "failed"),
+        ("In Progress", "running"),
+        ("in-progress", "running"),
+        ("InProgress", "running"),
+        ("upscaling", "running"),
+        ("NOT_START", "queued"),
+        ("staged", "queued"),
+        ("TASK_STATUS_SUCCEED", "completed"),
+        ("Done", "completed"),
+        ("somersaulting", "unknown"),
         ("", "unknown"),
         (None, "unknown"),
     ],
@@ -182,7 +199,8 @@ def test_documented_times_are_read_without_remark(text: str, moment: datetime | 
         (1728982579325, MOMENT.replace(microsecond=325000)),
         ("2024-10-15T08:56:19", MOMENT),
         ("yesterday", None),
-        (10**18, None),
+        (10**18, datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)),
+        (10**20, None),
         (-5, None),
         (True, None),
         ([], None),
@@ -322,7 +340,7 @@ json_values = st.recursive(
 def documents() -> st.SearchStrategy[dict[str, Any]]:
     """Objects with documented keys and any values, nested as documented or not at all."""
     keys: dict[str, list[str]] = {}
-    for path in (path for column in FROM_JSON for path in column.paths):
+    for path in (path for column in FROM_JSON for path in PATHS[column.name]):
         parent, _, key = path.rpartition(".")
         keys.setdefault(parent, []).append(key)
     nested = {
@@ -395,7 +413,7 @@ def test_documented_fields_come_back_exactly(document: dict[str, Any]) -> None:
 def misfit() -> dict[str, Any]:
     """A generation in which no value has its documented type."""
     body: dict[str, Any] = {}
-    for path in (path for column in FROM_JSON for path in column.paths):
+    for path in (path for column in FROM_JSON for path in PATHS[column.name]):
         parent, _, key = path.rpartition(".")
         (body.setdefault(parent, {}) if parent else body)[key] = []
     return body

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from builders import NOON, answer, pending, table
+from builders import BASE_URL, NOON, answer, pending, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,6 +125,11 @@ def test_merging_commit_by_commit_equals_the_obvious_way(
             assert row[name] == value, name
 
 
+def known() -> dict[str, str]:
+    """The gateway of all answers here has given generations before."""
+    return {BASE_URL: ""}
+
+
 def rejected(task_id: str, reason: Outcome, minutes: float = 0) -> Answer:
     return answer(task_id, {"detail": "no"}, outcome=reason, status=404, minutes=minutes)
 
@@ -132,18 +137,43 @@ def rejected(task_id: str, reason: Outcome, minutes: float = 0) -> Answer:
 def test_a_reject_enters_is_renewed_and_leaves() -> None:
     empty = REJECTS.schema.empty_table()
     one = merge_rejects(
-        empty, table(rejected("a", Outcome.TIMEOUT), rejected("b", Outcome.NOT_FOUND))
+        empty, table(rejected("a", Outcome.TIMEOUT), rejected("b", Outcome.NOT_FOUND)), known()
     )
     assert one["task_id"].to_pylist() == ["a", "b"]
     assert one["is_final"].to_pylist() == [False, True]
-    two = merge_rejects(one, table(rejected("a", Outcome.NOT_FOUND, minutes=1)))
+    two = merge_rejects(one, table(rejected("a", Outcome.NOT_FOUND, minutes=1)), known())
     assert two["reason"].to_pylist() == ["not_found", "not_found"]
-    three = merge_rejects(two, table(answer("a", minutes=2)))
+    three = merge_rejects(two, table(answer("a", minutes=2)), known())
     assert three["task_id"].to_pylist() == ["b"]
     assert three["body_start"].to_pylist() == ['{"detail": "no"}']
 
 
 def test_rejects_that_do_not_change_are_the_same_object() -> None:
-    rejects = merge_rejects(REJECTS.schema.empty_table(), table(rejected("a", Outcome.NOT_FOUND)))
-    assert merge_rejects(rejects, table(rejected("a", Outcome.NOT_FOUND))) is rejects
-    assert merge_rejects(rejects, table(answer("other"))) is rejects
+    gone = table(rejected("a", Outcome.NOT_FOUND))
+    rejects = merge_rejects(REJECTS.schema.empty_table(), gone, known())
+    assert merge_rejects(rejects, gone, known()) is rejects
+    assert merge_rejects(rejects, table(answer("other")), known()) is rejects
+
+
+def test_a_task_is_given_up_only_where_the_gateway_is_known_to_work() -> None:
+    empty = REJECTS.schema.empty_table()
+    gone = table(rejected("a", Outcome.NOT_FOUND), run_id="1")
+    doubtful = merge_rejects(empty, gone, {})
+    assert doubtful["is_final"].to_pylist() == [False]
+    # A generation in the same run, before or after, shows that the address is right.
+    good = table(answer("b", minutes=5), run_id="1")
+    assert merge_rejects(doubtful, good, {})["is_final"].to_pylist() == [True]
+    # One in a later run may be owed to another key: what was refused before is asked again.
+    later = table(answer("b", minutes=5), run_id="2")
+    assert merge_rejects(doubtful, later, {})["is_final"].to_pylist() == [False]
+    # Another gateway's generation shows nothing.
+    assert merge_rejects(empty, gone, {"https://another.example": ""})["is_final"].to_pylist() == [
+        False
+    ]
+
+
+def test_what_is_not_true_of_the_task_is_never_held_against_it() -> None:
+    empty = REJECTS.schema.empty_table()
+    for outcome in (Outcome.NOT_JSON, Outcome.REDIRECTED, Outcome.NOT_READY, Outcome.TIMEOUT):
+        merged = merge_rejects(empty, table(rejected("a", outcome)), known())
+        assert merged["is_final"].to_pylist() == [False], outcome

@@ -19,7 +19,8 @@ import pytest
 
 from connector.errors import SettingsError
 from connector.polling import GROWTH, Polls, watch
-from connector.record.answer import Answer, Outcome
+from connector.record.answer import Answer, Outcome, usual_concern
+from connector.record.judge import judge
 from connector.sandbox import task_ids
 from connector.settings import load
 
@@ -36,7 +37,11 @@ QUICK = {"LUMA_POLL_FIRST": "0.05", "LUMA_POLL_LONGEST": "0.2"}
 def answer(state: str | Outcome, task_id: str = "a") -> Answer:
     outcome = state if isinstance(state, Outcome) else Outcome.GENERATION
     body = json.dumps({"id": task_id, "state": str(state)}).encode()
-    return Answer(task_id, outcome, 200, 1, 0.1, datetime.now(UTC), body)
+    word = judge(200, body).status if outcome is Outcome.GENERATION else None
+    now = datetime.now(UTC)
+    return Answer(
+        task_id, outcome, 200, 1, 0.1, now, body, status=word, concerns=usual_concern(outcome)
+    )
 
 
 def polled_at(polls: Polls, until: float) -> list[float]:

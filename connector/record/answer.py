@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+
+class Concern(StrEnum):
+    """What an answer without a generation is true of; it decides what happens next."""
+
+    TASK = "task"  # given up, once the gateway is known to give generations
+    MOMENT = "moment"  # asked again: the gateway is busy, broken or not ready
+    GATEWAY = "gateway"  # asked again: the address, or something on the way, gave this answer
+    ACCOUNT = "account"  # the run stops: no credit, no quota, or a page for people in between
+    KEY = "key"  # the run stops: the key is refused
 
 
 class Outcome(StrEnum):
     """`GENERATION`, or the reason why there is none."""
 
     GENERATION = "generation"
-
-    # Final: asking again would bring the same, so only `--retry-rejected` does.
     NOT_FOUND = "not_found"
     FORBIDDEN = "forbidden"
     BAD_REQUEST = "bad_request"
@@ -23,21 +31,36 @@ class Outcome(StrEnum):
     NOT_A_GENERATION = "not_a_generation"
     TOO_LARGE = "too_large"
     REDIRECTED = "redirected"
-
-    # Passing: the next run asks again.
+    NOT_READY = "not_ready"
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
     TIMEOUT = "timeout"
     NETWORK = "network"
 
-    @property
-    def is_final(self) -> bool:
-        """Whether asking again would bring the same answer."""
-        return self not in PASSING
+
+# Another attempt, in the same run, may end otherwise.
+PASSING: Final = frozenset(
+    {Outcome.RATE_LIMITED, Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.NETWORK}
+)
+REJECT_REASONS: Final = tuple(outcome for outcome in Outcome if outcome is not Outcome.GENERATION)
+
+# What a reason is true of where nothing in the answer says more.
+_USUAL_CONCERNS: Final = {
+    Outcome.NOT_FOUND: Concern.TASK,
+    Outcome.FORBIDDEN: Concern.TASK,
+    Outcome.BAD_REQUEST: Concern.TASK,
+    Outcome.NOT_A_GENERATION: Concern.TASK,
+    Outcome.TOO_LARGE: Concern.TASK,
+    Outcome.NOT_JSON: Concern.GATEWAY,
+    Outcome.REDIRECTED: Concern.GATEWAY,
+}
 
 
-PASSING = frozenset({Outcome.RATE_LIMITED, Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.NETWORK})
-REJECT_REASONS = tuple(outcome for outcome in Outcome if outcome is not Outcome.GENERATION)
+def usual_concern(outcome: Outcome) -> Concern | None:
+    """What an outcome is true of, judged by itself; None for a generation."""
+    if outcome is Outcome.GENERATION:
+        return None
+    return _USUAL_CONCERNS.get(outcome, Concern.MOMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +76,9 @@ class Answer:
         fetched_at: When the last answer ended; UTC, microseconds.
         body: As it came, decompressed; None if there was none. Only its start if it was too large.
         message: For people: what went wrong. None for a generation.
+        status: Of the generation, in five words; None if there is none.
+        concerns: What the reject is true of; None for a generation.
+        base_url: Gateway that was asked.
     """
 
     task_id: str
@@ -63,3 +89,11 @@ class Answer:
     fetched_at: datetime
     body: bytes | None = None
     message: str | None = None
+    status: str | None = None
+    concerns: Concern | None = None
+    base_url: str | None = None
+
+    @property
+    def end(self) -> str:
+        """What it comes to: the generation's status, or the reason of the reject."""
+        return self.outcome.value if self.status is None else self.status

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -20,12 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-ZERO_YEAR: Final = 1
-"""`0001-01-01T00:00:00Z` is how some gateways write "none"."""
 
-MILLISECONDS_FROM: Final = 1e11
-"""Epoch numbers from here on are milliseconds: as seconds they would lie past the year 5000."""
-EPOCH_END: Final = 1e14
+# `0001-01-01T00:00:00Z` is how some gateways write "none".
+ZERO_YEAR: Final = 1
+
+# Epoch numbers by their size: as the next smaller unit they would lie within days of 1970, as the
+# next larger one past the year 5000. Microseconds in each.
+EPOCH_UNITS: Final = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))
+EPOCH_NANOSECONDS_END: Final = 1e20
+
+# `2025-02-03T04:05:06Z[Europe/Paris]`: the offset says it all.
+_ZONE_NAME = re.compile(r"\[[^\]]*\]\s*$")
+_SLASHES = re.compile(r"^(\d{4})/(\d{1,2})/(\d{1,2})(?=\D|$)")
+_UTC_WORD = re.compile(r"\s*(UTC|GMT|Z)$", re.IGNORECASE)
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _LONGEST_NUMBER = 40
@@ -90,11 +98,39 @@ def to_bool(value: Any) -> bool | None:
 
 
 def to_time(value: Any) -> datetime | None:
-    """RFC 3339 text without an offset (taken as UTC), or epoch seconds or milliseconds."""
+    """Text in one of the usual forms (without an offset: UTC), or the time since 1970.
+
+    Numbers are seconds, milliseconds, microseconds or nanoseconds, by their size.
+    """
     number = to_number(value)
     if number is not None:
         return _from_epoch(number)
-    return parse_time(value)[0] if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    return parse_time(text)[0] or _from_usual_forms(text)
+
+
+def _from_usual_forms(text: str) -> datetime | None:
+    """RFC 822, with slashes, with a zone in brackets, or with `UTC` for an offset."""
+    plain = _UTC_WORD.sub("+00:00", _ZONE_NAME.sub("", text))
+    if match := _SLASHES.match(plain):
+        plain = f"{match[1]}-{match[2]:0>2}-{match[3]:0>2}{plain[match.end() :]}"
+    if moment := parse_time(plain)[0]:
+        return moment
+    try:
+        moment = parsedate_to_datetime(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def is_no_time(value: Any) -> bool:
+    """Whether a value is how a gateway writes that there is no time: 0, "" or the year 1."""
+    if isinstance(value, str):
+        return value.strip() in ("", "0") or value.startswith("0001-01-01")
+    return value in (0, False)
 
 
 def parse_time(text: str) -> tuple[datetime | None, bool]:
@@ -117,10 +153,12 @@ def parse_time(text: str) -> tuple[datetime | None, bool]:
 
 
 def _from_epoch(number: float) -> datetime | None:
-    if not 0 < number < EPOCH_END:
+    if not 0 < number < EPOCH_NANOSECONDS_END:
         return None
-    seconds = number / 1000 if number >= MILLISECONDS_FROM else number
-    return EPOCH + timedelta(seconds=seconds)
+    for end, micros in EPOCH_UNITS:
+        if number < end:
+            return EPOCH + timedelta(microseconds=round(number * micros))
+    return EPOCH + timedelta(microseconds=int(number) // 1000)
 
 
 COERCERS: Final[dict[pa.DataType, Callable[[Any], Any]]] = {

@@ -30,6 +30,7 @@ class Column:
         paths: Where it comes from in the answer's JSON, first match wins; empty if derived.
         example: From the documented answer where that has one.
         allowed: All values it can have; empty if open.
+        is_often_epoch: Whether a number is as usual as text, for a time.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Column:
     paths: tuple[str, ...] = ()
     example: str | None = None
     allowed: tuple[str, ...] = ()
+    is_often_epoch: bool = False
 
     @property
     def field(self) -> pa.Field:

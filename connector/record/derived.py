@@ -12,7 +12,9 @@ from connector.record.columns import TIMESTAMP
 from connector.record.derive import (
     NO_FRAME,
     Frame,
+    failure_category,
     frame,
+    length_in_seconds,
     prompt_id,
     prompt_words,
     requested_frame,
@@ -23,24 +25,42 @@ from connector.record.schema import GENERATIONS, STRING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+# A video's size, or that of what is made from it; the first that has one counts.
+SIZES: Final = tuple(
+    (f"{name}_width", f"{name}_height")
+    for name in ("video", "video_raw", "last_frame", "thumbnail")
+)
 FRAMED_BY: Final = (
-    "video_width",
-    "video_height",
+    *(side for size in SIZES for side in size),
     "requested_resolution",
     "requested_aspect_ratio",
 )
+FAILED_BY: Final = ("state", "failure_code", "failure_reason")
 
-MADE_FROM: Final = ("state", "prompt", "video_url", "video_download_url", *FRAMED_BY)
+MADE_FROM: Final = (
+    *FAILED_BY,
+    "prompt",
+    "video_url",
+    "video_download_url",
+    "requested_duration",
+    *FRAMED_BY,
+)
 FRAME: Final = pa.schema([GENERATIONS[name].field for name in Frame._fields])
 
-NOT_A_MODEL: Final = "dream_machine"
-"""First path segment of official URLs, which names the service."""
+# First path segment of official URLs, which names the service.
+NOT_A_MODEL: Final = r"(?i)^dream[-_ ]?machine$"
 
+# The first path segment of a URL, if it is not the file itself.
 STORAGE_MODEL: Final = r"^[^/]*/[^/]*/[^/]*/(?P<model>[^/]+)/"
-"""The first path segment of a URL, if it is not the file itself."""
 
-WATERMARKED: Final = r"^(?:[^?]*/)?[^/?]*_watermarked_[^/?]*(?:\?|$)"
-"""A URL whose file name, which ends where the query begins, says so."""
+# A URL whose file name, which ends where the query begins, has the mark as a word of its own.
+WATERMARKED: Final = (
+    r"(?i)^(?:[^?#]*/)?(?:[^/?#]*[^a-z/?#])?watermark(?:ed)?(?:[^a-z/?#][^/?#]*)?(?:[?#]|$)"
+)
+NOT_WATERMARKED: Final = (
+    r"(?i)(?:^|[^a-z])(?:no|non|not|without|un|remove)[-_. ]?watermark"
+    r"|watermark[-_. ]?(?:free|less|removed)"
+)
 
 # Source: AWS Signature Version 4. A year from 1000 to 2999, and a validity of up to nine digits of
 # seconds (AWS itself allows a week), are all that a time can be made of.
@@ -55,9 +75,13 @@ def derived(found: pa.Table) -> dict[str, pa.Array]:
     columns = {name: found[name].combine_chunks() for name in MADE_FROM}
     signed_at, expires_at = signature_times(columns["video_download_url"])
     prompts = columns["prompt"].dictionary_encode()
+    statuses = _of_each(status, columns["state"].dictionary_encode())
+    statuses = pc.fill_null(statuses, status(None))
     return {
-        "status": pc.fill_null(
-            _of_each(status, columns["state"].dictionary_encode()), status(None)
+        "status": statuses,
+        "failure_category": _failures(columns, statuses),
+        "duration_seconds": _of_each(
+            length_in_seconds, columns["requested_duration"].dictionary_encode(), pa.float64()
         ),
         **_frames(columns),
         "prompt_id": _of_each(prompt_id, prompts),
@@ -78,6 +102,14 @@ def _of_each(
     return pa.array(values, kind).take(texts.indices)
 
 
+def _failures(columns: Mapping[str, pa.Array], status: pa.Array) -> pa.Array:
+    """The category of each failure; what did not fail is not looked at."""
+    has_failed = pc.equal(status, "failed")
+    told = zip(*(columns[name].filter(has_failed).to_pylist() for name in FAILED_BY), strict=True)
+    categories = pa.array((failure_category(*failure) for failure in told), STRING)
+    return pc.replace_with_mask(pa.nulls(len(status), STRING), has_failed, categories)
+
+
 def _frames(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
     """Resolution, aspect ratio, orientation and megapixels: by size, else by what was asked for."""
     rows = list(zip(*(columns[name].to_pylist() for name in FRAMED_BY), strict=True))
@@ -87,22 +119,25 @@ def _frames(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
     return dict(zip(FRAME.names, found.columns, strict=True))
 
 
-def _frame(
-    width: int | None, height: int | None, resolution: str | None, aspect_ratio: str | None
-) -> Frame:
-    found = frame(width, height)
-    return requested_frame(resolution, aspect_ratio) if found is NO_FRAME else found
+def _frame(*told: Any) -> Frame:
+    *sides, resolution, aspect_ratio = told
+    for width, height in zip(sides[::2], sides[1::2], strict=True):
+        found = frame(width, height)
+        if found is not NO_FRAME:
+            return found
+    return requested_frame(resolution, aspect_ratio)
 
 
 def storage_model(urls: pa.Array) -> pa.Array:
     """The first path segment of storage URLs, where they have one that is not the file itself."""
     models = pc.struct_field(pc.extract_regex(urls, STORAGE_MODEL), "model")
-    return pc.if_else(pc.equal(models, NOT_A_MODEL), None, models)
+    return pc.if_else(pc.match_substring_regex(models, NOT_A_MODEL), None, models)
 
 
 def watermarked(urls: pa.Array) -> pa.Array:
     """Whether the file's name says so; null where there is no URL."""
-    return pc.match_substring_regex(urls, WATERMARKED)
+    is_marked = pc.match_substring_regex(urls, WATERMARKED)
+    return pc.and_not(is_marked, pc.match_substring_regex(urls, NOT_WATERMARKED))
 
 
 def signature_times(urls: pa.Array) -> tuple[pa.Array, pa.Array]:

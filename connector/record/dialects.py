@@ -1,24 +1,118 @@
-"""Reading a body: which shape it has, and whether a generation is in it.
+"""Reading a body: where in it the generation is, whatever wraps it, and in which words.
 
 The gateways behind one path answer in two dialects (the gateway's own, and the official one with
-`assets` and `request`), with or without an envelope `{"code", "message", "data"}`, and errors in no
-one shape. All are told apart by shape alone, never by a setting.
+`assets` and `request`), bare or wrapped: in an envelope `{"code", "message", "data"}`, in a record
+of the task with a status and times of its own, in a list. All are told apart by shape alone, never
+by a setting.
+
+::
+
+    parse -> unwrap -> Found   the generation, its wrappers, and the state of both together
+                  plain        its columns' values in the documented shape, and what is left over
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from connector.record.answer import Outcome
+from connector.record.coerce import is_no_time
+from connector.record.columns import TIMESTAMP
 from connector.record.derive import status
+from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
 
-MESSAGE_KEYS = ("message", "detail", "error", "failure_reason", "msg", "reason", "title")
-"""Where error bodies carry their text, likeliest first."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-MISSING_TASK_CODES = frozenset({"task_not_exist", "task_not_found", "not_found"})
+Json = dict[str, Any]
+
+FROM_JSON: Final = tuple(column for column in GENERATIONS.columns if column.paths)
+
+# Keys of the documented and the official dialect: an object that has these, and none that other
+# dialects use, is read as it is.
+PLAIN_KEYS: Final = frozenset(
+    [
+        "id",
+        "liked",
+        "state",
+        "video",
+        "prompt",
+        "thumbnail",
+        "video_raw",
+        "created_at",
+        "last_frame",
+        "queue_state",
+        "estimate_wait_seconds",
+        "generation_type",
+        "failure_reason",
+        "assets",
+        "model",
+        "version",
+        "request",
+    ]
+)
+MEDIA: Final = ("video", "assets", "artifact", "output", "video_raw", "video_url")
+PICTURES: Final = ("video", "thumbnail", "video_raw", "last_frame")
+WRAPPERS: Final = ("generation", "data", "output", "result", "response", "task")
+# Not `output`: a list there holds files.
+LISTS: Final = (
+    "generation",
+    "data",
+    "result",
+    "response",
+    "task",
+    "generations",
+    "results",
+    "tasks",
+)
+STATES: Final = GENERATIONS["state"].paths
+IDS: Final = ("id", "task_id", "generation_id")
+
+# An object with one of these is a task's record: a whole number for an `id` is the record's own.
+OF_RECORDS: Final = frozenset(
+    {"task_id", "platform", "action", "fail_reason", "submit_time", "properties"}
+)
+# With these beside it, an `id` is a request's and no generation's.
+OF_ERRORS: Final = ("error", "errors", "detail", "message", "msg", "code")
+# With none of these, a lone word such as "error" or "success" speaks of the request, not of a task.
+OF_TASKS: Final = frozenset({*IDS, *MEDIA, "prompt", "request", "created_at", "progress"}) | (
+    OF_RECORDS
+)
+DEEPEST: Final = 6
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def _heads() -> dict[str, list[tuple[str, str]]]:
+    """Columns and paths by the first key of the path."""
+    heads: dict[str, list[tuple[str, str]]] = {}
+    for column in FROM_JSON:
+        for path in column.paths:
+            heads.setdefault(path.partition(".")[0], []).append((column.name, path))
+    return heads
+
+
+HEADS: Final = _heads()
+_RANK: Final = {
+    (column.name, path): rank for column in FROM_JSON for rank, path in enumerate(column.paths)
+}
+_FIRST_PATH: Final = {column.name: column.paths[0] for column in FROM_JSON}
+_TIMES: Final = frozenset(column.name for column in FROM_JSON if column.type == TIMESTAMP)
+_FAILURE: Final = frozenset({"failure_reason", "failure_code"})
+OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
+    *WRAPPERS,
+    *LISTS,
+    *IDS[1:],
+    *OF_RECORDS,
+    *OF_ERRORS,
+    "artifact",
+    "success",
+}
 
 
 def parse(body: bytes) -> Any:
@@ -39,85 +133,343 @@ def parse(body: bytes) -> Any:
             raise ValueError("nested too deeply") from None
 
 
-def generation_in(document: Any) -> dict[str, Any] | None:
-    """The generation that a document is, or that its envelope holds; None if there is none.
+@dataclass(frozen=True, slots=True)
+class Wrapper:
+    """An object around the generation, and the key under which it goes on."""
 
-    A generation is an object with an `id` or a `state`. An envelope has no `state` of its own.
+    fields: Json
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A generation in a document.
+
+    Attributes:
+        generation: The innermost object that has a state or media.
+        wrappers: What is around it, the outermost first.
+        others: Further generations of the same answer, as they came.
+        state: In the gateway's word; None if it gives none.
+        is_plain: Whether it is one of the documented dialects, without a wrapper.
     """
-    if not isinstance(document, dict):
-        return None
-    if "state" not in document:
-        inner = document.get("data")
-        if isinstance(inner, dict) and ("id" in inner or "state" in inner):
-            return inner
-    if document.get("id") is None and document.get("state") is None:
-        return None
-    return document
+
+    generation: Json
+    wrappers: tuple[Wrapper, ...] = ()
+    others: tuple[Any, ...] = ()
+    state: Any = None
+    is_plain: bool = False
+
+    @property
+    def status(self) -> str:
+        """The state in five words."""
+        return status(self.state if isinstance(self.state, str) else None)
 
 
-def status_of(body: bytes) -> str:
-    """The status of the generation in a body; `unknown` if there is none."""
-    try:
-        generation = generation_in(parse(body))
-    except ValueError:
-        generation = None
-    state = generation.get("state") if generation else None
-    return status(state) if isinstance(state, str) else "unknown"
+@lru_cache(maxsize=4096)
+def _has_plain_shape(keys: tuple[str, ...]) -> bool:
+    return OTHER_DIALECTS.isdisjoint(keys) and all(map(str.islower, keys))
 
 
-def judge(body: bytes) -> tuple[Outcome, str | None]:
-    """Tell what the body of a successful answer is, with a message if it is not a generation."""
-    if not body.strip():
-        return Outcome.NOT_JSON, "the body is empty"
-    try:
-        document = parse(body)
-    except ValueError as error:
-        if body.lstrip()[:1] == b"<":
-            return Outcome.NOT_JSON, "a web page came in place of JSON: is the base URL right?"
-        return Outcome.NOT_JSON, f"the body is not JSON: {error}"
-    if generation_in(document) is not None:
-        return Outcome.GENERATION, None
-    if _code_in(document) in MISSING_TASK_CODES:
-        return Outcome.NOT_FOUND, _message_in(document)
-    said = _message_in(document)
-    kind = type(document).__name__ if not isinstance(document, dict) else "object"
-    return Outcome.NOT_A_GENERATION, said or f"a JSON {kind} without an id or a state"
+def find(document: Any, task_id: str = "") -> Found | None:
+    """The generation in a document; None if there is none.
+
+    Args:
+        document: Parsed JSON.
+        task_id: As it was asked for: tells which of a list is meant.
+    """
+    if type(document) is dict and _has_plain_shape(tuple(document)):
+        if not any(_is_address(document.get(name)) for name in PICTURES):
+            if document.get("id") is None and document.get("state") is None:
+                return None if _media_of(document) is None else Found(document, is_plain=True)
+            return Found(document, state=document.get("state"), is_plain=True)
+    return _unwrap(document, task_id, DEEPEST)
 
 
-def error_message(body: bytes) -> str | None:
-    """The text for people in an error's body, whatever its shape; None if there is none."""
-    try:
-        return _message_in(parse(body))
-    except ValueError:
-        return None
-
-
-def error_code(body: bytes) -> str | None:
-    """The machine-readable code in an error's body, such as `task_not_exist`."""
-    try:
-        return _code_in(parse(body))
-    except ValueError:
-        return None
-
-
-def _message_in(document: Any, depth: int = 3) -> str | None:
-    """Search strings, `detail` arrays and nested `error` objects for the first text."""
-    if isinstance(document, str):
-        return document.strip() or None
-    if depth == 0:
-        return None
+def _unwrap(document: Any, task_id: str, depth: int) -> Found | None:
     if isinstance(document, list):
-        candidates = document[:3]
-    elif isinstance(document, dict):
-        candidates = [document[key] for key in MESSAGE_KEYS if key in document]
+        return _in_list(document, task_id, depth)
+    if not isinstance(document, dict) or is_refusal(document) or depth == 0:
+        return None
+    inner = _inside(document, task_id, depth)
+    if inner is not None:
+        return inner
+    return _bare(document)
+
+
+def _inside(document: Json, task_id: str, depth: int) -> Found | None:
+    """The generation under one of the keys that wrappers use."""
+    for name, key in _folded(document).items():
+        value = document[key]
+        if name not in (LISTS if isinstance(value, list) else WRAPPERS) or not value:
+            continue
+        found = _unwrap(value, task_id, depth - 1)
+        if found is not None and (_says_much(found) or not _says_itself(document)):
+            return _wrapped(found, Wrapper(document, key))
+    return None
+
+
+def _says_much(found: Found) -> bool:
+    return found.state is not None or _media_of(found.generation) is not None
+
+
+def _says_itself(document: Json) -> bool:
+    """Whether an object is a generation by its own words, so that an `id` inside is not its."""
+    return _state_in(document) is not None or any(document.get(name) for name in IDS)
+
+
+def _wrapped(found: Found, wrapper: Wrapper) -> Found:
+    state = _agreed(found.state, _state_in(wrapper.fields))
+    return Found(found.generation, (wrapper, *found.wrappers), found.others, state)
+
+
+def _agreed(inner: Any, outer: Any) -> Any:
+    """The state of a generation and its wrapper together.
+
+    An unfinished wrapper is unfinished, whatever is inside; one that failed says so of what seemed
+    unfinished.
+    """
+    if inner is None:
+        return outer
+    if outer is None:
+        return inner
+    within, around = (status(word if isinstance(word, str) else None) for word in (inner, outer))
+    if around in UNFINISHED_STATUSES and within not in UNFINISHED_STATUSES:
+        return outer
+    if around == "failed" and within not in TERMINAL_STATUSES:
+        return outer
+    return inner
+
+
+def _in_list(items: list[Any], task_id: str, depth: int) -> Found | None:
+    """The one that was asked for, else the first; it is completed only when all are."""
+    found = [(item, one) for item in items if (one := _unwrap(item, task_id, depth - 1))]
+    if not found:
+        return None
+    chosen = next((pair for pair in found if task_id in _ids_of(pair[1])), found[0])
+    states = [chosen[1].state, *(one.state for _, one in found)]
+    others = tuple(item for item in items if item is not chosen[0])
+    return Found(
+        chosen[1].generation,
+        chosen[1].wrappers,
+        (*chosen[1].others, *others),
+        _least(states),
+    )
+
+
+def _least(states: list[Any]) -> Any:
+    """The state that is furthest from completed; the first of those."""
+    order = {"completed": 2, "failed": 1}
+    return min(states, key=lambda word: order.get(status(word) if isinstance(word, str) else "", 0))
+
+
+def _ids_of(found: Found) -> list[Any]:
+    layers = [found.generation, *(wrapper.fields for wrapper in found.wrappers)]
+    return [layer.get(name) for layer in layers for name in IDS]
+
+
+def _bare(document: Json) -> Found | None:
+    """An object that is itself a generation, or a task's record without one inside."""
+    folded = _folded(document)
+    state = _state_in(document)
+    if _media_of(document) is not None:
+        return Found(document, state=state)
+    if state is not None:
+        is_of_task = not OF_TASKS.isdisjoint(folded)
+        if is_of_task or status(state) not in TERMINAL_STATUSES:
+            return Found(document, state=state)
+        # `{"state": "completed"}` is thin, but it is the word for a generation's own state.
+        is_error = any(document.get(name) for name in OF_ERRORS)
+        return Found(document, state=state) if "state" in document and not is_error else None
+    has_id = any(document.get(folded.get(name, name)) is not None for name in IDS)
+    is_error = any(document.get(name) for name in OF_ERRORS)
+    return Found(document) if has_id and not is_error else None
+
+
+def is_refusal(document: Json) -> bool:
+    """Whether a document says of itself that it is no success: `{"success": false}`."""
+    return document.get("success") in (False, "false", "False") and "success" in document
+
+
+def _media_of(document: Json) -> Any:
+    """Media in an object; an empty one is none."""
+    return next((document[name] for name in MEDIA if _is_media(name, document.get(name))), None)
+
+
+def _is_media(name: str, value: Any) -> bool:
+    if name in ("output", "artifact"):
+        return isinstance(value, dict) and _media_of(value) is not None
+    return _is_address(value) or (isinstance(value, dict) and bool(value))
+
+
+def _is_address(value: Any) -> bool:
+    return type(value) is str and value.startswith(("http://", "https://"))
+
+
+def _state_in(document: Json) -> Any:
+    folded = _folded(document)
+    words = [document[folded[name]] for name in STATES if name in folded]
+    return next((word for word in words if isinstance(word, str) and word.strip()), None)
+
+
+def _folded(document: Json) -> dict[str, str]:
+    """The keys of an object by how they are written in snake case."""
+    return {_snake(key): key for key in document}
+
+
+@lru_cache(maxsize=4096)
+def _snake(key: str) -> str:
+    return key if key.islower() else _HUMP.sub("_", key).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value that a column may have, and where it stands."""
+
+    layer: int
+    rank: int
+    keys: tuple[str, ...]
+    value: Any
+
+
+def plain(found: Found, task_id: str) -> tuple[Json, Json]:
+    """A generation in the documented shape, and what is left over, in the shape it came in.
+
+    Each column's value stands at the first of the column's paths. What the generation lacks is
+    taken from the nearest wrapper that has it. A value that loses to another one is left over.
+    """
+    layers = [found.generation, *_artifact(found.generation)]
+    layers += [wrapper.fields for wrapper in reversed(found.wrappers)]
+    values: dict[str, list[_Value]] = {}
+    for number, layer in enumerate(layers):
+        for name, value in _values_in(number, layer):
+            values.setdefault(name, []).append(value)
+    fields: Json = {}
+    taken: set[tuple[int, tuple[str, ...]]] = set()
+    for name, candidates in values.items():
+        chosen = _chosen(name, candidates, found.state)
+        if chosen is not None:
+            _put(fields, _FIRST_PATH[name], chosen)
+            taken |= {(one.layer, one.keys) for one in candidates if _is_same(one.value, chosen)}
+    # The task ID that was asked for has a column of its own.
+    taken |= {
+        (number, (key,))
+        for number, layer in enumerate(layers)
+        for name, key in _folded(layer).items()
+        if name in IDS and layer[key] == task_id
+    }
+    return fields, _left_over(found, layers, taken)
+
+
+def _artifact(generation: Json) -> list[Json]:
+    artifact = generation.get("artifact")
+    return [artifact] if isinstance(artifact, dict) else []
+
+
+def _values_in(number: int, layer: Json) -> Iterator[tuple[str, _Value]]:
+    """What one object has for which column."""
+    folded = _folded(layer)
+    is_record = number > 0 or not OF_RECORDS.isdisjoint(folded)
+    for head, key in folded.items():
+        for name, path in HEADS.get(head, ()):
+            keys, value = _at(layer, key, path)
+            if value is None or _is_nothing(name, value):
+                continue
+            if name == "id" and is_record and not isinstance(value, str):
+                continue
+            if name == "state" and not isinstance(value, str) and number > 0:
+                continue
+            yield name, _Value(number, _RANK[name, path], keys, value)
+
+
+def _at(layer: Json, key: str, path: str) -> tuple[tuple[str, ...], Any]:
+    """The value at a path of one or two keys, and the keys as they are written there."""
+    value = layer[key]
+    _, _, rest = path.partition(".")
+    if not rest:
+        # `error` is a column's value where it is a text, and an object of values elsewhere.
+        is_value = path != "error" or isinstance(value, str)
+        return (key,), value if is_value else None
+    if rest == "url" and _is_address(value):
+        return (key,), value
+    if not isinstance(value, dict):
+        return (key,), None
+    inner = _folded(value).get(rest)
+    return ((key, inner), value[inner]) if inner is not None else ((key,), None)
+
+
+def _is_nothing(name: str, value: Any) -> bool:
+    """Whether a value is a gateway's way to write "none"."""
+    if name in _FAILURE:
+        return value in ("", 0, "0", False)
+    return name in _TIMES and is_no_time(value)
+
+
+def _chosen(name: str, candidates: list[_Value], state: Any) -> Any:
+    if name == "state":
+        return state if state is not None else candidates[0].value
+    candidates.sort(key=lambda one: (one.layer, one.rank))
+    # An empty text says less than any other.
+    return next((one.value for one in candidates if one.value != ""), candidates[0].value)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def _put(fields: Json, path: str, value: Any) -> None:
+    head, _, rest = path.partition(".")
+    if rest:
+        fields.setdefault(head, {})[rest] = value
     else:
-        return None
-    return next(filter(None, (_message_in(item, depth - 1) for item in candidates)), None)
+        fields[head] = value
 
 
-def _code_in(document: Any) -> str | None:
-    if not isinstance(document, dict):
-        return None
-    error = document.get("error")
-    code = document.get("code") or (error.get("code") if isinstance(error, dict) else None)
-    return code if isinstance(code, str) else None
+def _left_over(found: Found, layers: list[Json], taken: set[tuple[int, tuple[str, ...]]]) -> Json:
+    rests = [_without(layer, _keys_of(number, taken)) for number, layer in enumerate(layers)]
+    left = rests[0]
+    own = 1
+    if _artifact(found.generation):
+        own = 2
+        left = {**left, "artifact": rests[1]} if rests[1] else _but(left, "artifact")
+    around: Json = {}
+    # From the nearest wrapper outwards, each inside the next.
+    inner: Json = {}
+    for wrapper, rest in zip(reversed(found.wrappers), rests[own:], strict=True):
+        around = _but(rest, wrapper.key) | ({wrapper.key: inner} if inner else {})
+        inner = around
+    if around:
+        left = left | {_free_name("wrapper", left): around}
+    if found.others:
+        left = left | {_free_name("others", left): list(found.others)}
+    return left
+
+
+def _free_name(name: str, taken: Json) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _keys_of(number: int, taken: set[tuple[int, tuple[str, ...]]]) -> set[tuple[str, ...]]:
+    return {keys for layer, keys in taken if layer == number}
+
+
+def _without(layer: Json, taken: set[tuple[str, ...]]) -> Json:
+    """An object without what columns have, without nulls, and without objects that are empty so."""
+    rest: Json = {}
+    for key, value in layer.items():
+        if value is None or (key,) in taken:
+            continue
+        if isinstance(value, dict) and _snake(key) in HEADS:
+            inner = {keys[1] for keys in taken if len(keys) > 1 and keys[0] == key}
+            left = {name: value[name] for name in value if name not in inner}
+            left = {name: item for name, item in left.items() if item is not None}
+            if left:
+                rest[key] = left
+            continue
+        rest[key] = value
+    return rest
+
+
+def _but(fields: Json, key: str) -> Json:
+    return {name: value for name, value in fields.items() if name != key}

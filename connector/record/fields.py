@@ -2,11 +2,13 @@
 
 Arrow reads all objects in one pass, as long as each value has its documented type, which is nearly
 always so. Where one has not, the columns beside it are gone through value by value, and `coercions`
-tells what was made of it.
+tells what was made of it. What no column can hold is in `extra`: no value is dropped.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections import defaultdict
 from functools import cached_property
 from math import isfinite
@@ -18,20 +20,19 @@ import pyarrow.compute as pc
 
 from connector.record.coerce import COERCERS, parse_time, to_json
 from connector.record.columns import TIMESTAMP, Column
-from connector.record.schema import GENERATIONS
+from connector.record.dialects import FROM_JSON, PLAIN_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
 Json = dict[str, Any]
 
-FROM_JSON: Final = tuple(column for column in GENERATIONS.columns if column.paths)
+# No value but null is documented, so whatever comes is kept, as JSON text.
 KEEPS_ANYTHING: Final = "queue_state"
-"""No value but null is documented, so whatever comes is kept, as JSON text."""
 
+# Characters of an unexpected value that `coercions` quotes; the whole is in `answers`.
 LONGEST_NOTE: Final = 200
-"""Characters of an unexpected value that `coercions` quotes; the whole is in `answers`."""
 
 NATIVE_TYPES: Final[dict[pa.DataType, frozenset[type]]] = {
     pa.string(): frozenset({str, type(None)}),
@@ -41,28 +42,38 @@ NATIVE_TYPES: Final[dict[pa.DataType, frozenset[type]]] = {
     pa.float64(): frozenset({float, int, type(None)}),
     TIMESTAMP: frozenset({str, type(None)}),
 }
+# As what Arrow takes such values at first.
 ARRAY_TYPES: Final = {kind: kind for kind in NATIVE_TYPES} | {TIMESTAMP: pa.string()}
-"""As what Arrow takes such values at first."""
 
 AT_ONCE: Final = frozenset({pa.string(), pa.bool_()})
 OBJECT: Final = frozenset({dict, type(None)})
 
+# What Arrow and Python read alike, if the calendar has that day.
 USUAL_TIME: Final = (
     r"^[12]\d{3}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$"
 )
-"""What Arrow and Python read alike, if the calendar has that day."""
+_FINER_THAN_MICROSECONDS = re.compile(r"\.\d{6}\d*[1-9]")
 
 NOTHING: Final[Json] = {}
 
+# What Arrow raises for a value of another type, a number out of range, a lone surrogate.
 UNFIT: Final = (pa.ArrowException, OverflowError, UnicodeEncodeError)
-"""What Arrow raises for a value of another type, a number out of range, a lone surrogate."""
+
+# Where a document in the documented shape has a column's value; first match wins.
+PATHS: Final = {
+    column.name: tuple(
+        path
+        for number, path in enumerate(column.paths)
+        if number == 0 or path.partition(".")[0] in PLAIN_KEYS
+    )
+    for column in FROM_JSON
+}
 
 
 def _known_keys() -> dict[str, frozenset[str]]:
     """Keys that a column reads, by the object that holds them; "" is the generation itself."""
     known: dict[str, set[str]] = defaultdict(set)
-    for path in (path for column in FROM_JSON for path in column.paths):
-        parent, key = _split(path)
+    for parent, key in (_split(path) for paths in PATHS.values() for path in paths):
         known[parent].add(key)
         if parent:
             known[""].add(parent)
@@ -77,7 +88,7 @@ def _shapes() -> dict[str, dict[str, pa.DataType]]:
     shapes: dict[str, dict[str, pa.DataType]] = {}
     for column in FROM_JSON:
         if column.type in AT_ONCE and column.name != KEEPS_ANYTHING:
-            for parent, key in map(_split, column.paths):
+            for parent, key in map(_split, PATHS[column.name]):
                 shapes.setdefault(parent, {})[key] = column.type
     return shapes
 
@@ -92,10 +103,19 @@ SHAPES: Final = _shapes()
 
 
 class Fields:
-    """The fields of some generations, and the notes on what did not fit."""
+    """The fields of some generations, and the notes on what did not fit.
 
-    def __init__(self, documents: list[Json]) -> None:
+    Args:
+        documents: Generations in the documented shape.
+        left_over: Of each what no column takes, if that is known already.
+    """
+
+    def __init__(self, documents: list[Json], left_over: Sequence[Json | None] = ()) -> None:
         self._notes: dict[int, list[Json]] = defaultdict(list)
+        self._kept: dict[int, Json] = defaultdict(dict)
+        for row, left in enumerate(left_over):
+            if left:
+                self._kept[row] = left
         self._documents = documents
         self._objects = {"": documents}
         for name in KNOWN_KEYS:
@@ -109,6 +129,7 @@ class Fields:
             for row, value in enumerate(found):
                 if value is not None and not isinstance(value, dict):
                     self._note(row, name, value, None)
+                    self._keep(row, name, value)
                     found[row] = None
         return [value or NOTHING for value in found]
 
@@ -118,10 +139,11 @@ class Fields:
 
     def _column(self, column: Column) -> pa.Array:
         """One column's values, from the first of its paths that has one."""
-        arrays = [self._as_documented.get(path) for path in column.paths]
+        paths = PATHS[column.name]
+        arrays = [self._as_documented.get(path) for path in paths]
         if None not in arrays:
-            return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
-        values = self._first(column.paths)
+            return arrays[0] if len(arrays) == 1 else self._first_of(paths, arrays)
+        values = self._first(paths)
         if NATIVE_TYPES[column.type].issuperset(map(type, values)):
             try:
                 array = pa.array(values, ARRAY_TYPES[column.type])
@@ -145,12 +167,32 @@ class Fields:
             found |= zip(paths, holders.flatten(), strict=True)
         return found
 
+    def _first_of(self, paths: tuple[str, ...], arrays: list[pa.Array]) -> pa.Array:
+        """As `_first`, of whole arrays."""
+        texts = [pc.if_else(pc.equal(array, ""), None, array) for array in arrays]
+        chosen = pc.coalesce(*texts, *arrays)
+        for path, array in zip(paths, arrays, strict=True):
+            differs = pc.fill_null(pc.not_equal(array, chosen), False)
+            if pc.any(differs, min_count=0).as_py():
+                for row in pc.indices_nonzero(differs).to_pylist():
+                    self._keep(row, path, array[row].as_py())
+        return chosen
+
     def _first(self, paths: tuple[str, ...]) -> list[Any]:
+        """The values at the first path that has one; an empty text gives way to any other."""
         values = self._at(paths[0])
-        for path in paths[1:]:
-            if None in values:
-                pairs = zip(values, self._at(path), strict=True)
-                values = [other if value is None else value for value, other in pairs]
+        for number, path in enumerate(paths[1:], 1):
+            for row, other in enumerate(self._at(path)):
+                value = values[row]
+                if other is None or (type(other) is type(value) and other == value):
+                    continue
+                if value is None:
+                    values[row] = other
+                elif value == "":
+                    values[row] = other
+                    self._keep(row, paths[number - 1], value)
+                else:
+                    self._keep(row, path, other)
         return values
 
     def _at(self, path: str) -> list[Any]:
@@ -163,7 +205,11 @@ class Fields:
             moment, as_documented = parse_time(value) if type(value) is str else (None, False)
             if not as_documented and value is not None:
                 moment = COERCERS[TIMESTAMP](value)
-                self._note(row, column.name, value, moment and moment.isoformat())
+                if not (moment and column.is_often_epoch and type(value) in {int, float}):
+                    self._note(row, column.name, value, moment and moment.isoformat())
+            is_cut = type(value) is str and _FINER_THAN_MICROSECONDS.search(value)
+            if value is not None and (moment is None or is_cut):
+                self._keep(row, self._path_of(column, row, value), value)
             moments.append(moment)
         return moments
 
@@ -176,8 +222,31 @@ class Fields:
             # A value that fits and came through unchanged was only in bad company.
             if value is not None and (type(value) not in fits or converted != value):
                 self._note(row, column.name, value, converted)
+                if converted is None or type(value) is str is type(converted):
+                    self._keep(row, self._path_of(column, row, value), value)
             result.append(converted)
         return result
+
+    def _path_of(self, column: Column, row: int, value: Any) -> str:
+        """Where a chosen value stands."""
+        paths = PATHS[column.name]
+        for path in paths:
+            parent, key = _split(path)
+            if self._objects[parent][row].get(key) is value:
+                return path
+        return paths[0]
+
+    def _keep(self, row: int, path: str, value: Any) -> None:
+        """Have `extra` hold a value that its column does not."""
+        parent, key = _split(path)
+        kept = self._kept[row]
+        if parent:
+            # A copy: what is left over of a document belongs to whoever gave it.
+            inner = kept.get(parent)
+            kept[parent] = inner = dict(inner) if isinstance(inner, dict) else {}
+            inner[key] = value
+        else:
+            kept[key] = value
 
     def _note(self, row: int, name: str, value: Any, converted: Any) -> None:
         is_plain = isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value))
@@ -189,12 +258,15 @@ class Fields:
         return self._sparse((row, to_json(notes)) for row, notes in self._notes.items())
 
     def extra(self) -> pa.Array:
-        """What no column has, as JSON in the shape it came in; null if nothing is left over."""
-        surplus: dict[int, Json] = defaultdict(dict)
+        """What no column has, as JSON in the shape it came in; null if nothing is left over.
+
+        Complete after `columns`.
+        """
         for parent, holders in self._objects.items():
             for row, found in _surplus(holders, KNOWN_KEYS[parent]):
-                surplus[row] |= {parent: found} if parent else found
-        return self._sparse((row, _to_extra(found)) for row, found in surplus.items())
+                for key, value in found.items():
+                    self._keep(row, f"{parent}.{key}" if parent else key, value)
+        return self._sparse((row, _to_extra(found)) for row, found in self._kept.items())
 
     def _sparse(self, texts: Iterable[tuple[int, str]]) -> pa.Array:
         """A column that has a text in few rows."""
@@ -226,8 +298,8 @@ def _finite(numbers: pa.Array) -> pa.Array:
     return numbers
 
 
+# What values of the documented type must be besides, by type.
 CHECKS: Final = {TIMESTAMP: _usual_times, pa.float64(): _finite}
-"""What values of the documented type must be besides, by type."""
 
 
 def _surplus(holders: list[Json], known: frozenset[str]) -> Iterator[tuple[int, Json]]:
@@ -246,6 +318,22 @@ def _surplus(holders: list[Json], known: frozenset[str]) -> Iterator[tuple[int, 
 
 def _to_extra(found: Json) -> str:
     try:
-        return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+        text = orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
     except TypeError:  # a lone surrogate, a huge number, or deeper than orjson writes
-        return to_json(found)
+        return to_json(_all_finite(found))
+    # orjson writes null for a number that is not finite, and some gateways send such.
+    return text if "null" not in text else to_json(_all_finite(found))
+
+
+def _all_finite(value: Any) -> Any:
+    """The same value with `NaN` and the infinities as text, which JSON can hold."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    try:
+        if isinstance(value, dict):
+            return {key: _all_finite(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [_all_finite(item) for item in value]
+    except RecursionError:
+        pass
+    return value

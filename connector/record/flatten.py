@@ -10,14 +10,12 @@ import pyarrow.compute as pc
 from connector.record.answer import Outcome
 from connector.record.columns import TIMESTAMP
 from connector.record.derived import derived
-from connector.record.dialects import generation_in, parse
-from connector.record.fields import FROM_JSON, Fields
+from connector.record.dialects import FROM_JSON, find, parse, plain
+from connector.record.fields import Fields
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
 
 if TYPE_CHECKING:
     from connector.record.fields import Json
-
-__all__ = ["CHUNK_ROWS", "FROM_JSON", "flatten"]
 
 FOUND: Final = pa.schema(
     [
@@ -42,10 +40,12 @@ def flatten(answers: pa.Table) -> pa.Table:
         on any body: what does not fit its column is null there and told in `coercions`.
     """
     answers = answers.filter(pc.equal(answers["outcome"], Outcome.GENERATION))
-    bodies = answers["body"]
     chunks = [
-        _read(bodies.slice(start, CHUNK_ROWS).to_pylist())
-        for start in range(0, len(bodies), CHUNK_ROWS)
+        _read(
+            answers["body"].slice(start, CHUNK_ROWS).to_pylist(),
+            answers["task_id"].slice(start, CHUNK_ROWS).to_pylist(),
+        )
+        for start in range(0, len(answers), CHUNK_ROWS)
     ]
     found = pa.concat_tables([FOUND.empty_table(), *chunks])
     columns = dict(zip(found.schema.names, found.columns, strict=True))
@@ -54,17 +54,22 @@ def flatten(answers: pa.Table) -> pa.Table:
     return pa.table([columns[name] for name in GENERATIONS.schema.names], GENERATIONS.schema)
 
 
-def _read(bodies: list[bytes | None]) -> pa.Table:
-    fields = Fields(list(map(_document, bodies)))
+def _read(bodies: list[bytes | None], task_ids: list[str]) -> pa.Table:
+    documents, left_over = zip(*map(_document, bodies, task_ids), strict=True)
+    fields = Fields(list(documents), left_over)
     columns = [*fields.columns(), fields.extra(), fields.coercions()]
     return pa.table(columns, FOUND)
 
 
-def _document(body: bytes | None) -> Json:
+def _document(body: bytes | None, task_id: str) -> tuple[Json, Json | None]:
+    """A generation in the documented shape, and what is left over of another shape."""
     try:
-        return generation_in(parse(body or b"")) or {}
+        found = find(parse(body or b""), task_id)
     except ValueError:
-        return {}
+        found = None
+    if found is None:
+        return {}, None
+    return (found.generation, None) if found.is_plain else plain(found, task_id)
 
 
 def _lineage(answers: pa.Table, status: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
@@ -83,6 +88,7 @@ def _lineage(answers: pa.Table, status: pa.ChunkedArray) -> dict[str, pa.Chunked
         "first_finished_at": pc.if_else(finished, fetched_at, never),
         "fetches": pa.chunked_array([pa.repeat(pa.scalar(1, pa.int32()), len(answers))]),
         "run_id": answers["run_id"],
+        "base_url": answers["base_url"],
     }
 
 

@@ -10,7 +10,15 @@ from connector.record.columns import TIMESTAMP, Column, Table
 
 COUNT, SHARE = pa.int64(), pa.float64()
 
-BASES: Final = ("observed", "signed", "backfilled", "unfinished", "undated", "contradictory")
+BASES: Final = (
+    "reported",
+    "observed",
+    "signed",
+    "backfilled",
+    "unfinished",
+    "undated",
+    "contradictory",
+)
 
 OUTCOMES: Final = (
     Column("uses", COUNT, "Generations = completed + failed + unfinished."),
@@ -100,7 +108,8 @@ def _timings(generations: Table) -> Table:
         "How long each generation took, between which bounds. A generation is finished when the "
         "gateway first says so. The truth lies within the bounds; where in between is not known.",
         (
-            *(generations[name] for name in ("task_id", "created_at", "first_seen_at")),
+            *(generations[name] for name in ("task_id", "created_at", "started_at", "finished_at")),
+            generations["first_seen_at"],
             Column("finished_after_at", TIMESTAMP, "It was not finished before this.", "UTC"),
             Column(
                 "finished_before_at",
@@ -109,24 +118,37 @@ def _timings(generations: Table) -> Table:
                 "UTC",
                 example="2024-10-15T08:56:54Z",
             ),
-            Column("seconds_lower", SHARE, "It took at least so long.", "seconds", example="0.0"),
+            Column("seconds_lower", SHARE, "It took at least this long.", "seconds", example="0.0"),
             Column(
                 "seconds_upper",
                 SHARE,
-                "It took at most so long; null if nothing tells.",
+                "It took at most this long; null if nothing tells.",
                 "seconds",
                 example="34.675",
             ),
             Column(
                 "basis",
                 pa.string(),
-                "What the bounds rest on. `observed`: seen unfinished, later finished. `signed`: "
+                "What the bounds rest on. `reported`: the gateway says when it finished; the bounds "
+                "are as far apart as the whole seconds that it counts in. `observed`: seen unfinished, later finished. `signed`: "
                 "its download URL was signed before anyone here saw it finished. `backfilled`: "
                 "first seen when long finished, so the upper bound says next to nothing. "
                 "`unfinished`: no upper bound yet. `undated`: when it was created is not known. "
                 "`contradictory`: what is known cannot all be true, so nothing is claimed.",
                 example="signed",
                 allowed=BASES,
+            ),
+            Column(
+                "queue_seconds",
+                SHARE,
+                "How long it waited before the gateway began to work on it; null if not reported.",
+                "seconds",
+            ),
+            Column(
+                "work_seconds",
+                SHARE,
+                "How long the gateway worked on it; null if not reported.",
+                "seconds",
             ),
             generations["status"],
             Column(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.answer import Outcome
+from connector.record.answer import Concern, Outcome, usual_concern
 from connector.record.schema import GENERATIONS, REJECTS
 
 if TYPE_CHECKING:
@@ -139,40 +139,78 @@ def _rows_up_to(ordered: pa.Table, last: pa.Table) -> int:
     return pc.sum(pc.fill_null(due, False)).as_py() or 0
 
 
-def merge_rejects(rejects: pa.Table, answers: pa.Table) -> pa.Table:
+def merge_rejects(rejects: pa.Table, answers: pa.Table, proven: dict[str, str]) -> pa.Table:
     """Bring `rejects` up to date: a task that answers leaves, one that is rejected enters.
+
+    A task is given up only by a refusal that is true of the task, from a gateway that had given a
+    generation before, or gives one in the same run.
 
     Args:
         rejects: The table as it is.
         answers: Answers received, in any order.
+        proven: Base URLs that have given a generation, each with the first run that brought one
+            ("" for any run); what `answers` prove is added.
 
     Returns:
         The table as it must be; the very same object if nothing changed.
     """
+    _prove(proven, answers)
     # Nearly all answers are generations of task IDs that were never rejected: no concern of this.
     is_reject = pc.not_equal(answers["outcome"], Outcome.GENERATION.value)
     concerned = pa.chunked_array(
         [*rejects["task_id"].chunks, *answers["task_id"].filter(is_reject).chunks], pa.string()
     )
+    runs = pc.unique(answers["run_id"])
     answers = answers.filter(pc.is_in(answers["task_id"], concerned))
     answers = _newer(rejects, answers.sort_by(BY_ID_AND_TIME))
-    if not len(answers):
+    merged = rejects
+    if len(answers):
+        latest = answers.filter(_last_of_each(answers["task_id"]))
+        is_reject = pc.not_equal(latest["outcome"], Outcome.GENERATION.value)
+        entering = to_rejects(latest.filter(is_reject))
+        stays = pc.invert(pc.is_in(rejects["task_id"], latest["task_id"]))
+        if len(entering) or not pc.all(stays, min_count=0).as_py():
+            merged = pa.concat_tables([rejects.filter(stays), entering]).sort_by("task_id")
+    return _given_up(merged, runs, proven)
+
+
+def _prove(proven: dict[str, str], answers: pa.Table) -> None:
+    """Note which gateways gave a generation, and in which run first. Run IDs sort by time."""
+    good = answers.filter(pc.equal(answers["outcome"], Outcome.GENERATION.value))
+    pairs = good.select(["base_url", "run_id"]).group_by(["base_url", "run_id"]).aggregate([])
+    for pair in pairs.to_pylist():
+        base_url, run_id = pair["base_url"], pair["run_id"]
+        if base_url is not None:
+            proven[base_url] = min(run_id, proven.get(base_url, run_id))
+
+
+def _given_up(rejects: pa.Table, runs: pa.Array, proven: dict[str, str]) -> pa.Table:
+    """Give up tasks of these runs that a gateway known to work refuses for what is true of them."""
+    is_open = pc.and_(
+        pc.and_not(pc.equal(rejects["concerns"], Concern.TASK.value), rejects["is_final"]),
+        pc.is_in(rejects["run_id"], runs),
+    )
+    if not pc.any(is_open, min_count=0).as_py():
         return rejects
-    latest = answers.filter(_last_of_each(answers["task_id"]))
-    entering = to_rejects(latest.filter(pc.not_equal(latest["outcome"], Outcome.GENERATION.value)))
-    stays = pc.invert(pc.is_in(rejects["task_id"], latest["task_id"]))
-    if not len(entering) and pc.all(stays, min_count=0).as_py():
+    told = zip(rejects["base_url"].to_pylist(), rejects["run_id"].to_pylist(), strict=True)
+    is_proven = pa.array([base in proven and proven[base] <= run for base, run in told], pa.bool_())
+    is_over = pc.and_(is_open, is_proven)
+    if not pc.any(is_over, min_count=0).as_py():
         return rejects
-    return pa.concat_tables([rejects.filter(stays), entering]).sort_by("task_id")
+    position = rejects.schema.get_field_index("is_final")
+    is_final = pc.or_(rejects["is_final"], is_over)
+    return rejects.set_column(position, rejects.schema.field(position), is_final)
 
 
 def to_rejects(answers: pa.Table) -> pa.Table:
-    """Turn answers without a generation into rows of `rejects`."""
+    """Turn answers without a generation into rows of `rejects`, none of them given up yet."""
     reasons = answers["outcome"].to_pylist()
     starts = [_start(body) for body in answers["body"].to_pylist()]
+    usual = pa.array([usual_concern(Outcome(reason)) for reason in reasons], pa.string())
     derived = {
         "reason": pa.array(reasons, pa.string()),
-        "is_final": pa.array([Outcome(reason).is_final for reason in reasons], pa.bool_()),
+        "is_final": pa.repeat(pa.scalar(False), len(answers)),
+        "concerns": pc.coalesce(answers["concerns"].combine_chunks(), usual),
         "body_start": pa.array(starts, pa.string()),
     }
     columns = [derived[name] if name in derived else answers[name] for name in REJECTS.schema.names]

@@ -6,7 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from connector.record.answer import REJECT_REASONS, Outcome
+from connector.record.answer import REJECT_REASONS, Concern, Outcome
 from connector.record.columns import TIMESTAMP, Column, Table
 from connector.record.mart_schema import marts_of
 
@@ -21,11 +21,25 @@ STRING, BOOL, INT32, INT64, FLOAT64 = (
 STATUSES: Final = ("queued", "running", "completed", "failed", "unknown")
 TERMINAL_STATUSES: Final = ("completed", "failed")
 UNFINISHED_STATUSES: Final = ("queued", "running")
+FAILURE_CATEGORIES: Final = (
+    "moderation",
+    "invalid_input",
+    "quota",
+    "gateway_error",
+    "cancelled",
+    "other",
+)
 ORIENTATIONS: Final = ("landscape", "portrait", "square")
 
 
 def _url(name: str, what: str, *paths: str) -> Column:
     return Column(name, STRING, f"URL of {what}.", paths=paths)
+
+
+def _told(name: str, what: str, *others: str) -> Column:
+    """A time that only some gateways tell, usually in whole seconds since 1970."""
+    description = f"{what}; null if it does not say."
+    return Column(name, TIMESTAMP, description, "UTC", (name, *others), is_often_epoch=True)
 
 
 def _side(name: str, what: str, path: str, example: str) -> Column:
@@ -47,27 +61,50 @@ DOCUMENTED = (
         "state",
         STRING,
         "State in the gateway's own words; `status` has it in five.",
-        paths=("state",),
+        paths=("state", "status", "task_status"),
         example="completed",
     ),
     Column(
-        "prompt", STRING, "Text that the video was made from.", paths=("prompt", "request.prompt")
+        "prompt",
+        STRING,
+        "Text that the video was made from.",
+        paths=("prompt", "request.prompt", "input.prompt", "properties.input"),
     ),
     Column(
         "created_at",
         TIMESTAMP,
         "When the generation was asked for.",
         "UTC",
-        ("created_at",),
+        ("created_at", "meta.created_at", "create_time", "submitted_at", "submit_time"),
         "2024-10-15T08:56:19.325Z",
     ),
-    _url("video_url", "the video", "video.url", "assets.video"),
+    _told("submitted_at", "When the gateway took the task in", "submit_time"),
+    _told("started_at", "When the gateway began to work on it", "start_time", "meta.started_at"),
+    _told(
+        "finished_at",
+        "When the gateway finished it, well or not",
+        "completed_at",
+        "finish_time",
+        "ended_at",
+        "end_time",
+        "meta.finished_at",
+        "meta.completed_at",
+        "meta.ended_at",
+    ),
+    _url("video_url", "the video", "video.url", "assets.video", "video_url"),
     _side("video_width", "the video", "video.width", "752"),
     _side("video_height", "the video", "video.height", "1360"),
     _url(
         "video_download_url",
         "the video's download; presigned, so a credential until `download_url_expires_at`",
         "video.download_url",
+    ),
+    Column(
+        "video_duration_seconds",
+        FLOAT64,
+        "Length of the video.",
+        "seconds",
+        ("video.duration", "video_raw.duration"),
     ),
     *_picture("thumbnail", "the thumbnail"),
     *_picture("video_raw", "the video without a watermark (VIP accounts only)"),
@@ -92,37 +129,53 @@ OFFICIAL = (
     Column(
         "generation_type",
         STRING,
-        "What is made: `video` or `image`.",
-        paths=("generation_type", "request.generation_type"),
+        "What is made, such as `video`, `image` or `upscale_video`.",
+        paths=("request.generation_type", "generation_type"),
     ),
     Column(
         "model",
         STRING,
         "Model that was asked for, such as `ray-2`.",
-        paths=("model", "version", "request.model"),
+        paths=("model", "version", "request.model", "input.model"),
     ),
-    Column("failure_reason", STRING, "Why the generation failed.", paths=("failure_reason",)),
+    Column(
+        "failure_reason",
+        STRING,
+        "Why the generation failed, in the gateway's words.",
+        paths=("failure_reason", "fail_reason", "error.message", "error_message", "error"),
+    ),
+    Column(
+        "failure_code",
+        STRING,
+        "The gateway's code for why it failed.",
+        paths=("failure_code", "error.code", "error_code"),
+    ),
     _url("image_url", "the image", "assets.image"),
     _url("progress_video_url", "the video of the progress", "assets.progress_video"),
     Column(
         "requested_aspect_ratio",
         STRING,
         "Aspect ratio that was asked for, such as `16:9`.",
-        paths=("request.aspect_ratio",),
+        paths=("request.aspect_ratio", "input.aspect_ratio"),
     ),
     Column(
         "requested_resolution",
         STRING,
         "Resolution that was asked for, such as `720p`.",
-        paths=("request.resolution",),
+        paths=("request.resolution", "input.resolution"),
     ),
     Column(
         "requested_duration",
         STRING,
         "Duration that was asked for, as text such as `5s`.",
-        paths=("request.duration",),
+        paths=("request.duration", "input.duration"),
     ),
-    Column("requested_loop", BOOL, "Whether a loop was asked for.", paths=("request.loop",)),
+    Column(
+        "requested_loop",
+        BOOL,
+        "Whether a loop was asked for.",
+        paths=("request.loop", "input.loop"),
+    ),
 )
 
 DERIVED = (
@@ -134,9 +187,17 @@ DERIVED = (
         allowed=STATUSES,
     ),
     Column(
+        "failure_category",
+        STRING,
+        "Kind of the failure, by its code and reason; null unless it failed.",
+        allowed=FAILURE_CATEGORIES,
+    ),
+    Column("duration_seconds", FLOAT64, "Length that was asked for, as a number.", "seconds"),
+    Column(
         "resolution",
         STRING,
-        "Named resolution nearest to the video's number of pixels, or else the requested one.",
+        "Named resolution nearest to the video's number of pixels, or else the requested one. "
+        "Where the video's size is missing, that of `video_raw`, `last_frame` or `thumbnail` counts.",
         example="720p",
     ),
     Column(
@@ -153,7 +214,7 @@ DERIVED = (
         example="portrait",
         allowed=ORIENTATIONS,
     ),
-    Column("megapixels", FLOAT64, "Width × height of the video.", "10⁶ pixels", example="1.02272"),
+    Column("megapixels", FLOAT64, "Width × height of that size.", "10⁶ pixels", example="1.02272"),
     Column(
         "prompt_id",
         STRING,
@@ -164,11 +225,11 @@ DERIVED = (
     Column(
         "storage_model",
         STRING,
-        "Model in the video's storage path: its first segment.",
+        "Model in the video's storage path: its first segment, unless it names the service.",
         example="lit_lite_inference_v1.6-xl",
     ),
     Column(
-        "watermarked", BOOL, "Whether the video's file name says `_watermarked_`.", example="true"
+        "watermarked", BOOL, "Whether the video's file name says `watermarked`.", example="true"
     ),
     Column(
         "download_url_signed_at",
@@ -180,7 +241,7 @@ DERIVED = (
     Column(
         "download_url_expires_at",
         TIMESTAMP,
-        "When the download URL ends to work (`X-Amz-Date` + `X-Amz-Expires`).",
+        "When the download URL expires (`X-Amz-Date` + `X-Amz-Expires`).",
         "UTC",
         example="2024-10-15T09:56:53Z",
     ),
@@ -198,7 +259,13 @@ LINEAGE = (
     Column("first_finished_at", TIMESTAMP, "Earliest fetch that found it finished.", "UTC"),
     Column("fetches", INT32, "Answers received that held this generation."),
     Column("run_id", STRING, "Run that last fetched it: `runs.run_id`."),
-    Column("extra", STRING, "Fields that no column has, as a JSON object; null values left out."),
+    Column("base_url", STRING, "Gateway that it was last fetched from."),
+    Column(
+        "extra",
+        STRING,
+        "All that no column has, as a JSON object; null values left out. `wrapper` is what stood "
+        "around the generation, `others` the further generations of the same answer.",
+    ),
     Column(
         "coercions",
         STRING,
@@ -215,7 +282,7 @@ GENERATIONS = Table(
             "id",
             STRING,
             "ID in the answer; may differ from `task_id`.",
-            paths=("id",),
+            paths=("id", "task_id", "generation_id"),
             example="32ec5549-7b7a-4111-a43b-445b3a89c8ef",
         ),
         *DOCUMENTED,
@@ -256,13 +323,22 @@ REJECTS = Table(
         Column(
             "is_final",
             BOOL,
-            "Whether only `--retry-rejected` asks again; otherwise the next run does.",
+            "Whether the task is given up: only `--retry-rejected`, or a run against another "
+            "gateway, asks again. Otherwise the next run does.",
+        ),
+        Column(
+            "concerns",
+            STRING,
+            "What the refusal is true of: only what is true of the task is held against it.",
+            allowed=tuple(Concern),
+            example="task",
         ),
         *_OF_ANSWER,
         Column(
             "body_start", STRING, "The body's first 1,000 characters, undecodable bytes replaced."
         ),
         Column("run_id", STRING, "Run that met it: `runs.run_id`."),
+        Column("base_url", STRING, "Gateway that refused it."),
     ),
     key=("task_id",),
     sort=("task_id",),
@@ -280,8 +356,16 @@ ANSWERS = Table(
             allowed=tuple(Outcome),
         ),
         *_OF_ANSWER,
+        Column("status", STRING, "Of the generation; null if there is none.", allowed=STATUSES),
+        Column(
+            "concerns",
+            STRING,
+            "What an answer without a generation is true of.",
+            allowed=tuple(Concern),
+        ),
         Column("body", pa.binary(), "The body as it came, decompressed; its start if too large."),
         Column("run_id", STRING, "Run that received it: `runs.run_id`."),
+        Column("base_url", STRING, "Gateway that sent it; null if an earlier version wrote it."),
     ),
     key=("task_id", "fetched_at"),
     partition="received",

@@ -11,11 +11,19 @@ from importlib.metadata import version
 from itertools import count
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
-from connector.errors import KeyRefused, SettingsError, WaitTooLong
-from connector.record.answer import Answer
+from connector.errors import (
+    AccountRefused,
+    KeyRefused,
+    SettingsError,
+    WaitTooLong,
+    WrongGateway,
+)
+from connector.record.answer import Answer, Concern
 from connector.source.attempt import DOWN, Attempt, from_failure, from_reply
 from connector.source.bounds import Bounds
+from connector.source.doubt import Doubt, describe
 from connector.source.failure import AttemptFailed
 from connector.source.patience import Patience
 from connector.source.redact import Redactor
@@ -34,7 +42,6 @@ if TYPE_CHECKING:
 
 GENERATIONS_PATH = "/dream-machine/v1/generations"
 SHORTEST_KEY = 8
-_UNAUTHORIZED = 401
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +124,7 @@ class Client:
         self._throttle = throttle
         self._outage = FailureStreak()
         self._patience = Patience(settings.max_failures_in_row, settings.max_downtime)
+        self._doubt = Doubt()
         self._is_first_attempt = True
         self._clock = clock
         self._now = now
@@ -127,6 +135,10 @@ class Client:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def trust(self) -> None:
+        """Take the base URL for right: it has given a generation before."""
+        self._doubt.dispel()
 
     def close(self) -> None:
         """Close all connections."""
@@ -139,7 +151,8 @@ class Client:
             The answer; None if `stop` was set before there was one: the ID counts as not reached.
 
         Raises:
-            KeyRefused: The gateway answered 401.
+            KeyRefused: The gateway refuses the key.
+            AccountRefused: It refuses the account, or lets only people pass.
             WaitTooLong: The gateway asks to wait for longer than `max_wait`.
         """
         return self._fetch(task_id, f"{self._path}/{quote(task_id, safe='')}", stop)
@@ -162,8 +175,8 @@ class Client:
             if not self._throttle.acquire(stop):
                 break
             started = self._clock() if started is None else started
-            attempt = self._attempt(path)
-            status = attempt.status or status
+            attempt = self._attempt(path, name)
+            status = attempt.http_status or status
             delay = self._delay(number, attempt)
             if delay is None:
                 return Answer(
@@ -175,6 +188,9 @@ class Client:
                     fetched_at=self._now(),
                     body=attempt.body,
                     message=attempt.message,
+                    status=attempt.verdict.status,
+                    concerns=attempt.verdict.concerns,
+                    base_url=self._base_url,
                 )
             logger.debug("%r: attempt %d: %s", name, number, attempt.message)
             if stop.wait(delay):
@@ -186,15 +202,28 @@ class Client:
 
         Raises:
             GatewayDown: Nothing but failures has come for too long.
+            WrongGateway: The first answers all refuse, and the base URL is not known to work.
         """
         self._patience.observe(answer, self._clock())
+        if self._doubt.observe(answer):
+            raise WrongGateway(
+                f"the first {self._doubt.count} answers from {self._base_url} all refuse alike, the"
+                f" last one so: {answer.message}. This base URL has never given a generation."
+                f" {self.probe()} No task is given up: set LUMA_BASE_URL or --base-url and start"
+                " again."
+            )
 
-    def _attempt(self, path: str) -> Attempt:
+    def probe(self) -> str:
+        """Ask once for a task ID that nobody has, and say whether the base URL may be wrong."""
+        path = f"{self._path}/{uuid4()}"
+        return describe(self._base_url, self._attempt(path, "").verdict)
+
+    def _attempt(self, path: str, task_id: str) -> Attempt:
         """Make one request, and tell the throttle and the outage how it went."""
         sent = self._clock()
         sample = Sample("failed", 0.0)
         try:
-            attempt = self._ask(path)
+            attempt = self._ask(path, task_id)
             sample = Sample(attempt.kind, self._clock() - sent, attempt.retry_after)
         finally:
             self._throttle.release(sample)
@@ -203,36 +232,49 @@ class Client:
         self._outage.add(failed=attempt.outcome in DOWN, now=self._clock())
         return attempt
 
-    def _ask(self, path: str) -> Attempt:
+    def _ask(self, path: str, task_id: str) -> Attempt:
         try:
             reply = self._transport.get(path)
             reply = replace(reply, body=self._redactor.body(reply.body))
-            attempt = from_reply(reply, self._now())
+            attempt = from_reply(reply, self._now(), task_id)
         except AttemptFailed as failure:
             attempt = from_failure(failure)
         if attempt.message is not None:
-            attempt = replace(attempt, message=self._redactor.message(attempt.message))
+            message = self._redactor.message(attempt.message)
+            attempt = replace(attempt, verdict=replace(attempt.verdict, message=message))
         self._hint(attempt)
         return attempt
 
     def _hint(self, attempt: Attempt) -> None:
         """Let a person hear at once of a wrong host or certificate, while attempts go on."""
-        if self._is_first_attempt and attempt.status is None:
+        if self._is_first_attempt and attempt.http_status is None:
             logger.warning("%s", attempt.message)
         self._is_first_attempt = False
 
     def _delay(self, number: int, attempt: Attempt) -> float | None:
         """Seconds until the next attempt; None if this one was the last."""
-        if attempt.status == _UNAUTHORIZED:
-            raise KeyRefused(
-                f"{self._base_url} refused the key ({attempt.message}). Set LUMAAI_API_KEY to a "
-                "valid one and start again; what was fetched is kept."
-            )
+        self._stop_if_hopeless(attempt)
         if attempt.retry_after is not None and attempt.retry_after > self._settings.max_wait:
             raise self._wait_too_long(attempt.retry_after, attempt)
         if not attempt.is_worth_retrying or self._is_down():
             return None
         return self._backoff.delay(number, attempt.retry_after)
+
+    def _stop_if_hopeless(self, attempt: Attempt) -> None:
+        """Stop at an answer that every task would get."""
+        concerns = attempt.verdict.concerns
+        if concerns is Concern.KEY:
+            raise KeyRefused(
+                f"{self._base_url} refused the key ({attempt.message}). Set LUMAAI_API_KEY to a "
+                "valid one and start again; what was fetched is kept."
+            )
+        if concerns is Concern.ACCOUNT:
+            raise AccountRefused(
+                f"{self._base_url} refuses the account, whichever task is asked for "
+                f"({attempt.message}). Top up or unblock the account, or ask the gateway's operator"
+                " to let this program pass, and start again; no task is given up, and what was"
+                " fetched is kept."
+            )
 
     def _is_down(self) -> bool:
         """Whether nothing good has come for so long that trying twice is a waste of time."""

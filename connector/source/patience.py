@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from connector.errors import GatewayDown
-from connector.record.answer import PASSING
+from connector.record.answer import Concern, Outcome
 from connector.source.retry import FailureStreak
 
 if TYPE_CHECKING:
@@ -35,13 +35,14 @@ class Patience:
         Raises:
             GatewayDown: It was one failure too many.
         """
-        self._streak.add(failed=answer.outcome in PASSING, now=now)
+        is_good = answer.concerns in (None, Concern.TASK) or answer.outcome is Outcome.NOT_READY
+        self._streak.add(failed=not is_good, now=now)
         failures, seconds = self._streak.length, self._streak.seconds(now)
         if failures >= self._max_failures or (
             failures >= FEWEST_FAILURES and seconds >= self._max_seconds
         ):
             raise GatewayDown(
-                f"{failures} task IDs in a row failed, the last one so: {answer.message}. "
+                f"{failures} task IDs in a row failed; the last error: {answer.message}. "
                 "What was fetched is kept; start again when the gateway answers, and these are "
                 "asked for again."
             )

@@ -53,6 +53,7 @@ class Generations:
         self._partition_by = partition_by
         self._known: pa.Table | None = None
         self._homes: pa.Table | None = None
+        self._gateways: set[str] | None = None
 
     def files(self) -> dict[str, str]:
         """File of each partition there is."""
@@ -77,7 +78,16 @@ class Generations:
 
     def forget(self) -> None:
         """Read anew what is known when it is needed next: the files were replaced."""
-        self._known = self._homes = None
+        self._known = self._homes = self._gateways = None
+
+    def gateways(self) -> set[str]:
+        """Base URLs that generations came from."""
+        if self._gateways is None:
+            schema = pa.schema([GENERATIONS["base_url"].field])
+            pieces = (parquet.read(self._storage, name, schema) for name in self.files().values())
+            found = (pc.unique(piece["base_url"]).to_pylist() for piece in pieces)
+            self._gateways = {base_url for some in found for base_url in some if base_url}
+        return self._gateways
 
     def rows(self) -> int:
         """How many task IDs are known."""
@@ -118,7 +128,7 @@ class Generations:
                 spill.add(rows, self._find_homes(rows))
                 del rows  # or the last group would be held twice
             # Not sooner: the homes are found in what is known before.
-            self._known = None
+            self._known = self._gateways = None
             for partition, rows in spill.by_partition():
                 changed = self._upsert_into(partition, rows, files.get(partition))
                 files |= {partition: self._name(partition)} if changed.partitions else {}

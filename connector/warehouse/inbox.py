@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.errors import DamagedFile
-from connector.record.answer import Answer, Outcome
+from connector.record.answer import Answer, Concern, Outcome
 from connector.record.schema import ANSWERS
 from connector.warehouse import parquet
 
@@ -54,6 +54,7 @@ def read(storage: Storage, batch: str) -> list[Answer]:
 
 
 def _answer(*, outcome: str, run_id: str, **rest: Any) -> Answer:  # noqa: ARG001  not part of it
+    rest["concerns"] = rest["concerns"] and Concern(rest["concerns"])
     return Answer(outcome=Outcome(outcome), **rest)
 
 
@@ -91,6 +92,21 @@ def read_groups(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:
             )
     if group:
         yield pa.concat_tables(group)
+
+
+def bring_up_to_date(storage: Storage) -> None:
+    """Give files of the log that an earlier version wrote the columns of this one."""
+    for name in logged(storage):
+        if parquet.column_names(storage, name) != ANSWERS.schema.names:
+            pieces = parquet.read_pieces(storage, name, ANSWERS.schema)
+            kept = parquet.metadata(storage, name)
+            parquet.write(storage, name, ANSWERS, pieces, _own_metadata(kept))
+
+
+def _own_metadata(metadata: dict[bytes, bytes]) -> dict[str, str]:
+    """What a file says of itself beyond what every file of its table says."""
+    usual = {*(ANSWERS.schema.metadata or {}), b"ARROW:schema"}
+    return {key.decode(): text.decode() for key, text in metadata.items() if key not in usual}
 
 
 def archive(storage: Storage, names: Iterable[str]) -> None:

@@ -24,8 +24,9 @@ ROW_GROUP_ROWS: Final = 16_384
 PIECE_ROWS: Final = 4_096
 """Rows read at once. Each is held a few times over while a partition is rewritten."""
 
+# Endings of columns whose values hardly repeat: a dictionary would be built for nothing.
 MANY_VALUED: Final = ("_url", "task_id", "_at", "body", "extra")
-"""Endings of columns whose values hardly repeat: a dictionary would be built for nothing."""
+FEW_VALUED: Final = frozenset({"base_url"})
 
 
 def write(
@@ -58,7 +59,7 @@ def write(
             compression="zstd",
             write_page_index=True,
             write_page_checksum=True,
-            use_dictionary=[c for c in table.schema.names if not c.endswith(MANY_VALUED)],
+            use_dictionary=[name for name in table.schema.names if _repeats(name)],
             sorting_columns=_sorting(table),
         ) as writer,
     ):
@@ -67,6 +68,10 @@ def write(
             del group  # or it would be held while the next one gathers
         if metadata:
             writer.add_key_value_metadata(metadata)
+
+
+def _repeats(name: str) -> bool:
+    return name in FEW_VALUED or not name.endswith(MANY_VALUED)
 
 
 def _sorting(table: Table) -> list[pq.SortingColumn] | None:
@@ -109,6 +114,21 @@ def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.T
         names = [column for column in schema.names if column in written]
         for batch in file.iter_batches(PIECE_ROWS, columns=names):
             yield conform(pa.Table.from_batches([batch]), schema)
+
+
+def column_names(storage: Storage, name: str) -> list[str]:
+    """A file's columns.
+
+    Raises:
+        DamagedFile: It is cut short, or no Parquet.
+    """
+    with (
+        _telling_damage(storage, name),
+        storage.opened(name) as source,
+        pq.ParquetFile(source) as file,
+    ):
+        names: list[str] = file.schema_arrow.names
+        return names
 
 
 def metadata(storage: Storage, name: str) -> dict[bytes, bytes]:

@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.errors import DamagedFile, WarehouseError
+from connector.record.base_url import as_base_url
 from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
+from connector.record.rejudge import rejudge
 from connector.record.schema import COLUMNS, REJECTS, RUNS
 from connector.warehouse import compact, inbox, marts, parquet, rebuild
 from connector.warehouse.dictionary import columns_table
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FORMAT: Final = 1
+
+# Counted up when answers are judged or flattened otherwise than before: tables that an earlier
+# version made are then made anew from the log, once.
+TABLES_VERSION: Final = 2
 MARKER: Final = "warehouse.json"
 DRAFT: Final = ".draft"
 REJECTS_FILE: Final = f"{REJECTS.name}/{REJECTS.name}.parquet"
@@ -134,6 +140,9 @@ class Warehouse:
             rebuild.finish(storage)
             compact.remove_contained(storage)
             warehouse = cls(storage, marker["partition_by"])
+            if marker.get("tables_version") != TABLES_VERSION:
+                warehouse._upgrade()
+                _write_marker(storage, marker["partition_by"])
             warehouse._check()
             warehouse.commit()
             yield warehouse
@@ -141,6 +150,7 @@ class Warehouse:
     def settled(
         self,
         *,
+        base_url: str | None = None,
         refresh: bool = False,
         retry_rejected: bool = False,
         give_up_after: timedelta | None = None,
@@ -148,6 +158,7 @@ class Warehouse:
         """Tell which task IDs need no asking: finished, finally rejected, or given up.
 
         Args:
+            base_url: Gateway that would be asked: a reject is final for its own gateway only.
             refresh: Ask again for finished ones.
             retry_rejected: Ask again for finally rejected and given-up ones.
             give_up_after: An unfinished one that started longer ago than this is given up.
@@ -157,7 +168,8 @@ class Warehouse:
         if give_up_after is not None and not retry_rejected:
             is_settled = pc.or_(is_settled, _is_given_up(known, give_up_after))
         rejects = self.rejects()
-        is_final = pc.if_else(rejects["is_final"], not retry_rejected, False)
+        is_here = pc.fill_null(pc.equal(rejects["base_url"], base_url), False)
+        is_final = pc.if_else(pc.and_(rejects["is_final"], is_here), not retry_rejected, False)
         return pa.chunked_array(
             [
                 *_chosen(known["task_id"], is_settled),
@@ -175,6 +187,10 @@ class Warehouse:
     def given_up(self, give_up_after: timedelta) -> int:
         """How many task IDs are unfinished for too long to be asked for again."""
         return pc.sum(_is_given_up(self.generations.known(), give_up_after)).as_py() or 0
+
+    def has_generation_from(self, base_url: str) -> bool:
+        """Whether a gateway has given a generation before."""
+        return base_url in self.generations.gateways()
 
     def rejects(self) -> pa.Table:
         """The table `rejects`."""
@@ -216,16 +232,26 @@ class Warehouse:
         logger.info("answers committed: %s (%s new, %s updated)", *map("{:,}".format, committed))
         return committed
 
-    def _merge(self, source: Storage, names: Sequence[str]) -> Committed:
-        """Bring the answers in these files into `generations` and `rejects`."""
+    def _merge(
+        self, source: Storage, names: Sequence[str], rejudged_by: Mapping[str, str] | None = None
+    ) -> Committed:
+        """Bring the answers in these files into `generations` and `rejects`.
+
+        Args:
+            source: Where the files are.
+            names: Of the files.
+            rejudged_by: Judge the answers anew; base URLs by run ID.
+        """
         before = rejects = self.rejects()
+        proven = dict.fromkeys(self.generations.gateways(), "")
         answers = 0
 
         def groups() -> Iterator[pa.Table]:
             nonlocal rejects, answers
-            for group in inbox.read_groups(source, names):
+            for read in inbox.read_groups(source, names):
+                group = read if rejudged_by is None else rejudge(read, rejudged_by)
                 answers += len(group)
-                rejects = merge_rejects(rejects, group)
+                rejects = merge_rejects(rejects, group, proven)
                 yield flatten(group)
 
         upserted = self.generations.upsert(groups())
@@ -239,14 +265,55 @@ class Warehouse:
         The way to take a new column back through history. A generation whose time of creation
         became known only after its first answer moves to its proper partition.
         """
+        shadow, committed = self._shadow()
+        return self._adopt(shadow, committed)
+
+    def _shadow(self) -> tuple[Warehouse, Committed]:
         shadow = Warehouse(rebuild.shadow_of(self.storage), self.partition_by)
-        committed = shadow._merge(self.storage, inbox.logged(self.storage))
+        names = inbox.logged(self.storage)
+        committed = shadow._merge(self.storage, names, self._gateways_of_runs())
         shadow.generations.refile()
+        return shadow, committed
+
+    def _adopt(self, shadow: Warehouse, committed: Committed) -> Rebuilt:
         changed = rebuild.adopt(self.storage, shadow.storage)
         self.generations.forget()
         self._write_dictionary()
         self.refresh_marts()
         return Rebuilt(committed.answers, committed.new, changed)
+
+    def _gateways_of_runs(self) -> dict[str, str]:
+        """Base URL by run ID: earlier versions kept it nowhere else."""
+        schema = pa.schema([RUNS["run_id"].field, RUNS["base_url"].field])
+        pieces = [parquet.read(self.storage, name, schema) for name in self.storage.list(RUNS.name)]
+        rows = [row for piece in pieces for row in piece.to_pylist()]
+        return {row["run_id"]: as_base_url(row["base_url"]) for row in rows if row["base_url"]}
+
+    def _upgrade(self) -> None:
+        """Make tables that an earlier version made anew from the log."""
+        if not inbox.logged(self.storage):
+            return
+        logger.warning(
+            "The tables in %s were made by an earlier version: they are being made anew from the"
+            " log of answers, once.",
+            self.storage.address,
+        )
+        known = self._task_ids_known()
+        shadow, committed = self._shadow()
+        found = shadow._task_ids_known()
+        if found < known:
+            logger.warning(
+                "The log holds answers for %s task IDs, the tables hold %s: the tables stay as they"
+                " are. `rebuild` takes what the log has.",
+                f"{found:,}",
+                f"{known:,}",
+            )
+            return
+        self._adopt(shadow, committed)
+        inbox.bring_up_to_date(self.storage)
+
+    def _task_ids_known(self) -> int:
+        return self.generations.rows() + len(self.rejects())
 
     def refresh_marts(self) -> None:
         """Bring `prompts`, `resolutions` and `timings` up to date; nothing happens if they are."""
@@ -320,7 +387,11 @@ def _read_marker(storage: Storage) -> dict[str, Any] | None:
 
 
 def _write_marker(storage: Storage, partition_by: str) -> dict[str, Any]:
-    marker = {"format": FORMAT, "partition_by": partition_by}
+    marker = {
+        "format": FORMAT,
+        "partition_by": partition_by,
+        "tables_version": TABLES_VERSION,
+    }
     with storage.replacing(MARKER) as file:
         file.write(json.dumps(marker).encode() + b"\n")
     return marker

@@ -1,6 +1,7 @@
 """The mart `timings`: between which bounds a generation took how long. Bounds, never a guess.
 
-The API says when a generation was created, and never when it was finished. What is known:
+Some gateways say when a generation was finished: `finished_at`, by their own clock. Most do not.
+What is known then:
 
 - `created_at`, by the gateway's clock.
 - `last_unfinished_at`, by our clock: when a fetch began that found it unfinished.
@@ -25,6 +26,7 @@ import pyarrow.compute as pc
 from connector.record.columns import TIMESTAMP
 from connector.record.schema import TERMINAL_STATUSES, TIMINGS
 
+REPORTED: Final = ("submitted_at", "started_at", "finished_at")
 TIMES: Final = (
     "created_at",
     "first_seen_at",
@@ -32,10 +34,18 @@ TIMES: Final = (
     "first_finished_at",
     "download_url_signed_at",
 )
-MADE_FROM: Final = ("task_id", *TIMES, "status", "model", "storage_model", "resolution")
+MADE_FROM: Final = (
+    "task_id",
+    *TIMES,
+    *REPORTED,
+    "status",
+    "model",
+    "storage_model",
+    "resolution",
+)
 
+# In microseconds, as all times are here while they are reckoned with.
 SECOND: Final = 1_000_000
-"""In microseconds, as all times are here while they are reckoned with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,7 @@ def timings(generations: pa.Table, allowance: Allowance = ALLOWANCE) -> pa.Table
     columns = {
         **{name: generations[name] for name in MADE_FROM},
         **_bounds(_known(generations), allowance),
+        **_stages(generations),
         "model": pc.coalesce(generations["model"], generations["storage_model"]),
         "created_hour": pc.hour(generations["created_at"]).cast(pa.int32()),
     }
@@ -76,6 +87,7 @@ class _Known(NamedTuple):
 
     Attributes:
         signed_by: End of the second in which the finished video was signed for download.
+        reported: The finish, as the gateway says it.
     """
 
     created: pa.ChunkedArray
@@ -83,6 +95,7 @@ class _Known(NamedTuple):
     unfinished: pa.ChunkedArray
     finished: pa.ChunkedArray
     signed_by: pa.ChunkedArray
+    reported: pa.ChunkedArray
     is_final: pa.ChunkedArray
 
 
@@ -98,6 +111,7 @@ def _known(rows: pa.Table) -> _Known:
         unfinished,
         finished,
         _where(is_its_own, signed_by),
+        rows["finished_at"].cast(pa.int64()),
         pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES)),
     )
 
@@ -112,29 +126,59 @@ def _bounds(known: _Known, allowance: Allowance) -> dict[str, Any]:
     before = _where(known.is_final, before)
     lower = pc.max_element_wise(pc.subtract(after, created_by), 0)
     upper = pc.subtract(before, known.created)
+    is_reported = pc.and_(pc.is_valid(known.reported), known.is_final)
     contradicts = _any(
         pc.less(known.finished, known.unfinished),  # finished, and later not
         pc.less(pc.add(known.seen, skew), known.created),  # seen before it was created
-        pc.greater(lower, upper),
+        pc.and_not(pc.greater(lower, upper), is_reported),
+        pc.and_(is_reported, pc.less(_end_of(known.reported), known.created)),
     )
     is_claimed = pc.invert(contradicts)
+    after = pc.if_else(is_reported, known.reported, after)
+    before = pc.if_else(is_reported, _end_of(known.reported), before)
+    least = pc.subtract(known.reported, _end_of(known.created))
+    lower = pc.if_else(is_reported, pc.max_element_wise(least, 0), lower)
+    upper = pc.if_else(is_reported, pc.subtract(before, known.created), upper)
     after = pc.max_element_wise(after, known.created)
     return {
         "finished_after_at": _where(is_claimed, after).cast(TIMESTAMP),
         "finished_before_at": _where(is_claimed, before).cast(TIMESTAMP),
         "seconds_lower": _seconds(pc.if_else(is_claimed, lower, 0)),
         "seconds_upper": _seconds(_where(is_claimed, upper)),
-        "basis": _basis(known, contradicts, answer + skew),
+        "basis": _basis(known, contradicts, is_reported, answer + skew),
     }
 
 
-def _basis(known: _Known, contradicts: pa.ChunkedArray, allowed: int) -> pa.ChunkedArray:
+def _end_of(moments: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The latest that a moment can be: the end of its second, where whole seconds are counted."""
+    second = pc.multiply(pc.divide(moments, SECOND), SECOND)
+    return pc.if_else(pc.equal(moments, second), pc.add(moments, SECOND), moments)
+
+
+def _stages(rows: pa.Table) -> dict[str, Any]:
+    """How long each generation waited and was worked on, as the gateway tells it."""
+    submitted, started, finished = (rows[name].cast(pa.int64()) for name in REPORTED)
+    submitted = pc.coalesce(submitted, rows["created_at"].cast(pa.int64()))
+    return {
+        "queue_seconds": _not_negative(pc.subtract(started, submitted)),
+        "work_seconds": _not_negative(pc.subtract(finished, started)),
+    }
+
+
+def _not_negative(micros: pa.ChunkedArray) -> pa.ChunkedArray:
+    return _seconds(_where(pc.greater_equal(micros, 0), micros))
+
+
+def _basis(
+    known: _Known, contradicts: pa.ChunkedArray, is_reported: pa.ChunkedArray, allowed: int
+) -> pa.ChunkedArray:
     # A URL that may have been signed for the very fetch that brought it tells no more than that.
     is_signed = pc.less(known.signed_by, pc.subtract(known.finished, allowed))
     cases = {
         "contradictory": contradicts,
         "unfinished": pc.invert(known.is_final),
         "undated": pc.is_null(known.created),
+        "reported": is_reported,
         "signed": is_signed,
         "observed": pc.is_valid(known.unfinished),
     }

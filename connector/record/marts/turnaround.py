@@ -18,8 +18,8 @@ from connector.record.schema import TIMINGS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-MEASURED: Final = ("observed", "signed")
-"""Bases whose bounds say something; the others' would only blur the picture."""
+# Bases whose bounds say something; the others would only blur the picture.
+MEASURED: Final = ("reported", "observed", "signed")
 
 BOUNDS: Final = ("seconds_lower", "seconds_upper")
 READ: Final = ("basis", *BOUNDS, "model", "created_hour")

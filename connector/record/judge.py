@@ -1,0 +1,471 @@
+"""What an answer means: a generation, or a refusal, and what the refusal is true of.
+
+The HTTP status and the body count both: gateways wrap a 429 into a 400, or a 401 into a 200. Only
+what is true of the task may be held against it. Where it is not certain what a refusal is true of,
+it is taken for the moment's: a task that is asked for again costs a request, one that is given up
+wrongly is lost.
+
+::
+
+    judge -> generation?                 dialects.find
+          -> a page for people?          blocked, or a wrong address
+          -> codes, then texts           key, account, rate, missing task, not now
+          -> the status                  HTTP's, or the one that the body tells
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from connector.record.answer import Concern, Outcome
+from connector.record.dialects import find, is_refusal, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Where error bodies carry their text, likeliest first.
+MESSAGE_KEYS: Final = (
+    "message",
+    "detail",
+    "error",
+    "errors",
+    "error_message",
+    "failure_reason",
+    "msg",
+    "reason",
+    "title",
+    "description",
+)
+CODE_KEYS: Final = ("code", "type", "status", "error_code", "errcode", "reason")
+LONGEST_TEXT: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an answer means.
+
+    Attributes:
+        outcome: `Outcome.GENERATION`, or the reason why there is none.
+        message: For people; None for a generation.
+        concerns: What the refusal is true of; None for a generation.
+        status: Of the generation, in five words.
+    """
+
+    outcome: Outcome
+    message: str | None = None
+    concerns: Concern | None = None
+    status: str | None = None
+
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+# What a code says, such as `insufficient_user_quota`; the first that fits counts.
+CODES: Final = {
+    Concern.KEY: _words(
+        r"(invalid|incorrect|expired|missing|revoked|disabled|wrong|bad|no)_?(api_?)?(key|token)",
+        r"(key|token)_?(is_?)?(invalid|expired|missing|revoked|disabled|not_found|required)",
+        r"^un_?auth(enticated|ori[sz]ed)",
+        r"^not_?authenticated",
+        r"authentication",
+        r"^invalid_?(credentials|auth)",
+    ),
+    Concern.ACCOUNT: _words(
+        r"quota(?!.*per_)",
+        r"credit",
+        r"balance",
+        r"budget",
+        r"billing",
+        r"payment",
+        r"insufficient_?funds",
+        r"account_?(is_?)?(suspended|disabled|deactivated|banned|blocked|overdue|locked|inactive)",
+        r"user_?(is_?)?(suspended|disabled|deactivated|banned|blocked)",
+        r"subscription",
+        r"arrears",
+    ),
+    Outcome.RATE_LIMITED: _words(
+        r"rate_?limit", r"too_?many", r"throttl", r"slow_?down", r"concurren.*limit"
+    ),
+    Outcome.NOT_FOUND: _words(
+        r"(task|generation|job|record|video)s?_?(is_?|was_?)?(not_?exists?|not_?found|missing)",
+        r"(task|generation|job|record)s?_?(does_?not_?exist|deleted|expired|gone)",
+        r"^not_?found$",
+        r"^not_?exists?$",
+        r"^no_?such_?(task|generation|job)",
+    ),
+    Outcome.SERVER_ERROR: _words(
+        r"server_?error",
+        r"internal",
+        r"upstream",
+        r"overload",
+        r"unavailable",
+        r"time_?d?_?out",
+        r"busy",
+        r"bad_?response",
+        r"bad_?gateway",
+        r"try_?again",
+        r"retry",
+        r"maintenance",
+        r"request_?failed",
+        r"get_?channel",
+        r"no_?(available_?)?channel",
+        r"not_?ready",
+        r"in_?progress",
+        r"conflict",
+        r"locked",
+    ),
+}
+
+# The same in the words of a message.
+TEXTS: Final = {
+    Outcome.RATE_LIMITED: _words(
+        r"rate.?limit",
+        r"too many (requests|calls)",
+        r"throttl",
+        r"slow down",
+        r"(requests?|calls?) per (second|minute|hour)",
+        r"请求过于频繁|频率|限流",
+    ),
+    Concern.ACCOUNT: _words(
+        r"(insufficient|not enough|no|out of|exceeded|exhausted|run out of|used up|low|negative|lack of"
+        r"|deplet\w+|zero)\W+(\w+\W+){0,3}(quota|credits?|balance|funds|budget)",
+        r"(quota|credits?|balance|funds|budget)\W+(\w+\W+){0,4}(insufficient|not enough|exceeded"
+        r"|exhausted|used|low|empty|negative|depleted|reached|gone|zero|ran out|run out|over)",
+        r"payment required|billing|top.?up|recharge|add (more )?(credits|funds)|overdue|past due",
+        r"(account|user|organi[sz]ation|subscription|plan)\W+(\w+\W+){0,3}(suspended|disabled"
+        r"|deactivated|banned|blocked|locked|inactive|expired|cancell?ed)",
+        r"额度|余额|欠费|配额|充值",
+    ),
+    Concern.KEY: _words(
+        r"(invalid|incorrect|expired|missing|revoked|wrong|unknown|bad|no)\W+(\w+\W+){0,2}"
+        r"(api.?keys?|access.?tokens?|tokens?|credentials|authorization)",
+        r"(api.?key|token|credentials?)\W+(\w+\W+){0,3}(invalid|incorrect|expired|missing|revoked"
+        r"|disabled|required|not valid|wrong)",
+        r"not authenticated|unauthenticated|authentication (failed|required)|unauthori[sz]ed",
+        r"无效的令牌|令牌",
+    ),
+    Outcome.SERVER_ERROR: _words(
+        r"try again",
+        r"retry",
+        r"temporar",
+        r"overload",
+        r"saturat",
+        r"\bbusy\b",
+        r"time.?d? ?out\b",
+        r"unavailable",
+        r"maintenance",
+        r"upstream",
+        r"internal server error",
+        r"bad gateway",
+        r"not ready",
+        r"still (being )?process",
+        r"负载|繁忙|稍后|超时",
+    ),
+}
+ABOUT_A_TASK: Final = _words(r"\b(task|generation|job|record)s?\b", r"任务")
+ABOUT_A_ROUTE: Final = _words(
+    r"\broutes?\b",
+    r"\bpaths?\b",
+    r"\burls?\b",
+    r"\buri\b",
+    r"endpoint",
+    r"cannot get",
+    r"page not found",
+    r"no such (host|service|app)",
+    r"unknown (host|service|api)",
+    r"application not found",
+    r"method not allowed",
+)
+GONE: Final = _words(
+    r"(task|generation|job|record)\b.{0,300}\b(not (be )?found|not exist|doesn.t exist|no longer exists|was deleted"
+    r"|unknown|missing)",
+    r"(no such|unknown|cannot find|could not find|not found:?) (\w+ )?(task|generation|job|record)",
+    r"任务不存在",
+)
+# "bad response status code 429 from upstream"
+STATUS_IN_TEXT: Final = re.compile(
+    r"\bstatus(?:[ _-]?code)?\W{0,3}(\d{3})\b|\bHTTP[ /](\d{3})\b", re.IGNORECASE
+)
+
+# A page that only a person gets past: a challenge, or a login.
+CHALLENGE: Final = re.compile(
+    rb"just a moment|cf-chl|cf_chl|challenge-platform|challenge-form|captcha|turnstile"
+    rb"|attention required|verify (that )?you are (a )?human|are you a robot|checking your browser"
+    rb"|ddos protection|enable javascript and cookies|access denied|request blocked|been blocked"
+    rb"|incapsula|_Incapsula_|perimeterx|datadome|akamai",
+    re.IGNORECASE,
+)
+LOGIN: Final = re.compile(
+    rb"type=[\"']?password|<title>[^<]{0,80}\b(log ?in|sign ?in|single sign|authenticat)",
+    re.IGNORECASE,
+)
+PAGE: Final = re.compile(rb"^(\xef\xbb\xbf)?\s*<")
+
+# Statuses that say "not now", whatever the body says.
+NOT_NOW: Final = frozenset({409, 423, 425})
+# Statuses of the request's form, which is the same for every task.
+OF_THE_ADDRESS: Final = frozenset({405, 406, 411, 412, 415, 417, 421, 426, 428, 431, 505})
+NOT_READY: Final = frozenset({202, 204, 205, 206})
+ERRORS: Final = range(400, 600)
+
+
+def judge(http_status: int, body: bytes, task_id: str = "") -> Verdict:
+    """Judge a whole answer.
+
+    Args:
+        http_status: As it came.
+        body: Decompressed.
+        task_id: As it was asked for.
+    """
+    if PAGE.match(body):
+        return _judge_page(http_status, body)
+    document: Any = None
+    is_json = bool(body.strip())
+    try:
+        document = parse(body) if is_json else None
+    except ValueError as error:
+        is_json = False
+        said = str(error)
+    if http_status in range(200, 300):
+        if is_json and (found := find(document, task_id)) is not None:
+            return Verdict(Outcome.GENERATION, status=found.status)
+        if not body.strip():
+            return _empty(http_status)
+        if not is_json:
+            return _judge_text(body, said)
+    return _judge_refusal(http_status, document if is_json else _as_text(body))
+
+
+def _judge_page(http_status: int, body: bytes) -> Verdict:
+    """HTML: it was written for a person, so it says nothing of a task."""
+    said = f"HTTP {http_status}: "
+    start = body[: 64 * 1024]
+    if http_status == HTTPStatus.UNAUTHORIZED:
+        return Verdict(Outcome.FORBIDDEN, said + "a login page", Concern.KEY)
+    if CHALLENGE.search(start) or LOGIN.search(start):
+        what = "a challenge page" if CHALLENGE.search(start) else "a login page"
+        return Verdict(Outcome.FORBIDDEN, said + f"{what} came in place of JSON", Concern.ACCOUNT)
+    message = said + "a web page came in place of JSON: is the base URL right?"
+    if http_status in range(200, 300):
+        return Verdict(Outcome.NOT_JSON, message, Concern.GATEWAY)
+    by_status = _by_status(http_status, message)
+    concerns = by_status.concerns
+    if concerns is not Concern.MOMENT and concerns is not Concern.ACCOUNT:
+        concerns = Concern.GATEWAY
+    return Verdict(by_status.outcome, message, concerns)
+
+
+def _empty(http_status: int) -> Verdict:
+    if http_status in NOT_READY:
+        return _not_ready(http_status)
+    return Verdict(Outcome.NOT_JSON, "the body is empty", Concern.GATEWAY)
+
+
+def _not_ready(http_status: int) -> Verdict:
+    message = f"HTTP {http_status}: {_phrase(http_status)}; there is no generation yet"
+    return Verdict(Outcome.NOT_READY, message, Concern.MOMENT)
+
+
+def _judge_text(body: bytes, why: str) -> Verdict:
+    """A text that is no JSON, with a status of success."""
+    text = _as_text(body)
+    kind = _first_match(TEXTS, text) if not body.lstrip().startswith((b"{", b"[")) else None
+    if kind is not None:
+        return _of_kind(kind, f"the body is not JSON: {text}")
+    return Verdict(Outcome.NOT_JSON, f"the body is not JSON: {why}", Concern.GATEWAY)
+
+
+def _as_text(body: bytes) -> str:
+    return body[:LONGEST_TEXT].decode(errors="replace").strip()
+
+
+def _judge_refusal(http_status: int, document: Any) -> Verdict:
+    said = _message_in(document) or ""
+    text = said[:LONGEST_TEXT]
+    is_success = http_status in range(200, 300)
+    message = said if is_success and said else f"HTTP {http_status}: {said or _phrase(http_status)}"
+    if http_status == HTTPStatus.UNAUTHORIZED:
+        return Verdict(Outcome.FORBIDDEN, message, Concern.KEY)
+    told = _status_in(document)
+    is_broken = http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = _kind_of(http_status, document, text, told)
+    if kind is not None and not (is_broken and kind in (Concern.KEY, Outcome.RATE_LIMITED)):
+        return _of_kind(kind, message)
+    status = told if told is not None and not is_broken else http_status
+    if status in range(200, 300):
+        if status in NOT_READY:
+            return _not_ready(status)
+        return _no_generation(document, said)
+    verdict = _by_status(status, message)
+    if verdict.concerns is Concern.TASK and ABOUT_A_ROUTE.search(text):
+        is_of_task = ABOUT_A_TASK.search(text) and not re.search(r"https?://|/v1/|GET ", text)
+        if not is_of_task:
+            return Verdict(verdict.outcome, message, Concern.GATEWAY)
+    return verdict
+
+
+def _kind_of(
+    http_status: int, document: Any, text: str, told: int | None
+) -> Concern | Outcome | None:
+    """What codes and texts say; None where only the status does."""
+    is_about_task = http_status in (404, 410) or told in (404, 410)
+    of_upstream = None if is_about_task else _kind_of_upstream(text)
+    if of_upstream is not None:
+        return of_upstream
+    for code in _codes_in(document):
+        kind = _first_match(CODES, code)
+        # An overall rate limit is at times named a quota: what tells them apart is the status.
+        if kind is Concern.ACCOUNT and _is_rate(http_status, told, text, code):
+            return Outcome.RATE_LIMITED
+        if kind is not None and not (is_about_task and kind is Concern.KEY):
+            return kind
+    if is_about_task:
+        return None
+    if told is not None and told != http_status and told != HTTPStatus.BAD_REQUEST:
+        return None
+    kind = _first_match(TEXTS, text)
+    if kind is Concern.KEY and ABOUT_A_TASK.search(text):
+        return None
+    if kind is Outcome.RATE_LIMITED and http_status != HTTPStatus.TOO_MANY_REQUESTS:
+        return kind
+    if kind is None and GONE.search(text) and http_status in (*range(200, 300), 400, 422):
+        return Outcome.NOT_FOUND
+    if kind in (Concern.KEY, Outcome.SERVER_ERROR) and is_refusal_of_moment(http_status):
+        return None
+    return kind
+
+
+def _kind_of_upstream(text: str) -> Outcome | None:
+    """What the status that a gateway quotes from behind it means."""
+    found = STATUS_IN_TEXT.search(text)
+    status = int(found[1] or found[2]) if found else 0
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Outcome.RATE_LIMITED
+    # The gateway's own key or account there is not the caller's.
+    is_passing = status in (401, 402, 403, 408) or status in range(500, 600)
+    return Outcome.SERVER_ERROR if is_passing else None
+
+
+def is_refusal_of_moment(http_status: int) -> bool:
+    """Whether a status says enough by itself."""
+    return http_status in NOT_NOW or http_status in (402, 408, 429) or http_status >= 500
+
+
+def _is_rate(http_status: int, told: int | None, text: str, code: str) -> bool:
+    is_429 = HTTPStatus.TOO_MANY_REQUESTS in (http_status, told)
+    says_account = TEXTS[Concern.ACCOUNT].search(text) or re.search("insufficient|user", code)
+    return is_429 and bool(TEXTS[Outcome.RATE_LIMITED].search(text) or not says_account)
+
+
+def _of_kind(kind: Concern | Outcome, message: str) -> Verdict:
+    if kind is Concern.KEY:
+        return Verdict(Outcome.FORBIDDEN, message, Concern.KEY)
+    if kind is Concern.ACCOUNT:
+        return Verdict(Outcome.FORBIDDEN, message, Concern.ACCOUNT)
+    if kind is Outcome.NOT_FOUND:
+        return Verdict(Outcome.NOT_FOUND, message, Concern.TASK)
+    return Verdict(Outcome(kind), message, Concern.MOMENT)
+
+
+def _by_status(status: int, message: str) -> Verdict:
+    """What an HTTP status means by itself."""
+    if status in OF_STATUS:
+        return Verdict(OF_STATUS[status][0], message, OF_STATUS[status][1])
+    if status in NOT_NOW or status in range(500, 600):
+        return Verdict(Outcome.SERVER_ERROR, message, Concern.MOMENT)
+    if status in range(400, 500):
+        concerns = Concern.GATEWAY if status in OF_THE_ADDRESS else Concern.TASK
+        return Verdict(Outcome.BAD_REQUEST, message, concerns)
+    message += "; no generation comes with this status"
+    return Verdict(Outcome.NOT_A_GENERATION, message, Concern.GATEWAY)
+
+
+OF_STATUS: Final = {
+    401: (Outcome.FORBIDDEN, Concern.KEY),
+    402: (Outcome.FORBIDDEN, Concern.ACCOUNT),
+    403: (Outcome.FORBIDDEN, Concern.TASK),
+    404: (Outcome.NOT_FOUND, Concern.TASK),
+    407: (Outcome.NETWORK, Concern.MOMENT),  # said by a proxy on the way
+    408: (Outcome.TIMEOUT, Concern.MOMENT),
+    410: (Outcome.NOT_FOUND, Concern.TASK),
+    429: (Outcome.RATE_LIMITED, Concern.MOMENT),
+    505: (Outcome.SERVER_ERROR, Concern.GATEWAY),
+}
+
+
+def _no_generation(document: Any, said: str) -> Verdict:
+    """Success, and no generation: an object that tells of a fault may tell of this minute's."""
+    kind = type(document).__name__ if not isinstance(document, dict) else "object"
+    message = said or f"a JSON {kind} without a generation"
+    is_fault = isinstance(document, dict) and (
+        is_refusal(document)
+        or any(document.get(key) for key in ("error", "errors", "code", "message", "msg", "detail"))
+        or "data" in document
+    )
+    concerns = Concern.MOMENT if is_fault else Concern.TASK
+    return Verdict(Outcome.NOT_A_GENERATION, message, concerns)
+
+
+def _first_match(kinds: dict[Any, re.Pattern[str]], text: str) -> Any:
+    return next((kind for kind, pattern in kinds.items() if pattern.search(text)), None)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "no such status is known"
+
+
+def _message_in(document: Any, depth: int = 4) -> str | None:
+    """Search strings, `detail` arrays and nested `error` objects for the first text."""
+    if isinstance(document, str):
+        return document.strip() or None
+    if depth == 0:
+        return None
+    if isinstance(document, list):
+        candidates = document[:3]
+    elif isinstance(document, dict):
+        candidates = [document[key] for key in MESSAGE_KEYS if key in document]
+    else:
+        return None
+    return next(filter(None, (_message_in(item, depth - 1) for item in candidates)), None)
+
+
+def _holders(document: Any) -> Iterator[dict[str, Any]]:
+    """The objects that may hold a code: the document, and the error in it."""
+    if isinstance(document, list) and document:
+        document = document[0]
+    if isinstance(document, dict):
+        yield document
+        for key in ("error", "errors", "detail", "data"):
+            inner = document.get(key)
+            inner = inner[0] if isinstance(inner, list) and inner else inner
+            if isinstance(inner, dict):
+                yield inner
+
+
+def _codes_in(document: Any) -> Iterator[str]:
+    """Codes in words, in snake case."""
+    for holder in _holders(document):
+        for key in (*CODE_KEYS, "error", "detail"):
+            code = holder.get(key)
+            # A sentence is no code.
+            if isinstance(code, str) and 0 < len(code) < 80 and " " not in code.strip():
+                yield re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).lower())
+
+
+def _status_in(document: Any) -> int | None:
+    """The HTTP status that a body tells of."""
+    for holder in _holders(document):
+        for key in ("code", "status", "status_code", "statusCode", "error_code", "errcode"):
+            value = holder.get(key)
+            if isinstance(value, str) and value.strip().isdecimal():
+                value = int(value.strip()[:9])
+            if type(value) is int and value in ERRORS:
+                return value
+    return None

@@ -1,0 +1,78 @@
+"""Answers of the log judged anew, as if they came today: an earlier version may have erred."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.record.answer import Outcome
+from connector.record.judge import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connector.record.judge import Verdict
+
+# How these were met is not in their body.
+NOT_BY_BODY: Final = pa.array(
+    [Outcome.TIMEOUT, Outcome.NETWORK, Outcome.TOO_LARGE, Outcome.REDIRECTED], pa.string()
+)
+# A body that was taken for a generation, and has none of these, is one.
+SIGNS_OF_DOUBT: Final = (b'"success"', b'"error"', b'"code"', b'"status"', b'"data"')
+JUDGED: Final = ("outcome", "status", "concerns", "message")
+
+
+def rejudge(answers: pa.Table, gateways: Mapping[str, str]) -> pa.Table:
+    """Judge answers anew where that can make a difference.
+
+    Args:
+        answers: Rows of the `answers` table.
+        gateways: Base URL by run ID, for rows that do not say which gateway was asked.
+
+    Returns:
+        The same rows in the same order.
+    """
+    base_urls = pc.if_else(
+        pc.is_null(answers["base_url"]),
+        pa.array(map(gateways.get, answers["run_id"].to_pylist()), pa.string()),
+        answers["base_url"],
+    )
+    answers = _with(answers, {"base_url": base_urls})
+    rows = pc.indices_nonzero(_doubtful(answers)).to_pylist()
+    if not rows:
+        return answers
+    verdicts = dict(zip(rows, map(_judged, answers.take(rows).to_pylist()), strict=True))
+    columns = {name: _replaced(answers[name].to_pylist(), verdicts, name) for name in JUDGED}
+    return _with(answers, columns)
+
+
+def _doubtful(answers: pa.Table) -> pa.ChunkedArray:
+    can_be_judged = pc.and_(pc.is_valid(answers["body"]), pc.is_valid(answers["http_status"]))
+    can_be_judged = pc.and_not(can_be_judged, pc.is_in(answers["outcome"], NOT_BY_BODY))
+    doubtful = pc.not_equal(answers["outcome"], Outcome.GENERATION.value)
+    for sign in SIGNS_OF_DOUBT:
+        found = pc.greater_equal(pc.find_substring(answers["body"], sign), 0)
+        doubtful = pc.or_(doubtful, pc.fill_null(found, False))
+    return pc.and_(can_be_judged, doubtful)
+
+
+def _judged(answer: dict[str, Any]) -> Verdict:
+    return judge(answer["http_status"], answer["body"], answer["task_id"])
+
+
+def _replaced(values: list[Any], verdicts: Mapping[int, Verdict], name: str) -> pa.Array:
+    for row, verdict in verdicts.items():
+        value = getattr(verdict, name)
+        # The gateway's words stay as they were recorded.
+        if name != "message" or verdict.outcome is Outcome.GENERATION or values[row] is None:
+            values[row] = value
+    return pa.array(values, pa.string())
+
+
+def _with(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
+    for name, values in columns.items():
+        position = table.schema.get_field_index(name)
+        table = table.set_column(position, table.schema.field(position), values)
+    return table
