@@ -20,6 +20,7 @@ from connector.errors import (
 from connector.pipeline import open_client
 from connector.record.answer import Outcome
 from connector.settings import load
+from connector.source.doubt import is_elsewhere
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "note", "failed"]
 
-WRONG_PLACE: Final = {Outcome.NOT_JSON, Outcome.REDIRECTED, Outcome.TOO_LARGE}
 UNREACHABLE: Final = {Outcome.NETWORK, Outcome.TIMEOUT, Outcome.SERVER_ERROR}
 PERHAPS: Final = {
     Outcome.FORBIDDEN: "perhaps for this made-up task ID only",
@@ -104,14 +104,12 @@ def _gateway(settings: Settings) -> Check:
 
 def _judged(base_url: str, answer: Answer, seconds: float) -> Check:
     said = f"HTTP {answer.http_status}"
-    is_page = (answer.body or b"").lstrip().startswith(b"<")
     if answer.outcome in UNREACHABLE:
         return Check("gateway", "failed", f"{base_url}: {answer.message}", RunStopped.exit_code)
-    if answer.outcome in WRONG_PLACE or is_page:
-        why = (
-            answer.message if answer.outcome in WRONG_PLACE else "a web page came in place of JSON"
-        )
-        text = f"{base_url} is no gateway ({said}, {why}): check the base URL"
+    if is_elsewhere(answer.outcome, answer.concerns):
+        why = answer.message or said
+        why = why if said in why else f"{said}, {why}"
+        text = f"{base_url} is not a Dream Machine gateway ({why}): check the base URL"
         return Check("gateway", "failed", text, UsageError.exit_code)
     if answer.outcome in PERHAPS:
         return Check(

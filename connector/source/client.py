@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from itertools import count
+from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -215,8 +216,9 @@ class Client:
 
     def probe(self) -> str:
         """Ask once for a task ID that nobody has, and say whether the base URL may be wrong."""
-        path = f"{self._path}/{uuid4()}"
-        return describe(self._base_url, self._attempt(path, "").verdict)
+        self._throttle.acquire(Event())
+        verdict = self._attempt(f"{self._path}/{uuid4()}", "").verdict
+        return describe(self._base_url, verdict.outcome, verdict.concerns, verdict.message)
 
     def _attempt(self, path: str, task_id: str) -> Attempt:
         """Make one request, and tell the throttle and the outage how it went."""
