@@ -53,8 +53,11 @@ def sandbox(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) ->
     """Run a gateway on this machine to try things against; `sandbox --help` lists its knobs."""
     from connector.sandbox.__main__ import main as serve  # noqa: PLC0415  see above
 
-    serve(list(arguments))
+    if exit_code := serve(list(arguments)):
+        sys.exit(exit_code)
 
 
-for command in (ingest, check, show, report, export, duckdb, rebuild, compact, sandbox):
+for command in (ingest, check, show, report, export, duckdb, rebuild, compact):
     app.command(command)
+# The sandbox reads its own options, --help among them.
+app.command(sandbox, help_flags=(), version_flags=())

@@ -14,11 +14,12 @@ import threading
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
+from connector.sandbox.addresses import ROOT
 from connector.sandbox.faults import KINDS
-from connector.sandbox.gateway import ROOT
 from connector.sandbox.server import serve
-from connector.sandbox.settings import SandboxSettings, encode_fixtures, knobs
+from connector.sandbox.settings import GROUPS, SandboxSettings, encode_fixtures, knobs
 from connector.sandbox.task_ids import task_ids
 
 if TYPE_CHECKING:
@@ -30,9 +31,16 @@ A Dream Machine gateway to try things against: {url}
 
     curl -H 'Authorization: Bearer any' {url}{root}/{task_id}
 
-Any task ID has a generation. What it is asked:  {url}/_sandbox/stats
-IDs that ask for trouble (bad-not-found-1, …):   {url}/_sandbox/kinds
+Any task ID has a generation. What was asked:    {host}/_sandbox/stats
+IDs that ask for trouble (bad-not-found-1, …):   {host}/_sandbox/kinds
 IDs for a file: --write-task-ids 1000            Ctrl-C ends it.
+"""
+_METAVARS = {str: "TEXT", int: "N", float: "NUMBER", datetime: "TIME"}
+_EPILOG = """\
+While it runs, POST a JSON object of these knobs, such as {"refusal": "none"}, to
+/_sandbox/settings to turn them; POST to /_sandbox/reset to turn all back and forget what was
+asked; GET /_sandbox/stats and /_sandbox/truth/TASK_ID to see what was asked and what is true.
+In JSON, names have underscores.
 """
 
 
@@ -60,8 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m connector.sandbox",
+        prog="luma-to-parquet sandbox",
+        usage="%(prog)s [options]",
         description="A gateway on loopback that speaks the documented API, with faults on demand.",
+        epilog=_EPILOG,
     )
     add = parser.add_argument
     add("--kinds", action="store_true", help="print the kinds of bad answers, and end")
@@ -80,12 +90,15 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="for programs: print the URL and nothing else; end when stdin closes",
     )
+    group: argparse._ActionsContainer = parser
     for knob in knobs():
-        _add_option(parser, knob)
+        if knob.name in GROUPS:
+            group = parser.add_argument_group(GROUPS[knob.name])
+        _add_option(group, knob)
     return parser
 
 
-def _add_option(parser: argparse.ArgumentParser, knob: Field[Any]) -> None:
+def _add_option(parser: argparse._ActionsContainer, knob: Field[Any]) -> None:
     name, about = "--" + knob.name.replace("_", "-"), knob.metadata["about"]
     shared: dict[str, Any] = {"default": argparse.SUPPRESS}
     if isinstance(knob.default, bool):
@@ -95,8 +108,8 @@ def _add_option(parser: argparse.ArgumentParser, knob: Field[Any]) -> None:
         name,
         type=datetime.fromisoformat if isinstance(knob.default, datetime) else type(knob.default),
         choices=knob.metadata.get("choices"),
-        metavar=None if knob.metadata.get("choices") else knob.name.upper(),
-        help=f"{about} (default: {knob.default})".replace("%", "%%"),
+        metavar=None if knob.metadata.get("choices") else _METAVARS[type(knob.default)],
+        help=f"{about} (default: {knob.default})".replace("(default: )", "").replace("%", "%%"),
         **shared,
     )
 
@@ -151,7 +164,8 @@ def _announce(url: str) -> None:
 
 
 def _welcome(url: str) -> None:
-    print(_WELCOME.format(url=url, root=ROOT, task_id=task_ids(1)[0]), flush=True)
+    host = urljoin(url, "/").rstrip("/")
+    print(_WELCOME.format(url=url, host=host, root=ROOT, task_id=task_ids(1)[0]), flush=True)
 
 
 def _await_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from connector.sandbox.faults import KINDS
 from connector.sandbox.replies import Reply, json_reply
@@ -13,11 +14,19 @@ if TYPE_CHECKING:
     from connector.sandbox.incoming import Request
 
 PREFIX = "/_sandbox/"
+_TRUTH = "truth/"
 
 
 def control(gateway: Gateway, request: Request) -> Reply:
     """Answer a request under `/_sandbox`; these need no key and are not counted."""
-    match request.method, request.path.removeprefix(PREFIX):
+    name = request.path.removeprefix(PREFIX)
+    if request.method == "GET" and name.startswith(_TRUTH):
+        return json_reply(200, gateway.truth(unquote(name.removeprefix(_TRUTH))))
+    return _fixed(gateway, request, name)
+
+
+def _fixed(gateway: Gateway, request: Request, name: str) -> Reply:
+    match request.method, name:
         case "GET", "stats":
             return json_reply(200, gateway.counters.to_json())
         case "GET", "kinds":

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from connector.sandbox import faults, generations
+from connector.sandbox import dialects, faults
+from connector.sandbox.addresses import ROOT, missing_task, task_id_of, wrong_path
+from connector.sandbox.choices import Refusal, Wording
 from connector.sandbox.counters import Counters
 from connector.sandbox.draws import Draws, pick
 from connector.sandbox.kinds import Case
 from connector.sandbox.limits import TokenBucket, Workers
-from connector.sandbox.replies import Pause, Reply, Script, html_reply, http_date, json_reply
+from connector.sandbox.listing import list_page
+from connector.sandbox.not_now import not_now
+from connector.sandbox.progress import Now, Progress
+from connector.sandbox.refusals import refuse
+from connector.sandbox.replies import Pause, Reply, Script, http_date, json_reply
+from connector.sandbox.spellings import spelling
 from connector.sandbox.tasks import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from connector.sandbox.incoming import Request
     from connector.sandbox.kinds import Kind
     from connector.sandbox.settings import SandboxSettings
     from connector.sandbox.tasks import Phase, Task
 
-ROOT = "/dream-machine/v1/generations"
-
-_LISTING_LIMIT = 10
-_LISTING_LIMIT_MOST = 100
 _FAULTS_IN_A_ROW = 2
 
 
@@ -69,23 +71,23 @@ class Gateway:
     def change(self, settings: SandboxSettings) -> None:
         """Take new settings; rate limit and queue start afresh, no ID starts over."""
         self.settings = settings
+        self._root = settings.base_path + ROOT
+        self._before_refusal = settings.refusal_after
         self._bucket = TokenBucket(settings.rate_limit, settings.burst)
         self._workers = Workers(settings.workers)
-        self._listed: list[Task] | None = None
+        self._listed: list[str] | None = None
 
     def reset(self) -> None:
         """Be as at the start: in settings, counts and what is known of each ID."""
         self.change(self._initial)
         self.counters.reset()
-        self._attempts: defaultdict[str, int] = defaultdict(int)
-        self._polls: defaultdict[str, int] = defaultdict(int)
-        self._first_asked_at: dict[str, float] = {}
+        self._progress = Progress()
 
     def answer(self, request: Request) -> Answer:
         """Answer a request to the API."""
         now = self._clock()
         self.counters.started(now)
-        task_id = _task_id(request.path)
+        task_id = task_id_of(request.path, self._root)
         if task_id is not None and self.settings.count_task_ids:
             self.counters.by_task_id[task_id] += 1
         reply: Reply | Script | None = self._refusal(request, now)
@@ -99,22 +101,43 @@ class Gateway:
         """Answer on the other port, where no request should arrive and no key ever."""
         self.counters.elsewhere += 1
         self.counters.elsewhere_with_key += "authorization" in request.headers
-        task_id = _task_id(request.path)
-        return Answer(html_reply(404, "404") if task_id is None else self._generation(task_id, 0.0))
+        task_id = task_id_of(request.path, self._root)
+        if task_id is None:
+            return Answer(self._wrong_path(request))
+        return Answer(self._generation(task_id, self._clock()))
+
+    def truth(self, task_id: str) -> dict[str, Any]:
+        """What is true of a task, whatever is told of it; asking for it changes nothing."""
+        return self._progress.truth(task_id, self.settings, self._now(self._clock()))
 
     def _refusal(self, request: Request, now: float) -> Reply | None:
         settings = self.settings
-        if not (request.path == ROOT or request.path.startswith(ROOT + "/")):
-            return html_reply(404, "404 Not Found")
+        if not (request.path == self._root or request.path.startswith(self._root + "/")):
+            return self._wrong_path(request)
         if request.method != "GET":
             return json_reply(405, {"detail": "Method Not Allowed"}, ("Allow", "GET"))
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key or settings.key not in ("", key):
             return json_reply(401, {"detail": "Not authenticated"})
+        if reply := self._account_refusal():
+            return reply
         if settings.max_concurrent and self.counters.in_flight > settings.max_concurrent:
             return self._come_back(settings.overload_status, 1)
         wait = self._bucket.take(now)
         return self._come_back(429, wait) if wait else None
+
+    def _wrong_path(self, request: Request) -> Reply:
+        return wrong_path(self.settings.wrong_path, request.method, request.path)
+
+    def _account_refusal(self) -> Reply | None:
+        if self.settings.refusal == Refusal.NONE:
+            return None
+        if self._before_refusal:
+            self._before_refusal -= 1
+            return None
+        refusal = Refusal(self.settings.refusal)
+        self.counters.faults[f"refusal {refusal}"] += 1
+        return refuse(refusal, Wording(self.settings.refusal_wording))
 
     def _come_back(self, status: int, wait: float) -> Reply:
         """Refuse for now; Retry-After has whole seconds, so it rounds up."""
@@ -128,12 +151,11 @@ class Gateway:
     def _serve(
         self, request: Request, task_id: str | None, now: float
     ) -> tuple[Reply | Script, float]:
-        if request.path == ROOT:
+        if request.path == self._root:
             return self._listing(request.query, now), self._delay("", 0, now)
         if task_id is None:
-            return html_reply(404, "404 Not Found"), 0.0
-        self._attempts[task_id] += 1
-        attempt = self._attempts[task_id]
+            return self._wrong_path(request), 0.0
+        attempt = self._progress.begin_attempt(task_id)
         return self._one(request, task_id, attempt, now), self._delay(task_id, attempt, now)
 
     def _one(self, request: Request, task_id: str, attempt: int, now: float) -> Reply | Script:
@@ -144,6 +166,10 @@ class Gateway:
             return order
         if order:
             return self._bad(order.kind_at(attempt), task_id, request)
+        if postponed := not_now(task_id, attempt, self.settings):
+            name, reply = postponed
+            self.counters.faults[f"not-now {name}"] += 1
+            return reply
         kind = self._transient(task_id, attempt)
         if kind and kind is not faults.SLOW:
             return self._bad(kind, task_id, request)
@@ -183,61 +209,32 @@ class Gateway:
             )
         )
 
+    def _now(self, now: float) -> Now:
+        return Now(now, self._wall_clock())
+
     def _generation(self, task_id: str, now: float) -> Reply:
-        settings = self.settings
-        task = describe(task_id, settings)
+        settings, moment = self.settings, self._now(now)
+        task = self._progress.task(task_id, settings, moment)
         if task.is_missing:
-            return json_reply(404, {"detail": "Generation not found"})
-        phase = self._phase(task, now)
-        if task.is_unfinished:
-            self._polls[task_id] += 1
+            return missing_task(settings.missing_as, task)
+        phase = self._progress.phase(task, settings, moment)
+        self._progress.count_poll(task)
         signed_at = task.signed_at
         if settings.resign:
-            signed_at = datetime.fromtimestamp(self._wall_clock(), UTC)
-        body = generations.render(task, phase, settings, signed_at)
+            signed_at = datetime.fromtimestamp(moment.wall, UTC)
+        body = dialects.render(task, phase, settings, signed_at)
         # Not encode_json(): a quarter of the time that a good answer takes is saved here.
         return Reply(200, orjson.dumps(body))
 
-    def _phase(self, task: Task, now: float) -> Phase:
-        if self.settings.finish_after:
-            first = self._first_asked_at.setdefault(task.task_id, now)
-            return task.phase_after_seconds(now - first)
-        return task.phase_after_polls(self._polls.get(task.task_id, 0))
-
     def _listing(self, query: str, now: float) -> Reply:
-        """The official listing, newest first; being listed is no poll."""
-        try:
-            limit, offset = _page(query)
-        except ValueError as exc:
-            return json_reply(422, {"detail": str(exc)})
+        settings, moment = self.settings, self._now(now)
         if self._listed is None:
-            tasks = [describe(task_id, self.settings) for task_id in self.settings.listing]
-            self._listed = sorted(tasks, key=lambda task: task.created_at, reverse=True)
-        page = self._listed[offset : offset + limit]
-        listed = {
-            "generations": [generations.official(task, self._phase(task, now)) for task in page],
-            "count": len(page),
-            "has_more": offset + limit < len(self._listed),
-            "limit": limit,
-            "offset": offset,
-        }
-        return json_reply(200, listed)
+            tasks = [describe(task_id, settings) for task_id in settings.listing]
+            tasks.sort(key=lambda task: task.created_at, reverse=True)
+            self._listed = [task.task_id for task in tasks]
 
+        def look(task_id: str) -> tuple[Task, Phase]:
+            task = self._progress.task(task_id, settings, moment)
+            return task, self._progress.phase(task, settings, moment)
 
-def _page(query: str) -> tuple[int, int]:
-    asked = dict(parse_qsl(query))
-    limit, offset = int(asked.get("limit", _LISTING_LIMIT)), int(asked.get("offset", 0))
-    if not (1 <= limit <= _LISTING_LIMIT_MOST and offset >= 0):
-        raise ValueError(f"limit is from 1 to {_LISTING_LIMIT_MOST}, offset from 0")
-    return limit, offset
-
-
-def _task_id(path: str) -> str | None:
-    """The ID in a path; None if the path has none, or one that is not UTF-8."""
-    encoded = path.removeprefix(ROOT + "/")
-    if encoded in ("", path) or "/" in encoded:
-        return None
-    try:
-        return unquote(encoded, errors="strict")
-    except UnicodeDecodeError:
-        return None
+        return list_page(self._listed, query, look, spelling(settings))

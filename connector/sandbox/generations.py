@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connector.sandbox.draws import Draws, pick
+from connector.sandbox.spellings import Spelling, spelling
 from connector.sandbox.tasks import Phase
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from connector.sandbox.settings import SandboxSettings
     from connector.sandbox.tasks import Task
 
@@ -23,44 +25,73 @@ _STORAGE_MODELS = (
     "lit_lite_inference_text2vid_v1.0",
 )
 _MODELS = ("ray-2", "ray-flash-2", "ray-1-6")
-_CHINA = timezone(timedelta(hours=8))
-_STATE_WORDS = {
+_GATEWAY_WORDS = {
     Phase.QUEUED: ("pending", "queued"),
     Phase.RUNNING: ("processing", "dreaming"),
     Phase.COMPLETED: ("completed",),
     Phase.FAILED: ("failed",),
 }
+_OFFICIAL_WORDS = {**{phase: (phase.value,) for phase in Phase}, Phase.RUNNING: ("dreaming",)}
+_AS_DOCUMENTED = Spelling()
+
+
+class Drawn(NamedTuple):
+    """What an ID drew against the shares of the settings."""
+
+    dialect: float
+    vip: float
+    other_id: float
+    extra_keys: float
+    envelope: float
+
+
+OFFICIAL, GATEWAY = -1.0, 1.0
+"""A dialect drawn so is official, or the gateway's own, whatever the share."""
 
 
 def render(task: Task, phase: Phase, settings: SandboxSettings, signed_at: datetime) -> Any:
     """The body for a task in a phase, in the dialect and with the oddities that its ID drew."""
-    dialect, vip, other_id, extra_keys, envelope, *_ = task.draws.shares("body")
-    if dialect < settings.official:
-        body = official(task, phase)
-    else:
-        body = gateway(task, phase, signed_at, is_vip=vip < settings.vip)
-    if other_id < settings.other_id:
-        body["id"] = task.draws.uuids("other id")[0]
-    if extra_keys < settings.extra_keys:
-        _add_extra_keys(body, task)
-    if envelope < settings.enveloped:
+    drawn = Drawn(*task.draws.shares("body")[:5])
+    body = generation(task, phase, settings, signed_at, drawn)
+    if drawn.envelope < settings.enveloped:
         return {"code": "success", "message": "", "data": body}
     return body
 
 
+def generation(
+    task: Task, phase: Phase, settings: SandboxSettings, signed_at: datetime, drawn: Drawn
+) -> dict[str, Any]:
+    """The same without an envelope."""
+    written = spelling(settings)
+    if drawn.dialect < settings.official:
+        body = official(task, phase, written)
+    else:
+        body = gateway(task, phase, signed_at, written, is_vip=drawn.vip < settings.vip)
+    if drawn.other_id < settings.other_id:
+        body["id"] = task.draws.uuids("other id")[0]
+    if drawn.extra_keys < settings.extra_keys:
+        _add_extra_keys(body, task)
+    return body
+
+
 def gateway(
-    task: Task, phase: Phase, signed_at: datetime, *, is_vip: bool = False
+    task: Task,
+    phase: Phase,
+    signed_at: datetime,
+    written: Spelling = _AS_DOCUMENTED,
+    *,
+    is_vip: bool = False,
 ) -> dict[str, Any]:
     """The documented shape."""
     storage_model, time_form, state_word, absent, *_ = task.draws.shares("gateway")
     body = {
         "id": task.task_id,
         "liked": None,
-        "state": pick(_STATE_WORDS[phase], state_word),
+        "state": written.state(phase, _GATEWAY_WORDS[phase], state_word),
         "video": None,
         "prompt": task.prompt,
         "thumbnail": None,
-        "created_at": _timestamp(task.created_at, time_form),
+        "created_at": written.moment(task.created_at, time_form),
         "last_frame": None,
         "queue_state": None,
         "estimate_wait_seconds": None,
@@ -77,16 +108,17 @@ def gateway(
     return body
 
 
-def official(task: Task, phase: Phase) -> dict[str, Any]:
+def official(task: Task, phase: Phase, written: Spelling = _AS_DOCUMENTED) -> dict[str, Any]:
     """The shape of Luma's own API."""
-    time_form, model_share, version, loop, duration, absent, *_ = task.draws.shares("official")
+    shares = task.draws.shares("official")
+    time_form, model_share, version, loop, duration, absent, state_word, *_ = shares
     model = pick(_MODELS, model_share, skew=1.6)
     body = {
         "id": task.task_id,
         "generation_type": "video",
-        "state": {Phase.RUNNING: "dreaming"}.get(phase, phase.value),
+        "state": written.state(phase, _OFFICIAL_WORDS[phase], state_word),
         "failure_reason": task.failure_reason if phase is Phase.FAILED else None,
-        "created_at": _timestamp(task.created_at, time_form),
+        "created_at": written.moment(task.created_at, time_form),
         "assets": _assets(task) if phase is Phase.COMPLETED else None,
         "version" if version < 0.1 else "model": model,  # noqa: PLR2004 -- a few
         "request": {
@@ -162,14 +194,3 @@ def _signed_url(task: Task, path: str, signed_at: datetime) -> str:
 def _requested_resolution(task: Task) -> str:
     shorter = min(task.size.width, task.size.height)
     return {540: "540p", 1080: "1080p"}.get(shorter, "720p")
-
-
-def _timestamp(moment: datetime, form: float) -> str:
-    """In one of the forms that are seen: 80 in 100 have milliseconds and `Z`."""
-    if form < 0.80:  # noqa: PLR2004 -- the docstring's share, and the rest of it
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if form < 0.90:  # noqa: PLR2004
-        return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    if form < 0.97:  # noqa: PLR2004
-        return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return moment.astimezone(_CHINA).isoformat(timespec="milliseconds")

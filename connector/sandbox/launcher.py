@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from connector.sandbox.control import PREFIX
 from connector.sandbox.server import serve
@@ -62,6 +62,10 @@ class Sandbox:
     def stats(self) -> dict[str, Any]:
         """What it was asked: see `connector.sandbox.counters.Counters`."""
         return self._control("GET", "stats")
+
+    def truth(self, task_id: str) -> dict[str, Any]:
+        """What is true of a task, whatever is told of it; see `connector.sandbox.progress`."""
+        return self._control("GET", f"truth/{quote(task_id, safe='')}")
 
     def reset(self) -> None:
         """Make it as it was at its start: in settings, counts and what it knows of each ID."""

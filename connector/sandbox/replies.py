@@ -24,12 +24,16 @@ _PHRASES = {
     304: "Not Modified",
     400: "Bad Request",
     401: "Unauthorized",
+    402: "Payment Required",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    409: "Conflict",
     410: "Gone",
     422: "Unprocessable Entity",
+    423: "Locked",
+    425: "Too Early",
     429: "Too Many Requests",
     500: "Internal Server Error",
     501: "Not Implemented",
@@ -112,9 +116,10 @@ def json_reply(status: int, value: Any, *headers: tuple[str, str]) -> Reply:
     return Reply(status, encode_json(value), (*JSON, *headers))
 
 
-def html_reply(status: int, title: str) -> Reply:
-    """A page such as a proxy or a web interface answers with."""
-    page = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body>{title}</body></html>"
+def html_reply(status: int, title: str, content: str = "") -> Reply:
+    """A page such as a proxy or a web interface answers with; without content, the title again."""
+    start = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head>"
+    page = f"{start}<body>{content or title}</body></html>"
     return Reply(status, page.encode(), HTML)
 
 

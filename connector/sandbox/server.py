@@ -163,7 +163,7 @@ class Server:
         self._listeners: list[asyncio.Server] = []
 
     async def start(self) -> str:
-        """Listen, and return the base URL.
+        """Listen, and return the base URL, with the base path.
 
         Raises:
             OSError: If the port is taken.
@@ -171,7 +171,7 @@ class Server:
         settings, gateway = self.gateway.settings, self.gateway
         gateway.url = await self._listen(self._connected, settings.host, settings.port)
         gateway.elsewhere_url = await self._listen(self._connected_elsewhere, settings.host, 0)
-        return gateway.url
+        return gateway.url + settings.base_path
 
     async def stop(self) -> None:
         """Stop listening and end all connections."""

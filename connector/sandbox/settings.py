@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import Field, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from connector.sandbox.choices import (
+    DOCUMENTED,
+    STATES,
+    Dialect,
+    MissingAs,
+    NotNow,
+    Refusal,
+    TimeForm,
+    Wording,
+    WrongPath,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from enum import StrEnum
 
 T = TypeVar("T")
 
@@ -24,6 +38,23 @@ def _share(default: float, about: str) -> float:
     return _knob(default, f"share of IDs {about}", most=1)
 
 
+def _choice(default: StrEnum, about: str) -> str:
+    return _knob(default.value, about, choices=tuple(each.value for each in type(default)))
+
+
+GROUPS = {
+    "host": "Address and key",
+    "seed": "What is true of an ID",
+    "dialect": "How it is told: shapes, words and times",
+    "polls": "Progress of unfinished IDs",
+    "latency": "Speed and limits",
+    "refusal": "Refused accounts and 'not now'",
+    "fault_share": "Faults",
+    "count_task_ids": "Statistics",
+}
+"""Titles for groups of knobs, each by the knob that it begins with."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SandboxSettings:
     """How the sandbox behaves; the default is a gateway in good health.
@@ -31,36 +62,59 @@ class SandboxSettings:
     What is true of an ID follows from the ID, `seed`, `now`, `days` and the shares, and from
     nothing else: not from the clock, the order of requests or other IDs. How far an unfinished one
     is follows from how often, or with `finish_after` how long ago, it was first asked for; only
-    `resign` signs with the clock's time.
+    `resign` and `live` tell the clock's time.
     """
 
     host: str = _knob("127.0.0.1", "address to listen on")
     port: int = _knob(0, "port to listen on; 0 takes a free one", most=65535)
-    key: str = _knob("", "the one key that is accepted; any is, if this is empty", repr=False)
+    key: str = _knob("", "the one key that is accepted; if this is empty, any is", repr=False)
+    base_path: str = _knob(
+        "", "path that the API is under, such as /proxy", pattern=r"(/[^/?#\s]+)*"
+    )
+    wrong_path: str = _choice(WrongPath.HTML_404, "answer at any path that is not the API's")
 
     seed: int = _knob(0, "another seed gives the same IDs other generations")
     now: datetime = _knob(NOW, "the newest moment of creation (ISO 8601)")  # noqa: RUF009 -- a field
-    days: float = _knob(60.0, "generations were created in so many days before `now`")
+    days: float = _knob(60.0, "generations were created within this many days before `now`")
     failed: float = _share(0.08, "that end as failed")
     unfinished: float = _share(0.06, "that are unfinished when first asked for")
     missing: float = _share(0.0, "that the gateway does not know (404)")
+    missing_prefix: str = _knob("", "IDs that start with this text are unknown, too")
+    missing_as: str = _choice(MissingAs.DETAIL, "the 404 for an unknown ID")
+    resign: bool = _knob(False, "sign URLs at each fetch, not once after creation")
+
+    dialect: str = _choice(
+        Dialect.SHARES,
+        "shape of all good answers; `mixed` gives each ID one of them, and with `shares` the"
+        " shares of IDs below decide",
+    )
+    states: str = _knob(
+        DOCUMENTED,
+        "spelling of states: as documented, `mixed` by ID, or one word for its phase",
+        choices=STATES,
+    )
+    time_form: str = _choice(TimeForm.DOCUMENTED, "how times are written; `mixed` by ID")
     official: float = _share(0.25, "answered in the official dialect")
     enveloped: float = _share(0.10, 'wrapped in {"code": …, "data": …}')
     extra_keys: float = _share(0.15, "with keys that are not documented")
     vip: float = _share(0.20, "with `video_raw`")
     other_id: float = _share(0.05, "answered under an `id` that is not the task ID")
-    resign: bool = _knob(False, "sign URLs at each fetch, not once after creation")
 
-    polls: int = _knob(1, "an unfinished ID finishes after 1 to so many answers")
+    polls: int = _knob(1, "an unfinished ID finishes after 1 to this many answers")
     finish_after: float = _knob(
-        0.0, "seconds after which an unfinished ID finishes, about; 0: `polls` is what counts"
+        0.0, "seconds until an unfinished ID finishes, roughly; 0: it finishes after `polls`"
+    )
+    live: bool = _knob(
+        False,
+        "an unfinished ID is submitted when first asked for, and its times follow the clock"
+        " (with `finish_after`)",
     )
 
     latency: float = _knob(0.0, "seconds that an answer takes, on average")
     jitter: float = _knob(0.5, "the latency varies by this part of it, up and down", most=1)
-    workers: int = _knob(0, "so many requests are worked on at once, others queue; 0: no limit")
+    workers: int = _knob(0, "requests worked on at once, others queue; 0: no limit")
     rate_limit: float = _knob(0.0, "requests a second, beyond which comes 429; 0: no limit")
-    burst: int = _knob(10, "so many requests may come at once under the rate limit")
+    burst: int = _knob(10, "requests that may come at once under the rate limit")
     retry_after: str = _knob(
         "seconds",
         "how a refusal says when to come back; 'none' has no body either",
@@ -68,6 +122,13 @@ class SandboxSettings:
     )
     max_concurrent: int = _knob(0, "requests at once, beyond which comes a refusal; 0: no limit")
     overload_status: int = _knob(503, "status of that refusal", choices=(429, 503))
+
+    refusal: str = _choice(Refusal.NONE, "refuse every ID, as for an account without credit")
+    refusal_wording: str = _choice(Wording.USUAL, "what such a refusal says is used up")
+    refusal_after: int = _knob(0, "requests answered as usual before the refusals begin")
+    not_now: str = _choice(NotNow.NONE, "answer 'not now' to an ID; `mixed` by ID")
+    not_now_attempts: int = _knob(1, "first requests for an ID that get 'not now'; 0: all")
+    not_now_share: float = _share(1.0, "that get 'not now'")
 
     fault_share: float = _knob(0.0, "share of attempts that fail, never three in a row", most=1)
     slow_seconds: float = _knob(3.0, "how long a slow answer takes")
@@ -83,6 +144,8 @@ class SandboxSettings:
             _check(knob, value)
             # A whole number will do where a fraction may stand, and is one from here on.
             object.__setattr__(self, knob.name, value)
+        if self.live and not self.finish_after:
+            raise ValueError("live needs finish_after: the seconds until an unfinished ID finishes")
 
     def changed(self, changes: Mapping[str, Any]) -> SandboxSettings:
         """Return these settings with changes as JSON has them.
@@ -140,6 +203,9 @@ def _check(knob: Field[Any], value: Any) -> None:
     choices = knob.metadata.get("choices")
     if choices and value not in choices:
         raise ValueError(f"{knob.name} is one of {choices}, not {value!r}")
+    pattern = knob.metadata.get("pattern")
+    if pattern and not re.fullmatch(pattern, value):
+        raise ValueError(f"{knob.name} begins with a slash and does not end with one: {value!r}")
     if isinstance(value, int | float) and knob.name != "seed":
         most = knob.metadata.get("most", float("inf"))
         if not 0 <= value <= most:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +23,9 @@ class Phase(StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
+
+
+ENDED = (Phase.COMPLETED, Phase.FAILED)
 
 
 class Size(NamedTuple):
@@ -56,7 +59,17 @@ FAILURE_REASONS = (
 )
 
 _QUICKEST, _SLOWEST = 5, 600
+_LONGEST_QUEUE = 0.5
+_QUEUED_SHARE_LIVE = 1 / 3
 _UNFINISHED_WITHIN_DAYS = 1 / 24
+
+
+class Times(NamedTuple):
+    """When a task got how far; None for a step that is still to come."""
+
+    submitted_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +81,16 @@ class Task:
         draws: Chance, settled by the task ID, for whatever else is told of it.
         prompt: Often shared with other tasks; may be empty.
         created_at: UTC, microseconds.
-        signed_at: When its download URL was signed: seconds to minutes after `created_at`.
+        signed_at: When it ended and its download URL was signed: seconds to minutes after
+            `created_at`.
         size: Of the video.
         ends_as: `COMPLETED` or `FAILED`.
         failure_reason: None unless it ends as failed.
         is_unfinished: Whether it is not yet finished when first asked for.
         polls: Answers until it is finished, if it is unfinished and polls are what counts.
         finish_after: Seconds until it is finished, if it is unfinished and time is what counts.
-        is_missing: Whether the gateway has lost it.
+        queued_share: Part of the time from `created_at` to `signed_at` that it is in the queue.
+        is_missing: Whether the gateway does not know it, or no longer.
     """
 
     task_id: str
@@ -89,6 +104,7 @@ class Task:
     is_unfinished: bool
     polls: int
     finish_after: float
+    queued_share: float
     is_missing: bool
 
     def phase_after_polls(self, polls: int) -> Phase:
@@ -103,13 +119,35 @@ class Task:
         """How far it is so many seconds after it was first asked for."""
         if not self.is_unfinished or seconds >= self.finish_after:
             return self.ends_as
-        return Phase.QUEUED if seconds < self.finish_after / 3 else Phase.RUNNING
+        queued_for = self.finish_after * _QUEUED_SHARE_LIVE
+        return Phase.QUEUED if seconds < queued_for else Phase.RUNNING
+
+    @property
+    def started_at(self) -> datetime:
+        """When it leaves the queue."""
+        return self.created_at + (self.signed_at - self.created_at) * self.queued_share
+
+    def times(self, phase: Phase) -> Times:
+        """What has happened to it by the time that it is in a phase."""
+        return Times(
+            self.created_at,
+            None if phase is Phase.QUEUED else self.started_at,
+            self.signed_at if phase in ENDED else None,
+        )
+
+    def submitted(self, moment: datetime) -> Task:
+        """The same task, submitted at a moment and finished after its seconds."""
+        finished_at = moment + timedelta(seconds=self.finish_after)
+        return replace(
+            self, created_at=moment, signed_at=finished_at, queued_share=_QUEUED_SHARE_LIVE
+        )
 
 
 def describe(task_id: str, settings: SandboxSettings) -> Task:
     """Settle the facts about a task: the same ID and settings always give the same."""
     draws = Draws(settings.seed, task_id)
-    failed, unfinished, age, signed, size, reason, polls, delay, missing, *_ = draws.shares("task")
+    shares = draws.shares("task")
+    failed, unfinished, age, signed, size, reason, polls, delay, missing, queued, *_ = shares
     has_failed, is_unfinished = failed < settings.failed, unfinished < settings.unfinished
     # Older ones are rarer; what is unfinished is recent.
     days_ago = age * _UNFINISHED_WITHIN_DAYS if is_unfinished else age**1.3 * settings.days
@@ -127,5 +165,10 @@ def describe(task_id: str, settings: SandboxSettings) -> Task:
         is_unfinished=is_unfinished,
         polls=1 + int(polls * max(1, settings.polls)),
         finish_after=settings.finish_after * (0.5 + delay),
-        is_missing=missing < settings.missing,
+        queued_share=queued * _LONGEST_QUEUE,
+        is_missing=missing < settings.missing or _is_gone(task_id, settings.missing_prefix),
     )
+
+
+def _is_gone(task_id: str, prefix: str) -> bool:
+    return bool(prefix) and task_id.startswith(prefix)

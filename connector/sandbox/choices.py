@@ -1,0 +1,123 @@
+"""The words that a knob takes, where it takes one of a few."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+QUEUED_WORDS = ("pending", "queued", "submitted", "NOT_START", "staged", "waiting")
+RUNNING_WORDS = ("processing", "dreaming", "in_progress", "RUNNING", "generating", "upscaling")
+COMPLETED_WORDS = ("completed", "succeeded", "SUCCESS", "Finished", "done", "COMPLETE")
+FAILED_WORDS = (
+    "failed",
+    "failure",
+    "error",
+    "cancelled",
+    "canceled",
+    "expired",
+    "rejected",
+    "moderated",
+)
+
+DOCUMENTED = "documented"
+MIXED = "mixed"
+STATES = (
+    DOCUMENTED,
+    MIXED,
+    *QUEUED_WORDS,
+    *RUNNING_WORDS,
+    *COMPLETED_WORDS,
+    *FAILED_WORDS,
+)
+"""How states are spelled; one word stands for its phase, and leaves the other phases alone."""
+
+
+class Dialect(StrEnum):
+    """The shape of a body that has a generation."""
+
+    SHARES = "shares"
+    MIXED = "mixed"
+    DOCUMENTED = "documented"
+    OFFICIAL = "official"
+    ENVELOPE = "envelope"
+    RECORD = "record"
+    BARE_RECORD = "bare-record"
+    OUTPUT = "output"
+    LIST = "list"
+    LIST_OF_TWO = "list-of-two"
+    GENERATION = "generation"
+    ARTIFACT = "artifact"
+    STATUS = "status"
+
+
+class TimeForm(StrEnum):
+    """How a moment is written."""
+
+    DOCUMENTED = "documented"
+    MIXED = "mixed"
+    RFC_822 = "rfc822"
+    ZONE_IN_BRACKETS = "zone-in-brackets"
+    SLASHES = "slashes"
+    EPOCH_SECONDS = "epoch-seconds"
+    EPOCH_MILLISECONDS = "epoch-milliseconds"
+    EPOCH_MICROSECONDS = "epoch-microseconds"
+
+
+class Refusal(StrEnum):
+    """How a gateway refuses a whole account."""
+
+    NONE = "none"
+    PAYMENT_402 = "402"
+    QUOTA_403 = "403-quota"
+    QUOTA_429 = "429-quota"
+    CODE_402 = "200-code-402"
+    CODE_401 = "200-code-401"
+    CHALLENGE_PAGE = "403-challenge"
+    LOGIN_PAGE = "200-login-page"
+
+
+class Wording(StrEnum):
+    """What a refusal says is used up."""
+
+    USUAL = "usual"
+    CREDIT = "credit"
+    QUOTA = "quota"
+    BALANCE = "balance"
+    BILLING = "billing"
+
+
+class NotNow(StrEnum):
+    """How a gateway says that it has no answer yet, but will have one."""
+
+    NONE = "none"
+    MIXED = "mixed"
+    PENDING_202 = "202-pending"
+    EMPTY_202 = "202-empty"
+    EMPTY_204 = "204"
+    CONFLICT_409 = "409"
+    LOCKED_423 = "423"
+    EARLY_425 = "425"
+    CODE_429 = "200-code-429"
+    CODE_500 = "200-code-500"
+    CODE_503 = "200-code-503"
+    UPSTREAM_BUSY = "200-upstream-busy"
+    WRAPPED_429 = "400-wrapping-429"
+
+
+class WrongPath(StrEnum):
+    """What answers at a path where no API is."""
+
+    HTML_404 = "html-404"
+    JSON_404 = "json-404"
+    INVALID_URL = "json-404-url"
+    TEXT_404 = "text-404"
+    WEB_PAGE = "page-200"
+
+
+class MissingAs(StrEnum):
+    """How a gateway says that it does not know a task."""
+
+    DETAIL = "detail"
+    MIXED = "mixed"
+    CODE = "code"
+    ERROR = "error"
+    MESSAGE = "message"

@@ -1,0 +1,205 @@
+"""The shapes that gateways put around a generation, or in place of it: one for each `Dialect`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from connector.sandbox import generations
+from connector.sandbox.choices import Dialect
+from connector.sandbox.draws import pick
+from connector.sandbox.generations import GATEWAY, OFFICIAL, Drawn, generation
+from connector.sandbox.spellings import ZERO_TIME, epoch_seconds, spelling
+from connector.sandbox.tasks import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from connector.sandbox.settings import SandboxSettings
+    from connector.sandbox.tasks import Task, Times
+
+Fields: TypeAlias = "dict[str, Any]"
+
+_MEDIA = ("video", "video_raw", "thumbnail", "last_frame")
+_RECORD_WORDS = {
+    Phase.QUEUED: ("NOT_START", "SUBMITTED", "QUEUED"),
+    Phase.RUNNING: ("IN_PROGRESS",),
+    Phase.COMPLETED: ("SUCCESS",),
+    Phase.FAILED: ("FAILURE",),
+}
+_STATUS_WORDS = {
+    Phase.QUEUED: ("queued",),
+    Phase.RUNNING: ("in_progress",),
+    Phase.COMPLETED: ("completed",),
+    Phase.FAILED: ("failed",),
+}
+_PERCENT = {Phase.QUEUED: 0, Phase.RUNNING: 30, Phase.COMPLETED: 100, Phase.FAILED: 100}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A task at a moment, and how to write what is seen of it."""
+
+    task: Task
+    phase: Phase
+    settings: SandboxSettings
+    signed_at: datetime
+
+    @property
+    def times(self) -> Times:
+        """What has happened so far."""
+        return self.task.times(self.phase)
+
+    def generation(self, dialect: float | None = None) -> Fields:
+        """The generation alone; what the ID drew decides on its dialect unless one is given."""
+        drawn = Drawn(*self.task.draws.shares("body")[:5])
+        if dialect is not None:
+            drawn = drawn._replace(dialect=dialect)
+        return generation(self.task, self.phase, self.settings, self.signed_at, drawn)
+
+    def shares(self) -> list[float]:
+        """Chance for all that a shape leaves open."""
+        return self.task.draws.shares("dialect")
+
+    def state(self, documented: Mapping[Phase, tuple[str, ...]]) -> str:
+        """The phase in the words of a shape, or in those that the settings ask for."""
+        return spelling(self.settings).state(self.phase, documented[self.phase], self.shares()[1])
+
+    def moment(self, moment: datetime | None) -> Any:
+        """A moment, written; one that is still to come is null or the zero time."""
+        share = self.shares()[2]
+        if moment is None:
+            return pick((None, ZERO_TIME), share)
+        return spelling(self.settings).moment(moment, share)
+
+    def before_there_is_one(self) -> Fields | None:
+        """What stands where a generation will stand."""
+        return pick((None, {}), self.shares()[3])
+
+
+def dialect_of(task: Task, settings: SandboxSettings) -> Dialect:
+    """The dialect that a task is answered in."""
+    if settings.dialect == Dialect.MIXED:
+        return pick(tuple(_SHAPES), task.draws.shares("dialect")[0])
+    return Dialect(settings.dialect)
+
+
+def render(task: Task, phase: Phase, settings: SandboxSettings, signed_at: datetime) -> Any:
+    """The body for a task in a phase, as the settings ask."""
+    if settings.dialect == Dialect.SHARES:
+        return generations.render(task, phase, settings, signed_at)
+    return _SHAPES[dialect_of(task, settings)](View(task, phase, settings, signed_at))
+
+
+def _enveloped(content: Any) -> Fields:
+    return {"code": "success", "message": "", "data": content}
+
+
+def _record(view: View) -> Fields:
+    task, times, shares = view.task, view.times, view.shares()
+    submitted, started, finished = (0 if at is None else epoch_seconds(at) for at in times)
+    has_failed = view.phase is Phase.FAILED
+    # A completed one has its generation; of the others, some have as much as there is.
+    has_data = view.phase is Phase.COMPLETED or (
+        view.phase is not Phase.QUEUED and shares[4] < 1 / 3
+    )
+    return {
+        "id": int(task.draws.digits("record")[:6], 16),
+        "created_at": submitted,
+        "updated_at": finished or started or submitted,
+        "task_id": task.task_id,
+        "platform": "luma",
+        "user_id": 7,
+        "group": "default",
+        "channel_id": 12,
+        "quota": 500,
+        "action": "generate",
+        "status": view.state(_RECORD_WORDS),
+        "fail_reason": (task.failure_reason or "") if has_failed else "",
+        "submit_time": submitted,
+        "start_time": started,
+        "finish_time": finished,
+        "progress": f"{_PERCENT[view.phase]}%",
+        "properties": {"input": task.prompt},
+        "data": view.generation() if has_data else view.before_there_is_one(),
+    }
+
+
+def _output(view: View) -> Fields:
+    task, times = view.task, view.times
+    has_failed = view.phase is Phase.FAILED
+    output = view.generation(GATEWAY)
+    for name in ("id", "state", "failure_reason"):
+        output.pop(name, None)
+    return {
+        "code": 200,
+        "message": "success",
+        "data": {
+            "task_id": task.task_id,
+            "model": "luma",
+            "task_type": "video_generation",
+            "status": view.state(_STATUS_WORDS),
+            "input": {"prompt": task.prompt, "aspect_ratio": task.size.aspect_ratio},
+            "output": output if view.phase is Phase.COMPLETED else view.before_there_is_one(),
+            "meta": {
+                "created_at": view.moment(times.submitted_at),
+                "started_at": view.moment(times.started_at),
+                "ended_at": view.moment(times.finished_at),
+            },
+            "error": {
+                "code": 10000 if has_failed else 0,
+                "message": task.failure_reason if has_failed else "",
+            },
+        },
+    }
+
+
+def _artifact(view: View) -> Fields:
+    body = view.generation(GATEWAY)
+    media = {name: body.pop(name) for name in _MEDIA if name in body}
+    if view.phase is not Phase.COMPLETED:
+        return {**body, "artifact": None}
+    return {**body, "artifact": {**body.get("artifact", {}), "created_at": ZERO_TIME, **media}}
+
+
+def _list_of_two(view: View) -> Fields:
+    """Two videos of one task: the first is finished before the second, and the task with both."""
+    task, is_running = view.task, view.phase is Phase.RUNNING
+    second = replace(task, task_id=task.draws.uuids("second")[0])
+    early = replace(view, phase=Phase.COMPLETED, signed_at=task.started_at) if is_running else view
+    both = [_artifact(early), _artifact(replace(view, task=second))]
+    return {"data": both if view.shares()[5] < 1 / 2 else both[::-1]}
+
+
+def _status(view: View) -> Fields:
+    body = view.generation(GATEWAY)
+    for name in ("state", "failure_reason"):
+        body.pop(name, None)
+    body |= {
+        "object": "video",
+        "model": "ray-2",
+        "status": view.state(_STATUS_WORDS),
+        "progress": _PERCENT[view.phase],
+        "created_at": view.moment(view.times.submitted_at),
+    }
+    if view.times.finished_at:
+        body["completed_at"] = view.moment(view.times.finished_at)
+    if view.phase is Phase.FAILED:
+        body["error"] = {"code": "generation_failed", "message": view.task.failure_reason}
+    return body
+
+
+_SHAPES: Mapping[Dialect, Callable[[View], Any]] = {
+    Dialect.DOCUMENTED: lambda view: view.generation(GATEWAY),
+    Dialect.OFFICIAL: lambda view: view.generation(OFFICIAL),
+    Dialect.ENVELOPE: lambda view: _enveloped(view.generation()),
+    Dialect.RECORD: lambda view: _enveloped(_record(view)),
+    Dialect.BARE_RECORD: _record,
+    Dialect.OUTPUT: _output,
+    Dialect.LIST: lambda view: {"data": [view.generation()]},
+    Dialect.LIST_OF_TWO: _list_of_two,
+    Dialect.GENERATION: lambda view: {"generation": view.generation()},
+    Dialect.ARTIFACT: _artifact,
+    Dialect.STATUS: _status,
+}

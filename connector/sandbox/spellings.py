@@ -1,0 +1,94 @@
+"""How a state and a moment are written: as documented, or as other gateways write them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, NamedTuple
+
+from connector.sandbox.choices import (
+    COMPLETED_WORDS,
+    DOCUMENTED,
+    FAILED_WORDS,
+    MIXED,
+    QUEUED_WORDS,
+    RUNNING_WORDS,
+    TimeForm,
+)
+from connector.sandbox.draws import pick
+from connector.sandbox.replies import http_date
+from connector.sandbox.tasks import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from connector.sandbox.settings import SandboxSettings
+
+ZERO_TIME = "0001-01-01T00:00:00Z"
+"""A moment that means none."""
+
+WORDS: Mapping[Phase, Sequence[str]] = {
+    Phase.QUEUED: QUEUED_WORDS,
+    Phase.RUNNING: RUNNING_WORDS,
+    Phase.COMPLETED: COMPLETED_WORDS,
+    Phase.FAILED: FAILED_WORDS,
+}
+"""All words for a phase."""
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
+_CHINA = timezone(timedelta(hours=8))
+
+
+def epoch_seconds(moment: datetime) -> int:
+    """Whole seconds since 1970; the rest is cut off."""
+    return (moment - _EPOCH) // timedelta(seconds=1)
+
+
+_FORMS: Mapping[TimeForm, Callable[[datetime], str | int]] = {
+    TimeForm.RFC_822: lambda moment: http_date(epoch_seconds(moment)),
+    TimeForm.ZONE_IN_BRACKETS: lambda moment: f"{_iso(moment, 'milliseconds')}[UTC]",
+    TimeForm.SLASHES: lambda moment: f"{moment:%Y/%m/%d %H:%M:%S}",
+    TimeForm.EPOCH_SECONDS: epoch_seconds,
+    TimeForm.EPOCH_MILLISECONDS: lambda moment: (moment - _EPOCH) // timedelta(milliseconds=1),
+    TimeForm.EPOCH_MICROSECONDS: lambda moment: (moment - _EPOCH) // timedelta(microseconds=1),
+}
+
+
+class Spelling(NamedTuple):
+    """A choice of states and of time forms, as the knobs of the same names have it."""
+
+    states: str = DOCUMENTED
+    time_form: str = TimeForm.DOCUMENTED
+
+    def state(self, phase: Phase, documented: Sequence[str], share: float) -> str:
+        """The word for a phase; `documented` are those of the dialect itself."""
+        if self.states == MIXED:
+            return pick(WORDS[phase], share)
+        return self.states if self.states in WORDS[phase] else pick(documented, share)
+
+    def moment(self, moment: datetime, share: float) -> str | int:
+        """A moment in UTC, written; the share decides where there is more than one form."""
+        if self.time_form == TimeForm.DOCUMENTED:
+            return _documented(moment, share)
+        if self.time_form == TimeForm.MIXED:
+            return pick(tuple(_FORMS.values()), share)(moment)
+        return _FORMS[TimeForm(self.time_form)](moment)
+
+
+def spelling(settings: SandboxSettings) -> Spelling:
+    """The spelling that the settings ask for."""
+    return Spelling(settings.states, settings.time_form)
+
+
+def _documented(moment: datetime, share: float) -> str:
+    """In one of the forms that are seen: 80 in 100 have milliseconds and `Z`."""
+    if share < 0.80:  # noqa: PLR2004 -- the docstring's share, and the rest of it
+        return _iso(moment, "milliseconds")
+    if share < 0.90:  # noqa: PLR2004
+        return _iso(moment, "microseconds")
+    if share < 0.97:  # noqa: PLR2004
+        return _iso(moment, "seconds")
+    return moment.astimezone(_CHINA).isoformat(timespec="milliseconds")
+
+
+def _iso(moment: datetime, precision: str) -> str:
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
