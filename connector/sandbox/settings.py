@@ -194,6 +194,8 @@ def _plain(knob: Field[Any], value: Any) -> Any:
     wanted = type(knob.default)
     if wanted is float and type(value) is int:
         return float(value)
+    if wanted is str and isinstance(value, str):
+        return str(value)  # of a member of an enumeration, its plain text
     if type(value) is not wanted:
         raise ValueError(f"{knob.name}: {value!r} makes no sense, a {wanted.__name__} is wanted")
     return value
