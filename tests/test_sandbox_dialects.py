@@ -206,10 +206,12 @@ def test_of_two_videos_one_is_finished_first() -> None:
     orders = [[_phase_of(each["state"]) for each in both] for both in running]
     assert ["running", "ended"] in orders
     assert ["ended", "running"] in orders
+    assert "X-Amz-Date" not in str(running)
     gateway.now += 100
     done = [gateway.generation(task_id)["data"] for task_id in ids]
     assert {each["state"] for both in done for each in both} == {"completed"}
     assert all(len({each["id"] for each in both}) == 2 for both in done)
+    assert str(done).count("X-Amz-Date") == 40
 
 
 def test_media_stand_under_artifact_beside_the_zero_time() -> None:

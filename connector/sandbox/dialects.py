@@ -165,10 +165,13 @@ def _artifact(view: View) -> Fields:
 
 def _list_of_two(view: View) -> Fields:
     """Two videos of one task: the first is finished before the second, and the task with both."""
-    task, is_running = view.task, view.phase is Phase.RUNNING
-    second = replace(task, task_id=task.draws.uuids("second")[0])
-    early = replace(view, phase=Phase.COMPLETED, signed_at=task.started_at) if is_running else view
-    both = [_artifact(early), _artifact(replace(view, task=second))]
+    second = replace(view.task, task_id=view.task.draws.uuids("second")[0])
+    first = _artifact(view)
+    if view.phase is Phase.RUNNING:
+        first = _artifact(replace(view, phase=Phase.COMPLETED))
+        # It is signed when the task is finished, which is still to come.
+        del first["artifact"]["video"]["download_url"]
+    both = [first, _artifact(replace(view, task=second))]
     return {"data": both if view.shares()[5] < 1 / 2 else both[::-1]}
 
 
