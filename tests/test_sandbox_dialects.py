@@ -1,94 +1,29 @@
-"""The sandbox in other gateways' shapes, states and times: the same tasks, told otherwise."""
+"""The sandbox in other gateways' shapes: the same tasks and the same times, told otherwise."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
-from sandbox_client import ROOT, Client
+from sandbox_client import Client
+from shapes import (
+    LIVE,
+    SECOND,
+    SHAPES,
+    STATE_OF,
+    VIDEO_OF,
+    moment,
+    phase_of,
+    told,
+)
 from steered import PLAIN, Steered
 
 from connector.sandbox import Sandbox, SandboxSettings, task_ids
-from connector.sandbox.choices import STATES, Dialect, TimeForm
-from connector.sandbox.spellings import WORDS, ZERO_TIME
-from connector.sandbox.tasks import Phase
-
-Reader: TypeAlias = Callable[[Any], Any]
-
-SHAPES = [each for each in Dialect if each not in {Dialect.SHARES, Dialect.MIXED}]
-LIVE = PLAIN.changed({"unfinished": 1, "finish_after": 60.0, "live": True})
-SECOND = timedelta(seconds=1)
-
-DOCUMENTED_STATES = {
-    "queued": {"pending", "queued", "NOT_START", "SUBMITTED", "QUEUED"},
-    "running": {"processing", "dreaming", "IN_PROGRESS", "in_progress"},
-    "ended": {"completed", "failed", "SUCCESS", "FAILURE"},
-}
-
-
-def _least(generations: list[Any]) -> Any:
-    """Of the videos of a task, the one that is the furthest from its end."""
-    return min(generations, key=lambda each: _phase_of(each["state"]) == "ended")
-
-
-def _phase_of(state: str) -> str:
-    return next(phase for phase, states in DOCUMENTED_STATES.items() if state in states)
-
-
-STATE_OF: dict[Dialect, Reader] = {
-    Dialect.DOCUMENTED: lambda body: body["state"],
-    Dialect.OFFICIAL: lambda body: body["state"],
-    Dialect.ENVELOPE: lambda body: body["data"]["state"],
-    Dialect.RECORD: lambda body: body["data"]["status"],
-    Dialect.BARE_RECORD: lambda body: body["status"],
-    Dialect.OUTPUT: lambda body: body["data"]["status"],
-    Dialect.LIST: lambda body: body["data"][0]["state"],
-    Dialect.LIST_OF_TWO: lambda body: _least(body["data"])["state"],
-    Dialect.GENERATION: lambda body: body["generation"]["state"],
-    Dialect.ARTIFACT: lambda body: body["state"],
-    Dialect.STATUS: lambda body: body["status"],
-}
-"""Where each shape has its state."""
-
-VIDEO_OF: dict[Dialect, Reader] = {
-    Dialect.DOCUMENTED: lambda body: body["video"]["url"],
-    Dialect.OFFICIAL: lambda body: body["assets"]["video"],
-    Dialect.ENVELOPE: lambda body: body["data"]["video"]["url"],
-    Dialect.RECORD: lambda body: body["data"]["data"]["video"]["url"],
-    Dialect.BARE_RECORD: lambda body: body["data"]["video"]["url"],
-    Dialect.OUTPUT: lambda body: body["data"]["output"]["video"]["url"],
-    Dialect.LIST: lambda body: body["data"][0]["video"]["url"],
-    Dialect.LIST_OF_TWO: lambda body: body["data"][0]["artifact"]["video"]["url"],
-    Dialect.GENERATION: lambda body: body["generation"]["video"]["url"],
-    Dialect.ARTIFACT: lambda body: body["artifact"]["video"]["url"],
-    Dialect.STATUS: lambda body: body["video"]["url"],
-}
-"""Where each shape has its video."""
-
-
-def told(settings: SandboxSettings, task_id: str = "an-id") -> Any:
-    return Steered(settings).generation(task_id)
-
-
-def moment(value: str | int | None) -> datetime | None:
-    """A moment in any of the forms, read; the forms that mean none are None."""
-    if value in (None, 0, ZERO_TIME):
-        return None
-    if isinstance(value, int):
-        unit = 1 if value < 10**11 else 1000 if value < 10**14 else 10**6
-        return datetime.fromtimestamp(value // unit, UTC) + SECOND * (value % unit / unit)
-    assert value is not None
-    if value.endswith("GMT"):
-        return parsedate_to_datetime(value)
-    if "/" in value:
-        return datetime.strptime(value, "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC)
-    return datetime.fromisoformat(value.removesuffix("[UTC]"))
-
+from connector.sandbox.choices import Dialect
+from connector.sandbox.spellings import ZERO_TIME
 
 # Shapes
 
@@ -101,7 +36,7 @@ def test_a_task_has_one_life_in_every_shape(dialect: Dialect, ends_as: str) -> N
     start = gateway.now
     seen = []
     for _ in range(120):
-        seen.append((_phase_of(STATE_OF[dialect](gateway.generation("an-id"))), gateway.now))
+        seen.append((phase_of(STATE_OF[dialect](gateway.generation("an-id"))), gateway.now))
         gateway.now += 1
     first_seen = [next(group) for _, group in groupby(seen, key=lambda each: each[0])]
     assert [phase for phase, _ in first_seen] == ["queued", "running", "ended"]
@@ -203,7 +138,7 @@ def test_of_two_videos_one_is_finished_first() -> None:
     assert [len(gateway.generation(task_id)["data"]) for task_id in ids] == [2] * 20
     gateway.now += 29
     running = [gateway.generation(task_id)["data"] for task_id in ids]
-    orders = [[_phase_of(each["state"]) for each in both] for both in running]
+    orders = [[phase_of(each["state"]) for each in both] for both in running]
     assert ["running", "ended"] in orders
     assert ["ended", "running"] in orders
     assert "X-Amz-Date" not in str(running)
@@ -229,74 +164,6 @@ def test_mixed_gives_each_id_one_shape_and_all_of_them_to_many() -> None:
     for task_id in ids:
         alone = told(SandboxSettings(dialect=dialects[task_id]), task_id)
         assert gateway.generation(task_id) == alone
-
-
-# States
-
-
-@pytest.mark.parametrize("word", STATES[2:])
-@pytest.mark.parametrize("dialect", ["documented", "official", "bare-record", "status"])
-def test_one_word_stands_for_its_phase_only(word: str, dialect: str) -> None:
-    phase = next(phase for phase, words in WORDS.items() if word in words)
-    has_failed = int(phase == Phase.FAILED)
-    gateway = Steered(LIVE.changed({"states": word, "dialect": dialect, "failed": has_failed}))
-    seen = {"queued": STATE_OF[Dialect(dialect)](gateway.generation("an-id"))}
-    started, finished = (
-        datetime.fromisoformat(gateway.gateway.truth("an-id")[name]).timestamp() - 1_750_000_000
-        for name in ("started_at", "finished_at")
-    )
-    for name, at in (("running", started), ("ended", finished)):
-        gateway.now = at + 1
-        seen[name] = STATE_OF[Dialect(dialect)](gateway.generation("an-id"))
-    own = {Phase.QUEUED: "queued", Phase.RUNNING: "running"}.get(phase, "ended")
-    assert seen.pop(own) == word
-    assert all(state in DOCUMENTED_STATES[name] for name, state in seen.items())
-
-
-def test_mixed_states_use_every_word_of_a_phase_and_no_other() -> None:
-    ids = task_ids(400)
-    for phase, changes in (
-        (Phase.QUEUED, {"unfinished": 1, "finish_after": 60.0}),
-        (Phase.COMPLETED, {}),
-        (Phase.FAILED, {"failed": 1}),
-    ):
-        gateway = Steered(PLAIN.changed({**changes, "states": "mixed"}))
-        assert {gateway.generation(task_id)["state"] for task_id in ids} == set(WORDS[phase])
-
-
-# Times
-
-
-@pytest.mark.parametrize("form", [form for form in TimeForm if form is not TimeForm.MIXED])
-@pytest.mark.parametrize("dialect", ["documented", "official", "status"])
-def test_each_form_of_time_tells_the_truth(form: TimeForm, dialect: str) -> None:
-    gateway = Steered(SandboxSettings(time_form=form, dialect=dialect, unfinished=0))
-    for task_id in task_ids(20):
-        at = moment(gateway.generation(task_id)["created_at"])
-        assert at
-        truth = datetime.fromisoformat(gateway.gateway.truth(task_id)["submitted_at"])
-        assert timedelta(0) <= truth - at < SECOND
-
-
-def test_forms_of_time_are_written_as_named() -> None:
-    written = {form: told(PLAIN.changed({"time_form": form}))["created_at"] for form in TimeForm}
-    microseconds = written[TimeForm.EPOCH_MICROSECONDS]
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    assert written[TimeForm.EPOCH_MILLISECONDS] == microseconds // 1000
-    assert written[TimeForm.EPOCH_SECONDS] == microseconds // 10**6
-    assert written[TimeForm.RFC_822] == f"{at:%a, %d %b %Y %H:%M:%S} GMT"
-    assert written[TimeForm.SLASHES] == f"{at:%Y/%m/%d %H:%M:%S}"
-    assert written[TimeForm.ZONE_IN_BRACKETS] == f"{at:%Y-%m-%dT%H:%M:%S}.{at:%f}"[:-3] + "Z[UTC]"
-
-
-def test_mixed_forms_of_time_are_all_there() -> None:
-    gateway = Steered(PLAIN.changed({"time_form": "mixed"}))
-    values = [gateway.generation(task_id)["created_at"] for task_id in task_ids(100)]
-    lengths = {len(str(value)) for value in values if isinstance(value, int)}
-    assert lengths == {10, 13, 16}
-    texts = [value for value in values if isinstance(value, str)]
-    for mark in ("GMT", "[UTC]", "/"):
-        assert any(mark in text for text in texts)
 
 
 # Truth
@@ -338,13 +205,3 @@ def test_without_live_times_follow_from_the_id_alone() -> None:
 def test_live_needs_to_know_when_an_id_finishes() -> None:
     with pytest.raises(ValueError, match="live needs finish_after"):
         SandboxSettings(live=True)
-
-
-def test_the_listing_spells_as_asked() -> None:
-    ids = task_ids(10)
-    gateway = Steered(
-        PLAIN.changed({"listing": ids, "states": "done", "time_form": "epoch-seconds"})
-    )
-    listed = gateway.get(ROOT)[0].json()["generations"]
-    assert {each["state"] for each in listed} == {"done"}
-    assert all(isinstance(each["created_at"], int) for each in listed)

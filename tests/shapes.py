@@ -1,0 +1,87 @@
+"""Where the sandbox's shapes have what, and how its times are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from steered import PLAIN, Steered
+
+from connector.sandbox.choices import Dialect
+from connector.sandbox.spellings import ZERO_TIME
+
+if TYPE_CHECKING:
+    from connector.sandbox import SandboxSettings
+
+Reader: TypeAlias = Callable[[Any], Any]
+
+SHAPES = [each for each in Dialect if each not in {Dialect.SHARES, Dialect.MIXED}]
+LIVE = PLAIN.changed({"unfinished": 1, "finish_after": 60.0, "live": True})
+SECOND = timedelta(seconds=1)
+
+DOCUMENTED_STATES = {
+    "queued": {"pending", "queued", "NOT_START", "SUBMITTED", "QUEUED"},
+    "running": {"processing", "dreaming", "IN_PROGRESS", "in_progress"},
+    "ended": {"completed", "failed", "SUCCESS", "FAILURE"},
+}
+
+
+def _least(generations: list[Any]) -> Any:
+    """Of the videos of a task, the one that is the furthest from its end."""
+    return min(generations, key=lambda each: phase_of(each["state"]) == "ended")
+
+
+def phase_of(state: str) -> str:
+    return next(phase for phase, states in DOCUMENTED_STATES.items() if state in states)
+
+
+STATE_OF: dict[Dialect, Reader] = {
+    Dialect.DOCUMENTED: lambda body: body["state"],
+    Dialect.OFFICIAL: lambda body: body["state"],
+    Dialect.ENVELOPE: lambda body: body["data"]["state"],
+    Dialect.RECORD: lambda body: body["data"]["status"],
+    Dialect.BARE_RECORD: lambda body: body["status"],
+    Dialect.OUTPUT: lambda body: body["data"]["status"],
+    Dialect.LIST: lambda body: body["data"][0]["state"],
+    Dialect.LIST_OF_TWO: lambda body: _least(body["data"])["state"],
+    Dialect.GENERATION: lambda body: body["generation"]["state"],
+    Dialect.ARTIFACT: lambda body: body["state"],
+    Dialect.STATUS: lambda body: body["status"],
+}
+"""Where each shape has its state."""
+
+VIDEO_OF: dict[Dialect, Reader] = {
+    Dialect.DOCUMENTED: lambda body: body["video"]["url"],
+    Dialect.OFFICIAL: lambda body: body["assets"]["video"],
+    Dialect.ENVELOPE: lambda body: body["data"]["video"]["url"],
+    Dialect.RECORD: lambda body: body["data"]["data"]["video"]["url"],
+    Dialect.BARE_RECORD: lambda body: body["data"]["video"]["url"],
+    Dialect.OUTPUT: lambda body: body["data"]["output"]["video"]["url"],
+    Dialect.LIST: lambda body: body["data"][0]["video"]["url"],
+    Dialect.LIST_OF_TWO: lambda body: body["data"][0]["artifact"]["video"]["url"],
+    Dialect.GENERATION: lambda body: body["generation"]["video"]["url"],
+    Dialect.ARTIFACT: lambda body: body["artifact"]["video"]["url"],
+    Dialect.STATUS: lambda body: body["video"]["url"],
+}
+"""Where each shape has its video."""
+
+
+def told(settings: SandboxSettings, task_id: str = "an-id") -> Any:
+    return Steered(settings).generation(task_id)
+
+
+def moment(value: str | int | None) -> datetime | None:
+    """A moment in any of the forms, read; the forms that mean none are None."""
+    if value in (None, 0, ZERO_TIME):
+        return None
+    if isinstance(value, int):
+        unit = 1 if value < 10**11 else 1000 if value < 10**14 else 10**6
+        return datetime.fromtimestamp(value // unit, UTC) + SECOND * (value % unit / unit)
+    assert value is not None
+    if value.endswith("GMT"):
+        return parsedate_to_datetime(value)
+    if "/" in value:
+        return datetime.strptime(value, "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC)
+    return datetime.fromisoformat(value.removesuffix("[UTC]"))
