@@ -155,8 +155,8 @@ class Run:
         hint = (
             "Start again later."
             if self.is_proven
-            else f"{base_url} has never given a generation: `luma-to-parquet check` says whether the"
-            " base URL is right."
+            else f"{base_url} has never given a generation: `luma-to-parquet check` says whether"
+            " the base URL is right."
         )
         return NothingFetched(
             f"{base_url} gave no generation for any of {plural(tally.answers, 'task ID')}"

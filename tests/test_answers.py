@@ -227,7 +227,7 @@ def test_a_generation_in_the_same_run_shows_that_the_address_is_right(
 
 @pytest.mark.parametrize("known", [False, True])
 def test_a_run_without_one_answer_worth_keeping_is_no_success(
-    known: bool, ingest: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    known: bool, ingest: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     gateway = Gateway()
     with RawServer(gateway) as server:

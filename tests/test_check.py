@@ -64,7 +64,7 @@ def test_all_is_well(cli: CommandLine, sandbox: Sandbox, tmp_path: Path) -> None
             reply(PAGE, "404 Not Found"),
             2,
             "failed",
-            "is not a Dream Machine gateway (HTTP 404: a web page",
+            "Dream Machine gateway (HTTP 404: a web page",
         ),
         (reply(b"", "302 Found", "Location: https://x.test/"), 2, "failed", "https://x.test"),
         (reply(b"{}", "503 Unavailable"), 4, "failed", "HTTP 503"),

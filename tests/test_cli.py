@@ -105,10 +105,10 @@ def test_limit_and_refresh(cli: CommandLine) -> None:
 
 
 def test_final_rejects_are_asked_again_only_on_request(cli: CommandLine) -> None:
-    ids = "bad-not-found-1\nbad-forbidden-1"
+    ids = f"bad-not-found-1\nbad-forbidden-1\n{DOCUMENTED_ID}"
     assert json.loads(cli("ingest", "-", "--json", stdin=ids).stdout)["rejected"] == 2
     again = json.loads(cli("ingest", "-", "--json", stdin=ids).stdout)
-    assert (again["already_terminal"], again["requests"]) == (2, 0)
+    assert (again["already_terminal"], again["requests"]) == (3, 0)
     asked = json.loads(cli("ingest", "-", "--retry-rejected", "--json", stdin=ids).stdout)
     assert asked["rejected"] == 2
 

@@ -24,7 +24,6 @@ from conftest import KEY
 from prefect_harness import Prefect, clone_into
 from servers import free_port
 
-from connector.record.dialects import status_of
 from connector.sandbox import task_ids
 
 if TYPE_CHECKING:
@@ -245,7 +244,7 @@ def test_a_power_cut_loses_nothing(site: Site, sandbox: Sandbox) -> None:
     site.cut_power()
     sandbox.change(latency=0.0)
     received = pd.concat(map(pd.read_parquet, inbox.glob("*.parquet")))
-    finished = received.task_id[received.body.map(status_of).isin(["completed", "failed"])]
+    finished = received.task_id[received.status.isin(["completed", "failed"])]
     assert 0 < len(finished) < len(ids)
 
     site.start_server()

@@ -55,7 +55,7 @@ BAD = {
     "not-utf8": "not_json",
     "deep-nesting": "not_json",
     "code-null-200": "server_error",
-    "success-false-200": "not_a_generation",
+    "success-false-200": "not_found",
     "object-200": "not_a_generation",
     "too-large": "too_large",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import orjson
@@ -14,11 +14,16 @@ from builders import NOON, answer, example, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connector.record.answer import Outcome
 from connector.record.coerce import to_time
 from connector.record.dialects import FROM_JSON
 from connector.record.fields import PATHS
 from connector.record.flatten import CHUNK_ROWS, flatten
+from connector.record.judge import judge
 from connector.record.schema import GENERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def row(body: Any) -> dict[str, Any]:
@@ -443,3 +448,74 @@ def test_arrow_reads_times_as_python_does(moment: str, fraction: str, offset: st
     text = moment + fraction + offset
     body = {"id": "x", "created_at": text}
     assert row(body)["created_at"] == to_time(text)
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """All that an answer says, nulls and empty objects aside."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from leaves(item)
+    elif value is not None:
+        yield value
+
+
+KEYS = [
+    *{key for column in FROM_JSON for path in column.paths for key in path.split(".")},
+    *("data", "output", "generation", "result", "artifact", "code", "message", "progress"),
+    *("batch_id", "finishTime", "createdAt", "others", "wrapper", "meta", "quota"),
+]
+WORDS = [
+    "completed",
+    "failed",
+    "IN_PROGRESS",
+    "SUCCESS",
+    "https://cdn.example/dream/v.mp4",
+    "x",
+    "",
+]
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**40), 2**70),
+    st.floats(allow_nan=False, width=32),
+    st.sampled_from(WORDS),
+    st.text(max_size=8),
+    st.sampled_from(["2024-10-15T08:56:19.325Z", "2024-10-15T08:56:19.123456789Z", 1738555506]),
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.dictionaries(st.sampled_from(KEYS), inner, max_size=5), st.lists(inner, max_size=3)
+    ),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@hypothesis.example({"id": "x", "state": "completed", "video": {"width": {"deep": "v"}}})
+@hypothesis.example({"id": "x", "created_at": "0001-01-01T00:00:00Z", "finish_time": 0})
+@hypothesis.example({"id": 5, "task_id": "t", "status": "SUCCESS", "data": {"id": "g", "a": 1}})
+@given(st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=8))
+def test_no_value_is_dropped(body: dict[str, Any]) -> None:
+    """Each is in its column, in `extra` or in `coercions`, as it came or as what it means."""
+    text = json.dumps(body).encode()
+    if judge(200, text, "asked").outcome is not Outcome.GENERATION:
+        return
+    flat = row(body)
+    found = {str(value) for name, value in flat.items() if name not in {"extra", "coercions"}}
+    found |= {str(leaf) for name in ("extra", "coercions") for leaf in leaves(parsed(flat[name]))}
+    moments = {value for value in flat.values() if isinstance(value, datetime)}
+    for leaf in leaves(body):
+        is_there = (
+            str(leaf) in found
+            or json.dumps(leaf) in found
+            or (to_time(leaf) in moments and to_time(leaf) is not None)
+            or (isinstance(leaf, float | int) and str(float(leaf)) in found)
+            or json.dumps(leaf) in (flat["queue_state"] or "")
+            or str(leaf) in (flat["queue_state"] or "")
+        )
+        assert is_there, (leaf, flat["extra"])
+
+
+def parsed(text: str | None) -> Any:
+    return json.loads(text) if text else None

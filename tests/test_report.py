@@ -178,7 +178,7 @@ def test_the_most_used_and_most_failing_prompts_are_chosen(
 def test_rejects_and_runs_are_told(tmp_path: Path) -> None:
     lost = answer("gone", {}, outcome=Outcome.NOT_FOUND, status=404)
     late = answer("slow", {}, outcome=Outcome.TIMEOUT, status=None)
-    found = figures(warehouse(tmp_path, lost, late, message="the gateway is down"))
+    found = figures(warehouse(tmp_path, answer(), lost, late, message="the gateway is down"))
     assert found.rejects == {("not_found", True): 1, ("timeout", False): 1}
     assert [run["message"] for run in found.runs] == ["the gateway is down"]
 

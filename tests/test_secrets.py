@@ -46,7 +46,7 @@ def test_the_key_is_nowhere_after_every_kind_of_failure(cli: CommandLine, tmp_pa
         cli("ingest", "-", stdin="x", LUMA_BASE_URL="http://127.0.0.1:1", LUMA_MAX_ATTEMPTS="1"),
         cli("show"),
     ]
-    assert [run.returncode for run in runs] == [0, 3, 4, 0, 0]
+    assert [run.returncode for run in runs] == [0, 3, 4, 4, 0]
     assert "DEBUG" in runs[0].stderr
     for run in runs:
         assert KEY not in run.stdout + run.stderr

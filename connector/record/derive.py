@@ -17,8 +17,8 @@ STATES: Final = {
         generating generation upscaling rendering starting started working active executing ongoing
         encoding uploading downloading preprocessing pre_processing postprocessing post_processing
         extending reframing modifying finalizing finishing doing""",
-    "completed": "completed complete completion succeeded succeed success successful finished finish"
-    " done",
+    "completed": "completed complete completion succeeded succeed success successful finished"
+    " finish done",
     "failed": """failed fail failure error errored cancelled canceled cancel expired expire rejected
         reject moderated moderation_failed content_moderated timed_out timeout aborted terminated
         blocked denied""",

@@ -177,12 +177,18 @@ def find(document: Any, task_id: str = "") -> Found | None:
         document: Parsed JSON.
         task_id: As it was asked for: tells which of a list is meant.
     """
-    if type(document) is dict and _has_plain_shape(tuple(document)):
-        if not any(_is_address(document.get(name)) for name in PICTURES):
-            if document.get("id") is None and document.get("state") is None:
-                return None if _media_of(document) is None else Found(document, is_plain=True)
-            return Found(document, state=document.get("state"), is_plain=True)
+    if type(document) is dict and _is_plain(document):
+        state = document.get("state")
+        is_bare = state is None and document.get("id") is None and _media_of(document) is None
+        return None if is_bare else Found(document, state=state, is_plain=True)
     return _unwrap(document, task_id, DEEPEST)
+
+
+def _is_plain(document: Json) -> bool:
+    """Whether an object is in one of the documented dialects, and nothing else."""
+    if not _has_plain_shape(tuple(document)):
+        return False
+    return not any(_is_address(document.get(name)) for name in PICTURES)
 
 
 def _unwrap(document: Any, task_id: str, depth: int) -> Found | None:
@@ -274,8 +280,7 @@ def _bare(document: Json) -> Found | None:
     if _media_of(document) is not None:
         return Found(document, state=state)
     if state is not None:
-        is_of_task = not OF_TASKS.isdisjoint(folded)
-        if is_of_task or status(state) not in TERMINAL_STATUSES:
+        if not OF_TASKS.isdisjoint(folded) or status(state) in UNFINISHED_STATUSES:
             return Found(document, state=state)
         # `{"state": "completed"}` is thin, but it is the word for a generation's own state.
         is_error = any(document.get(name) for name in OF_ERRORS)

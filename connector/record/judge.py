@@ -24,7 +24,7 @@ from connector.record.answer import Concern, Outcome
 from connector.record.dialects import find, is_refusal, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 # Where error bodies carry their text, likeliest first.
 MESSAGE_KEYS: Final = (
@@ -41,6 +41,7 @@ MESSAGE_KEYS: Final = (
 )
 CODE_KEYS: Final = ("code", "type", "status", "error_code", "errcode", "reason")
 LONGEST_TEXT: Final = 2_000
+LONGEST_CODE: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _words(*patterns: str) -> re.Pattern[str]:
 
 
 # What a code says, such as `insufficient_user_quota`; the first that fits counts.
-CODES: Final = {
+CODES: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
     Concern.KEY: _words(
         r"(invalid|incorrect|expired|missing|revoked|disabled|wrong|bad|no)_?(api_?)?(key|token)",
         r"(key|token)_?(is_?)?(invalid|expired|missing|revoked|disabled|not_found|required)",
@@ -121,7 +122,7 @@ CODES: Final = {
 }
 
 # The same in the words of a message.
-TEXTS: Final = {
+TEXTS: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
     Outcome.RATE_LIMITED: _words(
         r"rate.?limit",
         r"too many (requests|calls)",
@@ -131,8 +132,8 @@ TEXTS: Final = {
         r"请求过于频繁|频率|限流",
     ),
     Concern.ACCOUNT: _words(
-        r"(insufficient|not enough|no|out of|exceeded|exhausted|run out of|used up|low|negative|lack of"
-        r"|deplet\w+|zero)\W+(\w+\W+){0,3}(quota|credits?|balance|funds|budget)",
+        r"(insufficient|not enough|no|out of|exceeded|exhausted|run out of|used up|low|negative"
+        r"|lack of|deplet\w+|zero)\W+(\w+\W+){0,3}(quota|credits?|balance|funds|budget)",
         r"(quota|credits?|balance|funds|budget)\W+(\w+\W+){0,4}(insufficient|not enough|exceeded"
         r"|exhausted|used|low|empty|negative|depleted|reached|gone|zero|ran out|run out|over)",
         r"payment required|billing|top.?up|recharge|add (more )?(credits|funds)|overdue|past due",
@@ -181,8 +182,8 @@ ABOUT_A_ROUTE: Final = _words(
     r"method not allowed",
 )
 GONE: Final = _words(
-    r"(task|generation|job|record)\b.{0,300}\b(not (be )?found|not exist|doesn.t exist|no longer exists|was deleted"
-    r"|unknown|missing)",
+    r"(task|generation|job|record)\b.{0,300}\b(not (be )?found|not exist|doesn.t exist"
+    r"|no longer exists|was deleted|unknown|missing)",
     r"(no such|unknown|cannot find|could not find|not found:?) (\w+ )?(task|generation|job|record)",
     r"任务不存在",
 )
@@ -205,6 +206,13 @@ LOGIN: Final = re.compile(
 )
 PAGE: Final = re.compile(rb"^(\xef\xbb\xbf)?\s*<")
 
+QUOTES_A_REQUEST: Final = re.compile(r"https?://|/v1/|GET /")
+ACCOUNT_CODE: Final = re.compile("insufficient|user")
+
+GONE_STATUSES: Final = frozenset({404, 410})
+# A missing task comes with one of these too, in words.
+GONE_IN_WORDS: Final = frozenset({*range(200, 300), 400, 422})
+CLEAR_STATUSES: Final = frozenset({402, 408, 409, 423, 425, 429})
 # Statuses that say "not now", whatever the body says.
 NOT_NOW: Final = frozenset({409, 423, 425})
 # Statuses of the request's form, which is the same for every task.
@@ -284,81 +292,116 @@ def _as_text(body: bytes) -> str:
 
 
 def _judge_refusal(http_status: int, document: Any) -> Verdict:
+    """A refusal in JSON or in a text: by its codes and words, else by its status."""
     said = _message_in(document) or ""
-    text = said[:LONGEST_TEXT]
+    refusal = _Refusal(http_status, _status_in(document), said[:LONGEST_TEXT])
     is_success = http_status in range(200, 300)
     message = said if is_success and said else f"HTTP {http_status}: {said or _phrase(http_status)}"
-    if http_status == HTTPStatus.UNAUTHORIZED:
-        return Verdict(Outcome.FORBIDDEN, message, Concern.KEY)
-    told = _status_in(document)
-    is_broken = http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    kind = _kind_of(http_status, document, text, told)
-    if kind is not None and not (is_broken and kind in (Concern.KEY, Outcome.RATE_LIMITED)):
+    kind = _kind_of(refusal, document)
+    if kind is not None:
         return _of_kind(kind, message)
-    status = told if told is not None and not is_broken else http_status
-    if status in range(200, 300):
-        if status in NOT_READY:
-            return _not_ready(status)
-        return _no_generation(document, said)
-    verdict = _by_status(status, message)
-    if verdict.concerns is Concern.TASK and ABOUT_A_ROUTE.search(text):
-        is_of_task = ABOUT_A_TASK.search(text) and not re.search(r"https?://|/v1/|GET ", text)
-        if not is_of_task:
-            return Verdict(verdict.outcome, message, Concern.GATEWAY)
+    if refusal.status in range(200, 300):
+        is_early = refusal.status in NOT_READY
+        return _not_ready(refusal.status) if is_early else _no_generation(document, said)
+    verdict = _by_status(refusal.status, message)
+    if verdict.concerns is Concern.TASK and _is_about_the_address(refusal.text):
+        return Verdict(verdict.outcome, message, Concern.GATEWAY)
     return verdict
 
 
-def _kind_of(
-    http_status: int, document: Any, text: str, told: int | None
-) -> Concern | Outcome | None:
-    """What codes and texts say; None where only the status does."""
-    is_about_task = http_status in (404, 410) or told in (404, 410)
-    of_upstream = None if is_about_task else _kind_of_upstream(text)
-    if of_upstream is not None:
-        return of_upstream
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What a refusal tells besides its codes.
+
+    Attributes:
+        http_status: As it came.
+        told: The status that the body tells of.
+        text: The message in it.
+    """
+
+    http_status: int
+    told: int | None
+    text: str
+
+    @property
+    def is_broken(self) -> bool:
+        return self.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+    @property
+    def status(self) -> int:
+        """The one that counts: of a gateway that is broken its own, else what the body tells."""
+        return self.http_status if self.told is None or self.is_broken else self.told
+
+    @property
+    def is_of_a_missing_task(self) -> bool:
+        return not GONE_STATUSES.isdisjoint((self.http_status, self.told))
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the status says so much that words in a message add nothing."""
+        is_other = self.told not in (None, self.http_status, HTTPStatus.BAD_REQUEST)
+        return is_other or self.is_broken or self.http_status in CLEAR_STATUSES
+
+
+def _kind_of(refusal: _Refusal, document: Any) -> Concern | Outcome | None:
+    """What codes and words say; None where only the status does."""
+    if refusal.http_status == HTTPStatus.UNAUTHORIZED:
+        return Concern.KEY
+    kind: Concern | Outcome | None = _kind_of_upstream(refusal)
     for code in _codes_in(document):
-        kind = _first_match(CODES, code)
-        # An overall rate limit is at times named a quota: what tells them apart is the status.
-        if kind is Concern.ACCOUNT and _is_rate(http_status, told, text, code):
-            return Outcome.RATE_LIMITED
-        if kind is not None and not (is_about_task and kind is Concern.KEY):
-            return kind
-    if is_about_task:
-        return None
-    if told is not None and told != http_status and told != HTTPStatus.BAD_REQUEST:
-        return None
-    kind = _first_match(TEXTS, text)
-    if kind is Concern.KEY and ABOUT_A_TASK.search(text):
-        return None
-    if kind is Outcome.RATE_LIMITED and http_status != HTTPStatus.TOO_MANY_REQUESTS:
-        return kind
-    if kind is None and GONE.search(text) and http_status in (*range(200, 300), 400, 422):
-        return Outcome.NOT_FOUND
-    if kind in (Concern.KEY, Outcome.SERVER_ERROR) and is_refusal_of_moment(http_status):
-        return None
-    return kind
+        kind = kind or _kind_of_code(refusal, code)
+    return kind or _kind_of_text(refusal)
 
 
-def _kind_of_upstream(text: str) -> Outcome | None:
+def _kind_of_upstream(refusal: _Refusal) -> Outcome | None:
     """What the status that a gateway quotes from behind it means."""
-    found = STATUS_IN_TEXT.search(text)
+    found = None if refusal.is_of_a_missing_task else STATUS_IN_TEXT.search(refusal.text)
     status = int(found[1] or found[2]) if found else 0
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Outcome.RATE_LIMITED
+        return None if refusal.is_broken else Outcome.RATE_LIMITED
     # The gateway's own key or account there is not the caller's.
     is_passing = status in (401, 402, 403, 408) or status in range(500, 600)
     return Outcome.SERVER_ERROR if is_passing else None
 
 
-def is_refusal_of_moment(http_status: int) -> bool:
-    """Whether a status says enough by itself."""
-    return http_status in NOT_NOW or http_status in (402, 408, 429) or http_status >= 500
+def _kind_of_code(refusal: _Refusal, code: str) -> Concern | Outcome | None:
+    kind = _first_match(CODES, code)
+    if kind is Concern.ACCOUNT and _is_rate(refusal, code):
+        return Outcome.RATE_LIMITED
+    if kind is Concern.KEY and (refusal.is_of_a_missing_task or refusal.is_broken):
+        return None
+    if kind is Outcome.RATE_LIMITED and refusal.is_broken:
+        return None
+    return kind
 
 
-def _is_rate(http_status: int, told: int | None, text: str, code: str) -> bool:
-    is_429 = HTTPStatus.TOO_MANY_REQUESTS in (http_status, told)
-    says_account = TEXTS[Concern.ACCOUNT].search(text) or re.search("insufficient|user", code)
-    return is_429 and bool(TEXTS[Outcome.RATE_LIMITED].search(text) or not says_account)
+def _is_rate(refusal: _Refusal, code: str) -> bool:
+    """Whether a quota is one by the minute: the status or the text tells them apart."""
+    if HTTPStatus.TOO_MANY_REQUESTS not in (refusal.http_status, refusal.told):
+        return False
+    says_account = TEXTS[Concern.ACCOUNT].search(refusal.text) or ACCOUNT_CODE.search(code)
+    return not says_account or bool(TEXTS[Outcome.RATE_LIMITED].search(refusal.text))
+
+
+def _kind_of_text(refusal: _Refusal) -> Concern | Outcome | None:
+    if refusal.is_of_a_missing_task:
+        return None
+    kind = _first_match(TEXTS, refusal.text)
+    if kind is None:
+        is_gone = refusal.http_status in GONE_IN_WORDS and GONE.search(refusal.text)
+        return Outcome.NOT_FOUND if is_gone else None
+    if kind is not Concern.ACCOUNT and refusal.is_clear:
+        return None
+    # "not authorized to see this generation" is no fault of the key.
+    is_of_task = kind is Concern.KEY and ABOUT_A_TASK.search(refusal.text)
+    return None if is_of_task else kind
+
+
+def _is_about_the_address(text: str) -> bool:
+    """Whether a text says that there is no such page, rather than no such task."""
+    if not ABOUT_A_ROUTE.search(text):
+        return False
+    return not ABOUT_A_TASK.search(text) or bool(QUOTES_A_REQUEST.search(text))
 
 
 def _of_kind(kind: Concern | Outcome, message: str) -> Verdict:
@@ -410,7 +453,9 @@ def _no_generation(document: Any, said: str) -> Verdict:
     return Verdict(Outcome.NOT_A_GENERATION, message, concerns)
 
 
-def _first_match(kinds: dict[Any, re.Pattern[str]], text: str) -> Any:
+def _first_match(
+    kinds: Mapping[Concern | Outcome, re.Pattern[str]], text: str
+) -> Concern | Outcome | None:
     return next((kind for kind, pattern in kinds.items() if pattern.search(text)), None)
 
 
@@ -455,7 +500,7 @@ def _codes_in(document: Any) -> Iterator[str]:
         for key in (*CODE_KEYS, "error", "detail"):
             code = holder.get(key)
             # A sentence is no code.
-            if isinstance(code, str) and 0 < len(code) < 80 and " " not in code.strip():
+            if isinstance(code, str) and 0 < len(code) <= LONGEST_CODE and " " not in code.strip():
                 yield re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).lower())
 
 

@@ -129,8 +129,8 @@ def _timings(generations: Table) -> Table:
             Column(
                 "basis",
                 pa.string(),
-                "What the bounds rest on. `reported`: the gateway says when it finished; the bounds "
-                "are as far apart as the whole seconds that it counts in. `observed`: seen unfinished, later finished. `signed`: "
+                "What the bounds rest on. `reported`: the gateway tells the finish, maybe in "
+                "whole seconds. `observed`: seen unfinished, later finished. `signed`: "
                 "its download URL was signed before anyone here saw it finished. `backfilled`: "
                 "first seen when long finished, so the upper bound says next to nothing. "
                 "`unfinished`: no upper bound yet. `undated`: when it was created is not known. "

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from connector.record.judge import Verdict
 
 # How these were met is not in their body.
-NOT_BY_BODY: Final = pa.array(
-    [Outcome.TIMEOUT, Outcome.NETWORK, Outcome.TOO_LARGE, Outcome.REDIRECTED], pa.string()
-)
+NOT_BY_BODY: Final = (Outcome.TIMEOUT, Outcome.NETWORK, Outcome.TOO_LARGE, Outcome.REDIRECTED)
 # A body that was taken for a generation, and has none of these, is one.
 SIGNS_OF_DOUBT: Final = (b'"success"', b'"error"', b'"code"', b'"status"', b'"data"')
 JUDGED: Final = ("outcome", "status", "concerns", "message")
@@ -50,7 +48,9 @@ def rejudge(answers: pa.Table, gateways: Mapping[str, str]) -> pa.Table:
 
 def _doubtful(answers: pa.Table) -> pa.ChunkedArray:
     can_be_judged = pc.and_(pc.is_valid(answers["body"]), pc.is_valid(answers["http_status"]))
-    can_be_judged = pc.and_not(can_be_judged, pc.is_in(answers["outcome"], NOT_BY_BODY))
+    can_be_judged = pc.and_not(
+        can_be_judged, pc.is_in(answers["outcome"], pa.array(NOT_BY_BODY, pa.string()))
+    )
     doubtful = pc.not_equal(answers["outcome"], Outcome.GENERATION.value)
     for sign in SIGNS_OF_DOUBT:
         found = pc.greater_equal(pc.find_substring(answers["body"], sign), 0)

@@ -197,7 +197,7 @@ DERIVED = (
         "resolution",
         STRING,
         "Named resolution nearest to the video's number of pixels, or else the requested one. "
-        "Where the video's size is missing, that of `video_raw`, `last_frame` or `thumbnail` counts.",
+        "If the video has no size, that of `video_raw`, `last_frame` or `thumbnail` counts.",
         example="720p",
     ),
     Column(

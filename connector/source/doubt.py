@@ -56,8 +56,8 @@ def describe(base_url: str, outcome: Outcome, concerns: Concern | None, message:
     said = message or outcome
     if is_elsewhere(outcome, concerns):
         return (
-            f"{base_url} does not answer like a Dream Machine gateway to a made-up task ID ({said}):"
-            " the base URL is wrong, or something stands in between."
+            f"{base_url} does not answer like a Dream Machine gateway to a made-up task ID"
+            f" ({said}): the base URL is wrong, or something stands in between."
         )
     return (
         f"A made-up task ID is refused too ({said}), so the base URL may be right: then these task"

@@ -298,9 +298,9 @@ class Warehouse:
             " log of answers, once.",
             self.storage.address,
         )
-        known = self._task_ids_known()
+        known = self.size()
         shadow, committed = self._shadow()
-        found = shadow._task_ids_known()
+        found = shadow.size()
         if found < known:
             logger.warning(
                 "The log holds answers for %s task IDs, the tables hold %s: the tables stay as they"
@@ -312,7 +312,8 @@ class Warehouse:
         self._adopt(shadow, committed)
         inbox.bring_up_to_date(self.storage)
 
-    def _task_ids_known(self) -> int:
+    def size(self) -> int:
+        """How many task IDs the tables hold, rejects included."""
         return self.generations.rows() + len(self.rejects())
 
     def refresh_marts(self) -> None:

@@ -13,8 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connector.record.answer import Outcome
-from connector.record.dialects import status_of
+from connector.record.answer import Concern, Outcome
 from connector.record.schema import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
@@ -115,6 +114,7 @@ def received(root: Path) -> Received:
     by_run: Counter[str] = Counter()
     by_task_id: Counter[str] = Counter()
     seen: set[tuple[str, Any]] = set()
+    proving: set[str] = set()
     for answer in _answers(root):
         key = (answer["task_id"], answer["fetched_at"])
         if key in seen:  # a compaction was killed: it stands in two files of the log
@@ -122,10 +122,14 @@ def received(root: Path) -> Received:
         seen.add(key)
         by_run[answer["run_id"]] += 1
         by_task_id[answer["task_id"]] += 1
+        if answer["outcome"] == Outcome.GENERATION:
+            proving.add(answer["run_id"])
         known = latest.get(answer["task_id"])
         if known is None or known["fetched_at"] < answer["fetched_at"]:
             latest[answer["task_id"]] = answer
-    settled = frozenset(task_id for task_id, answer in latest.items() if _is_settled(answer))
+    # The first run that shows that the gateway works: from then on a task may be given up.
+    proven_in = min(proving, default=None)
+    settled = frozenset(name for name, one in latest.items() if _is_settled(one, proven_in))
     return Received(settled, by_run, by_task_id)
 
 
@@ -135,11 +139,11 @@ def _answers(root: Path) -> Iterator[dict[str, Any]]:
             yield from pq.ParquetFile(path).read().to_pylist()
 
 
-def _is_settled(answer: dict[str, Any]) -> bool:
-    outcome = Outcome(answer["outcome"])
-    if outcome is Outcome.GENERATION:
-        return status_of(answer["body"] or b"") in TERMINAL_STATUSES
-    return outcome.is_final
+def _is_settled(answer: dict[str, Any], proven_in: str | None) -> bool:
+    if Outcome(answer["outcome"]) is Outcome.GENERATION:
+        return answer["status"] in TERMINAL_STATUSES
+    is_of_task = answer["concerns"] == Concern.TASK
+    return is_of_task and proven_in is not None and proven_in <= answer["run_id"]
 
 
 def check_asked(asked: dict[str, int], given: Iterable[str], settled: frozenset[str]) -> None:

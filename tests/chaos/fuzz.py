@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector.record.answer import Answer
-from connector.record.dialects import status_of
+from connector.record.judge import judge
 from connector.record.signatures import strip_signatures
 from connector.sandbox.faults import KINDS
 from connector.sandbox.kinds import Case
@@ -107,7 +107,7 @@ def swallow(root: Path, lot: Sequence[tuple[bytes, int]]) -> None:
     """Take bodies in as a run does, and see that each is found in one place."""
     answers = [_answered(f"t{number}", *one) for number, one in enumerate(lot)]
     for answer in answers:
-        status_of(answer.body or b"")
+        judge(200, answer.body or b"")
         strip_signatures(answer.body or b"")
     with Warehouse.writing(root) as warehouse:
         warehouse.save("batch", answers, "run")
