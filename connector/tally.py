@@ -177,6 +177,17 @@ class Summary:
         """Task IDs that the gateway was asked for, with an answer."""
         return self.fetched + self.rejected
 
+    def rejects_beyond(self, allowed: float | None) -> str | None:
+        """Say so if a larger share was rejected than is allowed; None if it was not.
+
+        Args:
+            allowed: Percent of the answers that may be rejects; None for any.
+        """
+        if allowed is None or self.rejected * 100 <= allowed * self.asked:
+            return None
+        share = self.rejected / self.asked
+        return f"{share:.1%} rejected, more than the {allowed:g}% allowed"
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values, times included, for JSON and for the table `runs`."""
         return {**asdict(self), "elapsed_seconds": self.elapsed_seconds}

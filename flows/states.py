@@ -40,11 +40,11 @@ def of_summary(summary: Summary, rejects_allowed: float) -> State[Summary]:
         summary: Its account.
         rejects_allowed: Percent of the answers that may be rejects.
     """
-    if summary.rejected * 100 <= rejects_allowed * summary.asked:
+    beyond = summary.rejects_beyond(rejects_allowed)
+    if beyond is None:
         return Completed(message=headline(summary), data=summary)
-    share = summary.rejected / summary.asked
-    message = f"{share:.1%} rejected, more than the {rejects_allowed:g}% allowed; "
-    return Completed(name=COMPLETED_WITH_REJECTS, message=message + headline(summary), data=summary)
+    message = f"{beyond}; {headline(summary)}"
+    return Completed(name=COMPLETED_WITH_REJECTS, message=message, data=summary)
 
 
 def of_error(error: ConnectorError) -> State[Summary]:

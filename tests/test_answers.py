@@ -225,6 +225,25 @@ def test_a_generation_in_the_same_run_shows_that_the_address_is_right(
     assert table(tmp_path, "rejects").is_final.all()
 
 
+def test_more_rejects_than_allowed_are_an_error_as_in_the_flow(
+    ingest: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    gateway = Gateway(
+        lambda task_id: (
+            refusal(404, {"detail": "Generation not found"}) if "gone" in task_id else good(task_id)
+        )
+    )
+    ids = "here-1\nhere-2\nhere-3\ngone"
+    with RawServer(gateway) as server:
+        few = ingest("--rejects-allowed", "25", stdin=ids, LUMA_BASE_URL=server.base_url)
+        assert few.returncode == 0, few.stderr
+        options = ("--rejects-allowed", "24.9", "--refresh", "--retry-rejected")
+        many = ingest(*options, stdin=ids, LUMA_BASE_URL=server.base_url)
+        assert many.returncode == 4
+        assert "25.0% rejected, more than the 24.9% allowed" in many.stderr
+        assert ingest("--rejects-allowed", "101", stdin=ids).returncode == 2
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_a_run_without_one_answer_worth_keeping_is_no_success(
     known: bool, ingest: Callable[..., subprocess.CompletedProcess[str]]

@@ -6,7 +6,10 @@ What takes long to import is imported by the function that needs it, so that `--
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from connector.commands.shell import console, import_pyarrow, print_json
 from connector.commands.signals import stop_on_signals
@@ -34,6 +37,7 @@ def ingest(  # noqa: D417  the sources are described by the text
     wait: str | None = None,
     give_up_after: str | None = None,
     partition_by: Literal["month", "day"] | None = None,
+    rejects_allowed: Annotated[float | None, Parameter(validator=Number(gte=0, lte=100))] = None,
     lock_timeout: float | None = None,
     redact_signatures: bool = False,
     metrics_file: str | None = None,
@@ -64,6 +68,7 @@ def ingest(  # noqa: D417  the sources are described by the text
             so much time has gone by, such as 30m.
         give_up_after: No longer ask for what is unfinished for so long, such as 7d.
         partition_by: Partitions of a new warehouse. [default: month]
+        rejects_allowed: Percent of the answers that may be rejects; with more, the exit code is 4.
         lock_timeout: Seconds to wait for another run on this warehouse.
         redact_signatures: Cut the query, which is a credential, off presigned URLs.
         metrics_file: Write the run's figures there, for Prometheus's node exporter.
@@ -101,10 +106,12 @@ def ingest(  # noqa: D417  the sources are described by the text
     if dry_run:
         _preview(selection, settings, as_json=json)
     else:
-        _ingest(selection, settings, as_json=json)
+        _ingest(selection, settings, rejects_allowed, as_json=json)
 
 
-def _ingest(selection: Selection, settings: Settings, *, as_json: bool) -> None:
+def _ingest(
+    selection: Selection, settings: Settings, rejects_allowed: float | None, *, as_json: bool
+) -> None:
     from connector.pipeline import ingest as run  # noqa: PLC0415  see above
     from connector.terminal import LiveProgress, print_summary  # noqa: PLC0415  see above
 
@@ -125,6 +132,10 @@ def _ingest(selection: Selection, settings: Settings, *, as_json: bool) -> None:
             exit_code = 128 + received.number if received.number else stopped.exit_code
         else:
             exit_code = 0
+    beyond = summary.rejects_beyond(rejects_allowed)
+    if beyond and not exit_code:
+        exit_code = RunStopped.exit_code
+        console(stderr=True).print(f"error: {beyond}", style="bold red", markup=False)
     if as_json:
         print_json(summary.to_dict())
     else:
