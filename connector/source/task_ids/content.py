@@ -22,7 +22,7 @@ from connector.source.task_ids.objects import StoredFile
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HEAD = 1 << 16
+HEAD = 1 << 16
 _SPOOL_IN_MEMORY = 64 << 20
 _PART = 8 << 20
 
@@ -93,7 +93,7 @@ def opened(source: Path | StoredFile | StandardInput) -> Iterator[Content]:
             name=name,
             suffix="" if isinstance(source, StandardInput) else _suffix(Path(name).name),
             stream=stream,
-            head=stream.peek(_HEAD),
+            head=stream.peek(HEAD),
         )
 
 
@@ -128,7 +128,7 @@ def _seekable(source: Path | StoredFile | StandardInput) -> Iterator[BinaryIO]:
 @contextmanager
 def _spooled(pipe: BinaryIO) -> Iterator[BinaryIO]:
     with SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY) as copy:
-        copyfileobj(pipe, copy, _HEAD)
+        copyfileobj(pipe, copy, HEAD)
         copy.seek(0)
         yield cast("BinaryIO", copy)
 
@@ -139,8 +139,8 @@ def _decompressed(raw: BinaryIO) -> io.BufferedReader:
     raw.seek(0)
     for sign, compression in _COMPRESSIONS.items():
         if sign.match(magic):
-            return io.BufferedReader(pa.CompressedInputStream(raw, compression), _HEAD)
-    return io.BufferedReader(cast("io.RawIOBase", raw), _HEAD)
+            return io.BufferedReader(pa.CompressedInputStream(raw, compression), HEAD)
+    return io.BufferedReader(cast("io.RawIOBase", raw), HEAD)
 
 
 def _suffix(name: str) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from connector.errors import SourceError
-from connector.source.task_ids.columns import choose_column, find_column
+from connector.source.task_ids.columns import find_column
+from connector.source.task_ids.keys import ENVELOPES, Picker
 from connector.source.task_ids.text import line_blocks
 from connector.source.task_ids.validity import unreadable
 
@@ -15,23 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from connector.source.task_ids.content import Content
-
-
-class _Picker:
-    """Takes the task ID out of an item; the first object decides under which key it is."""
-
-    def __init__(self, where: str, column: str | None) -> None:
-        self._where = where
-        self._column = column
-        self._key: str | None = None
-
-    def pick(self, item: object) -> object:
-        if not isinstance(item, dict):
-            return item
-        if self._key is None:
-            keys = list(item)
-            self._key = keys[choose_column(keys, self._column, self._where)]
-        return item.get(self._key)
 
 
 def read(content: Content, column: str | None) -> Iterator[list[object]]:
@@ -49,8 +33,9 @@ def read(content: Content, column: str | None) -> Iterator[list[object]]:
         raise SourceError(
             f"{content.name} is not JSON: {exc}. If it has one value a line, name it .jsonl."
         ) from exc
-    pick = _Picker(content.name, column).pick
-    yield [pick(item) for item in _items(document, content.name, column)]
+    picker = Picker(content.name, column)
+    yield [picker.pick(item) for item in _items(document, content.name, column)]
+    picker.check()
 
 
 def _items(document: object, where: str, column: str | None) -> list[object]:
@@ -58,24 +43,36 @@ def _items(document: object, where: str, column: str | None) -> list[object]:
         return document
     if not isinstance(document, dict):
         return [document]
-    arrays = [value for value in document.values() if isinstance(value, list)]
+    arrays = {key: value for key, value in document.items() if isinstance(value, list)}
+    has_id = find_column([key for key in document if key not in arrays], column) is not None
+    named = find_column(list(arrays), column)
+    if named is not None and not has_id:
+        return list(arrays.values())[named]
     if not arrays:
-        return [document]
-    if len(arrays) > 1 or find_column(list(document), column) is not None:
+        return [document] if has_id else _items_of_envelope(document, where, column)
+    if len(arrays) > 1 or has_id:
         raise SourceError(
             f"{where} does not tell where its task IDs are: it is an object with the keys "
             f"{', '.join(document)}. Give an array, or an object that holds one array and no ID."
         )
-    return arrays[0]
+    return next(iter(arrays.values()))
+
+
+def _items_of_envelope(document: dict[str, object], where: str, column: str | None) -> list[object]:
+    """Those of what an object such as `{"code": "success", "data": …}` is wrapped around."""
+    inner = [value for key, value in document.items() if key.casefold() in ENVELOPES]
+    wraps = len(inner) == 1 and isinstance(inner[0], dict)
+    return _items(inner[0], where, column) if wraps else [document]
 
 
 def read_lines(content: Content, column: str | None) -> Iterator[list[object]]:
     """The task IDs of JSON Lines. A broken line becomes an invalid ID that tells its number.
 
     Raises:
-        SourceError: The first line is broken, so this is another format; or it lacks the column.
+        SourceError: The first line is broken, so this is another format; or no object has the key.
     """
-    pick = _Picker(content.name, column).pick
+    picker = Picker(content.name, column)
+    pick = picker.pick
     first = 1
     for block in line_blocks(content):
         lines = block.split("\n")
@@ -86,6 +83,7 @@ def read_lines(content: Content, column: str | None) -> Iterator[list[object]]:
                 _value(line, number, content.name, pick) for number, line in enumerate(lines, first)
             ]
         first += len(lines)
+    picker.check()
 
 
 def _value(line: str, number: int, where: str, pick: Callable[[object], object]) -> object:

@@ -1,4 +1,4 @@
-"""What a source is: files, standard input, a query to a database, or values in memory."""
+"""What a source is: files, standard input, a query to a database, values in memory, or one ID."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+from uuid import UUID
 
 from connector.errors import SourceError
 from connector.object_store import is_object_store
 from connector.source.task_ids.files import find_files
 from connector.source.task_ids.objects import StoredFile, find_objects
+from connector.source.task_ids.spelling import is_usual, tidied
 
-Source = str | os.PathLike[str] | Iterable[object]
+Source = str | os.PathLike[str] | UUID | Iterable[object]
 
+# Of lists, columns and tables, of whichever library.
+_HOLDS_VALUES = ("__iter__", "__arrow_c_stream__", "collect_schema", "columns")
 _URL = re.compile(r"\w+(\+\w+)?://")
 
 
@@ -57,18 +61,36 @@ def _parts(source: Source, query: str | None, stdin: BinaryIO | None) -> Sequenc
     if isinstance(source, os.PathLike):
         return find_files(os.fspath(source))
     if not isinstance(source, str):
-        return [source]
-    if source == "-":
-        return [StandardInput(stdin)]
+        return [_in_memory(source)]
     if is_object_store(source):
         return find_objects(source)
-    if not _URL.match(source):
-        return find_files(source)
+    return _named(source, query, stdin)
+
+
+def _named(source: str, query: str | None, stdin: BinaryIO | None) -> Sequence[Located]:
+    if source == "-":
+        return [StandardInput(stdin)]
+    if is_usual(tidied(source)) and not os.path.exists(source):  # noqa: PTH110  a Path changes //
+        return [[source]]
+    if _URL.match(source):
+        return [_query(source, query)]
+    return find_files(source)
+
+
+def _in_memory(source: object) -> Located:
+    if isinstance(source, UUID | bytes):
+        return [source]
+    if not any(hasattr(source, name) for name in _HOLDS_VALUES):
+        raise SourceError(f"{type(source).__name__} is no source of task IDs.")
+    return source  # type: ignore[return-value]  # tables need not be iterable
+
+
+def _query(url: str, query: str | None) -> Query:
     if query is None:
         # The rest of the URL may hold a password.
-        scheme = source.partition("://")[0]
+        scheme = url.partition("://")[0]
         raise SourceError(
             f"{scheme}://… is read as the URL of a database: say what to ask it for with --query. "
             "A file on the web must be downloaded first."
         )
-    return [Query(source, query)]
+    return Query(url, query)

@@ -2,43 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pyarrow as pa
 
+from connector.errors import SourceError
 from connector.source.task_ids.columns import choose_column
+from connector.source.task_ids.keys import Picker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _VALUES = 1 << 13
 
 
-def read(values: Iterable[object], column: str | None) -> Iterator[pa.Array | list[object]]:
-    """The values in order; of a table, those of the column of task IDs.
+def read(values: Any, column: str | None) -> Iterator[pa.Array | list[object]]:
+    """The values in order; of a table, or a dict of columns, those of the column of task IDs.
 
     Raises:
-        SourceError: The table has no such column.
+        SourceError: The table has no such column, or more than one.
     """
-    if hasattr(values, "columns"):
-        values = _column_of(values, column)
+    values = _column_of(values, column)
+    if isinstance(values, str | bytes | UUID):
+        yield [values]
+        return
     arrays = _as_arrow(values)
     if arrays is not None:
         yield from arrays
         return
+    picker = Picker("The list", column)
     iterator = iter(values)
     while part := list(islice(iterator, _VALUES)):
-        yield part
+        yield [picker.pick(value) for value in part] if dict in set(map(type, part)) else part
+    picker.check()
 
 
-def _column_of(table: Any, column: str | None) -> Iterable[object]:
-    """Iterating a data frame would give the names of its columns as task IDs."""
-    names = list(getattr(table, "column_names", table.columns))
-    chosen: Iterable[object] = table[
-        names[choose_column(list(map(str, names)), column, "The table")]
-    ]
-    return chosen
+def _column_of(values: Any, column: str | None) -> Any:
+    """Iterating a table would give the names of its columns as task IDs, or its rows."""
+    if isinstance(values, pa.RecordBatchReader):
+        values = values.read_all()
+    if hasattr(values, "collect_schema") and hasattr(values, "collect"):
+        values = values.collect()  # a lazy frame of Polars
+    if isinstance(values, Mapping):
+        names = list(values)
+    elif hasattr(values, "columns"):
+        values = _with_named_index(values)
+        names = list(getattr(values, "column_names", values.columns))
+    else:
+        return values
+    name = names[choose_column(list(map(str, names)), column, "The table")]
+    if names.count(name) > 1:
+        raise SourceError(f"The table has more than one column {name}: which one is meant?")
+    return values[name]
+
+
+def _with_named_index(frame: Any) -> Any:
+    """What pandas has as a named index was a column once."""
+    names = getattr(getattr(frame, "index", None), "names", ())
+    free = [name for name in names if name is not None and name not in frame.columns]
+    return frame.reset_index(level=free) if free else frame
 
 
 def _as_arrow(values: object) -> list[pa.Array] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from connector.errors import SourceError
 from connector.object_store import is_from_store, reason
-from connector.source.task_ids import delimited, json_lists, memory, parquet, text
-from connector.source.task_ids.content import opened
-from connector.source.task_ids.formats import format_of
+from connector.source.task_ids import delimited, json_lists, memory, parquet, spreadsheet, text
+from connector.source.task_ids.content import Content, opened
+from connector.source.task_ids.formats import Format, format_of
 from connector.source.task_ids.locate import Query, StandardInput
 from connector.source.task_ids.objects import StoredFile
 from connector.source.task_ids.values import as_text, clean
@@ -21,7 +21,6 @@ from connector.source.task_ids.values import as_text, clean
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from connector.source.task_ids.content import Content
     from connector.source.task_ids.locate import Located
 
 Values = Iterator[pa.Array | Sequence[object]]
@@ -53,7 +52,7 @@ def _values(source: Located, column: str | None) -> Values:
 def _from_file(source: Path | StoredFile | StandardInput, column: str | None) -> Values:
     try:
         with opened(source) as content:
-            yield from _read(content, column)
+            yield from _READERS[format_of(content, column)](content, column)
     except (OSError, UnicodeError, pa.ArrowException) as exc:
         name = getattr(source, "name", "Standard input") if not isinstance(source, Path) else source
         raise SourceError(f"{name} cannot be read: {_reason(exc)}.") from exc
@@ -66,15 +65,12 @@ def _reason(exc: Exception) -> str:
     return str(getattr(exc, "strerror", None) or exc).rstrip(".")
 
 
-def _read(content: Content, column: str | None) -> Values:
-    match format_of(content, column):
-        case "parquet":
-            return parquet.read(content, column)
-        case "json":
-            return json_lists.read(content, column)
-        case "json_lines":
-            return json_lists.read_lines(content, column)
-        case "delimited":
-            return delimited.read(content, column)
-        case "text":
-            return text.read(content)
+_READERS: dict[Format, Callable[[Content, str | None], Values]] = {
+    "parquet": parquet.read,
+    "arrow": parquet.read_arrow,
+    "spreadsheet": spreadsheet.read,
+    "json": json_lists.read,
+    "json_lines": json_lists.read_lines,
+    "delimited": delimited.read,
+    "text": text.read,
+}
