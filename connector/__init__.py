@@ -6,6 +6,7 @@ In a notebook::
 
     connector.ingest(["4b3c464e-…", "task_…"], warehouse="warehouse", key="luma-…")
     connector.ingest("ids.csv", warehouse="warehouse")   # the key from LUMAAI_API_KEY
+    connector.ingest(frame, warehouse="warehouse")       # its column task_id, or another by column=
     connector.read("generations", "warehouse")           # a data frame with Arrow-backed types
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
+    from uuid import UUID
 
     from connector.reading import read
     from connector.tally import Summary
@@ -33,7 +35,7 @@ def __getattr__(name: str) -> Any:
 
 
 def ingest(
-    task_ids: str | os.PathLike[str] | Iterable[object],
+    task_ids: str | os.PathLike[str] | UUID | Iterable[object],
     *,
     column: str | None = None,
     query: str | None = None,
@@ -45,8 +47,9 @@ def ingest(
     """Fetch the generations of task IDs that are new or unfinished into a warehouse.
 
     Args:
-        task_ids: A file, a glob, `-`, a SQLAlchemy URL, or the task IDs themselves.
-        column: Where the IDs are, if not in `task_id` or `id`.
+        task_ids: A file, a glob, `-`, a SQLAlchemy URL, or `luma:list`; one task ID; or many: a
+            list, a column or a table of pandas, Polars or Arrow, a dict of columns.
+        column: Where the IDs are, if not in `task_id`, `generation_id`, `id`, `uuid` or `job_id`.
         query: What to ask a SQLAlchemy URL for.
         limit: Ask for no more than this many.
         refresh: Ask again for finished ones.

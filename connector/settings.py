@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
 import os
 import re
 from datetime import timedelta
-from pathlib import Path  # noqa: TC003  pydantic reads the annotations
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -25,6 +26,9 @@ from connector.errors import SettingsError
 from connector.record.base_url import as_base_url
 
 OFFICIAL_BASE_URL = "https://api.lumalabs.ai"
+
+_ENV_FILE = Path(".env")
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _as_text(address: object) -> object:
@@ -60,7 +64,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="LUMA_",
-        env_file=".env",
+        env_file=_ENV_FILE,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -116,16 +120,40 @@ def load(**given: Any) -> Settings:
     """Make settings from arguments, where not None, over environment over `.env` over defaults.
 
     Raises:
-        SettingsError: A value makes no sense; the message names the setting, never the value.
+        SettingsError: A value makes no sense; the message names the setting, never the value. Or
+            `.env` is not UTF-8.
     """
+    values = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**{**values, "_env_file_encoding": _encoding_of(_ENV_FILE)})
+    except UnicodeDecodeError:
+        raise _not_utf_8(_ENV_FILE) from None
     except ValidationError as error:
         reasons = [
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError(f"settings: {'; '.join(reasons)}") from None
+
+
+def _encoding_of(env_file: Path) -> str:
+    """UTF-8, with a mark or without, or UTF-16 with one: so Windows's editors save it.
+
+    Raises:
+        SettingsError: It is in another encoding.
+    """
+    # A named pipe, which some keepers of secrets put here, can be read once only.
+    content = env_file.read_bytes() if env_file.is_file() else b""
+    if content.startswith(_UTF_16_MARKS):
+        return "utf-16"
+    if b"\0" in content:  # UTF-16 without a mark
+        raise _not_utf_8(env_file)
+    return "utf-8-sig"
+
+
+def _not_utf_8(env_file: Path) -> SettingsError:
+    """The text shows nothing of the file: it may hold the key."""
+    return SettingsError(f"{env_file} is not UTF-8: save it as UTF-8")
 
 
 def _is_loopback(host: str) -> bool:

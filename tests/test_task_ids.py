@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -28,10 +29,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import feather
 
 from connector.errors import SourceError
 from connector.source.task_ids import is_valid, read, valid_mask, why_invalid
-from connector.source.task_ids.values import BLANKS
+from connector.source.task_ids.columns import is_header
+from connector.source.task_ids.spelling import BLANKS, tidied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,10 +53,16 @@ def refused(source: Any, **options: Any) -> str:
 
 
 def write_text(path: Path, values: list[str]) -> None:
-    # Quoted where a line would be taken for a comment. The comment keeps the first from being
-    # taken for a header.
-    lines = [f'"{value}"' if value.startswith("#") else value for value in values]
+    lines = [
+        value if re.fullmatch(r"\w+([^\s,;，；、:=]*\w)?", value) else quoted(value)
+        for value in values
+    ]
     path.write_text("\n".join(["# IDs", *lines]), "utf-8", newline="")
+
+
+def quoted(value: str) -> str:
+    quote = next(quote for quote in "\"'`" if quote not in value)
+    return f"{quote}{value}{quote}"
 
 
 def write_csv(path: Path, values: list[str]) -> None:
@@ -109,7 +118,8 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
 task_ids = (
     st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=256)
     .map(lambda text: text.strip(BLANKS))
-    .filter(lambda text: is_valid(text) and not (text[0] in "\"'" and text[-1] == text[0]))
+    .filter(lambda text: is_valid(text) and tidied(text) == text)
+    .filter(lambda text: not is_header(text, None) and not {*"\"'`"} <= {*text})
 )
 
 
@@ -255,10 +265,10 @@ def test_a_header_in_plain_text_is_not_taken_for_an_id(tmp_path: Path) -> None:
 
 def test_ids_in_braces_are_no_json() -> None:
     braced = "{4b3c464e-94f6-4e54-bc21-12f0e6da5791}"
-    assert ids("-", stdin=io.BytesIO(f"{braced}\n[x]\n".encode())) == [braced, "[x]"]
+    assert ids("-", stdin=io.BytesIO(f"{braced}\n[x]\n".encode())) == [braced[1:-1], "x"]
 
 
-@pytest.mark.parametrize("task_id", ["BZh9", "PAR", "{a", "ids", "a|b,c"])
+@pytest.mark.parametrize("task_id", ["BZh9", "PAR", "{a", "ids", "a|b"])
 def test_ids_that_start_like_another_format_are_text(tmp_path: Path, task_id: str) -> None:
     (tmp_path / "ids").write_text(task_id)
     assert ids(tmp_path / "ids") == [task_id]
@@ -304,9 +314,10 @@ def test_a_missing_column_is_an_error_that_lists_those_found(tmp_path: Path) -> 
     (tmp_path / "ids.jsonl").write_text('{"job": "a", "state": "done"}\n')
     (tmp_path / "ids.json").write_text('[{"job": "a", "state": "done"}]')
     pq.write_table(pa.table({"job": ["a"], "state": ["done"]}), tmp_path / "ids.parquet")
+    feather.write_feather(pa.table({"job": ["a"], "state": ["done"]}), tmp_path / "ids.feather")
     for path in tmp_path.iterdir():
         message = refused(path)
-        assert "task_id or id" in message
+        assert "task_id, generation_id, id, uuid or job_id" in message
         assert "job, state" in message
         assert "--column" in message
         assert ids(path, column="job") == ["a"]

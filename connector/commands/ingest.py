@@ -45,16 +45,16 @@ def ingest(  # noqa: D417  the sources are described by the text
 ) -> None:
     """Fetch the generations of task IDs that are new or unfinished.
 
-    SOURCES are files of task IDs (text, CSV, JSON, JSON Lines or Parquet, also .gz), globs of them,
-    `-` for standard input, a SQLAlchemy URL with `--query`, or `luma:list`: what the gateway lists,
-    newest first, up to what is known. Files and tables may be in a bucket: s3://bucket/prefix,
-    gs://…, abfss://…
+    SOURCES are task IDs; files of them (text, CSV, Excel, JSON, JSON Lines or Parquet, also .gz);
+    globs of files; `-` for standard input; a SQLAlchemy URL with `--query`; or `luma:list`: what
+    the gateway lists, newest first, up to what is known. Files and tables may be in a bucket:
+    s3://bucket/prefix, gs://…, abfss://…
     The key is read from LUMAAI_API_KEY, in the environment or in a `.env` file.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         base_url: Gateway; also LUMA_BASE_URL. [default: https://api.lumalabs.ai]
-        column: Column of the task IDs, if not `task_id` or `id`.
+        column: Column of the task IDs, if not `task_id`, `generation_id`, `id`, `uuid` or `job_id`.
         query: What to ask the database for.
         limit: Ask for no more than this many.
         refresh: Ask again for finished ones too.
@@ -76,8 +76,8 @@ def ingest(  # noqa: D417  the sources are described by the text
     """
     if not sources:
         raise SourceError(
-            "no source of task IDs: name a file, a glob, `-` for standard input, a database URL,"
-            " or luma:list"
+            "no source of task IDs: name a task ID, a file, a glob, `-` for standard input,"
+            " a database URL, or luma:list"
         )
     from connector.settings import load  # noqa: PLC0415  see above
 

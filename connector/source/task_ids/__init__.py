@@ -4,9 +4,9 @@
 
     read -> locate    files objects             what the sources are, before anything is imported
          -> reading   content  formats          opened, decompressed, told apart; errors translated
-              text  delimited  json_lists  parquet  sql  memory         values, chunk by chunk
-              columns                           which column has the IDs
-              values  validity                  any value as text, cleaned; which are valid
+              text  delimited  spreadsheet  json_lists  parquet  sql  memory   values, in chunks
+              columns  keys                     which column, or key of an object, has the IDs
+              values  spelling  validity        any value as text, cleaned; which are valid
 
 Every value that a source gives comes out once, in order: a blank one as "", one beyond reading as
 a text that is no valid ID. So whoever counts them can account for each.
@@ -36,14 +36,15 @@ def read(
 ) -> Iterator[pa.StringArray]:
     """Yield the task IDs that `sources` give, in order, in chunks without nulls.
 
-    IDs come without blanks and without one pair of quotes around them. A blank value is "". They
-    may repeat, and may be invalid (`valid_mask`).
+    IDs come without what people and programs put around them (`spelling.tidied`). A blank value,
+    or a word for nothing such as `NULL`, is "". IDs may repeat, and may be invalid (`valid_mask`).
 
     Args:
         sources: A `str` or path names a file, a glob or a folder of Parquet files, each of them
-            also at `s3://…`, `gs://…` or `abfss://…`; `-`, which is standard input; or a
-            SQLAlchemy URL. Any other iterable holds the IDs themselves.
-        column: Where the IDs are, if not in `task_id` or `id`. Plain text has no columns.
+            also at `s3://…`, `gs://…` or `abfss://…`; `-`, which is standard input; a SQLAlchemy
+            URL; or, where there is no such file, a UUID or `task_` + 32 characters is an ID. Any
+            other iterable holds the IDs themselves.
+        column: Where the IDs are, if not in one of `columns.USUAL`. Plain text has no columns.
         query: What to ask a SQLAlchemy URL for.
         stdin: What `-` reads; by default standard input.
 
