@@ -47,7 +47,7 @@ class Selection:
 
     Attributes:
         sources: Files, globs, `-`, SQLAlchemy URLs, or iterables of task IDs; or `luma:list` alone.
-        column: Where the IDs are, if not in `task_id` or `id`.
+        column: Where the IDs are, if not in a column that is found by itself (docs/task-ids.md).
         query: What to ask a SQLAlchemy URL for.
         limit: Ask for no more than this many.
         refresh: Ask again for finished ones.

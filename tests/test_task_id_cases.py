@@ -219,11 +219,11 @@ def test_an_address_without_an_id_is_invalid_and_one_with_escapes_is_decoded() -
     assert found[1] == "a/b c"
 
 
-@pytest.mark.parametrize(
-    "name",
-    "Task ID|task-id|taskId|TASKID|task.id| Task Ids |generation_id|Generation ID"
-    "|ID|_id|uuid|UUID|GUID|job id|JobId".split("|"),
-)
+SPELLINGS = "Task ID|task-id|taskId|TASKID|task.id| Task Ids |generation_id|Generation ID"
+SPELLINGS += "|ID|_id|uuid|UUID|GUID|job id|JobId"
+
+
+@pytest.mark.parametrize("name", SPELLINGS.split("|"))
 def test_the_column_is_found_in_any_spelling(tmp_path: Path, name: str) -> None:
     (tmp_path / "ids.csv").write_text(f"user;{name};state\nx;a;done\n")
     (tmp_path / "ids.tsv").write_text(f"{name}\na\n")
@@ -413,6 +413,8 @@ def test_a_notebook_gives_what_it_has(sandbox: Sandbox, tmp_path: Path, values: 
         uuid.UUID(U[0]),
         uuid.UUID(U[0]).bytes,
         {"task_id": U[0]},
+        {"code": "success", "data": {"id": U[0], "state": "completed"}},
+        pa.array([{"id": U[0]}]),
         f"https://gateway.example/dream-machine/v1/generations/{U[0]}",
     ],
 )
@@ -430,8 +432,12 @@ def test_a_file_comes_before_an_id_of_its_name(
     assert ids(U[0]) == ["in-the-file"]
     with pytest.raises(SourceError, match="no file task_0"):
         ids("task_0")
+    assert ids(f"{U[1]}, {U[2]}\n{U[3]}") == U[1:4]
     with pytest.raises(SourceError, match="int is no source"):
         ids(7)
+    for nothing in ({}, {"task_id": None}, {"task_id": []}):
+        with pytest.raises(SourceError, match="no task ID in what was given"):
+            ids(nothing)
 
 
 def test_arguments_may_be_task_ids(cli: CommandLine, sandbox: Sandbox, tmp_path: Path) -> None:

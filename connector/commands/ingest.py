@@ -76,7 +76,7 @@ def ingest(  # noqa: D417  the sources are described by the text
     """
     if not sources:
         raise SourceError(
-            "no source of task IDs: name a task ID, a file, a glob, `-` for standard input,"
+            "no source of task IDs: name a file, a glob, a task ID, `-` for standard input,"
             " a database URL, or luma:list"
         )
     from connector.settings import load  # noqa: PLC0415  see above

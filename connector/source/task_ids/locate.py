@@ -20,6 +20,7 @@ Source = str | os.PathLike[str] | UUID | Iterable[object]
 
 # Of lists, columns and tables, of whichever library.
 _HOLDS_VALUES = ("__iter__", "__arrow_c_stream__", "collect_schema", "columns")
+_BETWEEN = re.compile(r"[\s,;]+")
 _URL = re.compile(r"\w+(\+\w+)?://")
 
 
@@ -70,8 +71,9 @@ def _parts(source: Source, query: str | None, stdin: BinaryIO | None) -> Sequenc
 def _named(source: str, query: str | None, stdin: BinaryIO | None) -> Sequence[Located]:
     if source == "-":
         return [StandardInput(stdin)]
-    if is_usual(tidied(source)) and not os.path.exists(source):  # noqa: PTH110  a Path changes //
-        return [[source]]
+    words = _BETWEEN.split(source.strip())
+    if all(is_usual(tidied(word)) for word in words) and not os.path.exists(source):  # noqa: PTH110  a Path changes //
+        return [words]
     if _URL.match(source):
         return [_query(source, query)]
     return find_files(source)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import pyarrow as pa
 
@@ -25,19 +24,26 @@ def read(values: Any, column: str | None) -> Iterator[pa.Array | list[object]]:
     Raises:
         SourceError: The table has no such column, or more than one.
     """
+    if isinstance(values, Mapping) and not any(map(_is_column, values.values())):
+        values = [dict(values)] if values else []  # one generation, as a gateway answers it
     values = _column_of(values, column)
-    if isinstance(values, str | bytes | UUID):
-        yield [values]
-        return
+    if not _is_column(values):
+        values = [values]
     arrays = _as_arrow(values)
     if arrays is not None:
         yield from arrays
         return
     picker = Picker("The list", column)
-    iterator = iter(values)
+    iterator = iter(
+        values.to_pylist() if isinstance(values, pa.Array | pa.ChunkedArray) else values
+    )
     while part := list(islice(iterator, _VALUES)):
         yield [picker.pick(value) for value in part] if dict in set(map(type, part)) else part
     picker.check()
+
+
+def _is_column(value: object) -> bool:
+    return hasattr(value, "__iter__") and not isinstance(value, str | bytes | Mapping)
 
 
 def _column_of(values: Any, column: str | None) -> Any:
@@ -69,7 +75,7 @@ def _with_named_index(frame: Any) -> Any:
 def _as_arrow(values: object) -> list[pa.Array] | None:
     """What is a column already, taken over without making a Python object of each value."""
     if isinstance(values, pa.Array):
-        return [values]
+        return None if pa.types.is_struct(values.type) else [values]
     if not hasattr(values, "__arrow_c_stream__"):
         return None
     try:
@@ -77,4 +83,4 @@ def _as_arrow(values: object) -> list[pa.Array] | None:
     except (TypeError, ValueError, pa.ArrowException):
         # A pandas column of objects of several types.
         return None
-    return chunks
+    return None if any(pa.types.is_struct(chunk.type) for chunk in chunks) else chunks
