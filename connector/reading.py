@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from connector.errors import DamagedFile, UsageError, WarehouseError
 from connector.record.columns import TIMESTAMP
 from connector.record.merge import conform
-from connector.record.schema import GENERATIONS, MARTS, TABLES
+from connector.record.schema import MARTS, TABLES
 from connector.settings import load
+from connector.warehouse import marts
 from connector.warehouse.compact import CONTAINS
 from connector.warehouse.parquet import ROW_GROUP_ROWS
 from connector.warehouse.warehouse import Warehouse
@@ -165,7 +166,7 @@ def pieces(
     """
     is_recent = None if since is None else _IsRecent(table, since)
     names = storage.list(table.name)
-    if not names and table in MARTS and storage.list(GENERATIONS.name):
+    if table in MARTS and marts.was_left_out(storage, table):
         raise WarehouseError(
             f"{storage.address} holds no {table.name} yet: the next run or `rebuild` makes it,"
             " unless the settings leave it out"

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,7 +33,6 @@ from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from connector.record.answer import Answer
 
@@ -108,7 +108,7 @@ def catalogue(root: Path, tmp_path: Path) -> Path:
     target = tmp_path / "warehouse.duckdb"
     made = write_catalogue(root, target)
     assert made.views == tuple(TABLES)
-    assert made.without_files == ("runs",)
+    assert made.without_files == ()
     return target
 
 
@@ -154,6 +154,25 @@ def test_partitions_are_text(catalogue: Path) -> None:
     assert months == [("2025-09", len(PROMPTS)), ("unknown", 1)]
 
 
+def test_days_are_dates_whoever_wrote_the_folders(tmp_path: Path) -> None:
+    """0.1.0 called the partition without a day `unknown`: its rows are there, without a date."""
+    released = Path(__file__).parent / "warehouses/0.1.0/by_day"
+    root = Path(shutil.copytree(released, tmp_path / "warehouse"))
+    write_catalogue(root, tmp_path / "c.duckdb")
+    days = "SELECT created_day, typeof(created_day) FROM generations ORDER BY 1"
+    known = [(date(2025, 1, 31), "DATE"), (date(2025, 2, 1), "DATE")]
+    assert ask(tmp_path / "c.duckdb", days) == [*known, (None, "DATE")]
+    with Warehouse.writing(root) as warehouse:
+        warehouse.rebuild()
+    assert ask(tmp_path / "c.duckdb", days) == [(date(1970, 1, 1), "DATE"), *known]
+
+
+def test_an_export_leaves_out_marts_that_were_never_made(root: Path, tmp_path: Path) -> None:
+    (root / "marts.json").unlink()
+    done = [one.table for one in export(root, f"sqlite:///{tmp_path}/t.db")]
+    assert done == ["generations", "rejects", "runs", "columns"]
+
+
 def test_a_view_shows_what_later_runs_write(catalogue: Path, root: Path) -> None:
     ingest(root, generation("plain", "changed", minutes=9), pending("another"), batch="later")
     rows = ask(catalogue, "SELECT prompt FROM generations WHERE task_id IN ('plain', 'another')")
@@ -176,7 +195,7 @@ def test_an_empty_warehouse_has_empty_views(tmp_path: Path) -> None:
     with Warehouse.writing(tmp_path / "new"):
         pass
     target = tmp_path / "c.duckdb"
-    assert write_catalogue(tmp_path / "new", target).without_files == tuple(TABLES)
+    assert write_catalogue(tmp_path / "new", target).without_files == ()
     assert ask(target, "SELECT count(*) FROM rejects") == [(0,)]
     assert ask(target, "SELECT typeof(fetched_at) FROM rejects RIGHT JOIN (SELECT 1) ON true") == [
         ("TIMESTAMP WITH TIME ZONE",)
@@ -274,7 +293,7 @@ def test_csv_of_every_table(root: Path, tmp_path: Path) -> None:
 def test_xlsx_holds_texts_as_texts_and_times_as_times(root: Path, tmp_path: Path) -> None:
     target = tmp_path / "all.xlsx"
     done = {one.table: one for one in export(root, str(target))}
-    assert [*done] == ["generations", "rejects", "prompts", "resolutions", "timings", "columns"]
+    assert [*done] == [name for name in TABLES if name != "answers"]
     assert done["generations"].notes == (
         "control characters removed: 3 cells",
         "text cut at 32,767 characters: 1 cell",
@@ -382,7 +401,7 @@ def rows_of(url: str, query: str) -> list[dict[str, Any]]:
 
 def test_a_database_gets_every_value(root: Path, database: str) -> None:
     done = {one.table: one for one in export(root, database)}
-    assert [*done] == ["generations", "rejects", "prompts", "resolutions", "timings", "columns"]
+    assert [*done] == [name for name in TABLES if name != "answers"]
     is_postgres = database.startswith("postgres")
     for name, one in done.items():
         table = TABLES[name]

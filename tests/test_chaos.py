@@ -16,6 +16,8 @@ from chaos.crashes import Crew, Past, make_past, strike_each
 from chaos.killer import Act, kind_of
 from chaos.scenario import INGEST, SCENARIOS, World, damaged, grown
 
+from connector.warehouse.warehouse import Warehouse
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -181,12 +183,15 @@ def test_a_difference_to_an_undisturbed_run_is_noticed(
 
 
 @needs_mount
-@pytest.mark.parametrize(("size", "is_reached"), [("40k", False), ("72k", True)])
+@pytest.mark.parametrize(("left", "is_reached"), [(28_000, False), (88_000, True)])
 def test_a_disk_that_fills_up_ends_the_run_with_4_and_the_next_one_goes_on(
-    world: World, size: str, is_reached: bool
+    world: World, left: int, is_reached: bool
 ) -> None:
     """It fills while answers are saved, or while those of all task IDs are committed."""
-    with disks.disk(world.warehouse, size) as disk:
+    with disks.disk(world.warehouse, "8m") as disk:
+        with Warehouse.writing(world.warehouse):
+            pass  # the tables without rows
+        disk.remount(f"size={disk.used() + left}")
         full = world.run(*INGEST)
         assert full.exit_code == 4
         summary = full.summary()
@@ -202,6 +207,19 @@ def test_a_disk_that_fills_up_ends_the_run_with_4_and_the_next_one_goes_on(
             0,
             len(set(world.given) - kept.settled),
         )
+        world.settle()
+        check_final(world.warehouse, comparable(read_all(world.warehouse)))
+
+
+@needs_mount
+def test_a_disk_too_small_for_the_tables_without_rows_is_told_in_a_line(world: World) -> None:
+    with disks.disk(world.warehouse, "40k") as disk:
+        full = world.run(*INGEST)
+        assert full.exit_code == 4
+        assert "No space left on device" in full.stderr
+        assert "Traceback" not in full.stderr
+        disk.remount("size=8m")
+        assert world.run(*INGEST).exit_code == 0
         world.settle()
         check_final(world.warehouse, comparable(read_all(world.warehouse)))
 

@@ -19,6 +19,7 @@ from connector.errors import DamagedFile, UsageError, WarehouseError
 from connector.reading import read
 from connector.record.answer import Outcome
 from connector.record.schema import MARTS, TABLES
+from connector.warehouse.founding import ZERO_ROWS
 from connector.warehouse.storage import LocalStorage
 from connector.warehouse.warehouse import Warehouse
 
@@ -68,7 +69,7 @@ def test_what_was_never_written_is_empty_and_has_its_types(tmp_path: Path) -> No
         pass
     for name, table in TABLES.items():
         frame = read(name, tmp_path / "new")
-        assert len(frame) == 0
+        assert (len(frame) == 0) == (name != "columns")
         assert list(frame.dtypes) == [pd.ArrowDtype(field.type) for field in table.schema]
 
 
@@ -210,7 +211,7 @@ def test_a_compaction_that_was_killed_half_way_doubles_no_row(root: Path) -> Non
     with Warehouse.writing(root) as warehouse:
         warehouse.compact()
     shutil.copytree(root / "before", answers, dirs_exist_ok=True)
-    assert len(list(answers.rglob("*.parquet"))) == 3
+    assert len([path for path in answers.rglob("*.parquet") if path.name != ZERO_ROWS]) == 3
     assert Counter(read("answers", root).task_id).most_common(1)[0][1] == 1
 
 

@@ -12,6 +12,7 @@ from test_warehouse import created, files, ingest
 
 from connector.errors import DamagedFile
 from connector.record.answer import Outcome
+from connector.warehouse.founding import ZERO_ROWS
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def warehouse(tmp_path: Path) -> Path:
     )
     ingest(tmp_path, created("c", "2025-03-03", "failed", minutes=9), batch="3")
     return tmp_path
+
+
+def logged(root: Path) -> list[Path]:
+    """Files of the log that hold answers."""
+    return [path for path in (root / "answers").rglob("*.parquet") if path.name != ZERO_ROWS]
 
 
 def tables(root: Path) -> dict[str, pd.DataFrame]:
@@ -106,7 +112,7 @@ def test_compacting_joins_files_and_loses_nothing(warehouse: Path) -> None:
     with Warehouse.writing(warehouse) as open_warehouse:
         assert open_warehouse.compact() == 3
         assert open_warehouse.compact() == 0
-    (only,) = (warehouse / "answers").rglob("*.parquet")
+    (only,) = logged(warehouse)
     joined = pd.read_parquet(warehouse / "answers").sort_values(["task_id", "fetched_at"])
     pd.testing.assert_frame_equal(
         log.reset_index(drop=True), joined.reset_index(drop=True), check_categorical=False
@@ -120,14 +126,14 @@ def test_compacting_joins_files_and_loses_nothing(warehouse: Path) -> None:
 
 
 def test_a_compaction_that_died_half_way_is_finished_by_the_next_run(warehouse: Path) -> None:
-    kept = {path: path.read_bytes() for path in (warehouse / "answers").rglob("*.parquet")}
+    kept = {path: path.read_bytes() for path in logged(warehouse)}
     with Warehouse.writing(warehouse) as open_warehouse:
         open_warehouse.compact()
     for path, content in kept.items():
         path.write_bytes(content)
     with Warehouse.writing(warehouse):
         pass
-    assert len(list((warehouse / "answers").rglob("*.parquet"))) == 1
+    assert len(logged(warehouse)) == 1
 
 
 def cut_short(path: Path) -> None:

@@ -9,7 +9,8 @@ from connector.bi.csv_file import write_csv
 from connector.bi.xlsx_file import write_xlsx
 from connector.errors import UsageError
 from connector.reading import retried, table_named
-from connector.record.schema import ANSWERS, GENERATIONS, TABLES
+from connector.record.schema import ANSWERS, GENERATIONS, MARTS, TABLES
+from connector.warehouse import marts
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -57,10 +58,16 @@ def export(
 
 
 def _present(storage: Storage) -> list[Table]:
-    present = [t for t in TABLES.values() if t is not ANSWERS and storage.list(t.name)]
+    present = [t for t in TABLES.values() if t is not ANSWERS and _is_present(storage, t)]
     if not present:
         raise UsageError(f"{storage.address} holds no table yet: `ingest` makes them")
     return present
+
+
+def _is_present(storage: Storage, table: Table) -> bool:
+    if table in MARTS and marts.was_left_out(storage, table):
+        return False
+    return bool(storage.list(table.name))
 
 
 def _to_csv(storage: Storage, tables: Sequence[Table], target: Path) -> Exported:

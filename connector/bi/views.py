@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from connector.record.columns import TIMESTAMP, Column
+from connector.warehouse.founding import WITHOUT_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ SQL_TYPES: Final = {
     pa.float64(): "DOUBLE",
     pa.binary(): "BLOB",
     TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
+    pa.date32(): "DATE",
 }
 
 WILD: Final = re.compile(r"[\[*?]")
@@ -92,8 +94,9 @@ def view_of(table: Table, folder: str | None, partition_by: str) -> View:
     if table.partition is None:
         return View(table, None, pattern)
     span = partition_by if table.partition == "created" else "month"
-    about = f"{span.capitalize()} of the partition, or `unknown`."
-    return View(table, Column(f"{table.partition}_{span}", pa.string(), about), pattern)
+    about = f"{span.capitalize()} of the partition; {WITHOUT_TIME[span]} if there is no time."
+    type_ = pa.date32() if span == "day" else pa.string()
+    return View(table, Column(f"{table.partition}_{span}", type_, about), pattern)
 
 
 def _selected(column: Column, found: str | None) -> str:
@@ -101,6 +104,9 @@ def _selected(column: Column, found: str | None) -> str:
     name, type_ = quoted(column.name), SQL_TYPES[column.type]
     if found == type_:
         return name
+    if type_ == "DATE":
+        # The name of a folder: an earlier version has called one `unknown`.
+        return f"TRY_CAST({name} AS DATE) AS {name}"
     return f"CAST({name if found else 'NULL'} AS {type_}) AS {name}"
 
 

@@ -12,11 +12,17 @@ import pyarrow as pa
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 
 PANDAS_TYPES: Final = {
-    pa.bool_(): ("bool", "boolean"),
-    pa.int32(): ("int32", "Int32"),
-    pa.int64(): ("int64", "Int64"),
+    # Nulls would turn these into floats or objects in a plain `pd.read_parquet`.
+    pa.bool_(): ("bool", "boolean", None),
+    pa.int32(): ("int32", "Int32", None),
+    pa.int64(): ("int64", "Int64", None),
+    # These come out the same without it, but fastparquet fails if a column is missing.
+    pa.float64(): ("float64", "float64", None),
+    pa.string(): ("unicode", "object", None),
+    pa.binary(): ("bytes", "object", None),
+    TIMESTAMP: ("datetimetz", "datetime64[us]", {"timezone": "UTC"}),
 }
-"""Types whose nulls would turn them into floats or objects in a plain `pd.read_parquet`."""
+"""What pandas is told of each type: its names for it, and the time zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +96,30 @@ class Table:
     def _pandas_metadata(self) -> str:
         """Have `pd.read_parquet` give nullable integers and booleans, not floats and objects.
 
+        Every column is listed: fastparquet takes the list to be whole. It would also take the
+        months of partition folders for times, and fail over one that is none.
+
         The form is pandas' own: https://pandas.pydata.org/docs/development/developer.html
         """
-        columns = [
-            {
-                "name": column.name,
-                "field_name": column.name,
-                "pandas_type": PANDAS_TYPES[column.type][0],
-                "numpy_type": PANDAS_TYPES[column.type][1],
-                "metadata": None,
-            }
-            for column in self.columns
-            if column.type in PANDAS_TYPES
-        ]
+        months = [f"{self.partition}_month"] if self.partition else []
         return json.dumps(
             {
                 "index_columns": [],
+                "partition_columns": [_pandas_column(name, pa.string()) for name in months],
                 "column_indexes": [],
-                "columns": columns,
+                "columns": [_pandas_column(column.name, column.type) for column in self.columns],
                 "creator": {"library": "luma-to-parquet", "version": "1"},
                 "pandas_version": "3.0.0",
             }
         )
+
+
+def _pandas_column(name: str, type_: pa.DataType) -> dict[str, object]:
+    pandas_type, numpy_type, metadata = PANDAS_TYPES[type_]
+    return {
+        "name": name,
+        "field_name": name,
+        "pandas_type": pandas_type,
+        "numpy_type": numpy_type,
+        "metadata": metadata,
+    }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from connector.errors import DamagedFile
 from connector.record.schema import ANSWERS, RUNS
 from connector.warehouse import parquet
+from connector.warehouse.founding import is_zero_rows
 
 if TYPE_CHECKING:
     from connector.record.columns import Table
@@ -60,6 +61,8 @@ def _folders(storage: Storage) -> list[tuple[Table, list[str]]]:
     folders: dict[str, tuple[Table, list[str]]] = {}
     for table in (ANSWERS, RUNS):
         for name in storage.list(table.name):
+            if is_zero_rows(name):
+                continue
             folders.setdefault(name.rpartition("/")[0], (table, []))[1].append(name)
     return list(folders.values())
 

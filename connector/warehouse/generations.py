@@ -11,16 +11,13 @@ import pyarrow.compute as pc
 from connector.record.merge import KNOWN_COLUMNS, resolve, splice
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES
 from connector.warehouse import parquet
+from connector.warehouse.founding import WITHOUT_TIME
 from connector.warehouse.spill import Spill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from connector.warehouse.storage import Storage
-
-UNKNOWN: Final = "unknown"
-"""Partition of generations whose time is unknown. Not Hive's own name for null, which pandas
-cannot read beside others: "Cannot yet unify dictionaries with nulls"."""
 
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 """A nonsense time must not make a partition of its own."""
@@ -51,6 +48,7 @@ class Generations:
     def __init__(self, storage: Storage, partition_by: str) -> None:
         self._storage = storage
         self._partition_by = partition_by
+        self._without_time = WITHOUT_TIME[partition_by]
         self._known: pa.Table | None = None
         self._homes: pa.Table | None = None
         self._gateways: set[str] | None = None
@@ -140,11 +138,11 @@ class Generations:
 
         Not for readers to watch: a row is in neither place for a moment.
         """
-        name = self.files().get(UNKNOWN)
+        name = self.files().get(self._without_time)
         if name is None:
             return
         rows = parquet.read(self._storage, name, GENERATIONS.schema)
-        is_unknown = pc.equal(self._computed(rows), UNKNOWN)
+        is_unknown = pc.equal(self._computed(rows), self._without_time)
         if pc.all(is_unknown, min_count=0).as_py():
             return
         self._storage.remove(name)
@@ -188,5 +186,5 @@ class Generations:
         year = pc.year(days.dictionary)
         sensible = pc.and_(pc.greater_equal(year, FIRST_YEAR), pc.less_equal(year, LAST_YEAR))
         text = pc.strftime(days.dictionary, FORMATS[self._partition_by])
-        names = pc.if_else(sensible, text, UNKNOWN)
-        return pc.fill_null(names.take(days.indices), UNKNOWN)
+        names = pc.if_else(sensible, text, self._without_time)
+        return pc.fill_null(names.take(days.indices), self._without_time)

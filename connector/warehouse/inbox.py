@@ -13,6 +13,7 @@ from connector.errors import DamagedFile
 from connector.record.answer import Answer, Concern, Outcome
 from connector.record.schema import ANSWERS
 from connector.warehouse import parquet
+from connector.warehouse.founding import is_zero_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,8 +66,8 @@ def waiting(storage: Storage, but: tuple[str, ...] = ()) -> list[str]:
 
 
 def logged(storage: Storage) -> list[str]:
-    """Files of the log, oldest first."""
-    return storage.list(ANSWERS.name)
+    """Files of the log that hold answers, oldest first."""
+    return [name for name in storage.list(ANSWERS.name) if not is_zero_rows(name)]
 
 
 def read_groups(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:

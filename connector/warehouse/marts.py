@@ -81,6 +81,18 @@ def are_current(
     return len(state) == len(files) and state == _read_state(storage)
 
 
+def was_left_out(storage: Storage, table: Table) -> bool:
+    """Whether there are generations, and a mart has not been made of them even once."""
+    if storage.exists(STATE) and storage.list(table.name):
+        return False
+    pieces = (
+        piece
+        for name in storage.list(GENERATIONS.name)
+        for piece in _read(storage, name, ["task_id"])
+    )
+    return any(map(len, pieces))
+
+
 def read_timings(
     storage: Storage, generations_files: Sequence[str], columns: Sequence[str]
 ) -> Iterator[pa.Table]:

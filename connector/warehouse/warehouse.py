@@ -17,7 +17,7 @@ from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
 from connector.record.rejudge import rejudge
 from connector.record.schema import COLUMNS, REJECTS, RUNS
-from connector.warehouse import compact, inbox, marts, parquet, rebuild
+from connector.warehouse import compact, founding, inbox, marts, parquet, rebuild
 from connector.warehouse.dictionary import columns_table
 from connector.warehouse.generations import Generations
 from connector.warehouse.storage import storage_of
@@ -139,10 +139,12 @@ class Warehouse:
             storage.sweep()
             rebuild.finish(storage)
             compact.remove_contained(storage)
+            founding.found(storage, marker["partition_by"])
             warehouse = cls(storage, marker["partition_by"])
             if marker.get("tables_version") != TABLES_VERSION:
                 warehouse._upgrade()
                 _write_marker(storage, marker["partition_by"])
+            warehouse._write_dictionary()
             warehouse._check()
             warehouse.commit()
             yield warehouse
@@ -273,6 +275,7 @@ class Warehouse:
         names = inbox.logged(self.storage)
         committed = shadow._merge(self.storage, names, self._gateways_of_runs())
         shadow.generations.refile()
+        founding.found(shadow.storage, self.partition_by, rebuild.REBUILT)
         return shadow, committed
 
     def _adopt(self, shadow: Warehouse, committed: Committed) -> Rebuilt:
@@ -345,7 +348,7 @@ class Warehouse:
 
     def last_run(self) -> dict[str, Any] | None:
         """The newest row of `runs`; None if no run has asked the gateway for anything yet."""
-        names = self.storage.list(RUNS.name)
+        names = self.storage.list(RUNS.name)  # the one without rows is the first
         rows = parquet.read(self.storage, names[-1], RUNS.schema).to_pylist() if names else []
         return rows[-1] if rows else None
 

@@ -35,6 +35,10 @@ class Disk:
         chosen = ",".join(("remount", *options))
         subprocess.run(["mount", "-o", chosen, str(self.folder)], check=True)
 
+    def used(self) -> int:
+        """Bytes that are taken."""
+        return shutil.disk_usage(self.folder).used
+
 
 @contextmanager
 def disk(folder: Path, size: str) -> Iterator[Disk]:
