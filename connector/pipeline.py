@@ -23,6 +23,7 @@ from connector.source import task_ids as source
 from connector.source.client import Client, ClientSettings
 from connector.source.throttle import Throttle
 from connector.tally import Summary, Tally, counts_of
+from connector.warehouse import walks
 from connector.warehouse.warehouse import Committed, Warehouse
 from connector.words import plural
 
@@ -91,6 +92,14 @@ class Run:
     def unfinished(self) -> pa.ChunkedArray:
         """Task IDs that are known, not finished, and not given up."""
         return self._warehouse.unfinished(self._settings.give_up_after)
+
+    def covered(self) -> list[str]:
+        """Task IDs of the gateway's list below which all is in the warehouse."""
+        return walks.read_walk(self._warehouse.storage, self._settings.base_url)
+
+    def note_walk(self, newest: list[str]) -> None:
+        """Remember that this is so from these task IDs on; all answers must be saved before."""
+        walks.write_walk(self._warehouse.storage, self._settings.base_url, newest)
 
     def name_batch(self) -> str:
         """A name for the next batch of answers."""
@@ -283,21 +292,27 @@ def discover(
 
     Raises:
         SourceError: The gateway has no list.
-        RunStopped: Going on is pointless.
+        RunStopped: Going on is pointless, or the list cannot be read to its end.
     """
-    found = Discovery(run.settled(selection), selection.limit)
-    unfinished = run.unfinished()
+    # Whoever wants all again means all of the list.
+    is_whole = selection.refresh or selection.retry_rejected
+    covered = [] if is_whole else run.covered()
+    found = Discovery(run.settled(selection), run.unfinished(), covered, selection.limit)
     try:
         with Batch(settings, count, save) as batch:
             for answer in found.answers(client, stop, run.tally.add_requests):
                 run.plan = found.plan
                 batch.add(answer)
-        others = found.add(unfinished)
+        if found.newest is not None:
+            run.note_walk(found.newest)
+        others = found.add_others()
         run.plan = found.plan
         task_ids = (task_id.as_py() for task_id in others)
         receive(task_ids, client, settings, stop=stop, count=count, save=save)
     finally:
         run.plan = found.plan
+    if found.broken:
+        raise found.broken
 
 
 def poll(

@@ -155,6 +155,12 @@ def test_the_listing_is_paged_and_newest_first(sandbox: Sandbox, client: Client)
     assert client.get(f"{ROOT}?limit=1000").status == 422
 
 
+def test_the_listing_breaks_off_where_it_is_told_to(sandbox: Sandbox, client: Client) -> None:
+    sandbox.change(listing=task_ids(25), listing_fails_after=20)
+    pages = [client.get(f"{ROOT}?limit=10&offset={n}").status for n in (0, 10, 11, 20)]
+    assert pages == [200, 200, 500, 500]
+
+
 def test_a_fixture_is_served_byte_for_byte() -> None:
     example = (EXAMPLES / "completed.json").read_bytes()
     fixtures = {"documented": example, "not text": b"\xff\x00"}

@@ -237,4 +237,6 @@ class Gateway:
             task = self._progress.task(task_id, settings, moment)
             return task, self._progress.phase(task, settings, moment)
 
-        return list_page(self._listed, query, look, spelling(settings))
+        return list_page(
+            self._listed, query, look, spelling(settings), settings.listing_fails_after
+        )

@@ -30,6 +30,7 @@ def list_page(
     query: str,
     look: Callable[[str], tuple[Task, Phase]],
     written: Spelling,
+    fails_after: int = 0,
 ) -> Reply:
     """The page that a query asks for; 422 if it asks for none.
 
@@ -38,11 +39,14 @@ def list_page(
         query: As it came.
         look: Returns a task, and how far it is.
         written: How to write states and moments.
+        fails_after: Pages that go beyond this many break off; 0 for none.
     """
     try:
         limit, offset = _page(query)
     except ValueError as exc:
         return json_reply(422, {"detail": str(exc)})
+    if 0 < fails_after < offset + limit:
+        return json_reply(500, {"detail": "the listing breaks off here"})
     page = [look(task_id) for task_id in listed[offset : offset + limit]]
     return json_reply(
         200,

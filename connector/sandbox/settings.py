@@ -136,6 +136,9 @@ class SandboxSettings:
 
     count_task_ids: bool = _knob(True, "count requests for each ID in the statistics")
     listing: tuple[str, ...] = field(default=(), repr=False)
+    listing_fails_after: int = _knob(
+        0, "pages of the listing that go beyond so many are answered with 500; 0: none"
+    )
     fixtures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from connector.record.answer import Answer, Concern, Outcome
 from connector.record.schema import ANSWERS
 from connector.warehouse import parquet
 from connector.warehouse.founding import is_zero_rows
+from connector.warehouse.walks import forget_walks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -84,6 +85,7 @@ def read_groups(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:
                     yield pa.concat_tables(group)
                     group = []
         except DamagedFile as error:
+            forget_walks(storage)  # a walk may have brought them
             set_aside = f"{DAMAGED}/{name.rpartition('/')[2]}"
             storage.move(name, set_aside)
             logger.warning(
