@@ -125,12 +125,6 @@ def test_what_is_on_two_pages_counts_once(ingest: Ingest) -> None:
     assert "offset=2" in server.heads[1]
 
 
-def test_a_gateway_that_ignores_the_offset_is_left_after_two_pages(ingest: Ingest) -> None:
-    with RawServer(always(listed("a", more=True))) as server:
-        account = ingest(LUMA_BASE_URL=server.base_url)
-    assert (account["fetched"], account["duplicate"], account["requests"]) == (1, 1, 2)
-
-
 def test_an_empty_list_is_no_error(cli: CommandLine) -> None:
     with RawServer(always(listed())) as server:
         done = cli("ingest", "luma:list", LUMA_BASE_URL=server.base_url)
