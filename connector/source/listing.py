@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -17,7 +18,8 @@ import orjson
 from connector.errors import GatewayDown, SourceError
 from connector.record.answer import PASSING, Outcome
 from connector.record.coerce import to_time
-from connector.record.dialects import judge, parse
+from connector.record.dialects import parse
+from connector.record.judge import judge
 
 if TYPE_CHECKING:
     import threading
@@ -161,7 +163,8 @@ def _created_at(item: object) -> datetime | None:
 
 def _answer(item: object, request: Answer) -> Answer | None:
     body = _encoded(item)
-    if judge(body)[0] is not Outcome.GENERATION:
+    verdict = judge(HTTPStatus.OK, body)
+    if verdict.outcome is not Outcome.GENERATION:
         return None
     return replace(
         request,
@@ -170,6 +173,8 @@ def _answer(item: object, request: Answer) -> Answer | None:
         attempts=0,
         body=body,
         message=None,
+        status=verdict.status,
+        concerns=None,
     )
 
 
