@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
-from case_gateway import CaseGateway, expected
+from case_gateway import TASK_IDS, CaseGateway, examples, expected
 
 if TYPE_CHECKING:
     from conftest import CommandLine
@@ -65,3 +66,60 @@ def test_an_earlier_releases_warehouse_is_gone_on_with(
 def test_each_case_is_in_the_mixed_warehouse() -> None:
     asked = set(pd.read_parquet(WAREHOUSES / "0.1.0/mixed/answers").task_id)
     assert set(expected()) < asked
+
+
+def test_a_warehouse_poisoned_by_a_wrong_address_is_healed_by_the_right_one(
+    released: Path, cli: CommandLine
+) -> None:
+    for name in ("0.1.0/poisoned", "0.1.0/poisoned_by_pages"):
+        root = released / name
+        assert len(pd.read_parquet(root / "rejects")) == 40
+        with CaseGateway() as gateway:
+            result = cli(
+                "ingest",
+                "-",
+                "--warehouse",
+                root,
+                "--base-url",
+                gateway.base_url,
+                stdin="\n".join(TASK_IDS),
+            )
+        assert result.returncode == 0, result.stderr
+        assert len(pd.read_parquet(root / "generations")) == 40
+        assert len(pd.read_parquet(root / "rejects")) == 0
+
+
+COMPARED = ["status", "state", "prompt", "extra", "finished_at", "failure_category", "video_width"]
+
+
+@pytest.mark.parametrize("how", ["rebuild", "ingest"])
+def test_tables_of_an_earlier_release_become_those_of_today(
+    released: Path, tmp_path: Path, cli: CommandLine, how: str
+) -> None:
+    """By `rebuild`, or by the first run: as if all had been fetched by this version."""
+    root, fresh = released / "0.1.0/mixed", tmp_path / "fresh"
+    refused = {"stops the run", "key refused"}
+    names = [name for name, case in expected().items() if case["outcome"] not in refused]
+    with CaseGateway() as gateway:
+        given = "\n".join([*names, *examples()])
+        cli("ingest", "-", "--warehouse", fresh, "--base-url", gateway.base_url, stdin=given)
+        if how == "rebuild":
+            done = cli("rebuild", "--warehouse", root)
+        else:
+            arguments = ("ingest", "-", "--warehouse", root, "--base-url", gateway.base_url)
+            done = cli(*arguments, stdin="example-completed")
+    assert done.returncode == 0, done.stderr
+    assert "made by an earlier version" in done.stderr
+    for table, columns in (("generations", COMPARED), ("rejects", ["reason", "concerns"])):
+        old, new = (
+            pd.read_parquet(path / table).set_index("task_id").sort_index()
+            for path in (root, fresh)
+        )
+        shared = [name for name in (*names, *examples()) if name in new.index]
+        assert set(shared) <= set(old.index)
+        pd.testing.assert_frame_equal(old.loc[shared, columns], new.loc[shared, columns])
+    # The log has the columns of this version too, for readers that take them from any file.
+    schemas = {str(pq.read_schema(path).names) for path in root.glob("answers/*/*.parquet")}
+    assert len(schemas) == 1
+    again = cli("rebuild", "--warehouse", root)
+    assert "earlier version" not in again.stderr

@@ -407,7 +407,7 @@ def test_a_list_comes_in_several_shapes(
 @pytest.mark.parametrize(
     "document",
     [
-        {"code": "quota_exceeded", "message": "no more", "data": []},
+        {"code": "list_failed", "message": "no more", "data": []},
         {"success": False, "message": "no more", "data": {"generations": []}},
         {"error": {"message": "no more"}, "data": []},
         ["no", "more"],

@@ -285,9 +285,8 @@ def _bare(document: Json) -> Found | None:
         # `{"state": "completed"}` is thin, but it is the word for a generation's own state.
         is_error = any(document.get(name) for name in OF_ERRORS)
         return Found(document, state=state) if "state" in document and not is_error else None
-    has_id = any(document.get(folded.get(name, name)) is not None for name in IDS)
     is_error = any(document.get(name) for name in OF_ERRORS)
-    return Found(document) if has_id and not is_error else None
+    return Found(document) if document.get("id") is not None and not is_error else None
 
 
 def is_refusal(document: Json) -> bool:
