@@ -85,6 +85,7 @@ DOCUMENTED = (
         "When the gateway finished it, well or not",
         "completed_at",
         "finish_time",
+        "complete_time",
         "ended_at",
         "end_time",
         "meta.finished_at",
@@ -142,7 +143,14 @@ OFFICIAL = (
         "failure_reason",
         STRING,
         "Why the generation failed, in the gateway's words.",
-        paths=("failure_reason", "fail_reason", "error.message", "error_message", "error"),
+        paths=(
+            "failure_reason",
+            "fail_reason",
+            "error.message",
+            "error_message",
+            "fail_msg",
+            "error",
+        ),
     ),
     Column(
         "failure_code",
