@@ -34,7 +34,7 @@ format: .venv/test  ## let the linter and the formatter mend what they can
 	@$(BIN)/ruff format .
 
 docs: .venv/run  ## the generated page, docs/tables.md
-	@$(BIN)/python -m connector.dictionary_page docs/tables.md
+	@$(BIN)/python -m tools.tables_page docs/tables.md
 
 constraints: clean  ## the newest versions that fit pyproject.toml, into constraints.txt
 	@$(PYTHON) -m venv .venv

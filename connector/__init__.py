@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from connector.reading import read
-    from connector.tally import Summary
+    from connector.run.tally import Summary
+    from connector.warehouse.reading import read
 
 __all__ = ["ingest", "read"]
 
@@ -28,7 +28,7 @@ __all__ = ["ingest", "read"]
 def __getattr__(name: str) -> Any:
     """Import `read` when it is asked for: it brings pyarrow."""
     if name == "read":
-        from connector.reading import read  # noqa: PLC0415  see above
+        from connector.warehouse.reading import read  # noqa: PLC0415  see above
 
         return read
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -62,7 +62,7 @@ def ingest(
         connector.errors.RunStopped: The run ended early; its `summary` tells how far it came.
     """
     # Imported here to keep `import connector` quick.
-    from connector import pipeline  # noqa: PLC0415
+    from connector.run import pipeline  # noqa: PLC0415
     from connector.settings import load  # noqa: PLC0415
 
     selection = pipeline.Selection(

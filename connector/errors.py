@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from connector.tally import Summary
+    from connector.run.tally import Summary
 
 
 class ConnectorError(Exception):

@@ -9,7 +9,7 @@ from connector.words import plural
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from connector.tally import Summary, Tally
+    from connector.run.tally import Summary, Tally
 
 COMPARED: Final = (
     "fetched",

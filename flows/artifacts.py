@@ -18,8 +18,8 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from connector.object_store import is_url
 from connector.report import write_report
+from connector.storage.address import is_url
 from flows.account import headline, in_words, page, where_each_ended
 from flows.assets import announce
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from uuid import UUID
 
-    from connector.pipeline import Run
-    from connector.tally import Summary
+    from connector.run.pipeline import Run
+    from connector.run.tally import Summary
 
 ACCOUNT_KEY = "ingest-account"
 REPORT_KEY = "ingest-report"

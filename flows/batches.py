@@ -14,14 +14,14 @@ from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Cancelled, Completed
 
-from connector import pipeline
 from connector.errors import ConnectorError, StorageFailed
-from connector.polling import Polls, is_unfinished
-from connector.receiving import receive
-from connector.tally import Tally
+from connector.run import pipeline
+from connector.run.poll import Polls, is_unfinished
+from connector.run.receive import receive
+from connector.run.tally import Tally
 from connector.warehouse.warehouse import Warehouse
+from flows.access import Access, Gateway, of_batch
 from flows.account import in_words
-from flows.gateway import Access, Gateway, of_batch
 from flows.saving import save_again
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from prefect.futures import PrefectFuture
 
-    from connector.pipeline import Run
     from connector.record.answer import Answer
+    from connector.run.pipeline import Run
     from flows.runners import Runner
 
 

@@ -22,7 +22,7 @@ from connector.sandbox import Sandbox, SandboxSettings
 if TYPE_CHECKING:
     from prefect import State
 
-    from connector.tally import Summary
+    from connector.run.tally import Summary
 
 PROJECT: Final = Path(__file__).parents[1]
 TASK_IDS: Final = "data/task_ids.txt"
@@ -117,7 +117,7 @@ def _run_flow(console: Console, base_url: str) -> State[Any]:
 
 
 def _print_result(console: Console, summary: Summary) -> None:
-    from connector.terminal import print_reading, print_summary  # noqa: PLC0415  takes seconds
+    from connector.cli.terminal import print_reading, print_summary  # noqa: PLC0415  takes seconds
     from connector.warehouse.overview import first_rows  # noqa: PLC0415  takes seconds
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  takes seconds
 

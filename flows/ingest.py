@@ -15,16 +15,17 @@ from prefect import State, flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from connector import metrics
 from connector.errors import ConnectorError, Interrupted, RunStopped
-from connector.metrics import Meters
-from connector.object_store import is_object_store
-from connector.pipeline import Run, Selection, ask, make_plan, open_warehouse, poll
-from connector.plan import Plan
+from connector.metrics import meters as metrics
+from connector.metrics.meters import Meters
+from connector.run.pipeline import Run, Selection, ask, make_plan, open_warehouse, poll
+from connector.run.plan import Plan
+from connector.run.tally import Summary, Tally
 from connector.settings import Settings, load
-from connector.tally import Summary, Tally
+from connector.storage.address import is_object_store
 from connector.words import plural
-from flows import artifacts, batches, gateway, parameters, run_log, runners, states
+from flows import access as gateway
+from flows import artifacts, batches, parameters, run_log, runners, states
 from flows.runners import Where
 from flows.turn import turn
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prefect import Task
     from prefect.futures import PrefectFuture
 
-    from flows.gateway import Access
+    from flows.access import Access
 
     Future = PrefectFuture[Any]
 

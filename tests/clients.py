@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from conftest import KEY
 from pydantic import SecretStr
 
-from connector.source.client import Client, ClientSettings
+from connector.gateway.client import Client, ClientSettings
 
 if TYPE_CHECKING:
+    from connector.gateway.pace.throttle import Sample
     from connector.record.answer import Answer
-    from connector.source.throttle import Sample
 
 
 class OpenThrottle:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
-from connector.source.request import Sample
+from connector.gateway.pace.request import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from connector.source.pace import Pace
-    from connector.source.request import Request
+    from connector.gateway.pace.pace import Pace
+    from connector.gateway.pace.request import Request
 
 TRAVEL_SECONDS = 0.001
 """One way between client and gateway."""

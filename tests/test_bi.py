@@ -18,17 +18,17 @@ import sqlalchemy as sa
 from builders import answer, ingest, pending
 from postgres import PASSWORD, running_postgres, why_not
 
-from connector.bi.catalogue import write_catalogue
-from connector.bi.cells import CELL_UNITS
-from connector.bi.export import export
-from connector.bi.views import SQL_TYPES
-from connector.bi.xlsx_file import write_xlsx
+from connector import task_ids
 from connector.errors import UsageError, WarehouseError
-from connector.reading import read
+from connector.export.catalogue import write_catalogue
+from connector.export.cells import CELL_UNITS
+from connector.export.export import export
+from connector.export.views import SQL_TYPES
+from connector.export.xlsx_file import write_xlsx
 from connector.record.answer import Outcome
 from connector.record.schema import GENERATIONS, TABLES
-from connector.source import task_ids
-from connector.warehouse.storage import LocalStorage
+from connector.storage.storage import LocalStorage
+from connector.warehouse.reading import read
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -557,8 +557,8 @@ def test_a_missing_extra_is_told(root: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules.update(duckdb=None, xlsxwriter=None)\n"
         "from pathlib import Path\n"
-        "from connector.bi.catalogue import write_catalogue\n"
-        "from connector.bi.export import export\n"
+        "from connector.export.catalogue import write_catalogue\n"
+        "from connector.export.export import export\n"
         "from connector.errors import UsageError\n"
         "root = Path(sys.argv[1])\n"
         "export(root, 'generations.csv')\n"

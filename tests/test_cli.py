@@ -224,7 +224,7 @@ def test_hostile_text_cannot_move_the_cursor(cli: CommandLine) -> None:
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['luma-to-parquet', 'ingest', '--help']\n"
-        "from connector.cli import main\n"
+        "from connector.cli.app import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = {'pandas', 'pyarrow', 'prefect', 'pydantic', 'requests'} & set(sys.modules)\n"
@@ -244,7 +244,7 @@ def test_an_error_of_usage_is_quick_and_imports_nothing_heavy(
 ) -> None:
     code = (
         f"import sys; sys.argv = ['luma-to-parquet', *{arguments}]\n"
-        "from connector.cli import main\n"
+        "from connector.cli.app import main\n"
         "try: main()\n"
         "except SystemExit as end: assert end.code == 2, end.code\n"
         "heavy = {'pandas', 'pyarrow', 'prefect'} & set(sys.modules)\n"
@@ -267,7 +267,7 @@ def test_ingest_imports_neither_pandas_nor_prefect(
 ) -> None:
     code = (
         "import sys; sys.argv = ['luma-to-parquet', 'ingest', '-', '--json']\n"
-        "from connector.cli import main\n"
+        "from connector.cli.app import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "print({'pandas', 'prefect'} & set(sys.modules) or 'neither', file=sys.stderr)\n"

@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from raw_server import GENERATION, RawServer, always, reply
 
 from connector.errors import KeyRefused, SettingsError, WaitTooLong
+from connector.gateway.redact import Redactor
 from connector.record.answer import Outcome
 from connector.sandbox import KINDS
-from connector.source.redact import Redactor
 
 if TYPE_CHECKING:
     import socket

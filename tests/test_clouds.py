@@ -22,8 +22,8 @@ from writers import (
 import connector
 from connector.errors import UsageError
 from connector.sandbox import Sandbox, SandboxSettings, task_ids
-from connector.warehouse import lease
-from connector.warehouse.storage import storage_of
+from connector.storage import lease
+from connector.storage.storage import storage_of
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:

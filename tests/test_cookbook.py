@@ -14,7 +14,7 @@ import pytest
 from builders import answer
 
 import connector
-from connector.bi.catalogue import write_catalogue
+from connector.export.catalogue import write_catalogue
 from connector.sandbox import Sandbox, SandboxSettings, task_ids
 from connector.warehouse.warehouse import Warehouse
 

@@ -12,9 +12,9 @@ from conftest import DOCUMENTED_ID, KEY
 from raw_server import RawServer, hang, reply
 
 import connector
-from connector import receiving
 from connector.errors import KeyRefused, SourceError
-from connector.pipeline import open_client
+from connector.run import receive as receiving
+from connector.run.pipeline import open_client
 from connector.sandbox import task_ids
 from connector.settings import load
 

@@ -24,7 +24,7 @@ from connector.warehouse.warehouse import Warehouse
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from connector.record.columns import Table
+    from connector.record.column import Table
 
 BYTES_AS_TEXT = ("pandas", "fastparquet", "ClickHouse")
 """Readers that have one type for both."""

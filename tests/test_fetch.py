@@ -17,17 +17,17 @@ from pydantic import SecretStr
 from raw_server import RawServer, always, hang, reply
 
 from connector.errors import GatewayDown, KeyRefused, RunStopped
+from connector.gateway.fetch import fetch
+from connector.gateway.patience import FEWEST_FAILURES
 from connector.record.answer import Outcome
-from connector.source.fetch import fetch
-from connector.source.patience import FEWEST_FAILURES
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Generator, Iterator
 
+    from connector.gateway.client import Client
     from connector.record.answer import Answer
     from connector.sandbox import Sandbox
-    from connector.source.client import Client
 
 DOWN = reply(b"", "500 Down")
 REFUSED = reply(b'{"detail":"Not authenticated"}', "401 Unauthorized")
@@ -291,7 +291,7 @@ def test_a_source_that_breaks_is_told_of_after_the_answers(sandbox: Sandbox) -> 
 LEAVE = """
 import sys, threading
 from clients import make_client
-from connector.source.fetch import fetch
+from connector.gateway.fetch import fetch
 client = make_client(sys.argv[1], read_timeout=300.0, total_timeout=300.0)
 answers = fetch(["task_1", "bad-hang-1"], client, threads=2, stop=threading.Event())
 print(next(answers).task_id)

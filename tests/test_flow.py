@@ -27,14 +27,14 @@ from raw_server import RawServer, always, reply
 from test_metrics import collector, counts, metrics_in
 
 from connector import ingest
+from connector.gateway.pace.throttle import Throttle
+from connector.run.tally import Summary
 from connector.sandbox import task_ids
 from connector.settings import Settings, load
-from connector.source.throttle import Throttle
-from connector.tally import Summary
 from connector.warehouse.warehouse import Warehouse
+from flows.access import Access, opened
 from flows.assets import key_of
 from flows.batches import fetch_batch
-from flows.gateway import Access, opened
 from flows.ingest import ingest_generations
 from flows.turn import limit_name
 
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from prefect import State
     from prefect_harness import Prefect
 
+    from connector.gateway.pace.throttle import Sample
     from connector.sandbox import Sandbox
-    from connector.source.throttle import Sample
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect")]
 
@@ -152,7 +152,7 @@ def test_batches_share_one_throttle_and_its_limit_of_requests_in_flight(
                 self.now -= 1
             super().release(sample)
 
-    monkeypatch.setattr("connector.pipeline.Throttle", Watched)
+    monkeypatch.setattr("connector.run.pipeline.Throttle", Watched)
     run(IDS, max_concurrency=3)
     [throttle] = throttles
     assert throttle.all == len(IDS)

@@ -12,16 +12,16 @@ MODULES = sorted([*(ROOT / "connector").rglob("*.py"), *(ROOT / "flows").rglob("
 
 MAY_IMPORT = {
     "connector.errors": set(),
-    "connector.object_store": {"connector.errors"},
+    "connector.storage.address": {"connector.errors"},
     "connector.record": set(),
-    "connector.database_url": {"connector.errors"},
-    "connector.source": {
+    "connector.storage.database_url": {"connector.errors"},
+    "connector.gateway": {
         "connector.errors",
         "connector.record",
-        "connector.database_url",
-        "connector.object_store",
+        "connector.storage.database_url",
+        "connector.storage.address",
     },
-    "connector.warehouse": {"connector.errors", "connector.record", "connector.object_store"},
+    "connector.warehouse": {"connector.errors", "connector.record", "connector.storage.address"},
     "connector.sandbox": set(),
 }
 """What a package may import of the project, itself and types aside."""

@@ -11,22 +11,23 @@ import pyarrow as pa
 import pytest
 from builders import NOON, answer, example, pending, table
 
+from connector.marts import fold as uses
+from connector.marts.prompts import prompts
+from connector.marts.resolutions import resolutions
+from connector.marts.timings import Allowance, timings
 from connector.record.flatten import flatten
-from connector.record.marts import uses
-from connector.record.marts.prompts import prompts
-from connector.record.marts.resolutions import resolutions
-from connector.record.marts.timings import Allowance, timings
 from connector.record.merge import in_order, resolve
 from connector.record.schema import GENERATIONS, PROMPTS, RESOLUTIONS, TIMINGS
-from connector.warehouse import marts, parquet
+from connector.storage import parquet
+from connector.warehouse import refresh as marts
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from connector.marts.fold import Read
     from connector.record.answer import Answer
-    from connector.record.marts.uses import Read
 
 
 def merged(*answers: Answer) -> pa.Table:

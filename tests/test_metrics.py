@@ -170,8 +170,8 @@ def test_an_endpoint_without_the_extra_is_told_in_a_line(cli: CommandLine, tmp_p
 def test_nothing_of_it_is_imported_if_nobody_asks() -> None:
     program = """
 import sys
-from connector.metrics import opened
-import connector.pipeline
+from connector.metrics.meters import opened
+import connector.run.pipeline
 with opened(None) as meters:
     assert not meters
 assert not {"opentelemetry", "prometheus_client"} & set(sys.modules)

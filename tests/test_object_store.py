@@ -20,10 +20,11 @@ from writers import (
 )
 
 import connector
+from connector import task_ids
 from connector.errors import StorageFailed, UsageError, WarehouseError
-from connector.source import task_ids
-from connector.warehouse import inbox, lease
-from connector.warehouse.storage import storage_of
+from connector.storage import lease
+from connector.storage.storage import storage_of
+from connector.warehouse import inbox
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def test_a_writer_that_fails_leaves_the_old_file(server: S3Server, root: str) ->
 def test_an_upload_that_fails_half_way_leaves_the_old_file(
     proxy: Proxy, root: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.object_store.ATTEMPTS", 1)
+    monkeypatch.setattr("connector.storage.address.ATTEMPTS", 1)
     storage = storage_of(root)
     with storage.replacing("file") as file:
         file.write(bytes(size))
@@ -205,7 +206,7 @@ def test_a_file_replaced_while_it_is_read_is_noticed(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader asks for a large file part by part, so it could get parts of two."""
-    monkeypatch.setattr("connector.warehouse.object_storage.SMALL", 0)
+    monkeypatch.setattr("connector.storage.objects.SMALL", 0)
     storage = storage_of(root)
     for content in (b"one", b"two"):
         with storage.replacing("file") as file:
@@ -296,7 +297,7 @@ def test_a_store_that_is_not_there_is_told_in_plain_words(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("connector.object_store.ATTEMPTS", 1)
+    monkeypatch.setattr("connector.storage.address.ATTEMPTS", 1)
     with pytest.raises(StorageFailed, match="cannot be reached"):
         Warehouse.existing(root)
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.plan import plan
+from connector.run.plan import plan
 
 
 def test_each_value_ends_in_one_place() -> None:

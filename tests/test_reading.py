@@ -16,11 +16,11 @@ import pytest
 from builders import answer, ingest, pending
 
 from connector.errors import DamagedFile, UsageError, WarehouseError
-from connector.reading import read
 from connector.record.answer import Outcome
 from connector.record.schema import MARTS, TABLES
+from connector.storage.storage import LocalStorage
 from connector.warehouse.founding import ZERO_ROWS
-from connector.warehouse.storage import LocalStorage
+from connector.warehouse.reading import read
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -245,5 +245,5 @@ def test_readers_never_notice_a_writer(root: Path) -> None:
 
 
 def test_importing_it_does_not_import_pandas() -> None:
-    code = "import connector.reading, sys; sys.exit('pandas' in sys.modules)"
+    code = "import connector.warehouse.reading, sys; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

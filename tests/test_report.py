@@ -20,7 +20,7 @@ from connector.report.charts.outcomes import interval
 from connector.report.contents import contents
 from connector.report.counts import Outcomes
 from connector.report.figures import Figures, read_figures
-from connector.warehouse import marts
+from connector.warehouse import refresh as marts
 from connector.warehouse.warehouse import Warehouse
 from connector.words import at_least, at_most, between, percent, plain
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connector.source.retry import LONGEST_RETRY_AFTER, Backoff, FailureStreak, parse_retry_after
+from connector.gateway.retry import LONGEST_RETRY_AFTER, Backoff, FailureStreak, parse_retry_after
 
 NOW = datetime(1994, 11, 6, 8, 49, 7, tzinfo=UTC)
 

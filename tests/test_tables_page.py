@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from connector.dictionary_page import page
-from connector.reading import TIME_COLUMNS
-from connector.record.columns import TIMESTAMP
+from connector.record.column import TIMESTAMP
 from connector.record.schema import TABLES
+from connector.warehouse.reading import TIME_COLUMNS
+from tools.tables_page import page
 
 PAGE = Path(__file__).parent.parent / "docs/tables.md"
 
@@ -25,7 +25,7 @@ def test_the_committed_page_is_what_the_declarations_make() -> None:
 
 
 def test_the_command_writes_the_page(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "connector.dictionary_page", str(tmp_path / "tables.md")]
+    command = [sys.executable, "-m", "tools.tables_page", str(tmp_path / "tables.md")]
     subprocess.run(command, check=True)
     assert (tmp_path / "tables.md").read_text(encoding="utf-8") == page()
 

@@ -20,7 +20,7 @@ from conftest import KEY
 import connector
 from connector.errors import SourceError
 from connector.sandbox import task_ids as sandbox_ids
-from connector.source.task_ids import read, why_invalid
+from connector.task_ids import read, why_invalid
 
 if TYPE_CHECKING:
     from conftest import CommandLine

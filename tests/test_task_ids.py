@@ -32,9 +32,9 @@ from hypothesis import strategies as st
 from pyarrow import feather
 
 from connector.errors import SourceError
-from connector.source.task_ids import is_valid, read, valid_mask, why_invalid
-from connector.source.task_ids.columns import is_header
-from connector.source.task_ids.spelling import BLANKS, tidied
+from connector.task_ids import is_valid, read, valid_mask, why_invalid
+from connector.task_ids.columns import is_header
+from connector.task_ids.spelling import BLANKS, tidied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,7 +189,7 @@ def test_standard_input_is_told_apart_by_its_content(
 
 
 def test_standard_input_is_that_of_the_process_by_default() -> None:
-    code = "from connector.source.task_ids import read; print(*list(read(['-']))[0])"
+    code = "from connector.task_ids import read; print(*list(read(['-']))[0])"
     run = subprocess.run(
         [sys.executable, "-c", code], input="a\nb\n", capture_output=True, text=True, check=True
     )
@@ -594,7 +594,7 @@ def test_a_query_and_a_url_need_each_other(tmp_path: Path) -> None:
 
 def test_importing_loads_nothing_heavy() -> None:
     code = (
-        "import sys, connector.source.task_ids as t; t.is_valid('a');"
+        "import sys, connector.task_ids as t; t.is_valid('a');"
         "print({'pyarrow', 'pandas', 'sqlalchemy', 'numpy'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

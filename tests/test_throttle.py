@@ -24,9 +24,9 @@ from gateway_models import (
     TokenBucket,
 )
 
-from connector.source.pace import Pace
-from connector.source.rate import Curve, Rate
-from connector.source.throttle import Sample, Throttle
+from connector.gateway.pace.pace import Pace
+from connector.gateway.pace.rate import Curve, Rate
+from connector.gateway.pace.throttle import Sample, Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,9 +14,9 @@ from builders import table
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from connector.marts.timings import ALLOWANCE, timings
 from connector.record.answer import Answer, Outcome
 from connector.record.flatten import flatten
-from connector.record.marts.timings import ALLOWANCE, timings
 from connector.record.merge import resolve, splice
 from connector.record.schema import GENERATIONS
 

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from connector.errors import SettingsError
-from connector.polling import GROWTH, Polls, watch
 from connector.record.answer import Answer, Outcome, usual_concern
 from connector.record.judge import judge
+from connector.run.poll import GROWTH, Polls, watch
 from connector.sandbox import task_ids
 from connector.settings import load
 

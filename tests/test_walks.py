@@ -18,7 +18,7 @@ from list_gateway import ListGateway, generation, name, official
 import connector
 from connector.errors import RunStopped
 from connector.sandbox import task_ids
-from connector.warehouse.storage import storage_of
+from connector.storage.storage import storage_of
 from connector.warehouse.walks import WALKS, read_walk, write_walk
 from connector.warehouse.warehouse import Warehouse
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from conftest import CommandLine
 
+    from connector.run.tally import Summary
     from connector.sandbox import Sandbox
-    from connector.tally import Summary
 
 KEY = "luma-test-key-b8f1"
 SIGNALS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143}

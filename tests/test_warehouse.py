@@ -15,7 +15,7 @@ from builders import BASE_URL, NOON, answer, example, pending
 from connector.errors import WarehouseError, WarehouseLocked
 from connector.record.answer import Answer, Outcome
 from connector.record.schema import GENERATIONS, TABLES
-from connector.warehouse import parquet
+from connector.storage import parquet
 from connector.warehouse.warehouse import Committed, Warehouse
 
 if TYPE_CHECKING:

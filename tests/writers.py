@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from connector.errors import WarehouseLocked
-from connector.warehouse.storage import storage_of
+from connector.storage.storage import storage_of
 from connector.warehouse.warehouse import Warehouse
 
 

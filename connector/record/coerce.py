@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from connector.record.columns import TIMESTAMP
+from connector.record.column import TIMESTAMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable

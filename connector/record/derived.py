@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.coerce import parse_time
-from connector.record.columns import TIMESTAMP
+from connector.record.column import TIMESTAMP
 from connector.record.derive import (
     NO_FRAME,
     Frame,

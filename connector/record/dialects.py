@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from connector.record.coerce import is_no_time
-from connector.record.columns import TIMESTAMP
+from connector.record.column import TIMESTAMP
 from connector.record.derive import status
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.coerce import COERCERS, parse_time, to_json
-from connector.record.columns import TIMESTAMP, Column
+from connector.record.column import TIMESTAMP, Column
 from connector.record.dialects import FROM_JSON, PLAIN_KEYS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.answer import Outcome
-from connector.record.columns import TIMESTAMP
+from connector.record.column import TIMESTAMP
 from connector.record.derived import derived
 from connector.record.dialects import FROM_JSON, find, parse, plain
 from connector.record.fields import Fields

@@ -6,7 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from connector.record.columns import TIMESTAMP, Column, Table
+from connector.record.column import TIMESTAMP, Column, Table
 
 COUNT, SHARE = pa.int64(), pa.float64()
 

@@ -7,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 
 from connector.record.answer import REJECT_REASONS, Concern, Outcome
-from connector.record.columns import TIMESTAMP, Column, Table
+from connector.record.column import TIMESTAMP, Column, Table
 from connector.record.mart_schema import marts_of
 
 STRING, BOOL, INT32, INT64, FLOAT64 = (

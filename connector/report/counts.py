@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.marts.uses import COUNTS, Fold, counts
+from connector.marts.fold import COUNTS, Fold, counts
 from connector.record.schema import GENERATIONS, STATUSES
 from connector.warehouse.generations import FIRST_YEAR, LAST_YEAR
 

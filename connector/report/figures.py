@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from connector.record.marts.turnaround import READ, Turnaround, turnaround
+from connector.marts.turnaround import READ, Turnaround, turnaround
 from connector.report.counts import Counts, Outcomes, count, outcomes_of
 from connector.report.prompts import Prompts, top_prompts
 from connector.report.tables import Tables
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from connector.warehouse.storage import Address
+    from connector.storage.storage import Address
 
 RUNS: Final = 20
 

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from connector.errors import UsageError
-from connector.object_store import is_url
 from connector.report.contents import contents
 from connector.report.figures import read_figures
-from connector.warehouse.storage import storage_of
+from connector.storage.address import is_url
+from connector.storage.storage import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connector.warehouse.storage import Address
+    from connector.storage.storage import Address
 
 STYLES: Final = ("page.css",)
 SCRIPTS: Final = (

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from connector.errors import DamagedFile
-from connector.record.marts.prompts import prompts
-from connector.record.marts.resolutions import resolutions
+from connector.marts.prompts import prompts
+from connector.marts.resolutions import resolutions
 from connector.record.schema import GENERATIONS, PROMPTS, REJECTS, RESOLUTIONS, RUNS
-from connector.warehouse import marts, parquet
+from connector.storage import parquet
+from connector.warehouse import refresh as marts
 from connector.warehouse.warehouse import REJECTS_FILE, Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from connector.record.columns import Table
-    from connector.warehouse.storage import Address
+    from connector.record.column import Table
+    from connector.storage.storage import Address
 
 
 class Tables:

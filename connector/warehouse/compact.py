@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from connector.errors import DamagedFile
 from connector.record.schema import ANSWERS, RUNS
-from connector.warehouse import parquet
+from connector.storage import parquet
 from connector.warehouse.founding import is_zero_rows
 
 if TYPE_CHECKING:
-    from connector.record.columns import Table
-    from connector.warehouse.storage import Storage
+    from connector.record.column import Table
+    from connector.storage.storage import Storage
 
 COMPACTED: Final = "0-compacted.parquet"
 """Sorts before the batches and runs that come after it."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from connector.record.schema import ANSWERS, COLUMNS, RUNS, TABLES
-from connector.warehouse import parquet
+from connector.storage import parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from connector.record.columns import Table
-    from connector.warehouse.storage import Storage
+    from connector.record.column import Table
+    from connector.storage.storage import Storage
 
 WITHOUT_TIME: Final = {"month": "unknown", "day": "1970-01-01"}
 """Partition of rows whose time is unknown. A month is text to every reader, but a day is a date to

@@ -10,14 +10,14 @@ import pyarrow.compute as pc
 
 from connector.record.merge import KNOWN_COLUMNS, resolve, splice
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES
-from connector.warehouse import parquet
+from connector.storage import parquet
 from connector.warehouse.founding import WITHOUT_TIME
 from connector.warehouse.spill import Spill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from connector.warehouse.storage import Storage
+    from connector.storage.storage import Storage
 
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 """A nonsense time must not make a partition of its own."""

@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 from connector.errors import DamagedFile
 from connector.record.answer import Answer, Concern, Outcome
 from connector.record.schema import ANSWERS
-from connector.warehouse import parquet
+from connector.storage import parquet
 from connector.warehouse.founding import is_zero_rows
 from connector.warehouse.walks import forget_walks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from connector.warehouse.storage import Storage
+    from connector.storage.storage import Storage
 
 logger = logging.getLogger(__name__)
 

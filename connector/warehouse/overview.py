@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.marts import turnaround
+from connector.marts import turnaround
 from connector.record.schema import GENERATIONS
-from connector.warehouse import inbox, marts, parquet
+from connector.storage import parquet
+from connector.warehouse import inbox
+from connector.warehouse import refresh as marts
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from connector.record.marts.turnaround import Spread
+    from connector.marts.turnaround import Spread
     from connector.warehouse.warehouse import Warehouse
 
 

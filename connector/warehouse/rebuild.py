@@ -11,10 +11,10 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from connector.record.schema import GENERATIONS, REJECTS, TABLES
-from connector.warehouse import parquet
+from connector.storage import parquet
 
 if TYPE_CHECKING:
-    from connector.warehouse.storage import Storage
+    from connector.storage.storage import Storage
 
 SHADOW: Final = ".rebuild"
 READY: Final = f"{SHADOW}/ready.json"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.warehouse.local_storage import trying_to
+from connector.storage.local import trying_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from connector.warehouse.storage import Storage
+    from connector.storage.storage import Storage
 
 PARTITION: Final = "__partition"
 MEMORY_BYTES: Final = 48 * 1024 * 1024

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connector.warehouse.storage import Storage
+    from connector.storage.storage import Storage
 
 WALKS: Final = "walks.json"
 FORMAT: Final = 1

@@ -17,17 +17,19 @@ from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
 from connector.record.rejudge import rejudge
 from connector.record.schema import COLUMNS, REJECTS, RUNS
-from connector.warehouse import compact, founding, inbox, marts, parquet, rebuild
+from connector.storage import parquet
+from connector.storage.storage import storage_of
+from connector.warehouse import compact, founding, inbox, rebuild
+from connector.warehouse import refresh as marts
 from connector.warehouse.dictionary import columns_table
 from connector.warehouse.generations import Generations
-from connector.warehouse.storage import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from connector.record.answer import Answer
-    from connector.warehouse.storage import Address, Storage
+    from connector.storage.storage import Address, Storage
 
 logger = logging.getLogger(__name__)
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 TESTS: Final = Path(__file__).parents[1]
 PATIENCE_SECONDS: Final = 120
 IMPORTED: Final = (
-    "connector.cli",
-    "connector.pipeline",
+    "connector.cli.app",
+    "connector.run.pipeline",
     "connector.settings",
-    "connector.terminal",
-    "connector.source.task_ids.reading",
-    "connector.source.task_ids.text",
+    "connector.cli.terminal",
+    "connector.task_ids.reading",
+    "connector.task_ids.text",
     "connector.warehouse.overview",
     "rich.live",
 )
@@ -173,7 +173,7 @@ def _dress(job: dict[str, Any]) -> None:
 
 
 def _run_main(orders: dict[str, Any] | None) -> int:
-    from connector.cli import main as command_line  # noqa: PLC0415  imported by name above
+    from connector.cli.app import main as command_line  # noqa: PLC0415  imported by name above
 
     killer = Killer(Orders(**{**orders, "act": Act(orders["act"])})) if orders else None
     if killer:

@@ -17,6 +17,8 @@ from chaos.hostile import ends_in
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connector.gateway.attempt import from_reply
+from connector.gateway.transport import Reply
 from connector.record.answer import Answer
 from connector.record.judge import judge
 from connector.record.signatures import strip_signatures
@@ -24,8 +26,6 @@ from connector.sandbox.faults import KINDS
 from connector.sandbox.kinds import Case
 from connector.sandbox.replies import Reply as SandboxReply
 from connector.sandbox.settings import SandboxSettings
-from connector.source.attempt import from_reply
-from connector.source.transport import Reply
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:

@@ -91,7 +91,7 @@ _MEASURED: Final = """\
 import atexit, pathlib
 atexit.register(lambda: pathlib.Path("status").write_bytes(
     pathlib.Path("/proc/self/status").read_bytes()))
-from connector.cli import main
+from connector.cli.app import main
 main()
 """
 """Not `wait4`: what that tells of memory includes the process that this one was forked from."""

@@ -40,7 +40,7 @@ FEWEST: Final = 5
 """Runs that must be enough for every task to finish and every passing fault to pass."""
 
 SMALL: Final = {
-    "connector.pipeline:COMMIT_ANSWERS": 12,
+    "connector.run.pipeline:COMMIT_ANSWERS": 12,
     "connector.warehouse.inbox:GROUP_BYTES": 10_000,
     "connector.warehouse.spill:MEMORY_BYTES": 4_000,
     "connector.warehouse.spill:CHUNK_ROWS": 4,

@@ -5,19 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from connector import words
-from connector.report.charts.marks import (
-    TIME_LABELS,
-    Spec,
-    chart,
-    label,
-    labelled_rows,
-    told,
-)
+from connector.report.charts.marks import TIME_LABELS, Spec, chart, label, labelled_rows, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connector.record.marts.turnaround import Bounds, Spread, Turnaround
+    from connector.marts.turnaround import Bounds, Spread, Turnaround
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 TICKS: Final = (

@@ -1,0 +1,173 @@
+"""`ingest`: the main job.
+
+What takes long to import is imported by the function that needs it, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from connector.cli.shell import console, import_pyarrow, print_json
+from connector.cli.signals import stop_on_signals
+from connector.errors import RunStopped, SourceError
+
+if TYPE_CHECKING:
+    from connector.run.pipeline import Selection
+    from connector.settings import Settings
+
+
+def ingest(  # noqa: D417  the sources are described by the text
+    *sources: str,
+    warehouse: str | None = None,
+    base_url: str | None = None,
+    column: str | None = None,
+    query: str | None = None,
+    limit: int | None = None,
+    refresh: bool = False,
+    retry_rejected: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+    max_concurrency: int | None = None,
+    requests_per_second: float | None = None,
+    max_wait: float | None = None,
+    wait: str | None = None,
+    give_up_after: str | None = None,
+    partition_by: Literal["month", "day"] | None = None,
+    rejects_allowed: Annotated[float | None, Parameter(validator=Number(gte=0, lte=100))] = None,
+    lock_timeout: float | None = None,
+    redact_signatures: bool = False,
+    metrics_file: str | None = None,
+    allow_http: bool = False,
+) -> None:
+    """Fetch the generations of task IDs that are new or unfinished.
+
+    SOURCES are task IDs; files of them (text, CSV, Excel, JSON, JSON Lines or Parquet, also .gz);
+    globs of files; `-` for standard input; a SQLAlchemy URL with `--query`; or `luma:list`: what
+    the gateway lists, newest first, up to what is known. Files and tables may be in a bucket:
+    s3://bucket/prefix, gs://…, abfss://…
+    The key is read from LUMAAI_API_KEY, in the environment or in a `.env` file.
+
+    Args:
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        base_url: Gateway; also LUMA_BASE_URL. [default: https://api.lumalabs.ai]
+        column: Column of the task IDs, if not `task_id`, `generation_id`, `id`, `uuid` or `job_id`.
+        query: What to ask the database for.
+        limit: Ask for no more than this many.
+        refresh: Ask again for finished ones too.
+        retry_rejected: Ask again for finally rejected and given-up ones too.
+        dry_run: Only tell what would be asked for.
+        json: Print the run's summary as one JSON object on standard output, and nothing else there.
+        max_concurrency: Requests in flight at once, at most.
+        requests_per_second: Requests a second, at most.
+        max_wait: Seconds to wait when the gateway asks for it; beyond, the run stops.
+        wait: Then ask for unfinished ones again, at growing intervals, until all are finished or
+            so much time has gone by, such as 30m.
+        give_up_after: No longer ask for what is unfinished for so long, such as 7d.
+        partition_by: Partitions of a new warehouse. [default: month]
+        rejects_allowed: Percent of the answers that may be rejects; with more, the exit code is 4.
+        lock_timeout: Seconds to wait for another run on this warehouse.
+        redact_signatures: Cut the query, which is a credential, off presigned URLs.
+        metrics_file: Write the run's figures there, for Prometheus's node exporter.
+        allow_http: Send the key over plain http to another machine.
+    """
+    if not sources:
+        raise SourceError(
+            "no source of task IDs: name a file, a glob, a task ID, `-` for standard input,"
+            " a database URL, or luma:list"
+        )
+    from connector.settings import load  # noqa: PLC0415  see above
+
+    settings = load(
+        warehouse=warehouse,
+        base_url=base_url,
+        max_concurrency=max_concurrency,
+        requests_per_second=requests_per_second,
+        max_wait=max_wait,
+        wait=wait,
+        give_up_after=give_up_after,
+        partition_by=partition_by,
+        lock_timeout=lock_timeout,
+        redact_signatures=redact_signatures or None,
+        metrics_file=metrics_file,
+        allow_http=allow_http or None,
+    )
+    if not dry_run:
+        settings.ready()
+    import_pyarrow()
+    from connector.run.pipeline import Selection  # noqa: PLC0415  see above
+
+    selection = Selection(
+        sources, column, query, limit, refresh=refresh, retry_rejected=retry_rejected
+    )
+    if dry_run:
+        _preview(selection, settings, as_json=json)
+    else:
+        _ingest(selection, settings, rejects_allowed, as_json=json)
+
+
+def _ingest(
+    selection: Selection, settings: Settings, rejects_allowed: float | None, *, as_json: bool
+) -> None:
+    from connector.cli.terminal import LiveProgress, print_summary  # noqa: PLC0415  see above
+    from connector.run.pipeline import ingest as run  # noqa: PLC0415  see above
+
+    with stop_on_signals() as received:
+        try:
+            with LiveProgress(console(stderr=True)) as progress:
+                summary = run(
+                    selection,
+                    settings,
+                    stop=received.event,
+                    on_progress=progress,
+                    on_wait=progress.wait,
+                )
+        except RunStopped as stopped:
+            if stopped.summary is None:
+                raise
+            summary = stopped.summary
+            exit_code = 128 + received.number if received.number else stopped.exit_code
+        else:
+            exit_code = 0
+    beyond = summary.rejects_beyond(rejects_allowed)
+    if beyond and not exit_code:
+        exit_code = RunStopped.exit_code
+        console(stderr=True).print(f"error: {beyond}", style="bold red", markup=False)
+    if as_json:
+        print_json(summary.to_dict())
+    else:
+        print_summary(console(), summary)
+        if summary.fetched:
+            _print_reading(settings.warehouse)
+    sys.exit(exit_code)
+
+
+def _preview(selection: Selection, settings: Settings, *, as_json: bool) -> None:
+    from connector.run.pipeline import preview  # noqa: PLC0415  see above
+
+    plan = preview(selection, settings)
+    counts = {
+        "given": plan.given,
+        "blank": plan.blank,
+        "duplicate": plan.duplicate,
+        "invalid": plan.invalid,
+        "already_terminal": plan.already_terminal,
+        "over_limit": plan.over_limit,
+        "would_ask_for": len(plan.task_ids),
+    }
+    if as_json:
+        print_json(counts)
+    else:
+        for name, count in counts.items():
+            console().print(f"{count:>12,}  {name.replace('_', ' ')}", highlight=False)
+
+
+def _print_reading(warehouse: str) -> None:
+    from connector.cli.terminal import print_reading  # noqa: PLC0415  see above
+    from connector.warehouse.overview import first_rows  # noqa: PLC0415  see above
+    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
+
+    print_reading(console(), warehouse, first_rows(Warehouse.existing(warehouse)))

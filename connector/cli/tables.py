@@ -1,0 +1,77 @@
+"""`show`, `rebuild`, `compact`: the warehouse itself."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from connector.cli.shell import console, import_pyarrow, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connector.warehouse.warehouse import Warehouse
+
+
+def show(
+    *, warehouse: str | None = None, give_up_after: str | None = None, json: bool = False
+) -> None:
+    """Tell what a warehouse holds.
+
+    Args:
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        give_up_after: What is unfinished for longer counts as given up, such as 7d.
+        json: Print one JSON object.
+    """
+    import_pyarrow()
+    from connector.cli.terminal import print_overview  # noqa: PLC0415  see above
+    from connector.settings import load  # noqa: PLC0415  see above
+    from connector.warehouse.overview import overview  # noqa: PLC0415  see above
+    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
+
+    settings = load(warehouse=warehouse, give_up_after=give_up_after)
+    found = overview(Warehouse.existing(settings.warehouse), settings.give_up_after)
+    if json:
+        print_json(asdict(found))
+    else:
+        print_overview(console(), found)
+
+
+def rebuild(*, warehouse: str | None = None) -> None:
+    """Make all tables anew from the log of answers, asking the gateway for nothing.
+
+    Args:
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+    """
+    with _opened(warehouse) as found:
+        done = found.rebuild()
+    console().print(
+        f"{done.generations:,} generations from {done.answers:,} answers;"
+        f" {done.changed_files:,} files changed",
+        highlight=False,
+    )
+
+
+def compact(*, warehouse: str | None = None) -> None:
+    """Join the many small files of `answers` and `runs` into one a month and one in all.
+
+    Args:
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+    """
+    with _opened(warehouse) as found:
+        joined = found.compact()
+    console().print(f"{joined:,} files joined", highlight=False)
+
+
+@contextlib.contextmanager
+def _opened(address: str | None) -> Iterator[Warehouse]:
+    """The warehouse that is there, to be changed."""
+    import_pyarrow()
+    from connector.settings import load  # noqa: PLC0415  see above
+    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
+
+    settings = load(warehouse=address)
+    Warehouse.existing(settings.warehouse)
+    with Warehouse.writing(settings.warehouse, lock_timeout=settings.lock_timeout) as found:
+        yield found

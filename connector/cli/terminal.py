@@ -1,0 +1,258 @@
+"""What a person sees: a live progress display, a run's summary, a warehouse's contents."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from connector import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rich.console import Console
+
+    from connector.marts.turnaround import Spread
+    from connector.run.plan import Plan
+    from connector.run.tally import Summary, Tally
+    from connector.warehouse.overview import Overview
+
+PLAIN_SECONDS: Final = 5.0
+"""Between two lines of progress where there is no terminal to redraw."""
+
+BAR_WIDTH: Final = 24
+PROMPT_WIDTH: Final = 44
+
+
+def safe(value: object, width: int | None = None) -> str:
+    """Text on one line that a terminal can only print: control characters are escaped."""
+    text = "" if value is None else str(value)
+    if width is not None and len(text) > width:
+        text = text[: width - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class LiveProgress(AbstractContextManager["LiveProgress"]):
+    """A bar in a terminal, else a line every few seconds; call it with the plan and the tally."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started = self._last_line = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(BAR_WIDTH),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}/s"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[states]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("fetching", total=None, visible=False, rate=0, states="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, plan: Plan, tally: Tally) -> None:
+        """Show how far the run is."""
+        total, now = len(plan.task_ids), time.monotonic()
+        if not total:
+            return
+        rate = f"{tally.answers / max(now - self._started, 1e-3):,.0f}"
+        if self._console.is_terminal:
+            self._bar.update(
+                self._task,
+                total=total,
+                completed=tally.answers,
+                visible=True,
+                rate=rate,
+                states=str(tally),
+            )
+        elif now - self._last_line >= PLAIN_SECONDS:
+            self._last_line = now
+            self._console.print(
+                f"fetching {tally.answers:,}/{total:,} at {rate}/s: {tally}",
+                highlight=False,
+            )
+
+    def wait(self, unfinished: int, seconds: float) -> None:
+        """Show what is waited for, and until when."""
+        now = time.monotonic()
+        next_at = datetime.now(UTC) + timedelta(seconds=seconds)
+        what = f"{unfinished:,} unfinished, next poll at {next_at:%H:%M:%S} UTC"
+        if self._console.is_terminal:
+            self._bar.update(self._task, description="waiting", states=what)
+        elif now - self._last_line >= PLAIN_SECONDS:
+            self._last_line = now
+            self._console.print(f"waiting: {what}", highlight=False)
+
+
+def print_summary(console: Console, summary: Summary) -> None:
+    """Print what came in, what did not and why, and how long it took."""
+    if summary.message:
+        console.print(Text(f"Stopped early: {safe(summary.message)}", "bold red"))
+    if not summary.asked and not summary.not_reached:
+        console.print(_nothing_new(summary))
+    else:
+        console.print(_what_came(summary))
+        console.print(_account(summary))
+    for example in summary.invalid_examples:
+        console.print(Text(f"  invalid: {safe(example)}", "yellow"))
+
+
+def _nothing_new(summary: Summary) -> Text:
+    if not summary.given:
+        return Text("Nothing to fetch: the gateway lists no generation.", "green")
+    text = f"Nothing to fetch: all {summary.already_terminal:,} task IDs are known, and settled."
+    if summary.blank or summary.duplicate or summary.invalid:
+        text += f" ({_dropped(summary)})"
+    return Text(text, "green")
+
+
+def _what_came(summary: Summary) -> Text:
+    rate = summary.asked / max(summary.elapsed_seconds, 1e-3)
+    text = Text()
+    text.append(f"{summary.fetched:,} generations", "bold green")
+    text.append(f" in {summary.elapsed_seconds:.1f} s ({rate:,.0f}/s)")
+    text.append(f": {summary.new:,} new, {summary.updated:,} updated")
+    if summary.rejected:
+        text.append(f"; {summary.rejected:,} rejected", "yellow")
+    return text
+
+
+def _account(summary: Summary) -> Table:
+    """Where each task ID given has ended."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right")
+    table.add_column()
+    rows = {
+        "completed": (summary.completed, ""),
+        "failed": (summary.failed, "at the gateway; `failure_reason` says why"),
+        "unfinished": (summary.unfinished, "asked again until --give-up-after"),
+        "rejected": (summary.rejected, _reasons(summary.reasons)),
+        "already known": (summary.already_terminal, "not asked for"),
+        "not reached": (summary.not_reached, "the next run asks for them"),
+        "dropped": (summary.blank + summary.duplicate + summary.invalid, _dropped(summary)),
+    }
+    for name, (count, note) in rows.items():
+        if count:
+            table.add_row(f"{count:,}", name, Text(note, "dim"))
+    requests = f"{summary.requests:,} requests"
+    if summary.polls:
+        requests += f", {summary.polls:,} of them polls"
+    table.add_row(f"{summary.given:,}", "given", Text(requests, "dim"))
+    return table
+
+
+def _reasons(reasons: Mapping[str, int]) -> str:
+    most = sorted(reasons.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count:,} {reason}" for reason, count in most)
+
+
+def _dropped(summary: Summary) -> str:
+    counts = {
+        "blank": summary.blank,
+        "duplicate": summary.duplicate,
+        "invalid": summary.invalid,
+    }
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+
+
+def print_reading(console: Console, warehouse: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print how to read the tables, with the first rows."""
+    console.print()
+    console.print(Text("import pandas as pd", "cyan"))
+    console.print(Text(f'generations = pd.read_parquet("{warehouse}/generations")', "cyan"))
+    columns = ("status", "created_at", "resolution", "prompt")
+    console.print(Text(f"generations[{list(columns)}].head()", "cyan"))
+    console.print()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for column, width in zip(columns, widths, strict=True):
+        # Where the terminal is narrow, the prompt gives way.
+        least = width if column != "prompt" else None
+        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=least)
+    for row_of_cells in cells:
+        table.add_row(*map(Text, row_of_cells))
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    return _when(value) if hasattr(value, "isoformat") else safe(value, PROMPT_WIDTH)
+
+
+def _when(moment: Any) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def print_overview(console: Console, overview: Overview) -> None:
+    """Print what a warehouse holds."""
+    console.print(
+        Text.assemble(
+            (words.plural(overview.generations, "generation"), "bold"),
+            f" and {words.plural(overview.rejects, 'reject')} in {safe(overview.root)}"
+            f" ({words.size(overview.bytes)})",
+        )
+    )
+    if overview.waiting:
+        console.print(f"{overview.waiting} batches wait in the inbox: the next run commits them")
+    _bars(console, "status", overview.statuses)
+    _bars(console, "resolution", overview.resolutions)
+    _bars(console, "aspect ratio", overview.aspect_ratios)
+    _bars(console, "rejected", overview.reasons)
+    if overview.turnaround:
+        _print_turnaround(console, overview.turnaround)
+    console.print()
+    if overview.given_up:
+        console.print(
+            f"{overview.given_up:,} unfinished for so long that they are no longer asked for"
+        )
+    if overview.created:
+        first, last = map(_when, overview.created)
+        console.print(f"created from {first} to {last} UTC")
+    if overview.last_run:
+        run = overview.last_run
+        console.print(
+            f"last run {_when(run['started_at'])} UTC: {run['outcome']}, {run['fetched']:,}"
+            f" fetched, {run['rejected']:,} rejected in {run['elapsed_seconds']:.1f} s"
+        )
+
+
+def _print_turnaround(console: Console, found: Spread) -> None:
+    """Bounds, not guesses: what is known is when a generation was seen, not when it ended."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=12)
+    table.add_row("half", f"within {words.between(*found.typical)}")
+    table.add_row("nine in ten", f"within {words.between(*found.slow)}")
+    measured = f" of {words.plural(found.count, 'generation')} measured"
+    console.print(Text.assemble(("\nturnaround", "bold"), measured))
+    console.print(table)
+
+
+def _bars(console: Console, title: str, counts: Mapping[str, int]) -> None:
+    if not counts:
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=12)
+    table.add_column(justify="right")
+    table.add_column()
+    most = max(counts.values())
+    console.print(Text(f"\n{title}", "bold"))
+    for name, count in sorted(counts.items(), key=lambda item: -item[1]):
+        bar = "█" * max(1, round(BAR_WIDTH * count / most))
+        table.add_row(Text(safe(name, 20)), f"{count:,}", Text(bar, "cyan"))
+    console.print(table)

@@ -1,0 +1,76 @@
+"""Tables to where people and tools want them: a database, a CSV file, an Excel file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from connector.errors import UsageError
+from connector.export.csv_file import write_csv
+from connector.export.xlsx_file import write_xlsx
+from connector.record.schema import ANSWERS, GENERATIONS, MARTS, TABLES
+from connector.warehouse import refresh as marts
+from connector.warehouse.reading import retried, table_named
+from connector.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connector.export.exported import Exported
+    from connector.record.column import Table
+    from connector.storage.storage import Address, Storage
+
+
+def export(
+    warehouse: Address, to: str, tables: Sequence[str] = (), *, schema: str | None = None
+) -> list[Exported]:
+    """Copy tables to a database or a file, replacing what an earlier export put there.
+
+    Args:
+        warehouse: Its address.
+        to: A SQLAlchemy URL, or a file that ends in `.csv` (one table) or `.xlsx`.
+        tables: Their names; if none, `generations` to a CSV file, and elsewhere every table that
+            there is, but for `answers`.
+        schema: Of the database, to put the tables into; made if need be.
+
+    Raises:
+        UsageError: It cannot be done as asked for; the text says why, and shows no secret.
+        WarehouseError: There is no warehouse, or a file of it is damaged.
+    """
+    storage = Warehouse.existing(warehouse).storage
+    named = [table_named(name) for name in dict.fromkeys(tables)]
+    if "://" in to:
+        # Imported here: SQLAlchemy takes longer than a small file.
+        from connector.export.database import export_to_database  # noqa: PLC0415
+
+        return export_to_database(storage, named or _present(storage), to, schema)
+    if schema:
+        raise UsageError("only a database has schemas: leave --schema out for a file")
+    target = Path(to)
+    if target.suffix.lower() == ".csv":
+        return [_to_csv(storage, named or [GENERATIONS], target)]
+    if target.suffix.lower() == ".xlsx":
+        return retried(lambda: write_xlsx(storage, named or _present(storage), target))
+    raise UsageError(
+        f"cannot tell what to make of {to}: name a file that ends in .csv or .xlsx, or a database"
+        " such as postgresql://user@host/database"
+    )
+
+
+def _present(storage: Storage) -> list[Table]:
+    present = [t for t in TABLES.values() if t is not ANSWERS and _is_present(storage, t)]
+    if not present:
+        raise UsageError(f"{storage.address} holds no table yet: `ingest` makes them")
+    return present
+
+
+def _is_present(storage: Storage, table: Table) -> bool:
+    if table in MARTS and marts.was_left_out(storage, table):
+        return False
+    return bool(storage.list(table.name))
+
+
+def _to_csv(storage: Storage, tables: Sequence[Table], target: Path) -> Exported:
+    if len(tables) > 1:
+        raise UsageError(f"a CSV file holds one table, not {len(tables)}: use .xlsx, or more files")
+    return retried(lambda: write_csv(storage, tables[0], target))

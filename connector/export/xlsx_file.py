@@ -1,0 +1,145 @@
+"""Tables as a workbook for Excel, a sheet each.
+
+Texts are written as texts: none is worked out as a formula or made a link. What Excel cannot hold
+is left out, and said. Times are in UTC, which their headers say.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from connector.errors import UsageError
+from connector.export.cells import (
+    CELL_UNITS,
+    NO_CONTROL,
+    Mended,
+    in_utc,
+    readable,
+    shortened,
+    without_control,
+)
+from connector.export.exported import Exported
+from connector.storage.replace import replacing
+from connector.warehouse.reading import pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from connector.record.column import Table
+    from connector.storage.storage import Storage
+
+    Write = Callable[[int, int, Any], object]
+    """Writes a value into the cell at a row and a column."""
+
+SHEET_ROWS: Final = 1_048_576
+"""Rows of a sheet, the header included."""
+
+FIRST_YEAR: Final = 1900
+"""Of Excel's calendar: an earlier time is written as text."""
+
+WIDTHS: Final = {"prompt": 60, "description": 60, "message": 40, "body_start": 40}
+WIDTH: Final = 18
+
+OPTIONS: Final = {
+    "constant_memory": True,
+    "nan_inf_to_errors": True,
+    "strings_to_formulas": False,
+    "strings_to_numbers": False,
+    "strings_to_urls": False,
+}
+
+
+def write_xlsx(
+    storage: Storage, tables: Sequence[Table], target: Path, sheet_rows: int = SHEET_ROWS
+) -> list[Exported]:
+    """Write tables as the sheets of an Excel file, replacing what is there.
+
+    Args:
+        storage: The warehouse's.
+        tables: In the order of their sheets.
+        target: The file.
+        sheet_rows: Rows a sheet may have; what is more is left out, and said.
+
+    Raises:
+        DamagedFile: As `pieces`.
+        UsageError: XlsxWriter is not installed, or the file cannot be written.
+    """
+    xlsxwriter = _import_xlsxwriter()
+    try:
+        with replacing(target) as draft, xlsxwriter.Workbook(draft, OPTIONS) as book:
+            return [_Sheet(book, table, sheet_rows).fill(storage) for table in tables]
+    except xlsxwriter.exceptions.XlsxWriterException as error:
+        raise UsageError(f"cannot write {target}: {error}") from error
+
+
+class _Sheet:
+    def __init__(self, book: Any, table: Table, sheet_rows: int) -> None:
+        self._table, self._sheet_rows = table, sheet_rows
+        self._mended = Mended()
+        self._sheet = book.add_worksheet(table.name)
+        self._time = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss.000"})
+        self._head(book.add_format({"bold": True}))
+
+    def _head(self, bold: Any) -> None:
+        schema = in_utc(self._table.schema.empty_table()).schema
+        for position, (name, column) in enumerate(
+            zip(schema.names, self._table.columns, strict=True)
+        ):
+            width = WIDTHS.get(column.name, max(WIDTH, len(name) + 4))
+            self._sheet.set_column(position, position, width)
+            self._sheet.write_string(0, position, name, bold)
+        self._sheet.freeze_panes(1, 1)
+
+    def fill(self, storage: Storage) -> Exported:
+        total = written = 0
+        for piece in pieces(storage, self._table, self._table.schema):
+            total += len(piece)
+            fitting = piece.slice(0, self._sheet_rows - 1 - written)
+            self._write(self._mend(fitting), 1 + written)
+            written += len(fitting)
+        self._sheet.autofilter(0, 0, written, len(self._table.columns) - 1)
+        notes = self._mended.notes
+        if written < total:
+            notes += (f"only the first {written:,} of {total:,} rows fit on a sheet",)
+        return Exported(self._table.name, written, notes)
+
+    def _mend(self, piece: pa.Table) -> pa.Table:
+        cells = self._mended.apply(without_control, NO_CONTROL, in_utc(readable(piece)))
+        return self._mended.apply(shortened, f"text cut at {CELL_UNITS:,} characters", cells)
+
+    def _write(self, cells: pa.Table, first_row: int) -> None:
+        writes = [self._writer(field.type) for field in cells.schema]
+        columns = [column.to_pylist() for column in cells.columns]
+        for row, values in enumerate(zip(*columns, strict=True), first_row):
+            for position, value in enumerate(values):
+                if value is not None:
+                    writes[position](row, position, value)
+
+    def _writer(self, type_: pa.DataType) -> Write:
+        if pa.types.is_timestamp(type_):
+            return self._write_time
+        writers: dict[pa.DataType, Write] = {
+            pa.string(): self._sheet.write_string,
+            pa.bool_(): self._sheet.write_boolean,
+        }
+        number: Write = self._sheet.write_number
+        return writers.get(type_, number)
+
+    def _write_time(self, row: int, position: int, moment: Any) -> None:
+        if moment.year < FIRST_YEAR:
+            self._sheet.write_string(row, position, str(moment))
+        else:
+            self._sheet.write_datetime(row, position, moment, self._time)
+
+
+def _import_xlsxwriter() -> Any:
+    try:
+        return importlib.import_module("xlsxwriter")  # an extra
+    except ImportError:
+        raise UsageError(
+            "XlsxWriter is not installed: pip install 'luma-to-parquet[xlsx]', or export to .csv"
+        ) from None

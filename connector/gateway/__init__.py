@@ -1,0 +1,1 @@
+"""Asking the gateway: one request, its retries, many at once, and its list."""

@@ -1,0 +1,341 @@
+"""Asks the gateway for one task ID, as often as it takes, and says what came of it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from itertools import count
+from threading import Event
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
+
+from connector.errors import AccountRefused, KeyRefused, SettingsError, WaitTooLong, WrongGateway
+from connector.gateway.attempt import DOWN, Attempt, from_failure, from_reply
+from connector.gateway.bounds import Bounds
+from connector.gateway.doubt import Doubt, describe
+from connector.gateway.failure import AttemptFailed
+from connector.gateway.pace.throttle import Sample
+from connector.gateway.patience import Patience
+from connector.gateway.redact import Redactor
+from connector.gateway.retry import Backoff, FailureStreak
+from connector.gateway.transport import Transport
+from connector.record.answer import Answer, Concern
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from typing import Self
+
+    from pydantic import SecretStr
+
+    from connector.gateway.pace.throttle import Throttle
+
+GENERATIONS_PATH = "/dream-machine/v1/generations"
+SHORTEST_KEY = 8
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings:
+    """How to ask one gateway.
+
+    Attributes:
+        base_url: Scheme and host, perhaps with a path in front of `/dream-machine`.
+        key: Sent as a bearer token, to this host only.
+        connect_timeout: Seconds to connect to one address of the host.
+        read_timeout: Seconds without a byte until an attempt is given up.
+        total_timeout: Seconds from a request to the end of its answer.
+        max_body_bytes: A larger body, decompressed, is rejected.
+        max_attempts: Attempts at one task ID, the first included.
+        backoff_base: Seconds; see `Backoff`.
+        backoff_cap: Seconds; see `Backoff`.
+        max_wait: A Retry-After of more seconds than this stops the run.
+        max_outage: After so many seconds without a good answer nothing is tried twice any more.
+        max_failures_in_row: So many task IDs that fail in a row stop the run; see `Patience`.
+        max_downtime: Seconds of that which stop it too.
+        max_connections: Kept open for the next request: as many as there are threads.
+        user_agent: As the gateway is told.
+    """
+
+    base_url: str
+    key: SecretStr
+    connect_timeout: float = 10.0
+    read_timeout: float = 30.0
+    total_timeout: float = 60.0
+    max_body_bytes: int = 4 * 1024 * 1024
+    max_attempts: int = 5
+    backoff_base: float = 0.5
+    backoff_cap: float = 30.0
+    max_wait: float = 300.0
+    max_outage: float = 60.0
+    max_failures_in_row: int = 50
+    max_downtime: float = 120.0
+    max_connections: int = 64
+    user_agent: str = field(default_factory=lambda: f"luma-to-parquet/{version('luma-to-parquet')}")
+
+
+class Client:
+    """One gateway, one key; safe to share between threads.
+
+    Args:
+        settings: How to ask.
+        throttle: When to ask.
+        clock: Seconds that never go back.
+        now: The time of day, for answers.
+        draw: Random numbers from [0, 1), for jitter.
+        on_attempt: Told of each attempt what came of it, and how many seconds it took.
+
+    Raises:
+        SettingsError: If the base URL, the key, the proxy or the CA certificates cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        throttle: Throttle,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        draw: Callable[[], float] = random.random,
+        on_attempt: Callable[[str, float], None] | None = None,
+    ) -> None:
+        key = _checked_key(settings.key)
+        self._settings = settings
+        self._base_url = _checked_base_url(settings.base_url)
+        self._path = urlsplit(self._base_url).path + GENERATIONS_PATH
+        self._transport = Transport(
+            self._base_url, _headers(key, settings), _bounds(settings), settings.max_connections
+        )
+        self._backoff = Backoff(
+            settings.backoff_base, settings.backoff_cap, settings.max_attempts, draw
+        )
+        self._redactor = Redactor(key)
+        self._throttle = throttle
+        self._outage = FailureStreak()
+        self._patience = Patience(settings.max_failures_in_row, settings.max_downtime)
+        self._doubt = Doubt()
+        self._is_first_attempt = True
+        self._clock = clock
+        self._now = now
+        self._on_attempt = on_attempt
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def trust(self) -> None:
+        """Take the base URL for right: it has given a generation before."""
+        self._doubt.dispel()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def fetch(self, task_id: str, stop: threading.Event) -> Answer | None:
+        """Ask for a task ID until there is an answer to keep, or attempts run out.
+
+        Returns:
+            The answer; None if `stop` was set before there was one: the ID counts as not reached.
+
+        Raises:
+            KeyRefused: The gateway refuses the key.
+            AccountRefused: It refuses the account, or lets only people pass.
+            WaitTooLong: The gateway asks to wait for longer than `max_wait`.
+        """
+        return self._fetch(task_id, f"{self._path}/{quote(task_id, safe='')}", stop)
+
+    def fetch_listing(self, limit: int, offset: int, stop: threading.Event) -> Answer | None:
+        """Ask for a page of the gateway's list of generations, as persistently as for a task ID.
+
+        Returns:
+            The answer, which is no generation if all is well; None as from `fetch`.
+
+        Raises:
+            RunStopped: As `fetch`.
+        """
+        path = f"{self._path}?limit={limit}&offset={offset}"
+        return self._fetch(f"the list from {offset:,} on", path, stop)
+
+    def _fetch(self, name: str, path: str, stop: threading.Event) -> Answer | None:
+        started = status = None
+        for number in count(1):
+            if not self._throttle.acquire(stop):
+                break
+            started = self._clock() if started is None else started
+            attempt = self._attempt(path, name)
+            status = attempt.http_status or status
+            delay = self._delay(number, attempt)
+            if delay is None:
+                return Answer(
+                    task_id=name,
+                    outcome=attempt.outcome,
+                    http_status=status,
+                    attempts=number,
+                    elapsed_seconds=self._clock() - started,
+                    fetched_at=self._now(),
+                    body=attempt.body,
+                    message=attempt.message,
+                    status=attempt.verdict.status,
+                    concerns=attempt.verdict.concerns,
+                    base_url=self._base_url,
+                )
+            logger.debug("%r: attempt %d: %s", name, number, attempt.message)
+            if stop.wait(delay):
+                break
+        return None
+
+    def observe(self, answer: Answer) -> None:
+        """Count an answer that was handed on, be it one of this batch or of another.
+
+        Raises:
+            GatewayDown: Nothing but failures has come for too long.
+            WrongGateway: The first answers all refuse, and the base URL is not known to work.
+        """
+        self._patience.observe(answer, self._clock())
+        if self._doubt.observe(answer):
+            raise WrongGateway(
+                f"the first {self._doubt.count} answers from {self._base_url} all refuse alike, the"
+                f" last one so: {answer.message}. This base URL has never given a generation."
+                f" {self.probe()} No task is given up: set LUMA_BASE_URL or --base-url and start"
+                " again."
+            )
+
+    def probe(self) -> str:
+        """Ask once for a task ID that nobody has, and say whether the base URL may be wrong."""
+        self._throttle.acquire(Event())
+        verdict = self._attempt(f"{self._path}/{uuid4()}", "").verdict
+        return describe(self._base_url, verdict.outcome, verdict.concerns, verdict.message)
+
+    def _attempt(self, path: str, task_id: str) -> Attempt:
+        """Make one request, and tell the throttle and the outage how it went."""
+        sent = self._clock()
+        sample = Sample("failed", 0.0)
+        try:
+            attempt = self._ask(path, task_id)
+            sample = Sample(attempt.kind, self._clock() - sent, attempt.retry_after)
+        finally:
+            self._throttle.release(sample)
+        if self._on_attempt is not None:
+            self._on_attempt(attempt.outcome.value, sample.latency)
+        self._outage.add(failed=attempt.outcome in DOWN, now=self._clock())
+        return attempt
+
+    def _ask(self, path: str, task_id: str) -> Attempt:
+        try:
+            reply = self._transport.get(path)
+            reply = replace(reply, body=self._redactor.body(reply.body))
+            attempt = from_reply(reply, self._now(), task_id)
+        except AttemptFailed as failure:
+            attempt = from_failure(failure)
+        if attempt.message is not None:
+            message = self._redactor.message(attempt.message)
+            attempt = replace(attempt, verdict=replace(attempt.verdict, message=message))
+        self._hint(attempt)
+        return attempt
+
+    def _hint(self, attempt: Attempt) -> None:
+        """Let a person hear at once of a wrong host or certificate, while attempts go on."""
+        if self._is_first_attempt and attempt.http_status is None:
+            logger.warning("%s", attempt.message)
+        self._is_first_attempt = False
+
+    def _delay(self, number: int, attempt: Attempt) -> float | None:
+        """Seconds until the next attempt; None if this one was the last."""
+        self._stop_if_hopeless(attempt)
+        if attempt.retry_after is not None and attempt.retry_after > self._settings.max_wait:
+            raise self._wait_too_long(attempt.retry_after, attempt)
+        if not attempt.is_worth_retrying or self._is_down():
+            return None
+        return self._backoff.delay(number, attempt.retry_after)
+
+    def _stop_if_hopeless(self, attempt: Attempt) -> None:
+        """Stop at an answer that every task would get."""
+        concerns = attempt.verdict.concerns
+        if concerns is Concern.KEY:
+            raise KeyRefused(
+                f"{self._base_url} refused the key ({attempt.message}). Set LUMAAI_API_KEY to a "
+                "valid one and start again; what was fetched is kept."
+            )
+        if concerns is Concern.ACCOUNT:
+            raise AccountRefused(
+                f"{self._base_url} refuses the account, whichever task is asked for "
+                f"({attempt.message}). Top up or unblock the account, or ask the gateway's operator"
+                " to let this program pass, and start again; no task is given up, and what was"
+                " fetched is kept."
+            )
+
+    def _is_down(self) -> bool:
+        """Whether nothing good has come for so long that trying twice is a waste of time."""
+        return (
+            self._outage.length >= self._settings.max_attempts
+            and self._outage.seconds(self._clock()) > self._settings.max_outage
+        )
+
+    def _wait_too_long(self, seconds: float, attempt: Attempt) -> WaitTooLong:
+        resume = self._now() + timedelta(seconds=seconds)
+        return WaitTooLong(
+            f"{self._base_url} asks to wait {seconds:,.0f} s ({attempt.message}); a run waits "
+            f"{self._settings.max_wait:,.0f} s at most (--max-wait). Start again after "
+            f"{resume.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC; what was fetched is kept."
+        )
+
+
+def _headers(key: str, settings: ClientSettings) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {key}",
+        "Accept": "application/json",
+        # The one coding that is decompressed here with a bound on its size.
+        "Accept-Encoding": "gzip",
+        "User-Agent": settings.user_agent,
+    }
+
+
+def _bounds(settings: ClientSettings) -> Bounds:
+    return Bounds(
+        connect_seconds=settings.connect_timeout,
+        silent_seconds=settings.read_timeout,
+        total_seconds=settings.total_timeout,
+        body_bytes=settings.max_body_bytes,
+    )
+
+
+def _checked_key(secret: SecretStr) -> str:
+    """The key, fit for a header; the HTTP stack's own complaint would show it.
+
+    A key of a few letters could not be told from those letters in a body, from which it is cut.
+    """
+    key = secret.get_secret_value()
+    if key and len(key) < SHORTEST_KEY:
+        raise SettingsError(
+            f"the key has fewer than {SHORTEST_KEY} characters, which no gateway's key has: set "
+            "LUMAAI_API_KEY"
+        )
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsError(
+            "the key is empty, or holds a blank, a line break or another character that no key "
+            "has: set LUMAAI_API_KEY"
+        )
+    return key
+
+
+def _checked_base_url(text: str) -> str:
+    """The base URL without a trailing slash; a wrong one is not shown: it may be the key."""
+    try:
+        url = urlsplit(text.strip())
+        is_address = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or url.username is not None or url.query or url.fragment:
+        raise SettingsError(
+            "the base URL is no plain http or https address without user, query and fragment: "
+            "set it like https://api.lumalabs.ai"
+        )
+    return url.geturl().rstrip("/")

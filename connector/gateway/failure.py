@@ -1,0 +1,90 @@
+"""Why an attempt brought no answer: errors of the HTTP stack, translated once, where they enter."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+from urllib3.exceptions import TimeoutError as HttpTimeoutError
+
+from connector.gateway.body import BrokenBody
+from connector.record.answer import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+# The first that fits counts: urllib3 has a refused connection for a kind of timeout too.
+_TEXTS: tuple[tuple[type[Exception], str], ...] = (
+    (ProxyError, "the proxy to {host} fails ({reason}): check HTTPS_PROXY and NO_PROXY"),
+    (NameResolutionError, "{host} has no address ({reason}): check the base URL, and the network"),
+    (NewConnectionError, "cannot connect to {host} ({reason}): check the base URL"),
+    (ConnectTimeoutError, "{host} does not take connections in time: check the base URL"),
+    (ReadTimeoutError, "{host} kept silent for too long"),
+    (SSLError, "TLS with {host} fails ({reason}): check the base URL and REQUESTS_CA_BUNDLE"),
+    (BrokenBody, "the compressed body is damaged: {reason}"),
+    (Exception, "the answer broke off or is no HTTP: {reason}"),
+)
+
+
+class Overdue(TimeoutError):
+    """An answer was not complete in time, however busily it kept dripping."""
+
+
+class AttemptFailed(Exception):
+    """No answer came of an attempt; the text is for people.
+
+    Attributes:
+        outcome: What the task ID ends as if this was its last attempt.
+        status: HTTP status, if the attempt came that far.
+        is_worth_retrying: Whether another attempt may end otherwise.
+    """
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        message: str,
+        status: int | None = None,
+        *,
+        is_worth_retrying: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        self.status = status
+        self.is_worth_retrying = is_worth_retrying
+
+
+def explain(error: Exception, host: str, status: int | None) -> AttemptFailed:
+    """Say what an error of urllib3, of a socket or of a body means for the attempt."""
+    cause = list(_causes(error))[-1]
+    if isinstance(cause, Overdue):
+        return AttemptFailed(Outcome.TIMEOUT, str(cause), status)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return AttemptFailed(
+            Outcome.NETWORK,
+            f"the certificate of {host} is not trusted ({cause.verify_message}): check the base "
+            "URL, or name the file of your own CA in REQUESTS_CA_BUNDLE",
+            is_worth_retrying=False,
+        )
+    reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    text = next(text for kind, text in _TEXTS if isinstance(error, kind))
+    is_timeout = isinstance(error, HttpTimeoutError) and not isinstance(error, NewConnectionError)
+    outcome = Outcome.TIMEOUT if is_timeout else Outcome.NETWORK
+    return AttemptFailed(outcome, text.format(host=host, reason=reason), status)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Go to the bottom of an error that the layers above have wrapped, as cause or as argument."""
+    inner: BaseException | None = error
+    while inner is not None:
+        yield inner
+        wrapped = (arg for arg in inner.args if isinstance(arg, BaseException))
+        inner = inner.__cause__ or next(wrapped, None)

@@ -1,0 +1,202 @@
+"""The mart `timings`: between which bounds a generation took how long. Bounds, never a guess.
+
+Some gateways say when a generation was finished: `finished_at`, by their own clock. Most do not.
+What is known then:
+
+- `created_at`, by the gateway's clock.
+- `last_unfinished_at`, by our clock: when a fetch began that found it unfinished.
+- `first_finished_at`, `first_seen_at`, by our clock: when answers ended.
+- `download_url_signed_at`, by the gateway's clock: a video that can be downloaded is finished.
+  Some gateways sign anew at each fetch, so it can lie any time after the finish.
+
+A bound across both clocks is widened by `Allowance.clock_skew`. Times that are told in whole
+seconds are cut off rather than rounded: the moment itself lies up to a second later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import reduce
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.record.column import TIMESTAMP
+from connector.record.schema import TERMINAL_STATUSES, TIMINGS
+
+REPORTED: Final = ("submitted_at", "started_at", "finished_at")
+TIMES: Final = (
+    "created_at",
+    "first_seen_at",
+    "last_unfinished_at",
+    "first_finished_at",
+    "download_url_signed_at",
+)
+MADE_FROM: Final = (
+    "task_id",
+    *TIMES,
+    *REPORTED,
+    "status",
+    "model",
+    "storage_model",
+    "resolution",
+)
+
+# In microseconds, as all times are here while they are reckoned with.
+SECOND: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How far things may be off without making a bound untrue.
+
+    Attributes:
+        clock_skew: Between our clock and the gateway's, either way.
+        answer: Longest that a fetch usually takes. Only tells a URL that was signed for the fetch
+            itself from one that was signed before; no bound rests on it.
+    """
+
+    clock_skew: timedelta = timedelta(seconds=5)
+    answer: timedelta = timedelta(seconds=60)
+
+
+ALLOWANCE: Final = Allowance()
+
+
+def timings(generations: pa.Table, allowance: Allowance = ALLOWANCE) -> pa.Table:
+    """Work out `timings`, a row for each row given, in their order.
+
+    Args:
+        generations: With the columns `MADE_FROM`.
+        allowance: What the bounds have to bear.
+    """
+    columns = {
+        **{name: generations[name] for name in MADE_FROM},
+        **_bounds(_known(generations), allowance),
+        **_stages(generations),
+        "model": pc.coalesce(generations["model"], generations["storage_model"]),
+        "created_hour": pc.hour(generations["created_at"]).cast(pa.int32()),
+    }
+    return pa.table([columns[name] for name in TIMINGS.schema.names], schema=TIMINGS.schema)
+
+
+class _Known(NamedTuple):
+    """What is known of each generation; times in microseconds.
+
+    Attributes:
+        signed_by: End of the second in which the finished video was signed for download.
+        reported: The finish, as the gateway says it.
+    """
+
+    created: pa.ChunkedArray
+    seen: pa.ChunkedArray
+    unfinished: pa.ChunkedArray
+    finished: pa.ChunkedArray
+    signed_by: pa.ChunkedArray
+    reported: pa.ChunkedArray
+    is_final: pa.ChunkedArray
+
+
+def _known(rows: pa.Table) -> _Known:
+    created, seen, unfinished, finished, signed = (rows[name].cast(pa.int64()) for name in TIMES)
+    signed_by = pc.add(signed, SECOND)
+    # A signature from before the creation is of another video, or by another clock.
+    is_later = pc.fill_null(pc.greater_equal(signed_by, created), True)
+    is_its_own = pc.and_(is_later, pc.equal(rows["status"], "completed"))
+    return _Known(
+        created,
+        seen,
+        unfinished,
+        finished,
+        _where(is_its_own, signed_by),
+        rows["finished_at"].cast(pa.int64()),
+        pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES)),
+    )
+
+
+def _bounds(known: _Known, allowance: Allowance) -> dict[str, Any]:
+    """The columns on the finish, reckoned on the gateway's clock."""
+    skew, answer = _micros(allowance.clock_skew), _micros(allowance.answer)
+    # What was seen had been created, also where nobody says when.
+    created_by = pc.min_element_wise(pc.add(known.created, SECOND), pc.add(known.seen, skew))
+    after = pc.subtract(known.unfinished, skew)
+    before = pc.min_element_wise(pc.add(known.finished, skew), known.signed_by)
+    before = _where(known.is_final, before)
+    lower = pc.max_element_wise(pc.subtract(after, created_by), 0)
+    upper = pc.subtract(before, known.created)
+    is_reported = pc.and_(pc.is_valid(known.reported), known.is_final)
+    contradicts = _any(
+        pc.less(known.finished, known.unfinished),  # finished, and later not
+        pc.less(pc.add(known.seen, skew), known.created),  # seen before it was created
+        pc.and_not(pc.greater(lower, upper), is_reported),
+        pc.and_(is_reported, pc.less(_end_of(known.reported), known.created)),
+    )
+    is_claimed = pc.invert(contradicts)
+    after = pc.if_else(is_reported, known.reported, after)
+    before = pc.if_else(is_reported, _end_of(known.reported), before)
+    least = pc.subtract(known.reported, _end_of(known.created))
+    lower = pc.if_else(is_reported, pc.max_element_wise(least, 0), lower)
+    upper = pc.if_else(is_reported, pc.subtract(before, known.created), upper)
+    after = pc.max_element_wise(after, known.created)
+    return {
+        "finished_after_at": _where(is_claimed, after).cast(TIMESTAMP),
+        "finished_before_at": _where(is_claimed, before).cast(TIMESTAMP),
+        "seconds_lower": _seconds(pc.if_else(is_claimed, lower, 0)),
+        "seconds_upper": _seconds(_where(is_claimed, upper)),
+        "basis": _basis(known, contradicts, is_reported, answer + skew),
+    }
+
+
+def _end_of(moments: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The latest that a moment can be: the end of its second, where whole seconds are counted."""
+    second = pc.multiply(pc.divide(moments, SECOND), SECOND)
+    return pc.if_else(pc.equal(moments, second), pc.add(moments, SECOND), moments)
+
+
+def _stages(rows: pa.Table) -> dict[str, Any]:
+    """How long each generation waited and was worked on, as the gateway tells it."""
+    submitted, started, finished = (rows[name].cast(pa.int64()) for name in REPORTED)
+    submitted = pc.coalesce(submitted, rows["created_at"].cast(pa.int64()))
+    return {
+        "queue_seconds": _not_negative(pc.subtract(started, submitted)),
+        "work_seconds": _not_negative(pc.subtract(finished, started)),
+    }
+
+
+def _not_negative(micros: pa.ChunkedArray) -> pa.ChunkedArray:
+    return _seconds(_where(pc.greater_equal(micros, 0), micros))
+
+
+def _basis(
+    known: _Known, contradicts: pa.ChunkedArray, is_reported: pa.ChunkedArray, allowed: int
+) -> pa.ChunkedArray:
+    # A URL that may have been signed for the very fetch that brought it tells no more than that.
+    is_signed = pc.less(known.signed_by, pc.subtract(known.finished, allowed))
+    cases = {
+        "contradictory": contradicts,
+        "unfinished": pc.invert(known.is_final),
+        "undated": pc.is_null(known.created),
+        "reported": is_reported,
+        "signed": is_signed,
+        "observed": pc.is_valid(known.unfinished),
+    }
+    return pc.case_when(pc.make_struct(*cases.values()), *cases, "backfilled")
+
+
+def _where(mask: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(mask, values, pa.scalar(None, pa.int64()))
+
+
+def _any(*masks: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whether any holds for sure: what cannot be told does not."""
+    return reduce(pc.or_, (pc.fill_null(mask, False) for mask in masks))
+
+
+def _micros(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
+
+
+def _seconds(micros: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.divide(micros.cast(pa.float64()), float(SECOND))

@@ -1,0 +1,1 @@
+"""The figures of runs, for Prometheus and OpenTelemetry."""

@@ -1,0 +1,143 @@
+"""Whether a run would work: settings, key, gateway and warehouse, each tried, none changed."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+from uuid import uuid4
+
+from connector.errors import (
+    ConnectorError,
+    KeyRefused,
+    RunStopped,
+    UsageError,
+    WaitTooLong,
+    WarehouseLocked,
+)
+from connector.gateway.doubt import is_elsewhere
+from connector.record.answer import Outcome
+from connector.run.pipeline import open_client
+from connector.settings import load
+from connector.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connector.record.answer import Answer
+    from connector.settings import Settings
+
+State = Literal["ok", "note", "failed"]
+
+UNREACHABLE: Final = {Outcome.NETWORK, Outcome.TIMEOUT, Outcome.SERVER_ERROR}
+PERHAPS: Final = {
+    Outcome.FORBIDDEN: "perhaps for this made-up task ID only",
+    Outcome.RATE_LIMITED: "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What came of one check.
+
+    Attributes:
+        name: `settings`, `key`, `gateway` or `warehouse`.
+        state: `note` works, but there is something to know.
+        text: For people; it never holds the key.
+        exit_code: As a run that failed for this reason would end; 0 if none would.
+    """
+
+    name: str
+    state: State
+    text: str
+    exit_code: int = 0
+
+
+def check(**given: Any) -> Iterator[Check]:
+    """Try all that a run needs; what cannot be tried because of an earlier failure is left out.
+
+    Args:
+        given: Settings, over the environment and `.env`.
+    """
+    try:
+        settings = load(**given)
+    except UsageError as error:
+        yield _failed("settings", error)
+        return
+    yield Check("settings", "ok", f"gateway {settings.base_url}, tables in {settings.warehouse}")
+    yield (key := _key(settings))
+    if not key.exit_code:
+        yield _gateway(settings)
+    yield _warehouse(settings)
+
+
+def _key(settings: Settings) -> Check:
+    try:
+        settings.ready()
+        with open_client(settings):
+            pass
+    except UsageError as error:
+        return _failed("key", error)
+    place = "the environment" if os.environ.get("LUMAAI_API_KEY") else ".env"
+    return Check("key", "ok", f"LUMAAI_API_KEY from {place}")
+
+
+def _gateway(settings: Settings) -> Check:
+    """Ask once for a task ID that nobody has."""
+    started = time.monotonic()
+    try:
+        with open_client(settings.model_copy(update={"max_attempts": 1})) as client:
+            answer = client.fetch(str(uuid4()), threading.Event())
+    except KeyRefused as error:
+        text = f"{settings.base_url} refuses the key (HTTP 401): set LUMAAI_API_KEY to a valid one"
+        return Check("gateway", "failed", text, error.exit_code)
+    except WaitTooLong as error:
+        return Check("gateway", "note", str(error))
+    except ConnectorError as error:
+        return _failed("gateway", error)
+    if answer is None:  # pragma: no cover  nobody sets the event
+        raise AssertionError
+    return _judged(settings.base_url, answer, time.monotonic() - started)
+
+
+def _judged(base_url: str, answer: Answer, seconds: float) -> Check:
+    said = f"HTTP {answer.http_status}"
+    if answer.outcome in UNREACHABLE:
+        return Check("gateway", "failed", f"{base_url}: {answer.message}", RunStopped.exit_code)
+    if is_elsewhere(answer.outcome, answer.concerns):
+        why = answer.message or said
+        why = why if said in why else f"{said}, {why}"
+        text = f"{base_url} is not a Dream Machine gateway ({why}): check the base URL"
+        return Check("gateway", "failed", text, UsageError.exit_code)
+    if answer.outcome in PERHAPS:
+        return Check(
+            "gateway", "note", f"{base_url} refuses ({answer.message}) {PERHAPS[answer.outcome]}"
+        )
+    return Check(
+        "gateway",
+        "ok",
+        f"{base_url} does not refuse the key: {said} for a made-up task ID, in {seconds:.2f} s",
+    )
+
+
+def _warehouse(settings: Settings) -> Check:
+    try:
+        found = Warehouse.tried(settings.warehouse)
+    except WarehouseLocked as error:
+        return Check("warehouse", "note", str(error))
+    except ConnectorError as error:
+        return _failed("warehouse", error)
+    if found is None:
+        return Check("warehouse", "ok", f"can write to {settings.warehouse}, which is new")
+    rows = found.generations.rows()
+    return Check(
+        "warehouse",
+        "ok",
+        f"can write to {settings.warehouse}: {rows:,} generations by {found.partition_by}",
+    )
+
+
+def _failed(name: str, error: ConnectorError) -> Check:
+    return Check(name, "failed", str(error), error.exit_code)

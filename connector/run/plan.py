@@ -1,0 +1,105 @@
+"""The plan: which of the given task IDs to ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.task_ids import valid_mask, why_invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was given, and what of it will be asked for.
+
+    Attributes:
+        task_ids: To ask for, in the order given, each once.
+        given: blank + duplicate + invalid + already_terminal + over_limit + len(task_ids).
+        invalid_examples: A few of the invalid ones, with the reason.
+    """
+
+    task_ids: pa.StringArray | pa.ChunkedArray
+    given: int
+    blank: int
+    duplicate: int
+    invalid: int
+    already_terminal: int
+    over_limit: int
+    invalid_examples: tuple[str, ...] = ()
+
+    def __add__(self, other: Plan) -> Plan:
+        """Both together; no task ID may be in both."""
+        chunks = [*_chunks(self.task_ids), *_chunks(other.task_ids)]
+        return Plan(
+            pa.chunked_array(chunks, pa.string()),
+            self.given + other.given,
+            self.blank + other.blank,
+            self.duplicate + other.duplicate,
+            self.invalid + other.invalid,
+            self.already_terminal + other.already_terminal,
+            self.over_limit + other.over_limit,
+            (*self.invalid_examples, *other.invalid_examples)[:EXAMPLES],
+        )
+
+
+def _chunks(task_ids: pa.StringArray | pa.ChunkedArray) -> list[pa.StringArray]:
+    chunks = task_ids.chunks if isinstance(task_ids, pa.ChunkedArray) else [task_ids]
+    return [chunk for chunk in chunks if len(chunk)]
+
+
+NOTHING = Plan(pa.array([], pa.string()), 0, 0, 0, 0, 0, 0)
+
+
+def plan(
+    values: Iterable[pa.StringArray], settled: pa.ChunkedArray | None, limit: int | None = None
+) -> Plan:
+    """Drop what is blank, given twice, invalid, or settled.
+
+    Args:
+        values: Given values in chunks, as `task_ids.read` yields them.
+        settled: Task IDs that need no asking; None if there are none.
+        limit: Ask for no more than this many.
+    """
+    given = blank = 0
+    refused: list[pa.StringArray] = []
+
+    def valid() -> Iterator[pa.StringArray]:
+        nonlocal given, blank
+        for chunk in values:
+            present = chunk.filter(pc.not_equal(chunk, ""))
+            given, blank = given + len(chunk), blank + len(chunk) - len(present)
+            is_valid = valid_mask(present)
+            refused.extend(_chunks(present.filter(pc.invert(is_valid))))
+            yield present.filter(is_valid)
+
+    # Chunk by chunk: a list of a million IDs is not held more often than need be.
+    distinct = pc.unique(pa.chunked_array(valid(), pa.string()))
+    invalid = sum(map(len, refused))
+    open_ones = distinct
+    if settled is not None:
+        open_ones = distinct.filter(pc.invert(pc.is_in(distinct, settled)))
+    asked = open_ones.slice(0, limit)
+    if len(asked) < len(open_ones):
+        asked = pa.concat_arrays([asked])  # a slice would keep the others in memory
+    return Plan(
+        task_ids=asked,
+        given=given,
+        blank=blank,
+        duplicate=given - blank - invalid - len(distinct),
+        invalid=invalid,
+        already_terminal=len(distinct) - len(open_ones),
+        over_limit=len(open_ones) - len(asked),
+        invalid_examples=tuple(map(why_invalid, _first(refused))),
+    )
+
+
+def _first(refused: list[pa.StringArray]) -> list[str]:
+    return pa.chunked_array(refused, pa.string()).slice(0, EXAMPLES).to_pylist()  # type: ignore[no-any-return]  # pyarrow is untyped

@@ -1,0 +1,234 @@
+"""One writer a warehouse, where no kernel keeps a lock: a claim that its owner renews.
+
+Whoever wants to write puts a claim into `.lock/`, under a name of its own, and then lists the
+folder. If there is no other claim, it is the writer. If there is one, it takes its own back. As a
+store shows a new object to every listing that starts after it was put, of two that claim at the
+same time at least one sees the other; at worst both step back, and try again at random times.
+
+A claim that was not renewed for `EXPIRES` seconds is its dead owner's, and is removed; on the
+owner's own machine this is told at once. The times compared are the store's own. A writer that
+could not renew its claim for `FENCE` seconds writes nothing more. What remains: a writer that is
+frozen in the middle of an upload, for minutes, and then goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import random
+import secrets
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pyarrow import fs
+
+from connector.errors import StorageFailed, WarehouseError, WarehouseLocked
+from connector.storage.address import NO_BUCKET, is_to_mend, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connector.storage.address import Place
+
+logger = logging.getLogger(__name__)
+
+FOLDER: Final = ".lock"
+RENEW: Final = 15.0
+FENCE: Final = 60.0
+EXPIRES: Final = 180.0
+"""Longer than `FENCE` by what a request takes that is tried again and again."""
+YOUNG: Final = 1.0
+"""Seconds in which a claim may be taken back; to read it then would be to race with that."""
+TRIES: Final = 4
+"""Two that start at the same time must not both give up."""
+LONGEST_PAUSE: Final = 5.0
+
+
+class Lease:
+    """The right to write to a place."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._fs = place.filesystem
+        self._folder = f"{place.path}/{FOLDER}"
+        self._path = f"{self._folder}/{secrets.token_hex(8)}.json"
+        self._renewed_at: float | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process is the writer, so that nobody else replaces files."""
+        return self._renewed_at is not None
+
+    def check(self) -> None:
+        """Do nothing if this process holds the lease, or never asked for it.
+
+        Raises:
+            StorageFailed: It may have lost it.
+        """
+        if self._renewed_at is not None and _now() - self._renewed_at > FENCE:
+            raise StorageFailed(
+                f"this run may no longer write to {self._place.address}: it could not say for"
+                f" {FENCE:.0f} s that it is alive, and another run may have begun. What was saved"
+                " before is kept; the next run goes on from here."
+            )
+
+    @contextlib.contextmanager
+    def held(self, timeout: float) -> Iterator[None]:
+        """Hold the lease for the length of the block.
+
+        Args:
+            timeout: Seconds to wait for another writer to end.
+
+        Raises:
+            WarehouseLocked: Another writer still has it; the message names who.
+            WarehouseError: Nothing can be written there until something is mended.
+            StorageFailed: Nothing can be written there now.
+        """
+        self._acquire(timeout)
+        done = threading.Event()
+        renewing = threading.Thread(target=self._keep, args=(done,), daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            done.set()
+            renewing.join()
+            self._renewed_at = None
+            with contextlib.suppress(OSError):
+                self._fs.delete_file(self._path)
+
+    def _acquire(self, timeout: float) -> None:
+        deadline, tries = _now() + timeout, 0
+        while True:
+            tries += 1
+            others = self._claim()
+            if not others:
+                return
+            if tries >= TRIES and _now() >= deadline:
+                raise WarehouseLocked(self._taken_by(others[0]))
+            # Random, and longer each time: whoever else tries does so at another time.
+            time.sleep(random.uniform(0.2, 1.0) * min(tries, LONGEST_PAUSE))
+
+    def _claim(self) -> list[dict[str, Any]]:
+        """Become the writer, or return the claims that are in the way."""
+        try:
+            self._put()
+        except FileNotFoundError as error:  # Google's: an object needs no folder, but a bucket
+            raise WarehouseError(f"cannot write to {self._place.address}: {NO_BUCKET}") from error
+        except OSError as error:
+            raise self._failed(error) from error
+        try:
+            others = list(self._others())
+            if others:
+                self._renewed_at = None
+                self._fs.delete_file(self._path)
+        except OSError as error:
+            raise self._failed(error) from error
+        return others
+
+    def _failed(self, error: OSError) -> WarehouseError | StorageFailed:
+        kind = WarehouseError if is_to_mend(error) else StorageFailed
+        return kind(f"cannot write to {self._place.address}: {reason(error)}")
+
+    def _put(self) -> None:
+        at = _now()
+        with self._place.single_put().open_output_stream(self._path, compression=None) as file:
+            file.write(json.dumps(_me()).encode())
+        self._renewed_at = at
+
+    def _others(self) -> Iterator[dict[str, Any]]:
+        """Claims of writers that live."""
+        found = self._fs.get_file_info(fs.FileSelector(self._folder, allow_not_found=True))
+        mine = next(one for one in found if one.path == self._path)
+        for one in found:
+            if one.is_file and one.path != self._path:
+                age = (mine.mtime - one.mtime).total_seconds()
+                claim = self._read(one.path) if age > YOUNG else {}
+                if claim is None:
+                    continue
+                if age > EXPIRES or _is_dead(claim):
+                    logger.info("the claim of a dead writer is removed: %s", _owner(claim))
+                    with contextlib.suppress(FileNotFoundError):
+                        self._fs.delete_file(one.path)
+                else:
+                    yield {**claim, "path": one.path, "age": age}
+
+    def _read(self, path: str) -> dict[str, Any] | None:
+        """A claim; None if it was taken back meanwhile."""
+        try:
+            with self._fs.open_input_stream(path) as file:
+                claim: dict[str, Any] = json.loads(file.read())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return {}
+        return claim
+
+    def _keep(self, done: threading.Event) -> None:
+        """Renew the claim until there is no more need to."""
+        while not done.wait(RENEW):
+            try:
+                if not self._fs.get_file_info(self._path).is_file:
+                    self._renewed_at = -FENCE  # somebody has taken this process for dead
+                    return
+                self._put()
+            except OSError as error:
+                logger.warning(
+                    "the lock of %s could not be renewed: %s", self._place.address, reason(error)
+                )
+
+    def _taken_by(self, claim: dict[str, Any]) -> str:
+        owner = _owner(self._read(claim["path"]) or {})
+        return (
+            f"another run is writing to {self._place.address} ({owner}; last sign of life"
+            f" {max(claim['age'], 0):.0f} s ago): wait for it, or let this one wait with"
+            f" --lock-timeout SECONDS. If it has died, its lock ends after {EXPIRES:.0f} s."
+        )
+
+
+def _now() -> float:
+    """Seconds, those included in which the machine slept, where the system counts them."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def _me() -> dict[str, Any]:
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started_at": started_at,
+        "processes": _processes(),
+    }
+
+
+def _processes() -> str | None:
+    """What tells one space of process numbers from all others; None where the system has no word.
+
+    Container names repeat; this boot of the kernel and this namespace in it do not.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115  no path, but a text
+    except OSError:
+        return None
+
+
+def _is_dead(claim: dict[str, Any]) -> bool:
+    """Whether the owner lived where this process does, and does no more."""
+    here = _processes()
+    if here is None or claim.get("processes") != here:
+        return False
+    return not Path("/proc", str(claim.get("pid"))).exists()
+
+
+def _owner(claim: dict[str, Any]) -> str:
+    try:
+        return f"host {claim['host']}, process {claim['pid']}, since {claim['started_at']}"
+    except KeyError:
+        return "owner unknown"

@@ -1,0 +1,169 @@
+"""Parquet as this warehouse writes it: zstd, page index, sorted, described columns."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from connector.errors import DamagedFile
+from connector.record.merge import conform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from connector.record.column import Table
+    from connector.storage.storage import Storage
+
+ROW_GROUP_ROWS: Final = 16_384
+"""Rows held in memory at once while a partition is written: about 25 MB of generations."""
+
+PIECE_ROWS: Final = 4_096
+"""Rows read at once. Each is held a few times over while a partition is rewritten."""
+
+# Endings of columns whose values hardly repeat: a dictionary would be built for nothing.
+MANY_VALUED: Final = ("_url", "task_id", "_at", "body", "extra")
+FEW_VALUED: Final = frozenset({"base_url"})
+
+
+def write(
+    storage: Storage,
+    name: str,
+    table: Table,
+    pieces: Iterable[pa.Table],
+    metadata: Mapping[str, str] | None = None,
+    *,
+    unless_same: bool = False,
+) -> None:
+    """Write pieces of a table as one file, replacing what had the name.
+
+    Args:
+        storage: Where to.
+        name: Of the file.
+        table: Gives schema and order.
+        pieces: Of any size.
+        metadata: To add to the file's own.
+        unless_same: Leave a file alone that has the same bytes already.
+
+    Raises:
+        StorageFailed: The storage is full, or not writable.
+    """
+    with (
+        storage.replacing(name, unless_same=unless_same) as file,
+        pq.ParquetWriter(
+            file,
+            table.schema,
+            compression="zstd",
+            write_page_index=True,
+            write_page_checksum=True,
+            use_dictionary=[name for name in table.schema.names if _repeats(name)],
+            sorting_columns=_sorting(table),
+        ) as writer,
+    ):
+        for group in _regroup(pieces, table.schema):
+            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+            del group  # or it would be held while the next one gathers
+        if metadata:
+            writer.add_key_value_metadata(metadata)
+
+
+def _repeats(name: str) -> bool:
+    return name in FEW_VALUED or not name.endswith(MANY_VALUED)
+
+
+def _sorting(table: Table) -> list[pq.SortingColumn] | None:
+    if not table.sort:
+        return None
+    keys = [(name, "ascending") for name in table.sort]
+    return list(pq.SortingColumn.from_ordering(table.schema, keys, null_placement="at_end"))
+
+
+def _regroup(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Gather pieces of any size into full row groups; at least one, so that a file has a schema."""
+    held = schema.empty_table()
+    for piece in pieces:
+        held = pa.concat_tables([held, piece.replace_schema_metadata(schema.metadata)])
+        if len(held) >= ROW_GROUP_ROWS:
+            full = len(held) - len(held) % ROW_GROUP_ROWS
+            yield held.slice(0, full)
+            held = held.slice(full)
+    yield held
+
+
+def read(storage: Storage, name: str, schema: pa.Schema) -> pa.Table:
+    """Read a file's columns in this schema; those it has not are null.
+
+    Raises:
+        DamagedFile: It is cut short, or no Parquet.
+    """
+    pieces = list(read_pieces(storage, name, schema))
+    return pa.concat_tables(pieces) if pieces else schema.empty_table()
+
+
+def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The same, `PIECE_ROWS` at a time."""
+    with (
+        _telling_damage(storage, name),
+        storage.opened(name) as source,
+        pq.ParquetFile(source, page_checksum_verification=True) as file,
+    ):
+        written = set(file.schema_arrow.names)
+        names = [column for column in schema.names if column in written]
+        for batch in file.iter_batches(PIECE_ROWS, columns=names):
+            yield conform(pa.Table.from_batches([batch]), schema)
+
+
+def column_names(storage: Storage, name: str) -> list[str]:
+    """A file's columns.
+
+    Raises:
+        DamagedFile: It is cut short, or no Parquet.
+    """
+    with (
+        _telling_damage(storage, name),
+        storage.opened(name) as source,
+        pq.ParquetFile(source) as file,
+    ):
+        names: list[str] = file.schema_arrow.names
+        return names
+
+
+def metadata(storage: Storage, name: str) -> dict[bytes, bytes]:
+    """A file's own metadata.
+
+    Raises:
+        DamagedFile: It is cut short, or no Parquet.
+    """
+    with (
+        _telling_damage(storage, name),
+        storage.opened(name) as source,
+        pq.ParquetFile(source) as file,
+    ):
+        return dict(file.metadata.metadata or {})
+
+
+@contextlib.contextmanager
+def _telling_damage(storage: Storage, name: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).rstrip(".")
+        raise DamagedFile(f"{storage.where(name)} cannot be read: {reason}") from error
+
+
+def is_same(one: Storage, other: Storage, name: str, schema: pa.Schema) -> bool:
+    """Whether the files of one name on two storages have these columns and the same rows."""
+    try:
+        with one.opened(name) as source, pq.ParquetFile(source) as file:
+            if not file.schema_arrow.equals(schema, check_metadata=True):
+                return False
+        pieces = (read_pieces(storage, name, schema) for storage in (one, other))
+        return all(
+            a is not None and b is not None and a.equals(b)
+            for a, b in itertools.zip_longest(*pieces)
+        )
+    except (DamagedFile, pa.ArrowInvalid):
+        return False

@@ -1,0 +1,60 @@
+"""Reading of task IDs: files of the usual formats, globs, standard input, SQL, values in memory.
+
+::
+
+    read -> locate    files objects             what the sources are, before anything is imported
+         -> reading   content  formats          opened, decompressed, told apart; errors translated
+              text  delimited  spreadsheet  json_lists  parquet  sql  memory   values, in chunks
+              columns  keys                     which column, or key of an object, has the IDs
+              values  spelling  validity        any value as text, cleaned; which are valid
+
+Every value that a source gives comes out once, in order: a blank one as "", one beyond reading as
+a text that is no valid ID. So whoever counts them can account for each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+from connector.task_ids.sources import Source, locate
+from connector.task_ids.validity import is_valid, valid_mask, why_invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+
+__all__ = ["Source", "is_valid", "read", "valid_mask", "why_invalid"]
+
+
+def read(
+    sources: Sequence[Source],
+    *,
+    column: str | None = None,
+    query: str | None = None,
+    stdin: BinaryIO | None = None,
+) -> Iterator[pa.StringArray]:
+    """Yield the task IDs that `sources` give, in order, in chunks without nulls.
+
+    IDs come without what people and programs put around them (`spelling.tidied`). A blank value,
+    or a word for nothing such as `NULL`, is "". IDs may repeat, and may be invalid (`valid_mask`).
+
+    Args:
+        sources: A `str` or path names a file, a glob or a folder of Parquet files, each of them
+            also at `s3://…`, `gs://…` or `abfss://…`; `-`, which is standard input; a SQLAlchemy
+            URL; or, where there is no such file, a UUID or `task_` + 32 characters is an ID. Any
+            other iterable holds the IDs themselves.
+        column: Where the IDs are, if not in one of `columns.USUAL`. Plain text has no columns.
+        query: What to ask a SQLAlchemy URL for.
+        stdin: What `-` reads; by default standard input.
+
+    Raises:
+        SourceError: At once if a source is missing; on iteration if one cannot be read, lacks
+            the column, or if all of them together hold no ID.
+    """
+    located = locate(sources, query=query, stdin=stdin)
+
+    # Here because pyarrow takes 0.2 s to import, and a misspelt file name needs none of it.
+    from connector.task_ids import reading  # noqa: PLC0415
+
+    return reading.chunks(located, column)

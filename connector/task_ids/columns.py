@@ -1,0 +1,108 @@
+"""Which column of a table, or key of an object, holds the task IDs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from connector.errors import SourceError
+from connector.task_ids.spelling import BLANKS, is_usual, tidied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+USUAL: Final = ("task_id", "generation_id", "id", "uuid", "job_id")
+"""Which column has the IDs, the first of these that there is, in any spelling."""
+
+SAYING_WHICH: Final = ("task_id", "generation_id")
+"""Those that can mean nothing else, wherever they stand."""
+
+HEADER_WITHIN: Final = 20
+"""The rows among which a header is looked for."""
+
+_ALSO: Final = {
+    "taskids": "taskid",
+    "taskuuid": "taskid",
+    "generationids": "generationid",
+    "generationuuid": "generationid",
+    "uuids": "uuid",
+    "guid": "uuid",
+    "jobids": "jobid",
+}
+_BETWEEN_WORDS = re.compile(r"[\s_.\-:#]+")
+_SHOWN = 20
+
+
+def find_column(
+    names: Sequence[str], column: str | None, usual: Sequence[str] = USUAL
+) -> int | None:
+    """The position of `column`, or else of the first of `usual`; None if there is none.
+
+    Letter case, blanks, `_` and `-` count only where they tell two columns apart: `Task ID`,
+    `taskId` and `TASK-ID` are one name. A `column` that fits several in this way fits none.
+    """
+    for wanted in usual if column is None else (column,):
+        found = _matches(names, wanted)
+        if found and (column is None or len(found) == 1 or names[found[0]] == column):
+            return found[0]
+    return None
+
+
+def _matches(names: Sequence[str], wanted: str) -> list[int]:
+    """The positions of what is `wanted`, by the strictest way of comparing that finds any."""
+    ways: tuple[Callable[[str], str], ...] = (_bare, lambda name: _bare(name).casefold(), _spelt)
+    for way in ways:
+        looked_for = way(wanted)
+        if found := [index for index, name in enumerate(names) if way(name) == looked_for]:
+            return found
+    return []
+
+
+def _bare(name: str) -> str:
+    return name.strip(BLANKS)
+
+
+def _spelt(name: str) -> str:
+    letters = _BETWEEN_WORDS.sub("", _bare(name).casefold())
+    return _ALSO.get(letters, letters)
+
+
+def choose_column(names: Sequence[str], column: str | None, where: str, hint: str = "") -> int:
+    """As `find_column`, but without one raises a SourceError that lists the columns of `where`."""
+    index = find_column(names, column)
+    if index is not None:
+        return index
+    if column is not None and len(fitting := _matches(names, column)) > 1:
+        raise SourceError(
+            f"{where} has more than one column like {column}: "
+            f"{', '.join(names[one] for one in fitting)}. Write the one that is meant as it is."
+        )
+    wanted = f"{', '.join(USUAL[:-1])} or {USUAL[-1]}" if column is None else column
+    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    raise SourceError(
+        f"{where} has no column {wanted}. Its columns: {shown}. "
+        f"Name the one that holds the task IDs with --column.{hint}"
+    )
+
+
+def is_header(line: str, column: str | None) -> bool:
+    """Whether a line of text is but the name of the column of task IDs."""
+    return find_column([tidied(line)], column) is not None
+
+
+def find_header(rows: Sequence[Sequence[str]], column: str | None) -> tuple[int, int] | None:
+    """Which of the first `rows` is the header, and which column of it has the task IDs.
+
+    What stands above a header is narrower: a title, a date, a comment. Without a header there may
+    be one column of IDs all the same: the row is then -1.
+    """
+    widest = 1
+    for position, row in enumerate(rows[:HEADER_WITHIN]):
+        filled = sum(map(bool, row))
+        index = find_column(row, column)
+        if index is not None and (position == 0 or filled > widest or widest == 1):
+            return position, index
+        widest = max(widest, filled)
+    first = next(filter(any, rows), ())
+    ids = [index for index, cell in enumerate(first) if is_usual(tidied(cell))]
+    return (-1, ids[0]) if len(ids) == 1 and column is None else None

@@ -1,0 +1,149 @@
+"""Opening a file: decompressed, with a look at its start, and as text in the right encoding."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import pyarrow as pa
+
+from connector.errors import SourceError
+from connector.task_ids.objects import StoredFile
+from connector.task_ids.sources import StandardInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEAD = 1 << 16
+_SPOOL_IN_MEMORY = 64 << 20
+_PART = 8 << 20
+
+# That of bzip2 in full length, because a task ID may start with its first three letters.
+_COMPRESSIONS = {
+    re.compile(rb"\x1f\x8b"): "gzip",
+    re.compile(rb"\x28\xb5\x2f\xfd"): "zstd",
+    re.compile(rb"BZh[1-9]1AY&SY"): "bz2",
+}
+_COMPRESSED_SUFFIXES = (".gz", ".zst", ".bz2")
+
+# UTF-32 first: its little-endian mark starts with that of UTF-16.
+_ENCODINGS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An open file.
+
+    Attributes:
+        name: For messages.
+        suffix: Of the name, without that of a compression; lower case, with its dot.
+        stream: What is in it, decompressed, from the start.
+        head: The first 64 KiB of that.
+    """
+
+    name: str
+    suffix: str
+    stream: io.BufferedReader
+    head: bytes
+
+    def text(self, newline: str | None = None) -> io.TextIOWrapper:
+        """All of it as text; bytes that are none become U+FFFD, which no valid ID holds."""
+        encoding = self._encoding()
+        return io.TextIOWrapper(self.stream, encoding, errors="replace", newline=newline)
+
+    def head_text(self) -> str:
+        """The start of it as text; the last line may be cut off."""
+        return self.head.decode(self._encoding(), errors="replace")
+
+    def _encoding(self) -> str:
+        for mark, encoding in _ENCODINGS.items():
+            if self.head.startswith(mark):
+                return encoding
+        if b"\0" in self.head:
+            raise SourceError(
+                f"{self.name} holds zero bytes, so it is no plain text. "
+                "Save a spreadsheet as CSV, and text in another encoding as UTF-8."
+            )
+        return "utf-8-sig"
+
+
+@contextmanager
+def opened(source: Path | StoredFile | StandardInput) -> Iterator[Content]:
+    """What `source` holds, for as long as it is open.
+
+    Raises:
+        OSError: It cannot be opened or decompressed.
+    """
+    name = "standard input" if isinstance(source, StandardInput) else _name(source)
+    with _seekable(source) as raw, _decompressed(raw) as stream:
+        yield Content(
+            name=name,
+            suffix="" if isinstance(source, StandardInput) else _suffix(Path(name).name),
+            stream=stream,
+            head=stream.peek(HEAD),
+        )
+
+
+def _name(source: Path | StoredFile) -> str:
+    return source.name if isinstance(source, StoredFile) else str(source)
+
+
+@contextmanager
+def _seekable(source: Path | StoredFile | StandardInput) -> Iterator[BinaryIO]:
+    """A pipe is copied first: it allows no second look, and Parquet is read from its end."""
+    if isinstance(source, StandardInput):
+        with _spooled(source.stream or sys.stdin.buffer) as copy:
+            yield copy
+        return
+    if isinstance(source, StoredFile):
+        # A request a part: so in large ones, and once.
+        store = source.filesystem
+        with (
+            store.open_input_stream(source.path, compression=None, buffer_size=_PART) as stream,
+            _spooled(stream) as copy,
+        ):
+            yield copy
+        return
+    with source.open("rb", buffering=0) as file:
+        if file.seekable():
+            yield cast("BinaryIO", file)
+        else:
+            with _spooled(cast("BinaryIO", file)) as copy:
+                yield copy
+
+
+@contextmanager
+def _spooled(pipe: BinaryIO) -> Iterator[BinaryIO]:
+    with SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY) as copy:
+        copyfileobj(pipe, copy, HEAD)
+        copy.seek(0)
+        yield cast("BinaryIO", copy)
+
+
+def _decompressed(raw: BinaryIO) -> io.BufferedReader:
+    """Told by the first bytes: what downloads `ids.txt.gz` may decompress it and keep the name."""
+    magic = raw.read(10)
+    raw.seek(0)
+    for sign, compression in _COMPRESSIONS.items():
+        if sign.match(magic):
+            return io.BufferedReader(pa.CompressedInputStream(raw, compression), HEAD)
+    return io.BufferedReader(cast("io.RawIOBase", raw), HEAD)
+
+
+def _suffix(name: str) -> str:
+    for compressed in _COMPRESSED_SUFFIXES:
+        name = name.lower().removesuffix(compressed)
+    return Path(name).suffix

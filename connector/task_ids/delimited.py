@@ -1,0 +1,110 @@
+"""CSV and its kin: a header, and cells apart by a comma, a semicolon, a tab or a bar."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from functools import partial
+from itertools import chain, dropwhile, islice
+from typing import TYPE_CHECKING
+
+from connector.errors import SourceError
+from connector.task_ids.columns import HEADER_WITHIN, choose_column, find_column, find_header
+from connector.task_ids.spelling import BLANKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connector.task_ids.content import Content
+
+DELIMITERS = ",;\t|"
+_CHUNK = 1 << 13
+_LONGEST_CELL = 1 << 24
+
+# With it Excel is told the delimiter.
+_SEP_LINE = re.compile(r"\s*\"?sep=([,;\t|])\"?[ ]*[\r\n]", re.IGNORECASE)
+_SEP_CELL = re.compile(r"\s*sep=[,;\t|]?\s*", re.IGNORECASE)
+
+_rows = partial(csv.reader, strict=True)
+
+
+def read(content: Content, column: str | None) -> Iterator[list[str]]:
+    """The cells of the column of task IDs; "" where a row is too short to have one.
+
+    Python's reader and not Arrow's, which is quicker but gives up on ragged rows and on long cells.
+
+    Raises:
+        SourceError: There is no such column, or quotes do not match: an open one may hide rows.
+    """
+    # The reader's only setting of this kind is one for the whole process; it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+    rows = _rows(content.text(newline=""), delimiter=_delimiter_of(content.head_text(), column))
+    try:
+        yield from _cells(rows, column, content.name)
+    except csv.Error as exc:
+        raise SourceError(
+            f"{content.name} is broken near line {rows.line_num}: {exc}. Is a quote left open?"
+        ) from exc
+
+
+def _cells(rows: Iterator[list[str]], column: str | None, where: str) -> Iterator[list[str]]:
+    """The cells below the header; what stands above it is no value."""
+    first = _without_sep_line(list(islice(rows, HEADER_WITHIN)))
+    if not first:
+        return
+    header = find_header(first, column)
+    if header is None:
+        choose_column(first[0], column, where, _hint(first[0]))
+        return
+    position, index = header
+    below = chain(first[position + 1 :], rows)
+    while cells := [row[index] if index < len(row) else "" for row in islice(below, _CHUNK)]:
+        yield cells
+
+
+def is_delimited(head: str, column: str | None) -> bool:
+    """Whether text is a table: its first line names columns, one of them that of the task IDs."""
+    if _SEP_LINE.match(head):
+        return True
+    lines = io.StringIO(head.lstrip(BLANKS))
+    line = next((line for line in lines if not line.lstrip(BLANKS).startswith("#")), "")
+    rows = [next(iter(_first_rows(line, delimiter)), []) for delimiter in DELIMITERS]
+    return any(len(row) > 1 and find_column(row, column) is not None for row in rows)
+
+
+def _delimiter_of(head: str, column: str | None) -> str:
+    """The delimiter that the text tells, or by which its header comes first, or the commonest."""
+    if told := _SEP_LINE.match(head):
+        return told[1]
+    headers = {}
+    for delimiter in DELIMITERS:
+        header = find_header(_first_rows(head, delimiter), column)
+        if header is not None:
+            # A list without a header, which is at -1, comes last.
+            headers[delimiter] = header[0] if header[0] >= 0 else HEADER_WITHIN
+    if headers:
+        return min(headers, key=headers.__getitem__)
+    return max(DELIMITERS, key=head.partition("\n")[0].count)
+
+
+def _first_rows(head: str, delimiter: str) -> list[list[str]]:
+    """The first rows of `head` that can be read so; the end of it may be cut off."""
+    found: list[list[str]] = []
+    try:
+        for row in islice(_rows(io.StringIO(head, newline=""), delimiter=delimiter), HEADER_WITHIN):
+            found.append(row)  # noqa: PERF402  those before an error count
+    except csv.Error:
+        pass
+    return _without_sep_line(found)
+
+
+def _without_sep_line(rows: list[list[str]]) -> list[list[str]]:
+    """`rows` from the first that holds something, but for the line that is there for Excel."""
+    filled = list(dropwhile(lambda row: not any(row), rows))
+    is_there = filled and _SEP_CELL.fullmatch(filled[0][0]) and not any(filled[0][1:])
+    return filled[1:] if is_there else filled
+
+
+def _hint(header: list[str]) -> str:
+    return " A list without a header belongs in a .txt file." if len(header) == 1 else ""

@@ -1,0 +1,97 @@
+"""JSON: an array, an object around one, or one value a line. Values are strings or objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from connector.errors import SourceError
+from connector.task_ids.columns import find_column
+from connector.task_ids.keys import ENVELOPES, Picker
+from connector.task_ids.text import line_blocks
+from connector.task_ids.validity import unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from connector.task_ids.content import Content
+
+
+def read(content: Content, column: str | None) -> Iterator[list[object]]:
+    """The task IDs of an array. It is held in memory whole: JSON Lines are for large lists.
+
+    Raises:
+        SourceError: This is no JSON, or it is not clear where in it the IDs are.
+    """
+    text = content.text().read()
+    if not text.strip():
+        return
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        raise SourceError(
+            f"{content.name} is not JSON: {exc}. If it has one value a line, name it .jsonl."
+        ) from exc
+    picker = Picker(content.name, column)
+    yield [picker.pick(item) for item in _items(document, content.name, column)]
+    picker.check()
+
+
+def _items(document: object, where: str, column: str | None) -> list[object]:
+    if isinstance(document, list):
+        return document
+    if not isinstance(document, dict):
+        return [document]
+    arrays = {key: value for key, value in document.items() if isinstance(value, list)}
+    has_id = find_column([key for key in document if key not in arrays], column) is not None
+    named = find_column(list(arrays), column)
+    if named is not None and not has_id:
+        return list(arrays.values())[named]
+    if not arrays:
+        return [document] if has_id else _items_of_envelope(document, where, column)
+    if len(arrays) > 1 or has_id:
+        raise SourceError(
+            f"{where} does not tell where its task IDs are: it is an object with the keys "
+            f"{', '.join(document)}. Give an array, or an object that holds one array and no ID."
+        )
+    return next(iter(arrays.values()))
+
+
+def _items_of_envelope(document: dict[str, object], where: str, column: str | None) -> list[object]:
+    """Those of what an object such as `{"code": "success", "data": …}` is wrapped around."""
+    inner = [value for key, value in document.items() if key.casefold() in ENVELOPES]
+    wraps = len(inner) == 1 and isinstance(inner[0], dict)
+    return _items(inner[0], where, column) if wraps else [document]
+
+
+def read_lines(content: Content, column: str | None) -> Iterator[list[object]]:
+    """The task IDs of JSON Lines. A broken line becomes an invalid ID that tells its number.
+
+    Raises:
+        SourceError: The first line is broken, so this is another format; or no object has the key.
+    """
+    picker = Picker(content.name, column)
+    pick = picker.pick
+    first = 1
+    for block in line_blocks(content):
+        lines = block.split("\n")
+        try:
+            yield [pick(orjson.loads(line)) for line in lines]
+        except orjson.JSONDecodeError:
+            yield [
+                _value(line, number, content.name, pick) for number, line in enumerate(lines, first)
+            ]
+        first += len(lines)
+    picker.check()
+
+
+def _value(line: str, number: int, where: str, pick: Callable[[object], object]) -> object:
+    if not line.strip():
+        return ""
+    try:
+        return pick(orjson.loads(line))
+    except orjson.JSONDecodeError as exc:
+        if number == 1:
+            raise SourceError(f"{where} is not JSON Lines: {exc}.") from exc
+        return unreadable(f"line {number:,} of {where} is not JSON")

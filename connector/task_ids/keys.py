@@ -1,0 +1,80 @@
+"""Taking the task ID out of objects, each with keys of its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from connector.task_ids.columns import SAYING_WHICH, USUAL, choose_column, find_column
+
+ENVELOPES: Final = frozenset(
+    ("data", "generation", "task", "job", "result", "output", "response", "body", "payload", "item")
+)
+"""Under these keys, `id` is the generation's; that of a `user` is another's."""
+
+_SHAPES = 1_000
+_DEPTH = 5
+_SHOWN = 20
+
+
+class Picker:
+    """Takes the task ID out of each item; where no object has one, `check` says so."""
+
+    def __init__(self, where: str, column: str | None) -> None:
+        self._where = where
+        self._column = column
+        self._found = False
+        self._lacking: dict[str, None] = {}
+        self._known: dict[tuple[tuple[object, ...], tuple[str, ...]], object] = {}
+        self._names: tuple[object, ...] | None = None
+        self._key: object = None
+
+    def pick(self, item: object) -> object:
+        """The task ID of an object, "" if it has none; any other item is one itself."""
+        if not isinstance(item, dict):
+            return item
+        names = tuple(item)
+        if names == self._names:  # as the one before, which is how most lists are
+            return item[self._key]
+        key = self._key_among(names, USUAL)
+        if key is not None:
+            self._found, self._names, self._key = True, names, key
+            return item[key]
+        found, value = self._search_below(item, USUAL, _DEPTH)
+        self._found = self._found or found
+        if not found and len(self._lacking) <= _SHOWN:
+            self._lacking.update(dict.fromkeys(map(str, names)))
+        return value
+
+    def check(self) -> None:
+        """Refuse objects of which none has a task ID.
+
+        Raises:
+            SourceError: So it is; the text lists their keys.
+        """
+        if self._lacking and not self._found:
+            choose_column(list(self._lacking), self._column, self._where)
+
+    def _search_below(
+        self, item: dict[object, object], usual: tuple[str, ...], depth: int
+    ) -> tuple[bool, object]:
+        """Whether an object in `item` has a task ID, and which."""
+        for name, inner in item.items() if depth else ():
+            if isinstance(inner, dict):
+                wraps = usual is USUAL and str(name).casefold() in ENVELOPES
+                names = USUAL if wraps else SAYING_WHICH
+                key = self._key_among(tuple(inner), names)
+                if key is not None:
+                    return True, inner[key]
+                found, value = self._search_below(inner, names, depth - 1)
+                if found:
+                    return True, value
+        return False, ""
+
+    def _key_among(self, names: tuple[object, ...], usual: tuple[str, ...]) -> object:
+        """Which key is that of the task ID, if one is; looked up once for objects alike."""
+        if (names, usual) not in self._known:
+            if len(self._known) >= _SHAPES:
+                self._known.clear()
+            index = find_column(list(map(str, names)), self._column, usual)
+            self._known[names, usual] = None if index is None else names[index]
+        return self._known[names, usual]

@@ -1,0 +1,98 @@
+"""What a source is: files, standard input, a query to a database, values in memory, or one ID."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+from connector.errors import SourceError
+from connector.storage.address import is_object_store
+from connector.task_ids.files import find_files
+from connector.task_ids.objects import StoredFile, find_objects
+from connector.task_ids.spelling import is_usual, tidied
+
+Source = str | os.PathLike[str] | UUID | Iterable[object]
+
+# Of lists, columns and tables, of whichever library.
+_HOLDS_VALUES = ("__iter__", "__arrow_c_stream__", "collect_schema", "columns")
+_BETWEEN = re.compile(r"[\s,;]+")
+_URL = re.compile(r"\w+(\+\w+)?://")
+
+
+@dataclass(frozen=True, slots=True)
+class StandardInput:
+    """What comes from a pipe; None stands for that of this process."""
+
+    stream: BinaryIO | None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """SQL for the database at a SQLAlchemy URL, which may hold a password."""
+
+    url: str = field(repr=False)
+    sql: str
+
+
+Located = Path | StoredFile | StandardInput | Query | Iterable[object]
+
+
+def locate(
+    sources: Sequence[Source], *, query: str | None, stdin: BinaryIO | None
+) -> list[Located]:
+    """All parts of `sources` in order; nothing is opened yet.
+
+    Raises:
+        SourceError: A file is missing, or one of query and URL is there without the other.
+    """
+    if isinstance(sources, str | os.PathLike):
+        sources = [sources]
+    located = [part for source in sources for part in _parts(source, query, stdin)]
+    if query is not None and not any(isinstance(part, Query) for part in located):
+        raise SourceError("A query needs a database: give its SQLAlchemy URL as the source.")
+    return located
+
+
+def _parts(source: Source, query: str | None, stdin: BinaryIO | None) -> Sequence[Located]:
+    if isinstance(source, os.PathLike):
+        return find_files(os.fspath(source))
+    if not isinstance(source, str):
+        return [_in_memory(source)]
+    if is_object_store(source):
+        return find_objects(source)
+    return _named(source, query, stdin)
+
+
+def _named(source: str, query: str | None, stdin: BinaryIO | None) -> Sequence[Located]:
+    if source == "-":
+        return [StandardInput(stdin)]
+    words = _BETWEEN.split(source.strip())
+    if all(is_usual(tidied(word)) for word in words) and not os.path.exists(source):  # noqa: PTH110  a Path changes //
+        return [words]
+    if _URL.match(source):
+        return [_query(source, query)]
+    return find_files(source)
+
+
+def _in_memory(source: object) -> Located:
+    if isinstance(source, UUID | bytes):
+        return [source]
+    if not any(hasattr(source, name) for name in _HOLDS_VALUES):
+        raise SourceError(f"{type(source).__name__} is no source of task IDs.")
+    return source  # type: ignore[return-value]  # tables need not be iterable
+
+
+def _query(url: str, query: str | None) -> Query:
+    if query is None:
+        # The rest of the URL may hold a password.
+        scheme = url.partition("://")[0]
+        raise SourceError(
+            f"{scheme}://… is read as the URL of a database: say what to ask it for with --query. "
+            "A file on the web must be downloaded first."
+        )
+    return Query(url, query)

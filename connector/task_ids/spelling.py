@@ -1,0 +1,87 @@
+"""One task ID in the ways people write it: in quotes, as an address, as a word for nothing.
+
+A UUID is one ID in either letter case, so it becomes lower case. Any other ID is opaque: only what
+stands around it is taken off.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import unquote
+
+from connector.task_ids.validity import unreadable
+
+# All that Python calls a blank, the byte order mark, and the zero-width space that web pages add.
+BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff\u200b"
+
+NOTHING: Final = frozenset(
+    "- -- – — nan -nan null (null) none nil n/a #n/a na #na <na> nat undefined (blank) \\n "  # noqa: SIM905  as a list it is a page
+    "#n/a! #null! #ref! #value! #name? #div/0! #num! 1.#ind -1.#ind 1.#qnan -1.#qnan".split()
+)
+"""What programs write where there is no value, in lower case; the last ones are Excel's errors."""
+
+QUOTES: Final = {
+    '"': '"',
+    "'": "'",
+    "`": "`",
+    "“": "”",
+    "”": "”",
+    "„": "“”",
+    "‘": "’",
+    "’": "’",
+    "‚": "‘’",
+    "«": "»",
+    "»": "«",
+    "‹": "›",
+    "›": "‹",
+}
+"""Opening quotes, each with those that may close it."""
+
+UUID: Final = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+_USUAL = re.compile(rf"{UUID}|task_[\w-]{{32}}", re.ASCII)
+_DRESSED_UUID = re.compile(
+    rf"(?:urn:uuid:)?(?:({UUID})|\{{({UUID})\}}|\(({UUID})\)|\[({UUID})\]|<({UUID})>)",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile(r'=\s*"(.*)"', re.DOTALL)
+_APOSTROPHE = re.compile(r"'[^'\"]+")
+_ADDRESS = re.compile(
+    r"<?(?:https?://[^/?#]*(?P<path>[^?#]*)"
+    r"|(?:[^/?#\s]+)?/?dream-machine/v1/generations(?P<bare>/[^?#]+))(?:[?#].*)?>?",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_usual(task_id: str) -> bool:
+    """Whether gateways are known to issue IDs of this shape: a UUID, or `task_` + 32 characters."""
+    return _USUAL.fullmatch(task_id) is not None
+
+
+def tidied(text: str) -> str:
+    """The task ID that `text` holds, without what is around it; "" for a word for nothing.
+
+    An address holds it as the last segment of its path.
+    """
+    text = _unquoted(text.strip(BLANKS))
+    if text.casefold() in NOTHING:
+        return ""
+    if address := _ADDRESS.fullmatch(text):
+        path = address["path"] or address["bare"] or ""
+        last = unquote(path.rstrip("/>").rpartition("/")[2])
+        text = last or unreadable("an address without a task ID at the end of its path")
+    if dressed := _DRESSED_UUID.fullmatch(text):
+        uuid: str = next(filter(None, dressed.groups()))
+        return uuid.lower()
+    return text
+
+
+def _unquoted(text: str) -> str:
+    """`text` without one pair of quotes, or what makes a spreadsheet take a value for text."""
+    if formula := _FORMULA.fullmatch(text):
+        return formula[1].replace('""', '"').strip(BLANKS)
+    if len(text) > 1 and text[-1] in QUOTES.get(text[0], ""):
+        return text[1:-1].strip(BLANKS)
+    if _APOSTROPHE.fullmatch(text):
+        return text[1:]
+    return text

@@ -1,0 +1,70 @@
+"""Spreadsheets of Excel and LibreOffice: the first sheet with a column of task IDs."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from typing import TYPE_CHECKING, Any
+
+from connector.errors import SourceError
+from connector.task_ids.columns import HEADER_WITHIN, choose_column, find_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connector.task_ids.content import Content
+
+_CHUNK = 1 << 13
+
+
+def read(content: Content, column: str | None) -> Iterator[list[object]]:
+    """The cells below the header of the column of task IDs; empty rows are none.
+
+    Visible sheets come before hidden ones.
+
+    Raises:
+        SourceError: It cannot be read, or no sheet has such a column.
+    """
+    first: list[str] | None = None
+    for rows in _sheets(content):
+        texts = [list(map(str, row)) for row in rows[:HEADER_WITHIN]]
+        header = find_header(texts, column)
+        if header is not None:
+            position, index = header
+            below = [row[index] for row in rows[position + 1 :] if any(cell != "" for cell in row)]
+            for start in range(0, len(below), _CHUNK):
+                yield below[start : start + _CHUNK]
+            return
+        first = first or next(filter(any, texts), None)
+    if first is not None:
+        choose_column([name for name in first if name], column, content.name)
+
+
+def _sheets(content: Content) -> Iterator[list[list[Any]]]:
+    """The rows of each sheet, the visible ones first."""
+    calamine = _import_calamine()
+    try:
+        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(content.stream.read()))
+        visible = calamine.SheetVisibleEnum.Visible
+        for sheet in sorted(book.sheets_metadata, key=lambda sheet: sheet.visible != visible):
+            if sheet.typ == calamine.SheetTypeEnum.WorkSheet:
+                yield book.get_sheet_by_name(sheet.name).to_python()
+    except calamine.PasswordError as exc:
+        raise SourceError(
+            f"{content.name} is encrypted. Save it without a password, or as CSV."
+        ) from exc
+    except calamine.CalamineError as exc:
+        raise SourceError(
+            f"{content.name} cannot be read as a spreadsheet: {exc}. "
+            "Save it as CSV or .xlsx; unpack it first if it is an archive."
+        ) from exc
+
+
+def _import_calamine() -> Any:
+    try:
+        return importlib.import_module("python_calamine")  # an extra
+    except ImportError:
+        raise SourceError(
+            "Spreadsheets are read with python-calamine, which is not installed: "
+            "pip install 'luma-to-parquet[xlsx]', or save the sheet as CSV."
+        ) from None

@@ -1,0 +1,69 @@
+"""A query to any database that SQLAlchemy knows, streamed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from connector.errors import SourceError
+from connector.storage import database_url
+from connector.task_ids.columns import choose_column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import URL
+
+    from connector.task_ids.sources import Query
+
+_ROWS = 10_000
+
+
+def read(query: Query, column: str | None) -> Iterator[list[object]]:
+    """The column of task IDs in the answer to `query`; the only column needs no name.
+
+    The rows come in parts from a server-side cursor, where the driver has one. What the query may
+    have changed is rolled back.
+
+    Raises:
+        SourceError: No driver, no connection, a faulty query, or no such column. The text shows no
+            part of the URL that may be secret.
+    """
+    target = database_url.parsed(query.url, SourceError)
+    _check_file(target)
+    with database_url.errors_told(target, SourceError):
+        engine = create_engine(target, poolclass=NullPool)
+        if engine.dialect.is_async:
+            raise SourceError(
+                f"{database_url.shown(target)}: {engine.driver} is an asynchronous driver. "
+                "Name another one, such as psycopg for PostgreSQL."
+            )
+        with engine.connect() as connection:
+            # Straight to the driver, without parameters: `:` and `%` mean nothing to SQLAlchemy.
+            options = {"stream_results": True, "max_row_buffer": _ROWS, "no_parameters": True}
+            result = connection.exec_driver_sql(query.sql, execution_options=options)
+            if not result.returns_rows:
+                raise SourceError(
+                    f"{database_url.shown(target)}: the query answers with no rows. Is it a SELECT?"
+                )
+            index = _index(list(result.keys()), column, database_url.shown(target))
+            for rows in result.partitions(_ROWS):
+                yield [row[index] for row in rows]
+
+
+def _index(names: Sequence[str], column: str | None, where: str) -> int:
+    if len(names) == 1 and column is None:
+        return 0
+    return choose_column(names, column, f"The result of the query to {where}")
+
+
+def _check_file(target: URL) -> None:
+    """SQLite makes the file that it does not find."""
+    name = target.database
+    if target.get_backend_name() != "sqlite" or not name or name.startswith((":", "file:")):
+        return
+    if not Path(name).is_file():
+        raise SourceError(f"There is no database file {name}.")

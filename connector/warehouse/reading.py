@@ -1,0 +1,237 @@
+"""Tables of a warehouse, read by name: right and without an error, also while a run writes.
+
+A file is opened once, so a replacement does not touch what is being read. A file that is gone
+before it is opened (`compact` and `rebuild` remove some) makes the reading start over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from connector.errors import DamagedFile, UsageError, WarehouseError
+from connector.record.column import TIMESTAMP
+from connector.record.merge import conform
+from connector.record.schema import MARTS, TABLES
+from connector.settings import load
+from connector.storage.parquet import ROW_GROUP_ROWS
+from connector.warehouse import refresh as marts
+from connector.warehouse.compact import CONTAINS
+from connector.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import pandas as pd
+
+    from connector.record.column import Table
+    from connector.storage.storage import Storage
+
+T = TypeVar("T")
+
+ATTEMPTS: Final = 5
+
+TIME_COLUMNS: Final = {
+    "generations": "created_at",
+    "rejects": "fetched_at",
+    "answers": "fetched_at",
+    "runs": "started_at",
+    "prompts": "last_used_at",
+    "timings": "created_at",
+}
+"""What `since` looks at; the other tables have no time."""
+
+
+def read(
+    table: str,
+    warehouse: str | os.PathLike[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    since: datetime | date | timedelta | str | None = None,
+) -> pd.DataFrame:
+    """Read a table as a data frame with Arrow-backed types, in which an integer may be null.
+
+    Args:
+        table: Its name, such as `generations`.
+        warehouse: Folder or bucket of the tables; that of the settings (`LUMA_WAREHOUSE`) if not
+            given.
+        columns: The columns wanted, in this order; all if not given.
+        since: Only rows whose time (`TIME_COLUMNS`) is this or later. A moment or a day, also as
+            ISO 8601 text; or a time span, which ends now. UTC where it names no time zone. Rows
+            whose time is unknown are left out.
+
+    Raises:
+        connector.errors.UsageError: There is no such table or column, or `since` makes no sense.
+        connector.errors.WarehouseError: There is no warehouse, or a file of it is damaged.
+    """
+    import pandas as pd  # noqa: PLC0415  half a second, and a wrong name is told without it
+
+    declared = table_named(table)
+    schema = schema_of(declared, [columns] if isinstance(columns, str) else columns)
+    start = None if since is None else moment(since)
+    storage = Warehouse.existing(warehouse or load().warehouse).storage
+    nothing = schema.empty_table()
+    rows = retried(lambda: pa.concat_tables([nothing, *pieces(storage, declared, schema, start)]))
+    # Without what the files tell pandas: it would ask for other types.
+    return rows.replace_schema_metadata(None).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def table_named(name: str) -> Table:
+    """Find a table's declaration.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if name not in TABLES:
+        raise UsageError(
+            f"there is no table {name!r}{_near(name, TABLES)}; there are {', '.join(TABLES)}"
+        )
+    return TABLES[name]
+
+
+def schema_of(table: Table, columns: Sequence[str] | None = None) -> pa.Schema:
+    """The schema of these columns of a table, in this order; of all if None.
+
+    Raises:
+        UsageError: It has not got one of them.
+    """
+    if columns is None:
+        return table.schema
+    names = table.schema.names
+    for column in columns:
+        if column not in names:
+            raise UsageError(
+                f"{table.name} has no column {column!r}{_near(column, names)};"
+                f" it has {', '.join(names)}"
+            )
+    return pa.schema([table[column].field for column in dict.fromkeys(columns)])
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name), names)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
+def moment(since: datetime | date | timedelta | str) -> datetime:
+    """Work out the moment that `since` stands for, in UTC.
+
+    Raises:
+        UsageError: It is no time.
+    """
+    if isinstance(since, timedelta):
+        return datetime.now(UTC) - since
+    if isinstance(since, str):
+        try:
+            since = datetime.fromisoformat(since)
+        except ValueError:
+            raise UsageError(
+                f"since {since!r} is no time: write 2025-10-15, 2025-10-15T08:30Z or a timedelta"
+            ) from None
+    if not isinstance(since, date):
+        raise UsageError(f"since is a {type(since).__name__}: give a time, a day or a timedelta")
+    if not isinstance(since, datetime):
+        since = datetime.combine(since, time())
+    return since.astimezone(UTC) if since.tzinfo else since.replace(tzinfo=UTC)
+
+
+def retried(attempt: Callable[[], T]) -> T:
+    """Do what reads `pieces`, and do it over when a file was gone before it could be opened.
+
+    Raises:
+        DamagedFile: Some file cannot be read, however often it is tried.
+    """
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(DamagedFile):
+            return attempt()
+    return attempt()
+
+
+def pieces(
+    storage: Storage, table: Table, schema: pa.Schema, since: datetime | None = None
+) -> Iterator[pa.Table]:
+    """Read a table piece by piece, in the order of its files; the memory needed is bounded.
+
+    Raises:
+        DamagedFile: A file cannot be read, or was gone before it was opened: see `retried`.
+        UsageError: `since` is given for a table that has no time.
+        WarehouseError: The table has not been made yet.
+    """
+    is_recent = None if since is None else _IsRecent(table, since)
+    names = storage.list(table.name)
+    if table in MARTS and marts.was_left_out(storage, table):
+        raise WarehouseError(
+            f"{storage.address} holds no {table.name} yet: the next run or `rebuild` makes it,"
+            " unless the settings leave it out"
+        )
+    contained: set[str] = set()
+    for name in names:
+        if name in contained:
+            continue
+        try:
+            with (
+                storage.opened(name) as source,
+                pq.ParquetFile(source, page_checksum_verification=True) as file,
+            ):
+                # Compacting adds the joined file before it removes what went into it.
+                contained |= _contained(file, name)
+                yield from _pieces_of(file, schema, is_recent)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DamagedFile(f"{storage.where(name)} cannot be read: {error}") from error
+
+
+def _contained(file: pq.ParquetFile, name: str) -> set[str]:
+    """Files beside a compacted one that are in it as well."""
+    note = (file.metadata.metadata or {}).get(CONTAINS.encode(), b"[]")
+    folder = name.rpartition("/")[0]
+    return {f"{folder}/{other}" for other in json.loads(note)}
+
+
+def _pieces_of(
+    file: pq.ParquetFile, schema: pa.Schema, is_recent: _IsRecent | None
+) -> Iterator[pa.Table]:
+    groups = list(range(file.num_row_groups))
+    wanted = {*schema.names}
+    if is_recent:
+        groups = [n for n in groups if is_recent.possibly_in(file.metadata.row_group(n))]
+        wanted.add(is_recent.column)
+    names = [name for name in file.schema_arrow.names if name in wanted]
+    for batch in file.iter_batches(ROW_GROUP_ROWS, row_groups=groups, columns=names):
+        piece = pa.Table.from_batches([batch])
+        yield conform(is_recent.filter(piece) if is_recent else piece, schema)
+
+
+class _IsRecent:
+    """A filter on the time of a table's rows.
+
+    What cannot hold such rows is told by the files' statistics rather than by the partitions'
+    names: a generation stays in its partition, even if another `created_at` is told later.
+    """
+
+    def __init__(self, table: Table, since: datetime) -> None:
+        if table.name not in TIME_COLUMNS:
+            raise UsageError(f"{table.name} has no time that `since` could look at")
+        self.column = TIME_COLUMNS[table.name]
+        self._since = since
+
+    def possibly_in(self, group: pq.RowGroupMetaData) -> bool:
+        """Whether a row group can hold such rows."""
+        for position in range(group.num_columns):
+            column = group.column(position)
+            if column.path_in_schema == self.column:
+                statistics = column.statistics
+                if statistics is None or not statistics.has_min_max:
+                    return statistics is None or statistics.null_count != group.num_rows
+                return bool(statistics.max >= self._since)
+        return False
+
+    def filter(self, rows: pa.Table) -> pa.Table:
+        """The rows that are such."""
+        return rows.filter(pc.greater_equal(rows[self.column], pa.scalar(self._since, TIMESTAMP)))

@@ -1,0 +1,189 @@
+"""The gateway as the batches of one process share it: one client, one throttle, one stop."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from prefect.blocks.system import Secret
+from pydantic import SecretStr
+
+from connector.errors import SettingsError
+from connector.metrics import meters as metrics
+from connector.run.pipeline import open_client
+from connector.settings import load
+from flows import dask_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connector.gateway.client import Client
+    from connector.metrics.meters import Meters
+    from connector.settings import Settings
+
+KEY_BLOCK: Final = "luma-api-key"
+"""Name of the Secret block that is looked for if none is named."""
+
+_LOOK_UP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a batch comes to its gateway, in whatever process it runs: plain values, and no key.
+
+    Attributes:
+        run_id: Batches of one run share a client.
+        settings: Without the key.
+        key_block: Name of the Secret block with the key; None takes it from the environment.
+        is_proven: Whether the gateway has given a generation before.
+        is_apart: A batch has a client of its own, and a share of the ceilings.
+    """
+
+    run_id: str
+    settings: Settings
+    key_block: str | None
+    is_proven: bool = False
+    is_apart: bool = False
+
+    def share(self, batches: int) -> Access:
+        """For batches that run apart: each gets an equal part of the ceilings, which add up."""
+        settings = self.settings
+        rate = settings.requests_per_second
+        ceilings = {
+            "max_concurrency": max(1, settings.max_concurrency // batches),
+            "requests_per_second": rate and rate / batches,
+        }
+        return replace(self, settings=settings.model_copy(update=ceilings), is_apart=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What the batches share.
+
+    Attributes:
+        stop: Set when going on is pointless: all batches then end within seconds.
+    """
+
+    client: Client
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+# Module-level, because a task has nothing else in common with the next task in its process.
+_shared: dict[str, Gateway] = {}
+_sharing = threading.Lock()
+
+
+@contextmanager
+def opened(access: Access, meters: Meters | None = None) -> Iterator[Gateway]:
+    """Share a gateway for as long as the block lasts; meters are told of its requests.
+
+    Raises:
+        SettingsError: There is no key, or it or the base URL cannot be used.
+    """
+    try:
+        yield shared(access, meters)
+    finally:
+        with _sharing:
+            gateway = _shared.pop(access.run_id, None)
+        if gateway:
+            gateway.client.close()
+
+
+@contextmanager
+def of_batch(access: Access) -> Iterator[Gateway]:
+    """The gateway for a batch: shared with the others of its process, or its own.
+
+    Raises:
+        SettingsError: As for `opened`.
+    """
+    if not access.is_apart:
+        yield shared(access)
+        return
+    # The run's own figures are the flow's to tell.
+    with metrics.opened(metrics_file=None) as meters:
+        gateway = _open(access, meters)
+        with closing(gateway.client), following(dask_cluster.stop_of(access.run_id), gateway.stop):
+            rate = access.settings.requests_per_second
+            if rate:
+                # Whoever had this place before may just have sent its last request.
+                gateway.stop.wait(1 / rate)
+            yield gateway
+
+
+@contextmanager
+def following(stop_of_run: Any, stop: threading.Event) -> Iterator[None]:
+    """Set `stop` when the run's is set, or when nobody can be asked any more."""
+    done = threading.Event()
+
+    def follow() -> None:
+        while not done.wait(_LOOK_UP_SECONDS):
+            try:
+                is_set = stop_of_run.is_set()
+            except Exception:  # noqa: BLE001  whatever it is: this worker is on its own
+                is_set = True
+            if is_set:
+                stop.set()
+                return
+
+    following_thread = threading.Thread(target=follow, daemon=True)
+    following_thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        following_thread.join()
+
+
+def shared(access: Access, meters: Meters | None = None) -> Gateway:
+    """The gateway that this process shares; opened by whoever needs it first.
+
+    Raises:
+        SettingsError: As for `opened`.
+    """
+    with _sharing:
+        if access.run_id not in _shared:
+            _shared[access.run_id] = _open(access, meters)
+        return _shared[access.run_id]
+
+
+def _open(access: Access, meters: Meters | None) -> Gateway:
+    key = find_key(access.key_block)
+    client = open_client(access.settings.model_copy(update={"key": key}), meters)
+    if access.is_proven:
+        client.trust()
+    return Gateway(client)
+
+
+def find_key(block: str | None) -> SecretStr:
+    """The key: from the Secret block, else from `LUMAAI_API_KEY` in the environment or `.env`.
+
+    Args:
+        block: Its name; None or "" for none. It must exist, unless it is the default one.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    key = _key_in(block) if block else None
+    key = key or load().key
+    if key is None:
+        raise SettingsError(
+            f"no key: make a Prefect Secret block named {block or KEY_BLOCK!r}, or set"
+            " LUMAAI_API_KEY in the environment or in .env"
+        )
+    return key
+
+
+def _key_in(block: str) -> SecretStr | None:
+    try:
+        loaded = cast("Secret[Any]", Secret.load(block))  # no coroutine: nothing here is async
+    except ValueError:
+        if block == KEY_BLOCK:
+            return None
+        raise SettingsError(f"there is no Prefect Secret block named {block!r}") from None
+    # Not `loaded.get()`, which reads JSON: a key of digits would become a number.
+    value = loaded.value.get_secret_value()
+    if not isinstance(value, str):
+        raise SettingsError(f"the Secret block {block!r} holds no text: save the key as a string")
+    return SecretStr(value)

@@ -1,0 +1,118 @@
+# ruff: noqa: INP001  a script, not a package
+"""`docs/tables.md`, the dictionary as a page: `python -m tools.tables_page docs/tables.md`.
+
+It is made from the declarations alone, so the page, the table `columns` and the descriptions in the
+files say the same.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from connector.record.schema import TABLES
+from connector.warehouse.reading import TIME_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from connector.record.column import Column, Table
+
+HEAD: Final = """\
+# The tables
+
+<!-- Made by `make docs` from the declarations in connector/record. Do not edit. -->
+
+Every table is a folder of Parquet files that pandas, DuckDB, Polars, Spark and BI tools read as
+they are. The same texts are in the files, as metadata of their fields, and in the table `columns`.
+
+- Timestamps are in UTC, to the microsecond.
+- Null means that nothing is known: the gateway did not say, or what it said made no sense (then
+  `coercions` has it).
+- Source is the JSON path in the gateway's answer; the first one that is there counts.
+- Every table is there from the first run on, with all its columns, and with zero rows if there are
+  none. For that, some folders have a file without rows.
+- A partition folder's name is a column to readers. A month is text such as `2024-10`. A day such as
+  `2024-10-15` is a date, or text to pandas and pyarrow, which do not look for dates there.
+- What has no time of creation, or none from 2000 to 2099, is in the month `unknown` or on the day
+  `1970-01-01`. A day has to be a date, or readers would take the whole column for text. Hive's name
+  for null would not do: pandas and ClickHouse fail over it. [bi.md](bi.md#readers-of-parquet) has
+  which readers were tried.
+"""
+
+COLUMNS: Final = ("Column", "Type", "Unit", "What it holds", "Source", "Example")
+
+
+def page() -> str:
+    """The page, in Markdown."""
+    return "\n".join([HEAD, *_contents(), *(_section(table) for table in TABLES.values())])
+
+
+def _contents() -> Iterable[str]:
+    rows = ((_link(table), _cell(table.description)) for table in TABLES.values())
+    return (*_grid(("Table", "A row is, or holds"), rows), "")
+
+
+def _link(table: Table) -> str:
+    return f"[`{table.name}`](#{table.name})"
+
+
+def _section(table: Table) -> str:
+    lines = (
+        f"## {table.name}",
+        "",
+        table.description,
+        "",
+        f"- **Files:** {_files(table)}",
+        f"- **Key:** {_codes(table.key)}",
+        f"- **Sorted by:** {_codes(table.sort) or 'order of writing'}",
+        f"- **`since` looks at:** {_codes([TIME_COLUMNS.get(table.name)]) or 'no column'}",
+        "",
+        *_grid(COLUMNS, map(_row, table.columns)),
+        "",
+    )
+    return "\n".join(lines)
+
+
+def _files(table: Table) -> str:
+    if table.partition is None:
+        return f"`{table.name}/*.parquet`"
+    by_month = f"`{table.name}/{table.partition}_month=2024-10/*.parquet`"
+    if table.partition != "created":
+        return by_month
+    return f"{by_month}, or `{table.partition}_day=2024-10-15` in a warehouse partitioned by day"
+
+
+def _row(column: Column) -> tuple[str, ...]:
+    allowed = f" One of {_codes(column.allowed)}." if column.allowed else ""
+    return (
+        _code(column.name),
+        str(column.type),
+        _cell(column.unit or ""),
+        _cell(column.description + allowed),
+        _codes(column.paths, " or "),
+        _codes([column.example]),
+    )
+
+
+def _grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    every = (head, ("---",) * len(head), *rows)
+    return [f"| {' | '.join(cells)} |" for cells in every]
+
+
+def _codes(texts: Iterable[str | None], separator: str = ", ") -> str:
+    return separator.join(_code(text) for text in texts if text)
+
+
+def _code(text: str) -> str:
+    return f"`{_cell(text)}`"
+
+
+def _cell(text: str) -> str:
+    """Text for a cell: a bar would end it."""
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
