@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -24,7 +27,6 @@ from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from connector.marts.fold import Read
     from connector.record.answer import Answer
@@ -288,6 +290,174 @@ def test_what_clocks_may_differ_by_is_no_contradiction() -> None:
     assert bounds(timed(seen("completed", 0, ahead))) == (0, 1, "backfilled")
     early = seen("completed", 7, video=signed(NOON + timedelta(seconds=295)))
     assert bounds(timed(seen("queued", 5), early)) == (893.75, 896, "signed")
+
+
+# Reported times. `CREATED` is 11:50:00, in whole seconds: it lies up to a second later.
+
+
+def clock(minute: int, second: float) -> str:
+    """A moment after 11:00, as text: whole seconds without fractions."""
+    moment = NOON + timedelta(minutes=minute - 60, seconds=second)
+    return moment.isoformat()
+
+
+def test_a_finish_in_whole_seconds_is_known_to_a_second() -> None:
+    row = timed(seen("completed", 0, completed_at=clock(51, 35)))
+    assert row["finished_after_at"] == NOON - timedelta(seconds=505)
+    assert row["finished_before_at"] == NOON - timedelta(seconds=504)
+    # From :00.999… to :35.0 at least, from :00.0 to :35.999… at most.
+    assert bounds(row) == (94, 96, "reported")
+
+
+@pytest.mark.parametrize(
+    ("created_at", "finished_at", "lower", "upper"),
+    [
+        pytest.param(clock(50, 0.5), clock(51, 35.75), 95.25, 95.25, id="both in fractions"),
+        pytest.param(clock(50, 0.5), clock(51, 35), 94.5, 95.5, id="finish in whole seconds"),
+        pytest.param(clock(50, 0), clock(51, 35.5), 94.5, 95.5, id="creation in whole seconds"),
+        pytest.param(clock(50, 0), clock(50, 0), 0, 1, id="in one second"),
+        pytest.param(clock(50, 0.75), clock(50, 0), 0, 0.25, id="in the rest of a second"),
+        pytest.param(clock(50, 0.75), clock(50, 0.75), 0, 0, id="at once"),
+    ],
+)
+def test_bounds_are_as_far_apart_as_the_gateway_counts(
+    created_at: str, finished_at: str, lower: float, upper: float
+) -> None:
+    row = timed(seen("completed", 0, created_at, finished_at=finished_at))
+    assert bounds(row) == (lower, upper, "reported")
+    # The finish as such is no nearer than that, but for what the creation rules out.
+    assert row["finished_after_at"] == max(
+        datetime.fromisoformat(created_at), datetime.fromisoformat(finished_at)
+    )
+
+
+@pytest.mark.parametrize("state", ["completed", "failed"])
+def test_a_report_counts_for_more_than_what_was_seen_or_signed(state: str) -> None:
+    finished_at = clock(58, 30)
+    late = signed(NOON + timedelta(minutes=6))
+    row = timed(
+        answer(body={"state": "dreaming", "created_at": CREATED}, minutes=-5),
+        seen(state, 60, finished_at=finished_at, video=late),
+    )
+    assert bounds(row) == (509, 511, "reported")
+
+
+def test_a_signature_from_before_the_reported_finish_is_no_contradiction() -> None:
+    """The video is uploaded and signed, then the gateway writes that it is finished."""
+    done = seen(
+        "completed", 7, finished_at=clock(58, 30), video=signed(NOON - timedelta(minutes=3))
+    )
+    assert bounds(timed(done)) == (509, 511, "reported")
+
+
+def test_waiting_and_working_are_told_apart() -> None:
+    row = timed(
+        seen(
+            "completed",
+            0,
+            submit_time=int(NOON.timestamp()) - 600,
+            start_time=int(NOON.timestamp()) - 588,
+            finish_time=int(NOON.timestamp()) - 505,
+        )
+    )
+    assert (row["queue_seconds"], row["work_seconds"]) == (12, 83)
+    assert bounds(row) == (94, 96, "reported")
+
+
+def test_without_a_submission_waiting_begins_with_the_creation() -> None:
+    row = timed(seen("completed", 0, clock(50, 0.5), started_at=clock(50, 9)))
+    assert (row["queue_seconds"], row["work_seconds"]) == (8.5, None)
+    assert row["basis"] == "backfilled"
+
+
+def test_one_that_is_worked_on_has_waited_but_has_no_work_yet() -> None:
+    """Nor is a finish believed of one that goes on: some gateways tell when they expect it."""
+    row = timed(seen("dreaming", -5, started_at=clock(50, 9), finished_at=clock(53, 0)))
+    assert (row["queue_seconds"], row["work_seconds"]) == (9, None)
+    assert bounds(row) == (300 - 6.25, None, "unfinished")
+
+
+@pytest.mark.parametrize(
+    ("times", "queue", "work"),
+    [
+        pytest.param({"started_at": clock(49, 57)}, None, 98, id="begun before it was created"),
+        pytest.param({"started_at": clock(51, 36)}, 96, None, id="begun after it was finished"),
+        pytest.param({"started_at": clock(50, 0)}, 0, 95, id="begun at once"),
+        pytest.param({}, None, None, id="not told when it was begun"),
+        pytest.param({"started_at": 0, "submitted_at": 0}, None, None, id="zero is no time"),
+    ],
+)
+def test_a_negative_time_is_none(
+    times: dict[str, Any], queue: float | None, work: float | None
+) -> None:
+    row = timed(seen("completed", 0, finished_at=clock(51, 35), **times))
+    assert (row["queue_seconds"], row["work_seconds"]) == (queue, work)
+    assert bounds(row) == (94, 96, "reported"), "the finish is told all the same"
+
+
+def test_a_start_by_another_clock_than_the_creation_leaves_the_rest_as_it_is() -> None:
+    """Of the case `output-and-meta`: begun 3.2 s before it was created, as the output has it."""
+    body = (Path(__file__).parent / "cases/answers/output-and-meta.json").read_bytes()
+    row = timed(answer("f7", body, minutes=10_000))
+    assert (row["queue_seconds"], row["work_seconds"]) == (None, 189.7)
+    assert bounds(row) == (186.472, 186.472, "reported")
+
+
+def test_a_reported_finish_is_known_without_a_creation_too() -> None:
+    row = timed(seen("queued", 0, None), seen("completed", 7, None, finished_at=clock(65, 0)))
+    # It had been created 5 s after our first sight at the latest: that clock may be behind.
+    assert bounds(row) == (300 - 5, None, "undated")
+    assert row["finished_after_at"] == NOON + timedelta(minutes=5)
+    assert row["finished_before_at"] == NOON + timedelta(minutes=5, seconds=1)
+
+
+CONTRADICTIONS = {
+    "a second before it was created": [seen("completed", 0, finished_at=clock(49, 59))],
+    "a fraction before it was created": [
+        seen("completed", 0, clock(50, 0.5), finished_at=clock(50, 0.25))
+    ],
+    "a whole second that was over when it was created": [
+        seen("completed", 0, clock(50, 1.25), finished_at=clock(50, 0))
+    ],
+    "still unfinished after it": [
+        seen("dreaming", 1),
+        # The fetch began at 12:00:59.75; clocks may be 5 s apart, and its second is to be over.
+        seen("completed", 7, finished_at=clock(60, 53)),
+    ],
+    "finished before it": [seen("completed", 0, finished_at=clock(60, 6))],
+    "finished before it, and asked for again": [
+        seen("completed", 0),
+        seen("completed", 60, finished_at=clock(60, 6)),
+    ],
+}
+
+
+@pytest.mark.parametrize("answers", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_a_report_that_cannot_be_true_claims_nothing(answers: list[Answer]) -> None:
+    *before, last = answers
+    begun = {**json.loads(last.body or b""), "started_at": clock(50, 4)}
+    row = timed(*before, replace(last, body=json.dumps(begun).encode()))
+    assert bounds(row) == (0, None, "contradictory")
+    assert (row["finished_after_at"], row["finished_before_at"]) == (None, None)
+    assert (row["queue_seconds"], row["work_seconds"]) == (None, None)
+    assert row["finished_at"] is not None, "what the gateway says is kept"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(
+            [seen("dreaming", 1), seen("completed", 7, finished_at=clock(60, 54))],
+            id="unfinished within what clocks differ by",
+        ),
+        pytest.param(
+            [seen("completed", 0, finished_at=clock(60, 5))],
+            id="finished within what clocks differ by",
+        ),
+    ],
+)
+def test_what_clocks_may_differ_by_does_not_contradict_a_report(answers: list[Answer]) -> None:
+    assert timed(*answers)["basis"] == "reported"
 
 
 # On disk.

@@ -14,6 +14,7 @@ from builders import NOON, answer, example, pending
 
 from connector.errors import UsageError, WarehouseError
 from connector.record.answer import Answer, Outcome
+from connector.record.marts.turnaround import Stage
 from connector.report import prompts as top
 from connector.report import write_report
 from connector.report.charts.outcomes import interval
@@ -146,6 +147,85 @@ def test_turnaround_is_told_of_measured_generations_only_and_between_bounds(tmp_
     assert all(bounds.lower <= bounds.upper for bounds in found.shares.values())
 
 
+def reported(task_id: str, waited: int, worked: int, state: str = "completed") -> Answer:
+    """A generation whose gateway tells its times, in seconds since 1970."""
+    begun = int(NOON.timestamp()) - 3600 + waited
+    return made(
+        task_id,
+        state,
+        created_at="2026-01-02T11:00:00Z",
+        submit_time=begun - waited,
+        start_time=begun,
+        finish_time=begun + worked if state == "completed" else 0,
+    )
+
+
+def test_reported_times_are_measured_and_told_in_stages(tmp_path: Path) -> None:
+    answers = [reported(f"r{n}", n, 10 * n) for n in range(11)]
+    running = reported("running", 100, 0, "processing")
+    found = figures(warehouse(tmp_path, *answers, running, made("long finished"))).turnaround
+    assert found.bases == {"reported": 11, "unfinished": 1, "backfilled": 1}
+    # Waited 0 to 10 and 100 s: the middle two are 5 and 6, the 90% lies at 9.9 of 11 steps.
+    assert found.queue == Stage(12, 5.5, 9.9)
+    assert found.work == Stage(11, 50, 90)
+    assert found.all is not None
+    # The middle one took 55 s, by a clock that counts seconds at either end.
+    assert (found.all.count, found.all.typical) == (11, (54, 56))
+
+
+def test_no_stages_are_told_where_none_is_reported(tmp_path: Path) -> None:
+    found = figures(warehouse(tmp_path, *seen("a", 10)))
+    assert (found.turnaround.queue, found.turnaround.work) == (None, None)
+    told = contents(found)
+    assert (told["charts"]["stages"], told["remarks"]["stages"]) == ([], "")
+
+
+def test_failures_are_told_by_category_with_their_top_reasons(tmp_path: Path) -> None:
+    reasons = {"moderation": 3, "flagged as nsfw": 2, "unsafe": 1, "violence": 1}
+    answers = [
+        made(f"{reason}-{n}", "failed", failure_reason=reason)
+        for reason, uses in reasons.items()
+        for n in range(uses)
+    ]
+    late = made("late", "failed", failure_code="timeout")
+    fine = made("fine", failure_reason="moderation")
+    found = figures(warehouse(tmp_path, *answers, late, fine))
+    assert found.counts.reasons == {**reasons, None: 1}
+    top, other = contents(found)["failures"]
+    assert (top["text"], top["count"], top["part"]) == ("Moderation", "7 · 87.5%", 1)
+    assert top["note"] == "moderation (3) · flagged as nsfw (2) · unsafe (1) · 1 other reason"
+    assert (other["text"], other["count"]) == ("Error at the gateway", "1 · 12.5%")
+    assert other["note"] == "no reason given (1)"
+
+
+def test_lengths_of_videos_are_told_as_they_are_and_as_they_were_asked_for(tmp_path: Path) -> None:
+    def long(task_id: str, delivered: Any, requested: Any) -> Answer:
+        asked = {"duration": requested}
+        return made(task_id, video={"duration": delivered}, request=asked)
+
+    found = figures(
+        warehouse(
+            tmp_path,
+            long("a", 5.041667, "5s"),
+            long("b", 5.5, "5s"),  # half a second is near, and rounds to the even number
+            long("c", 5.51, "5s"),
+            long("d", 9, None),
+            long("e", None, "9s"),
+            long("f", 0, "9s"),
+            long("g", -3, None),
+            long("h", 1e300, None),
+            long("i", 0.4, None),
+        )
+    )
+    lengths = found.counts.durations
+    assert lengths.delivered == {6: 2, 0: 1, 1_000_000_000: 1, 5: 1, 9: 1}
+    assert lengths.requested == {5: 3, 9: 2}
+    assert (lengths.both, lengths.near) == (3, 2)
+    told = contents(found)
+    assert [view["label"] for view in told["charts"]["durations"]] == ["Delivered", "Asked for"]
+    assert told["remarks"]["durations"].startswith("66.7% of 3 videos")
+
+
 def test_marts_that_are_missing_or_stale_are_worked_out_anew(tmp_path: Path) -> None:
     answers = [made("a", prompt="fox", video={"width": 752, "height": 1360}), *seen("b", 10)]
     without = figures(warehouse(tmp_path / "w", *answers, build_marts=False))
@@ -176,9 +256,10 @@ def test_the_most_used_and_most_failing_prompts_are_chosen(
 
 
 def test_rejects_and_runs_are_told(tmp_path: Path) -> None:
+    # Only a gateway that gives generations is believed that it has no other.
     lost = answer("gone", {}, outcome=Outcome.NOT_FOUND, status=404)
     late = answer("slow", {}, outcome=Outcome.TIMEOUT, status=None)
-    found = figures(warehouse(tmp_path, answer(), lost, late, message="the gateway is down"))
+    found = figures(warehouse(tmp_path, made("a"), lost, late, message="the gateway is down"))
     assert found.rejects == {("not_found", True): 1, ("timeout", False): 1}
     assert [run["message"] for run in found.runs] == ["the gateway is down"]
 
@@ -290,6 +371,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         yield page
 
 
+def stages(number: int) -> dict[str, Any]:
+    """Times that every other generation is told."""
+    if number % 2:
+        return {}
+    created = datetime(2025, 1 + number % 12, 1 + number % 28, number % 24, tzinfo=UTC).timestamp()
+    begun = int(created) + number % 17
+    return {"start_time": begun, "finish_time": begun + 20 + number % 61}
+
+
 @pytest.fixture(scope="module")
 def rich(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page on a warehouse that has something of everything."""
@@ -303,7 +393,12 @@ def rich(tmp_path_factory: pytest.TempPathFactory) -> Path:
             prompt=f"{'fox' if n % 2 else 'owl'} in the rain, take {n % 40}",
             model=f"ray-{n % 15}",
             failure_reason=f"reason {n % 5}",
-            video=dict(zip(("width", "height"), shapes[n % 3], strict=True)),
+            video={
+                **dict(zip(("width", "height"), shapes[n % 3], strict=True)),
+                "duration": (5.04, 9)[n % 2],
+            },
+            request={"duration": ("5s", "9s", "10s")[n % 3]},
+            **stages(n),
         )
         for n in range(300)
     ]
@@ -323,7 +418,7 @@ def page(browser: Page, rich: Path) -> Page:
 
 def test_everything_is_drawn_without_a_word_on_the_console(page: Page, rich: Path) -> None:
     page.draw()
-    assert page.count("[data-chart]") == page.count(".chart svg") == 10
+    assert page.count("[data-chart]") == page.count(".chart svg") == 12
     assert page.count(".empty") == 0
     assert page.text(".figure .value") == "303"
     assert "Unknown to the gateway" in page.text("[data-chart=rejects]")
@@ -331,6 +426,40 @@ def test_everything_is_drawn_without_a_word_on_the_console(page: Page, rich: Pat
     # Nor has it asked for anything but itself.
     assert page.requests() == [rich.as_uri()]
     assert page.run("return performance.getEntriesByType('resource').length") == 0
+
+
+def test_bounds_that_are_one_point_can_be_seen(browser: Page, tmp_path: Path) -> None:
+    exact = made("a", created_at="2026-01-02T08:00:00.5Z", finished_at="2026-01-02T08:01:00.5Z")
+    far = made("b", created_at="2026-01-02T09:00:00.5Z", finished_at="2026-01-02T11:00:00.5Z")
+    browser.emulate(width=1280, scheme="light")
+    browser.open(write_report(warehouse(tmp_path / "w", exact, far), tmp_path / "r.html").path)
+    browser.draw()
+    strokes = browser.run(
+        "return [...document.querySelectorAll("
+        "':is([data-chart=hours], [data-chart=turnaround_models]) .mark-rect path')]"
+        ".map(bar => [bar.getAttribute('stroke'), Number(bar.getAttribute('stroke-width'))])"
+    )
+    colour = browser.run("return Theme.colour('range')")
+    assert strokes == [[colour, 3]] * 3
+    assert browser.complaints() == []
+
+
+def test_stages_and_kinds_of_failure_are_shown_where_there_are_any(
+    page: Page, browser: Page, tmp_path: Path
+) -> None:
+    page.draw()
+    assert "9 in 10 within" in page.text("[data-chart=stages]")
+    assert "Waiting: 150 generations." in page.text("[data-chart=stages]")
+    assert "reason 0 (20)" in page.text("[data-list=failures]")
+    page.click("[data-chart=durations] .tabs button:nth-child(2)")
+    page.wait(
+        "return document.querySelector('[data-chart=durations] .chart').textContent"
+        ".includes('10 s')"
+    )
+    browser.open(write_report(warehouse(tmp_path / "w", made("a")), tmp_path / "r.html").path)
+    assert browser.count("[data-chart=stages], [data-chart=durations]") == 0
+    assert "No generation has failed" in browser.text("[data-list=failures]")
+    assert browser.complaints() == []
 
 
 def test_the_page_reaches_no_one_even_if_something_in_it_tried(page: Page) -> None:
@@ -489,7 +618,7 @@ def test_a_warehouse_without_anything_has_a_page(browser: Page, tmp_path: Path) 
     browser.emulate(width=1280, scheme="light")
     browser.open(write_report(warehouse(tmp_path / "w"), tmp_path / "report.html").path)
     assert browser.count(".chart") == 0
-    assert browser.count(".empty") == 15
+    assert browser.count(".empty") == 16
     assert "No generation with a time of creation yet" in browser.text("[data-chart=activity]")
     assert "none finished" in browser.text("#cards")
     assert browser.complaints() == []

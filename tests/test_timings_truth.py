@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(2026, 1, 2, tzinfo=UTC)
 SECOND = 1_000_000
+ROUNDING = 0.5
+"""In microseconds: seconds are floating point numbers."""
 SKEW = ALLOWANCE.clock_skew // timedelta(microseconds=1)
 MOST_POLLS = 6
 LONGEST_ANSWER = ALLOWANCE.answer // timedelta(microseconds=1)
 
 TOLD_IN = ("seconds", "milliseconds", "milliseconds", "microseconds", None)
 SIGNINGS = ("once", "never", "once", "each")
+
+REPORTED_IN = (None, "seconds", "milliseconds", "microseconds")
+GRAINS = {None: 0, "seconds": SECOND, "milliseconds": 1_000, "microseconds": 0}
+"""How much of a time its notation cuts off, at most; in microseconds."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,9 @@ class History:
     """When the download URL is signed: `never`, `once` it is finished, or at `each` fetch."""
     signed_late: int
     polls: tuple[Poll, ...]
+    started: int = 0
+    reported_in: str | None = None
+    """Precision of `submitted_at`, `started_at` and `finished_at`; None if they are not told."""
     taken_back: frozenset[int] = frozenset()
     """Polls that say it is not finished, though an earlier one said it is."""
 
@@ -97,9 +106,12 @@ def histories(draw: st.DrawFn, *, is_steady: bool = False) -> History:
     # Often it is finished just when it was looked at, or right after.
     moments = [created, *(poll.looked_at for poll in polls)]
     finished = draw(st.sampled_from(moments)) + draw(st.sampled_from([0, 1, 1, 10**8, 10**9]))
+    started = draw(st.one_of(st.sampled_from([created, finished]), st.integers(created, finished)))
     return History(
         created,
         finished,
+        started=started,
+        reported_in=None if is_steady else draw(st.sampled_from(REPORTED_IN)),
         outcome=draw(st.sampled_from(["completed", "completed", "failed"])),
         told_in=draw(st.sampled_from(TOLD_IN)),
         signing=draw(st.sampled_from(SIGNINGS[:2] if is_steady else SIGNINGS)),
@@ -114,12 +126,27 @@ def body(history: History, poll: Poll, state: str) -> dict[str, Any]:
     answer: dict[str, Any] = {"id": "t", "state": state}
     if history.told_in is not None:
         answer["created_at"] = when(history.created).isoformat(timespec=history.told_in)
+    if history.reported_in is not None:
+        moments = {"submitted_at": history.created, "started_at": history.started}
+        moments["finished_at"] = history.finished
+        # What has not happened yet has no time: many gateways write zero.
+        answer |= {
+            name: reported(moment, history.reported_in) if moment <= poll.looked_at else 0
+            for name, moment in moments.items()
+        }
     if state == "completed" and history.signing != "never":
         signed = history.finished + history.signed_late
         signed = poll.looked_at if history.signing == "each" else min(signed, first_told(history))
         url = f"https://storage/v.mp4?X-Amz-Date={when(signed):%Y%m%dT%H%M%SZ}&X-Amz-Expires=3600"
         answer["video"] = {"download_url": url}
     return answer
+
+
+def reported(moment: int, unit: str) -> str | int:
+    """Whole seconds as a number since 1970, fractions as text: each as is usual."""
+    if unit == "seconds":
+        return int(when(moment).timestamp())
+    return when(moment).isoformat(timespec=unit)
 
 
 def first_told(history: History) -> int:
@@ -178,14 +205,40 @@ def test_the_truth_lies_within_the_bounds(tasks: dict[str, History], commits: se
         for row in rows:
             history = tasks[row["task_id"]]
             event(row["basis"])
-            took = (history.finished - history.created) / SECOND
-            finished_at = when(history.finished)
-            assert row["seconds_lower"] <= took
-            assert row["seconds_upper"] is None or took <= row["seconds_upper"]
+            took, finished_at = history.finished - history.created, when(history.finished)
+            # A time with fractions is taken as exact, though digits may have been cut off.
+            cut = 1_000 if row["basis"] == "reported" else 0
+            assert row["seconds_lower"] * SECOND <= took + cut + ROUNDING
+            upper, before = row["seconds_upper"], row["finished_before_at"]
+            assert upper is None or took <= upper * SECOND + cut + ROUNDING
             assert row["finished_after_at"] is None or row["finished_after_at"] <= finished_at
-            assert row["finished_before_at"] is None or finished_at <= row["finished_before_at"]
-            is_bounded = row["basis"] in {"observed", "signed", "backfilled"}
+            assert before is None or finished_at <= before + timedelta(microseconds=cut)
+            is_bounded = row["basis"] in {"reported", "observed", "signed", "backfilled"}
             assert is_bounded == (row["seconds_upper"] is not None)
+            check_report(row, history)
+
+
+def check_report(row: dict[str, Any], history: History) -> None:
+    """What a consistent gateway reports is believed, and is as sharp as it counts."""
+    is_final = row["status"] in {"completed", "failed"}
+    has_finish = history.reported_in is not None and row["finished_at"] is not None
+    # A clock of ours that jumps back makes "finished, then not" of what is none.
+    is_steady = len({poll.skew for poll in history.polls}) == 1 and not history.taken_back
+    if is_final and history.told_in and has_finish and is_steady:
+        assert row["basis"] == "reported"
+    if row["basis"] != "reported":
+        assert row["work_seconds"] is None
+        return
+    width = row["finished_before_at"] - row["finished_after_at"]
+    is_whole = not row["finished_at"].microsecond
+    assert width <= timedelta(seconds=1 if is_whole else 0)
+    grain = GRAINS[history.reported_in] + ROUNDING
+    stages = {
+        "queue_seconds": history.started - history.created,
+        "work_seconds": history.finished - history.started,
+    }
+    for name, micros in stages.items():
+        assert abs(row[name] * SECOND - micros) <= grain
 
 
 @settings(max_examples=20, deadline=None)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from connector.marts.turnaround import Spread
     from connector.run.plan import Plan
+    from connector.marts.turnaround import Spread, Stage
     from connector.run.tally import Summary, Tally
     from connector.warehouse.overview import Overview
 
@@ -211,11 +211,13 @@ def print_overview(console: Console, overview: Overview) -> None:
     if overview.waiting:
         console.print(f"{overview.waiting} batches wait in the inbox: the next run commits them")
     _bars(console, "status", overview.statuses)
+    _bars(console, "failures", overview.failures)
     _bars(console, "resolution", overview.resolutions)
     _bars(console, "aspect ratio", overview.aspect_ratios)
     _bars(console, "rejected", overview.reasons)
     if overview.turnaround:
         _print_turnaround(console, overview.turnaround)
+    _print_stages(console, {"waiting": overview.queue, "working": overview.work})
     console.print()
     if overview.given_up:
         console.print(
@@ -240,6 +242,21 @@ def _print_turnaround(console: Console, found: Spread) -> None:
     table.add_row("nine in ten", f"within {words.between(*found.slow)}")
     measured = f" of {words.plural(found.count, 'generation')} measured"
     console.print(Text.assemble(("\nturnaround", "bold"), measured))
+    console.print(table)
+
+
+def _print_stages(console: Console, stages: Mapping[str, Stage | None]) -> None:
+    """How long generations waited and were worked on, as the gateway reports it."""
+    reported = {name: stage for name, stage in stages.items() if stage}
+    if not reported:
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=12)
+    for name, stage in reported.items():
+        median, slow = words.at_most(stage.typical), words.at_most(stage.slow)
+        count = words.plural(stage.count, "generation")
+        table.add_row(name, f"{median} (median), nine in ten within {slow}", Text(count, "dim"))
+    console.print(Text("\nas the gateway reports it", "bold"))
     console.print(table)
 
 

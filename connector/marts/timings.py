@@ -9,8 +9,13 @@ What is known then:
 - `download_url_signed_at`, by the gateway's clock: a video that can be downloaded is finished.
   Some gateways sign anew at each fetch, so it can lie any time after the finish.
 
-A bound across both clocks is widened by `Allowance.clock_skew`. Times that are told in whole
-seconds are cut off rather than rounded: the moment itself lies up to a second later.
+A bound across both clocks is widened by `Allowance.clock_skew`. Times in whole seconds are cut off
+rather than rounded: the moment itself lies up to a second later. Times with fractions are taken as
+exact.
+
+A reported finish must agree with what was seen: a gateway that says "unfinished" after the finish
+that it reports, or "finished" before it, contradicts itself, and nothing is claimed. A signature is
+no such witness: a video may well be uploaded and signed before the gateway counts it as finished.
 """
 
 from __future__ import annotations
@@ -46,6 +51,7 @@ MADE_FROM: Final = (
 
 # In microseconds, as all times are here while they are reckoned with.
 SECOND: Final = 1_000_000
+MILLISECOND: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +78,11 @@ def timings(generations: pa.Table, allowance: Allowance = ALLOWANCE) -> pa.Table
         generations: With the columns `MADE_FROM`.
         allowance: What the bounds have to bear.
     """
+    bounds = _bounds(_known(generations), allowance)
     columns = {
         **{name: generations[name] for name in MADE_FROM},
-        **_bounds(_known(generations), allowance),
-        **_stages(generations),
+        **bounds,
+        **_stages(generations, bounds["basis"]),
         "model": pc.coalesce(generations["model"], generations["storage_model"]),
         "created_hour": pc.hour(generations["created_at"]).cast(pa.int32()),
     }
@@ -119,27 +126,19 @@ def _known(rows: pa.Table) -> _Known:
 def _bounds(known: _Known, allowance: Allowance) -> dict[str, Any]:
     """The columns on the finish, reckoned on the gateway's clock."""
     skew, answer = _micros(allowance.clock_skew), _micros(allowance.answer)
-    # What was seen had been created, also where nobody says when.
-    created_by = pc.min_element_wise(pc.add(known.created, SECOND), pc.add(known.seen, skew))
-    after = pc.subtract(known.unfinished, skew)
-    before = pc.min_element_wise(pc.add(known.finished, skew), known.signed_by)
-    before = _where(known.is_final, before)
-    lower = pc.max_element_wise(pc.subtract(after, created_by), 0)
-    upper = pc.subtract(before, known.created)
     is_reported = pc.and_(pc.is_valid(known.reported), known.is_final)
+    seen, told = _seen(known, skew), _told(known, skew)
     contradicts = _any(
         pc.less(known.finished, known.unfinished),  # finished, and later not
         pc.less(pc.add(known.seen, skew), known.created),  # seen before it was created
-        pc.and_not(pc.greater(lower, upper), is_reported),
-        pc.and_(is_reported, pc.less(_end_of(known.reported), known.created)),
+        pc.and_(is_reported, _is_untrue(known, skew)),
+        pc.and_not(pc.greater(seen.lower, seen.upper), is_reported),
     )
-    is_claimed = pc.invert(contradicts)
-    after = pc.if_else(is_reported, known.reported, after)
-    before = pc.if_else(is_reported, _end_of(known.reported), before)
-    least = pc.subtract(known.reported, _end_of(known.created))
-    lower = pc.if_else(is_reported, pc.max_element_wise(least, 0), lower)
-    upper = pc.if_else(is_reported, pc.subtract(before, known.created), upper)
+    after, before, lower, upper = (
+        pc.if_else(is_reported, one, other) for one, other in zip(told, seen, strict=True)
+    )
     after = pc.max_element_wise(after, known.created)
+    is_claimed = pc.invert(contradicts)
     return {
         "finished_after_at": _where(is_claimed, after).cast(TIMESTAMP),
         "finished_before_at": _where(is_claimed, before).cast(TIMESTAMP),
@@ -149,19 +148,67 @@ def _bounds(known: _Known, allowance: Allowance) -> dict[str, Any]:
     }
 
 
-def _end_of(moments: pa.ChunkedArray) -> pa.ChunkedArray:
+class _Bounds(NamedTuple):
+    """Of the moment of the finish, and of how long it took; in microseconds."""
+
+    after: pa.ChunkedArray
+    before: pa.ChunkedArray
+    lower: pa.ChunkedArray
+    upper: pa.ChunkedArray
+
+
+def _seen(known: _Known, skew: int) -> _Bounds:
+    """What follows from what was seen."""
+    # What was seen had been created, also where nobody says when.
+    created_by = pc.min_element_wise(pc.add(known.created, SECOND), pc.add(known.seen, skew))
+    after = pc.subtract(known.unfinished, skew)
+    before = pc.min_element_wise(pc.add(known.finished, skew), known.signed_by)
+    before = _where(known.is_final, before)
+    lower = pc.max_element_wise(pc.subtract(after, created_by), 0)
+    return _Bounds(after, before, lower, pc.subtract(before, known.created))
+
+
+def _told(known: _Known, skew: int) -> _Bounds:
+    """What follows from the finish that the gateway reports."""
+    created_by = pc.min_element_wise(_end_of(known.created), pc.add(known.seen, skew))
+    after = known.reported
+    before = pc.max_element_wise(_end_of(known.reported), known.created)
+    lower = pc.max_element_wise(pc.subtract(after, created_by), 0)
+    return _Bounds(after, before, lower, pc.subtract(before, known.created))
+
+
+def _is_untrue(known: _Known, skew: int) -> pa.ChunkedArray:
+    """Whether a reported finish cannot be true, whatever whole seconds and clocks may explain."""
+    is_before = pc.less(known.reported, known.created)
+    end = _end_of(known.reported)
+    # A second, or a millisecond, ends just before the next one begins.
+    last = pc.max_element_wise(end, _end_of(known.reported, MILLISECOND))
+    return _any(
+        pc.and_(is_before, pc.less_equal(last, known.created)),
+        pc.less(end, pc.subtract(known.unfinished, skew)),  # it still said "unfinished" later
+        pc.greater(known.reported, pc.add(known.finished, skew)),  # it said "finished" before
+    )
+
+
+def _end_of(moments: pa.ChunkedArray, unit: int = SECOND) -> pa.ChunkedArray:
     """The latest that a moment can be: the end of its second, where whole seconds are counted."""
-    second = pc.multiply(pc.divide(moments, SECOND), SECOND)
-    return pc.if_else(pc.equal(moments, second), pc.add(moments, SECOND), moments)
+    cut = pc.multiply(pc.divide(moments, unit), unit)
+    return pc.if_else(pc.equal(moments, cut), pc.add(moments, unit), moments)
 
 
-def _stages(rows: pa.Table) -> dict[str, Any]:
-    """How long each generation waited and was worked on, as the gateway tells it."""
+def _stages(rows: pa.Table, basis: pa.ChunkedArray) -> dict[str, Any]:
+    """How long each generation waited and was worked on, as the gateway tells it.
+
+    The wait is over when the work begins, also for one that is unfinished still; the work is over
+    only at the finish. Where the times contradict each other, they tell neither.
+    """
     submitted, started, finished = (rows[name].cast(pa.int64()) for name in REPORTED)
     submitted = pc.coalesce(submitted, rows["created_at"].cast(pa.int64()))
+    is_claimed = pc.not_equal(basis, "contradictory")
+    is_over = pc.and_(is_claimed, pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES)))
     return {
-        "queue_seconds": _not_negative(pc.subtract(started, submitted)),
-        "work_seconds": _not_negative(pc.subtract(finished, started)),
+        "queue_seconds": _not_negative(_where(is_claimed, pc.subtract(started, submitted))),
+        "work_seconds": _not_negative(_where(is_over, pc.subtract(finished, started))),
     }
 
 

@@ -1,5 +1,7 @@
 """How long generations took, between which bounds: of many, as quantiles of both bounds.
 
+How long they waited and were worked on is apart, where the gateway reports it.
+
 No generation took longer than its own upper bound says. So no quantile of the truth is above the
 same quantile of the upper bounds; and none is below that of the lower bounds.
 """
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 MEASURED: Final = ("reported", "observed", "signed")
 
 BOUNDS: Final = ("seconds_lower", "seconds_upper")
-READ: Final = ("basis", *BOUNDS, "model", "created_hour")
+BY: Final = (*BOUNDS, "model", "created_hour")
+STAGES: Final = ("queue_seconds", "work_seconds")
+READ: Final = ("basis", *BY, *STAGES)
 SHARES: Final = tuple(percent / 100 for percent in range(1, 100))
 TYPICAL, SLOW = 0.5, 0.9
 MODELS: Final = 12
@@ -46,6 +50,15 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """How long one stage took, in seconds, of the generations whose gateway reports it."""
+
+    count: int
+    typical: float
+    slow: float
+
+
+@dataclass(frozen=True, slots=True)
 class Turnaround:
     """How long generations took.
 
@@ -55,6 +68,8 @@ class Turnaround:
         shares: Within how many seconds which share of them was finished.
         hours: By the hour of creation, in order.
         models: By model, most first; only the most used.
+        queue: How long generations waited; None if no gateway reports it.
+        work: How long they were worked on; None if no gateway reports it.
     """
 
     bases: dict[str, int] = field(default_factory=dict)
@@ -62,30 +77,45 @@ class Turnaround:
     shares: dict[float, Bounds] = field(default_factory=dict)
     hours: list[Spread] = field(default_factory=list)
     models: list[Spread] = field(default_factory=list)
+    queue: Stage | None = None
+    work: Stage | None = None
 
 
 def turnaround(timings: Iterable[pa.Table]) -> Turnaround:
-    """Work out quantiles; holds two numbers, an hour and a model for each measured generation.
+    """Work out quantiles; holds up to four numbers, an hour and a model for each generation.
 
     Args:
         timings: Pieces of the table, with the columns `READ`.
     """
     bases: Counter[str] = Counter()
-    pieces = [pa.schema([TIMINGS[name].field for name in READ[1:]]).empty_table()]
+    pieces = [pa.schema([TIMINGS[name].field for name in BY]).empty_table()]
+    stages: dict[str, list[pa.Array]] = {name: [] for name in STAGES}
     for piece in timings:
         bases.update({row["values"]: row["counts"] for row in _value_counts(piece["basis"])})
         measured = piece.filter(pc.is_in(piece["basis"], pa.array(MEASURED)))
-        pieces.append(measured.select(READ[1:]).cast(pieces[0].schema))
+        pieces.append(measured.select(BY).cast(pieces[0].schema))
+        for name in STAGES:
+            stages[name] += piece[name].drop_null().chunks
     rows = pa.concat_tables(pieces)
+    queue, work = (_stage(found) for found in stages.values())
     if not len(rows):
-        return Turnaround(dict(bases))
+        return Turnaround(dict(bases), queue=queue, work=work)
     return Turnaround(
         bases=dict(bases),
         all=_spread(None, rows),
         shares=dict(zip(SHARES, _quantiles(rows, SHARES), strict=True)),
         hours=sorted(_spreads(rows, "created_hour"), key=lambda spread: spread.name),
         models=_spreads(rows, "model")[:MODELS],
+        queue=queue,
+        work=work,
     )
+
+
+def _stage(found: list[pa.Array]) -> Stage | None:
+    seconds = pa.chunked_array(found, pa.float64())
+    if not len(seconds):
+        return None
+    return Stage(len(seconds), *pc.quantile(seconds, q=[TYPICAL, SLOW]).to_pylist())
 
 
 def _spreads(rows: pa.Table, column: str) -> list[Spread]:

@@ -106,7 +106,8 @@ def _timings(generations: Table) -> Table:
     return Table(
         "timings",
         "How long each generation took, between which bounds. A generation is finished when the "
-        "gateway first says so. The truth lies within the bounds; where in between is not known.",
+        "gateway says it was, or else when its answers first say so. The truth lies within the "
+        "bounds; where in between is not known.",
         (
             *(generations[name] for name in ("task_id", "created_at", "started_at", "finished_at")),
             generations["first_seen_at"],
@@ -129,25 +130,28 @@ def _timings(generations: Table) -> Table:
             Column(
                 "basis",
                 pa.string(),
-                "What the bounds rest on. `reported`: the gateway tells the finish, maybe in "
-                "whole seconds. `observed`: seen unfinished, later finished. `signed`: "
-                "its download URL was signed before anyone here saw it finished. `backfilled`: "
-                "first seen when long finished, so the upper bound says next to nothing. "
-                "`unfinished`: no upper bound yet. `undated`: when it was created is not known. "
-                "`contradictory`: what is known cannot all be true, so nothing is claimed.",
+                "What the bounds rest on. `reported`: the gateway says when it finished; the "
+                "bounds are a second apart if it counts whole seconds. `observed`: seen "
+                "unfinished, later finished. `signed`: its download URL was signed before anyone "
+                "here saw it finished. `backfilled`: first seen when long finished, so the upper "
+                "bound says next to nothing. `unfinished`: no upper bound yet. `undated`: when it "
+                "was created is not known. `contradictory`: what is known cannot all be true, so "
+                "nothing is claimed.",
                 example="signed",
                 allowed=BASES,
             ),
             Column(
                 "queue_seconds",
                 SHARE,
-                "How long it waited before the gateway began to work on it; null if not reported.",
+                "How long it waited before the gateway began to work on it: `started_at` − "
+                "`submitted_at`, or else `created_at`. Null if not reported or negative.",
                 "seconds",
             ),
             Column(
                 "work_seconds",
                 SHARE,
-                "How long the gateway worked on it; null if not reported.",
+                "How long the gateway worked on it: `finished_at` − `started_at`. Null if not "
+                "reported, negative or unfinished.",
                 "seconds",
             ),
             generations["status"],

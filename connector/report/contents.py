@@ -6,9 +6,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from connector import words
+from connector.record.marts.turnaround import MEASURED
 from connector.report.charts import charts
 from connector.report.charts.outcomes import left_out
-from connector.report.explained import BASES
+from connector.report.explained import BASES, CATEGORIES
 from connector.report.headline import cards
 from connector.report.prompts import TEXT_CHARACTERS
 
@@ -21,6 +22,8 @@ LISTED: Final = 8
 NAME_CHARACTERS: Final = 80
 MESSAGE_CHARACTERS: Final = 160
 NO_PROMPT: Final = "(blank)"
+REASONS: Final = 3
+"""How many of each category are named."""
 
 
 def contents(figures: Figures) -> dict[str, Any]:
@@ -33,6 +36,7 @@ def contents(figures: Figures) -> dict[str, Any]:
         },
         "remarks": _remarks(figures),
         "bases": _bases(figures),
+        "failures": _failures(figures),
         "most_used": _most_used(figures),
         "most_failing": _most_failing(figures),
         "prompts": _prompt_rows(figures),
@@ -61,6 +65,8 @@ def _remarks(figures: Figures) -> dict[str, str]:
         "reasons": left_out(counts.reasons.values(), "reason"),
         "sizes": left_out((one.total for one in figures.sizes), "size"),
         "formats": left_out((one.uses for one in figures.formats), "shape"),
+        "durations": _durations(figures),
+        "stages": _stages(figures),
         "spread": _spread(figures),
         "prompts": _extent(len(_chosen(figures)), figures.prompts.distinct),
     }
@@ -76,6 +82,26 @@ def _spread(figures: Figures) -> str:
     return (
         f"Half of the {words.number(measured.count)} measured generations were finished within"
         f" a time that lies between {words.at_least(low)} and {words.at_most(high)}."
+    )
+
+
+def _durations(figures: Figures) -> str:
+    found = figures.counts.durations
+    if not found.both:
+        return ""
+    return (
+        f"{words.percent(found.near, found.both)} of {words.plural(found.both, 'video')} are within"
+        " half a second of the length that was asked for."
+    )
+
+
+def _stages(figures: Figures) -> str:
+    """How many there are of each: the gateway may say when it began, but not when it finished."""
+    stages = {"Waiting": figures.turnaround.queue, "Working": figures.turnaround.work}
+    return " ".join(
+        f"{name}: {words.plural(stage.count, 'generation')}."
+        for name, stage in stages.items()
+        if stage
     )
 
 
@@ -97,10 +123,40 @@ def _bases(figures: Figures) -> list[dict[str, Any]]:
             "share": words.percent(bases[name], total),
             "part": bases[name] / max(total, 1),
             "text": text,
+            "is_measured": name in MEASURED,
         }
         for name, text in BASES.items()
         if bases.get(name)
     ]
+
+
+def _failures(figures: Figures) -> list[dict[str, Any]]:
+    """Categories of failures, most first, each with its most given reasons."""
+    categories: dict[str | None, dict[str | None, int]] = {}
+    for (category, reason), count in figures.counts.failures.items():
+        categories.setdefault(category, {})[reason] = count
+    counts = {name: sum(reasons.values()) for name, reasons in categories.items()}
+    total, most = sum(counts.values()), max(counts.values(), default=1)
+    return [
+        {
+            "text": CATEGORIES.get(name or "", "Not classified"),
+            "count": f"{words.number(counts[name])} · {words.percent(counts[name], total)}",
+            "part": counts[name] / most,
+            "note": _top_reasons(categories[name]),
+        }
+        for name in sorted(counts, key=lambda name: (-counts[name], name or ""))
+    ]
+
+
+def _top_reasons(reasons: Mapping[str | None, int]) -> str:
+    """Reasons with their counts, most given first."""
+    named = [
+        f"{words.plain(reason, NAME_CHARACTERS) if reason else 'no reason given'}"
+        f" ({words.number(count)})"
+        for reason, count in list(reasons.items())[:REASONS]
+    ]
+    rest = len(reasons) - len(named)
+    return " · ".join([*named, *([f"{words.plural(rest, 'other reason')}"] if rest else [])])
 
 
 def _most_used(figures: Figures) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
-"""What is counted in one pass over `generations`: by day, model, reason and length of prompt."""
+"""What is counted in one pass over `generations`: by day, model, failure, prompt and length."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,12 +24,21 @@ READ: Final = (
     "status",
     "model",
     "storage_model",
+    "failure_category",
     "failure_reason",
+    "video_duration_seconds",
+    "duration_seconds",
     "prompt_characters",
 )
 
 REASON_CHARACTERS: Final = 200
 """Reasons that differ only behind this are one."""
+
+NEAR_SECONDS: Final = 0.5
+"""A video this near the length that was asked for has it: some have a frame more or less."""
+
+LONGEST_SECONDS: Final = 1e9
+"""Of a video: what is longer is counted as this long."""
 
 LENGTHS: Final = (0, 50, 100, 200, 400, 800)
 """Upper ends of the classes of prompt length, in characters; the last class has none."""
@@ -55,6 +65,23 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
+class Durations:
+    """Lengths of videos, counted.
+
+    Attributes:
+        delivered: Videos by their length in seconds, rounded; most first.
+        requested: Generations by the length asked for, the same way.
+        both: Of how many both are known.
+        near: How many of those have the length that was asked for.
+    """
+
+    delivered: dict[int, int] = field(default_factory=dict)
+    requested: dict[int, int] = field(default_factory=dict)
+    both: int = 0
+    near: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Generations, counted.
 
@@ -62,7 +89,8 @@ class Counts:
         days: Of each day with any, in order: how many of which status.
         undated: How many have no sensible time of creation.
         models: By model, most first.
-        reasons: Failures by reason, most first; None where none is given.
+        failures: Failures by category and reason, most first; None where it is not known.
+        durations: Lengths of videos.
         lengths: By class of prompt length, an index into `LENGTHS` or its length; no prompt is 0.
     """
 
@@ -70,7 +98,8 @@ class Counts:
     days: dict[date, dict[str, int]] = field(default_factory=dict)
     undated: int = 0
     models: list[Outcomes] = field(default_factory=list)
-    reasons: dict[str | None, int] = field(default_factory=dict)
+    failures: dict[tuple[str | None, str | None], int] = field(default_factory=dict)
+    durations: Durations = field(default_factory=Durations)
     lengths: list[Outcomes] = field(default_factory=list)
 
     @property
@@ -78,28 +107,43 @@ class Counts:
         """How many generations there are."""
         return sum(self.statuses.values())
 
+    @property
+    def reasons(self) -> dict[str | None, int]:
+        """Failures by reason, most first; None where none is given."""
+        found: Counter[str | None] = Counter()
+        for (_, reason), number in self.failures.items():
+            found[reason] += number
+        return dict(_most_first(found))
+
 
 def count(tables: Tables) -> Counts:
     """Count, in memory that grows with the number of different days, models and reasons only."""
     days = _fold({"day": pa.date32(), "status": pa.string()}, {"count": "sum"})
-    reasons = _fold({"reason": pa.string()}, {"count": "sum"})
+    failures = _fold({"category": pa.string(), "reason": pa.string()}, {"count": "sum"})
+    durations = _fold(
+        {"delivered": pa.int64(), "requested": pa.int64(), "near": pa.bool_()}, {"count": "sum"}
+    )
     models = _fold({"name": pa.string()}, COUNTS)
     lengths = _fold({"name": pa.int32()}, COUNTS)
     for piece in tables.generations(READ):
         outcome, once = counts(piece["status"]), pa.repeat(1, len(piece))
         days.add(_rows(day=_day(piece["created_at"]), status=piece["status"], count=once))
-        failed = _rows(reason=_reason(piece["failure_reason"]), count=once)
-        reasons.add(failed.filter(pc.equal(piece["status"], "failed")))
+        failed = _rows(
+            category=piece["failure_category"], reason=_reason(piece["failure_reason"]), count=once
+        )
+        failures.add(failed.filter(pc.equal(piece["status"], "failed")))
+        durations.add(_rows(**_lengths(piece), count=once))
         model = pc.coalesce(piece["model"], piece["storage_model"])
         models.add(_rows(name=model, **outcome))
         lengths.add(_rows(name=length_class(piece["prompt_characters"]), **outcome))
-    by_reason = sorted(
-        reasons.groups().to_pylist(), key=lambda row: (-row["count"], str(row["reason"]))
-    )
+    by_failure = {
+        (row["category"], row["reason"]): row["count"] for row in failures.groups().to_pylist()
+    }
     return Counts(
         **_by_day(days.groups().to_pylist()),
         models=sorted(_outcomes(models), key=lambda one: (-one.total, str(one.name))),
-        reasons={row["reason"]: row["count"] for row in by_reason},
+        failures=dict(_most_first(by_failure)),
+        durations=_durations(durations.groups().to_pylist()),
         lengths=sorted(_outcomes(lengths), key=lambda one: one.name),
     )
 
@@ -131,6 +175,46 @@ def _fold(keys: Mapping[str, pa.DataType], folds: Mapping[str, str]) -> Fold:
 
 def _rows(**columns: Any) -> pa.Table:
     return pa.table(columns)
+
+
+def _most_first(counts: Mapping[Any, int]) -> list[tuple[Any, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+
+
+def _lengths(piece: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """Delivered and requested length in whole seconds, and whether they are the same."""
+    delivered, requested = (
+        _positive(piece[name]) for name in ("video_duration_seconds", "duration_seconds")
+    )
+    apart = pc.abs(pc.subtract(delivered, requested))
+    return {
+        "delivered": pc.round(delivered).cast(pa.int64()),
+        "requested": pc.round(requested).cast(pa.int64()),
+        "near": pc.less_equal(apart, NEAR_SECONDS),
+    }
+
+
+def _positive(seconds: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Lengths that can be; zero is what some gateways write for none."""
+    nothing = pa.scalar(None, pa.float64())
+    return pc.if_else(
+        pc.greater(seconds, 0), pc.min_element_wise(seconds, LONGEST_SECONDS), nothing
+    )
+
+
+def _durations(rows: Iterable[Mapping[str, Any]]) -> Durations:
+    found: dict[str, Counter[int]] = {"delivered": Counter(), "requested": Counter()}
+    nearness: Counter[bool | None] = Counter()
+    for row in rows:
+        nearness[row["near"]] += row["count"]
+        for name, lengths in found.items():
+            if row[name] is not None:
+                lengths[row[name]] += row["count"]
+    return Durations(
+        **{name: dict(_most_first(lengths)) for name, lengths in found.items()},
+        both=nearness[True] + nearness[False],
+        near=nearness[True],
+    )
 
 
 def _day(created_at: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -18,7 +18,17 @@ REASONS: Final = {
     "network": "Connection failed",
 }
 
+CATEGORIES: Final = {
+    "moderation": "Moderation",
+    "invalid_input": "Invalid input",
+    "quota": "Quota or credit",
+    "gateway_error": "Error at the gateway",
+    "cancelled": "Cancelled",
+    "other": "Other",
+}
+
 BASES: Final = {
+    "reported": "The gateway says when it finished. Measured, to the second or better.",
     "observed": "Seen unfinished, and later finished. Measured.",
     "signed": "The download URL was signed before anyone here saw it finished. Measured.",
     "backfilled": "First seen when long finished: nobody knows how long it took.",

@@ -17,7 +17,7 @@ from connector.warehouse import refresh as marts
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from connector.marts.turnaround import Spread
+    from connector.marts.turnaround import Spread, Stage
     from connector.warehouse.warehouse import Warehouse
 
 
@@ -29,7 +29,10 @@ class Overview:
         bytes: Of all files, the log of answers included.
         waiting: Batches in the inbox, which the next run commits.
         created: Creation of the oldest and the newest generation.
+        failures: Failed generations by category.
         turnaround: How long generations took; None if none is measured.
+        queue: How long they waited; None if no gateway reports it.
+        work: How long they were worked on; None if no gateway reports it.
         last_run: Its row in `runs`.
     """
 
@@ -42,23 +45,26 @@ class Overview:
     statuses: dict[str, int]
     resolutions: dict[str, int]
     aspect_ratios: dict[str, int]
+    failures: dict[str, int]
     reasons: dict[str, int]
     created: tuple[datetime, datetime] | None
     turnaround: Spread | None
+    queue: Stage | None
+    work: Stage | None
     last_run: dict[str, Any] | None
 
 
 def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
     """Read the figures of a warehouse."""
     storage = warehouse.storage
-    names = ("status", "resolution", "aspect_ratio", "created_at")
+    names = ("status", "failure_category", "resolution", "aspect_ratio", "created_at")
     schema = pa.schema([GENERATIONS[name].field for name in names])
     files = list(warehouse.generations.files().values())
     pieces = [parquet.read(storage, name, schema) for name in files]
     rows = pa.concat_tables([schema.empty_table(), *pieces])
     rejects = warehouse.rejects()
     span = pc.min_max(rows["created_at"]).as_py()
-    timings = marts.read_timings(storage, files, turnaround.READ)
+    times = turnaround.turnaround(marts.read_timings(storage, files, turnaround.READ))
     return Overview(
         root=storage.address,
         generations=len(rows),
@@ -69,9 +75,12 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
         statuses=_counts(rows["status"]),
         resolutions=_counts(rows["resolution"]),
         aspect_ratios=_counts(rows["aspect_ratio"]),
+        failures=_counts(rows["failure_category"]),
         reasons=_counts(rejects["reason"]),
         created=(span["min"], span["max"]) if span["min"] else None,
-        turnaround=turnaround.turnaround(timings).all,
+        turnaround=times.all,
+        queue=times.queue,
+        work=times.work,
         last_run=warehouse.last_run(),
     )
 

@@ -29,9 +29,11 @@ def charts(figures: Figures) -> dict[str, list[View]]:
             "reasons": outcomes.reasons(counts),
             "sizes": outcomes.by_size(figures.sizes),
             "formats": outcomes.formats(figures.formats),
+            "durations": outcomes.durations(counts.durations),
             "lengths": outcomes.by_length(counts),
             "rejects": outcomes.rejects(figures.rejects),
             "spread": timing.spread(turnaround),
+            "stages": timing.stages(turnaround),
             "hours": timing.by_hour(turnaround),
             "turnaround_models": timing.by_model(turnaround),
         }.items()

@@ -81,8 +81,8 @@ def stacked(statuses: Sequence[str]) -> Spec:
     }
 
 
-def labelled_rows(description: str, rows: Sequence[Spec], bars: Spec, **parts: Any) -> Spec:
-    """Rows of a bar chart, in their order: `label` on the left, `text` on the right, bar below.
+def labelled_rows(description: str, rows: Sequence[Spec], *bars: Spec) -> Spec:
+    """Rows of a bar chart, in their order: `label` on the left, `text` on the right, bars below.
 
     Labels stand above the bars so that long ones fit on a phone.
     """
@@ -97,7 +97,13 @@ def labelled_rows(description: str, rows: Sequence[Spec], bars: Spec, **parts: A
         }
         for field, mark in texts
     ]
-    bars = {**bars, "mark": {"type": "bar", "height": 12, "yOffset": 8, **bars.get("mark", {})}}
+    layers = [
+        *(
+            {**part, "mark": {"type": "bar", "height": 12, "yOffset": 8, **part.get("mark", {})}}
+            for part in bars
+        ),
+        *layers,
+    ]
     y = {"field": "row", "type": "ordinal", "axis": None, "scale": {"padding": 0}}
     numbered = [{"row": index, **row} for index, row in enumerate(rows)]
     return chart(
@@ -105,8 +111,7 @@ def labelled_rows(description: str, rows: Sequence[Spec], bars: Spec, **parts: A
         numbered,
         ROW * len(numbered),
         encoding={"y": y},
-        layer=[bars, *layers],
-        **parts,
+        layer=layers,
     )
 
 

@@ -21,7 +21,7 @@ from connector.report.explained import REASONS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from connector.report.counts import Counts
+    from connector.report.counts import Counts, Durations
     from connector.report.figures import Format
 
 SHOWN: Final = 12
@@ -61,6 +61,24 @@ def formats(found: Sequence[Format]) -> dict[str, Spec]:
     ]
     names = ("landscape", "portrait", "square", "unknown")
     return _coloured("Generations by aspect ratio", rows, "orientation", names)
+
+
+def durations(found: Durations) -> dict[str, Spec]:
+    """Lengths of videos: as they are, and as they were asked for."""
+    return {
+        title: spec
+        for title, lengths in (("Delivered", found.delivered), ("Asked for", found.requested))
+        for spec in _by_duration(f"Generations by length of the video: {title}", lengths)
+    }
+
+
+def _by_duration(description: str, lengths: Mapping[int, int]) -> Iterable[Spec]:
+    total = sum(lengths.values())
+    rows = [
+        _counted(f"{words.number(seconds)} s" if seconds else "under 0.5 s", count, total)
+        for seconds, count in list(lengths.items())[:SHOWN]
+    ]
+    return _plain_bars(description, rows, {"value": "@kind-1"}).values()
 
 
 def rejects(found: Mapping[tuple[str, bool], int]) -> dict[str, Spec]:

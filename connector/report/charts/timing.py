@@ -1,4 +1,8 @@
-"""How long generations took. Every mark is an interval: where in it the truth lies is not known."""
+"""How long generations took.
+
+Every mark of a turnaround is an interval: where in it the truth lies is not known. How long a
+generation waited and was worked on is told as the gateway reports it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from connector.report.charts.marks import TIME_LABELS, Spec, chart, label, label
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connector.marts.turnaround import Bounds, Spread, Turnaround
+    from connector.marts.turnaround import Bounds, Spread, Stage, Turnaround
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 TICKS: Final = (
@@ -30,7 +34,8 @@ FEW: Final = 10
 """Of fewer generations a median says little: they are shown pale."""
 
 PALE: Final = {"condition": {"test": f"datum.count < {FEW}", "value": 0.45}, "value": 1}
-RANGE: Final = {"color": "@range", "cornerRadius": 3}
+RANGE: Final = {"color": "@range", "cornerRadius": 3, "stroke": "@range", "strokeWidth": 3}
+"""The stroke shows bounds that are so near each other, or equal, that nothing lies in between."""
 
 
 def spread(found: Turnaround) -> dict[str, Spec]:
@@ -109,6 +114,44 @@ def _edge(bound: str, time: Spec) -> Spec:
     return {
         "mark": {"type": "line", "color": "@range", "strokeWidth": 1.5},
         "encoding": {"x": {"field": bound, **time}, "order": {"field": "share"}},
+    }
+
+
+def stages(found: Turnaround) -> dict[str, Spec]:
+    """Waiting and working apart: a bar to the median, and a pale one on to the slow tenth."""
+    kinds = {"Waiting": found.queue, "Working": found.work}
+    rows = [_stage_row(name, stage) for name, stage in kinds.items() if stage]
+    if not rows:
+        return {}
+    x = {"type": "quantitative", "axis": None, "scale": {"nice": False, "domainMin": 0}}
+    tooltip = told(["name", "median", "nine_in_ten_within"], ["generations"])
+    parts = [
+        {
+            "mark": {"opacity": opacity},
+            "encoding": {
+                "x": {"field": start, **x},
+                "x2": {"field": end},
+                "color": {"value": "@range"},
+                "tooltip": tooltip,
+            },
+        }
+        for start, end, opacity in (("zero", "typical", 1), ("typical", "slow", 0.35))
+    ]
+    return {"": labelled_rows("Time waited and time worked on, as reported", rows, *parts)}
+
+
+def _stage_row(name: str, stage: Stage) -> dict[str, Any]:
+    median, slow = words.at_most(stage.typical), words.at_most(stage.slow)
+    return {
+        "name": name,
+        "label": name,
+        "text": f"{median} · 9 in 10 within {slow}",
+        "zero": 0,
+        "typical": stage.typical,
+        "slow": stage.slow,
+        "median": median,
+        "nine_in_ten_within": slow,
+        "generations": stage.count,
     }
 
 

@@ -45,13 +45,12 @@
   }
 
   function bases() {
-    const measured = ["observed", "signed"];
-    const items = data.bases.map(({ name, count, share, part, text }) => ({
+    const items = data.bases.map(({ name, count, share, part, text, is_measured }) => ({
       text: name[0].toUpperCase() + name.slice(1),
       count: `${count} · ${share}`,
       part,
       note: text,
-      className: measured.includes(name) ? "" : "not",
+      className: is_measured ? "" : "not",
     }));
     list(document.getElementById("bases"), items);
   }
@@ -81,6 +80,10 @@
 
   about();
   cards();
+  // Some gateways never tell what these are about: then they are left out.
+  for (const card of document.querySelectorAll("[data-optional]")) {
+    if (!data.charts[card.dataset.chart].length) card.remove();
+  }
   for (const card of document.querySelectorAll("[data-chart]")) {
     Charts.place(card, data.charts[card.dataset.chart], data.remarks[card.dataset.chart]);
   }
