@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from builders import answer, ingest
 from conftest import DOCUMENTED_ID, KEY
 
 from connector.sandbox import task_ids
@@ -295,8 +296,43 @@ def test_show_tells_what_is_there(cli: CommandLine, tmp_path: Path) -> None:
     assert told["generations"] == 20
     assert told["turnaround"]["count"] > 0
     timings = pd.read_parquet(tmp_path / "warehouse/timings")
-    measured = timings[timings.basis.isin(["observed", "signed"])]
+    measured = timings[timings.basis.isin(["reported", "observed", "signed"])]
     assert told["turnaround"]["typical"] == {
         "lower": measured.seconds_lower.median(),
         "upper": measured.seconds_upper.median(),
     }
+
+
+def test_show_tells_what_the_gateway_reports(cli: CommandLine, tmp_path: Path) -> None:
+    submitted = 1_760_000_000
+    answers = [
+        answer(
+            f"t{number}",
+            {
+                "state": "completed" if number < 3 else "failed",
+                "submit_time": submitted,
+                "start_time": submitted + waited,
+                "finish_time": submitted + waited + 100 * (number + 1),
+                "fail_reason": reason,
+            },
+        )
+        for number, (waited, reason) in enumerate(
+            [(1, None), (3, None), (5, None), (7, "content moderation"), (9, "credit exhausted")]
+        )
+    ]
+    ingest(tmp_path / "warehouse", *answers)
+    shown = cli("show").stdout
+    assert re.search(r"waiting +5 s \(median\), nine in ten within 8\.2 s +5 generations", shown)
+    assert re.search(r"working +5 min \(median\), nine in ten within 7\.7 min", shown)
+    assert re.search(r"moderation +1 ", shown)
+    told = json.loads(cli("show", "--json").stdout)
+    assert told["queue"] == {"count": 5, "typical": 5.0, "slow": 8.2}
+    assert told["work"] == {"count": 5, "typical": 300.0, "slow": 460.0}
+    assert told["failures"] == {"moderation": 1, "quota": 1}
+
+
+def test_show_is_silent_on_stages_that_nobody_reports(cli: CommandLine, tmp_path: Path) -> None:
+    ingest(tmp_path / "warehouse", answer())
+    assert "waiting" not in cli("show").stdout
+    told = json.loads(cli("show", "--json").stdout)
+    assert (told["queue"], told["work"], told["failures"]) == (None, None, {})

@@ -1,4 +1,4 @@
-"""The ten questions of `docs/cookbook.md`: three engines, one answer."""
+"""The questions of `docs/cookbook.md`: three engines, one answer."""
 
 from __future__ import annotations
 
@@ -60,17 +60,28 @@ SETUP, QUESTIONS = SECTIONS[0], SECTIONS[1:]
 
 
 def long_ago(number: int) -> Answer:
-    """A generation seen four days ago, in every status; some never finish, some have no time."""
+    """A generation seen four days ago, in every status; some never finish, some have no time.
+
+    Every other one tells when it was begun and finished.
+    """
     state = ("completed", "failed", "processing", "queued", "mysterious")[number % 5]
     seen_at = datetime.now(UTC) - timedelta(days=4, minutes=number)
+    created_at = seen_at - timedelta(hours=number)
+    started_at = created_at + timedelta(seconds=number)
+    is_over, tells = state in {"completed", "failed"}, number % 2 == 0
     body = {
         "id": f"old-{number}",
         "state": state,
         "prompt": ("a cat", "a dog", "=1+1", "", None)[number % 3 + number % 2],
         "failure_reason": ("moderated", "no image")[number % 2] if state == "failed" else None,
-        "created_at": (seen_at - timedelta(hours=number)).isoformat() if number % 7 else None,
+        "created_at": created_at.isoformat() if number % 7 else None,
+        "started_at": started_at.isoformat() if tells else None,
+        "finished_at": (started_at + timedelta(minutes=3)).isoformat() if tells and is_over else 0,
         "model": ("ray-2", "ray-flash-2", None)[number % 3],
-        "video": {"width": 752, "height": 1360} if state == "completed" and number % 2 else None,
+        "request": {"duration": ("5s", "9s", None)[number % 3]},
+        "video": {"width": 752, "height": 1360, "duration": (5.04, 8.96)[number % 4 == 1]}
+        if state == "completed" and number % 2
+        else None,
     }
     return replace(answer(f"old-{number}", body), fetched_at=seen_at)
 
@@ -131,8 +142,8 @@ def plain(value: Any) -> Any:
     return value
 
 
-def test_the_page_has_ten_questions_each_answered_by_three_engines() -> None:
-    assert [q.title.partition(".")[0] for q in QUESTIONS] == [str(n) for n in range(1, 11)]
+def test_the_page_has_questions_each_answered_by_three_engines() -> None:
+    assert [q.title.partition(".")[0] for q in QUESTIONS] == [str(n) for n in range(1, 14)]
     for question in QUESTIONS:
         assert [language for language, _ in question.blocks] == ["python", "sql", "python"]
         assert re.findall(r"^(\w+)\n\n```", question.text, re.MULTILINE) == ENGINES
@@ -159,9 +170,15 @@ def test_the_answers_are_about_something(notebook: dict[str, Any]) -> None:
     generations = len(notebook["read"]("generations", "warehouse"))
     assert 0 < sum(row["new"] for row in changed) < generations
     by_model = rows_of(value_of(notebook, QUESTIONS[3].blocks[0][1]))
-    assert {row["basis"] for row in by_model} == {"observed", "signed"}
+    assert {row["basis"] for row in by_model} == {"reported", "observed", "signed"}
     assert any(row["model"] is None for row in by_model)
     reasons = rows_of(value_of(notebook, QUESTIONS[6].blocks[0][1]))
     assert any(row["http_status"] is None for row in reasons)
     assert {row["is_final"] for row in reasons} == {True, False}
     assert sum(row["size"] for row in reasons) == 9
+    stages = rows_of(value_of(notebook, QUESTIONS[10].blocks[0][1]))
+    assert all(row["waited"] >= row["worked_on"] > 0 for row in stages)
+    kinds = rows_of(value_of(notebook, QUESTIONS[11].blocks[0][1]))
+    assert {"moderation", "other"} <= {row["failure_category"] for row in kinds}
+    lengths = rows_of(value_of(notebook, QUESTIONS[12].blocks[0][1]))
+    assert any(0 < row["as_asked"] < row["videos"] for row in lengths)
