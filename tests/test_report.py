@@ -13,8 +13,8 @@ from browser import Page, chromium
 from builders import NOON, answer, example, pending
 
 from connector.errors import UsageError, WarehouseError
+from connector.marts.turnaround import Stage
 from connector.record.answer import Answer, Outcome
-from connector.record.marts.turnaround import Stage
 from connector.report import prompts as top
 from connector.report import write_report
 from connector.report.charts.outcomes import interval

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from connector.run.plan import Plan
     from connector.marts.turnaround import Spread, Stage
+    from connector.run.plan import Plan
     from connector.run.tally import Summary, Tally
     from connector.warehouse.overview import Overview
 
