@@ -47,7 +47,7 @@ def _judged(
 def run(rate: int, burst: int, retry_after: str, measured: float) -> dict[str, Any]:
     """Ask without end; counts are the gateway's own."""
     from connector.gateway.fetch import fetch  # noqa: PLC0415
-    from connector.run.pipeline import open_client  # noqa: PLC0415  what is measured
+    from connector.run.resources import open_client  # noqa: PLC0415  what is measured
     from connector.settings import load  # noqa: PLC0415
 
     limit = {"rate_limit": float(rate), "burst": burst, "retry_after": retry_after}

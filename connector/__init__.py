@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from connector.run.tally import Summary
+    from connector.summary import Summary
     from connector.warehouse.reading import read
 
 __all__ = ["ingest", "read"]
@@ -63,9 +63,10 @@ def ingest(
     """
     # Imported here to keep `import connector` quick.
     from connector.run import pipeline  # noqa: PLC0415
+    from connector.run.selection import Selection  # noqa: PLC0415
     from connector.settings import load  # noqa: PLC0415
 
-    selection = pipeline.Selection(
+    selection = Selection(
         [task_ids],
         column=column,
         query=query,

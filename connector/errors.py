@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from connector.run.tally import Summary
+    from connector.summary import Summary
 
 
 class ConnectorError(Exception):
@@ -98,7 +98,15 @@ class WaitTooLong(RunStopped):
 
 
 class StorageFailed(RunStopped):
-    """The warehouse can be written no longer: the disk is full, read-only or broken."""
+    """The warehouse can no longer be written: the disk is full, read-only or broken.
+
+    Attributes:
+        may_pass: Whether trying again soon may work.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class Interrupted(RunStopped):

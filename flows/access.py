@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from connector.errors import SettingsError
 from connector.metrics import meters as metrics
-from connector.run.pipeline import open_client
+from connector.run.resources import open_client
 from connector.settings import load
 from flows import dask_cluster
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from connector.gateway.client import Client
     from connector.metrics.meters import Meters
+    from connector.run.run import Run
     from connector.settings import Settings
 
 KEY_BLOCK: Final = "luma-api-key"
@@ -76,14 +77,16 @@ _sharing = threading.Lock()
 
 
 @contextmanager
-def opened(access: Access, meters: Meters | None = None) -> Iterator[Gateway]:
-    """Share a gateway for as long as the block lasts; meters are told of its requests.
+def opened(access: Access, run: Run) -> Iterator[Gateway]:
+    """Share a run's gateway for as long as the block lasts.
 
     Raises:
         SettingsError: There is no key, or it or the base URL cannot be used.
     """
     try:
-        yield shared(access, meters)
+        with _sharing:
+            _shared[access.run_id] = _open(access, run.meters, run.watcher.stop)
+        yield _shared[access.run_id]
     finally:
         with _sharing:
             gateway = _shared.pop(access.run_id, None)
@@ -136,7 +139,7 @@ def following(stop_of_run: Any, stop: threading.Event) -> Iterator[None]:
         following_thread.join()
 
 
-def shared(access: Access, meters: Meters | None = None) -> Gateway:
+def shared(access: Access) -> Gateway:
     """The gateway that this process shares; opened by whoever needs it first.
 
     Raises:
@@ -144,16 +147,16 @@ def shared(access: Access, meters: Meters | None = None) -> Gateway:
     """
     with _sharing:
         if access.run_id not in _shared:
-            _shared[access.run_id] = _open(access, meters)
+            _shared[access.run_id] = _open(access)
         return _shared[access.run_id]
 
 
-def _open(access: Access, meters: Meters | None) -> Gateway:
-    key = find_key(access.key_block)
-    client = open_client(access.settings.model_copy(update={"key": key}), meters)
-    if access.is_proven:
-        client.trust()
-    return Gateway(client)
+def _open(
+    access: Access, meters: Meters | None = None, stop: threading.Event | None = None
+) -> Gateway:
+    settings = access.settings.model_copy(update={"key": find_key(access.key_block)})
+    client = open_client(settings, meters, is_proven=access.is_proven)
+    return Gateway(client, stop or threading.Event())
 
 
 def find_key(block: str | None) -> SecretStr:

@@ -9,7 +9,8 @@ from connector.words import plural
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from connector.run.tally import Summary, Tally
+    from connector.run.tally import Tally
+    from connector.summary import Summary
 
 COMPARED: Final = (
     "fetched",

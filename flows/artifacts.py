@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from uuid import UUID
 
-    from connector.run.pipeline import Run
-    from connector.run.tally import Summary
+    from connector.run.run import Run
+    from connector.summary import Summary
 
 ACCOUNT_KEY = "ingest-account"
 REPORT_KEY = "ingest-report"

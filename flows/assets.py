@@ -18,7 +18,7 @@ from flows.turn import in_full
 if TYPE_CHECKING:
     from prefect import State
 
-    from connector.run.tally import Summary
+    from connector.summary import Summary
 
 NO_PART_OF_A_KEY: Final = re.compile(r"[^\w/:.@+-]+")
 

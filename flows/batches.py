@@ -5,24 +5,24 @@ from __future__ import annotations
 import itertools
 import math
 import secrets
+import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Cancelled, Completed
 
-from connector.errors import ConnectorError, StorageFailed
-from connector.run import pipeline
-from connector.run.poll import Polls, is_unfinished
+from connector.errors import ConnectorError
+from connector.run.poll import is_unfinished
 from connector.run.receive import receive
+from connector.run.save import AnswersLost, save_answers
 from connector.run.tally import Tally
 from connector.warehouse.warehouse import Warehouse
 from flows.access import Access, Gateway, of_batch
 from flows.account import in_words
-from flows.saving import save_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
 
     from connector.record.answer import Answer
-    from connector.run.pipeline import Run
+    from connector.run.run import Run
     from flows.runners import Runner
 
 
+# Task IDs that are worth a task run: Prefect takes tens of milliseconds of CPU for each.
 SMALL: Final = 500
-"""Task IDs that are worth a task run: Prefect takes tens of milliseconds of CPU for each."""
+# Least batches of a run, as long as they are not small: a person who watches sees it move.
 PARTS: Final = 32
-"""Batches of a run at least, if they are not small then: whoever watches it sees it move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Received:
     failure: ConnectorError | None = None
 
 
-# Requests are retried by the client, and saving by `saving`: a batch needs no retries as a whole.
+# The client retries requests, and `run.save` saving: a batch needs no retries as a whole.
 @task(
     name="fetch batch",
     task_run_name="batch {number}",
@@ -83,7 +83,7 @@ def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Recei
 
 
 def size_of_batch(count: int, most: int) -> int:
-    """How many of so many task IDs are a batch: large ones cost least, small ones show progress."""
+    """Batch size for this many task IDs: large ones cost least, small ones show progress."""
     return min(most, max(SMALL, math.ceil(count / PARTS)))
 
 
@@ -102,7 +102,6 @@ class _Batch:
     def __init__(self, number: int, access: Access) -> None:
         self.tally = Tally()
         self.unfinished: dict[str, str] = {}
-        self._number = number
         self._access = access
         self._warehouse = Warehouse.existing(access.settings.warehouse)
         self._name = name_of(access.run_id, number)
@@ -114,18 +113,17 @@ class _Batch:
             # An attempt that was taken for dead may still write: to files of its own.
             self._name += f"{secrets.token_hex(3)}-"
         self._parts = itertools.count(1)
+        self._stop = threading.Event()
 
     def fetch(self, task_ids: list[str], gateway: Gateway) -> ConnectorError | None:
         """Fetch, save and count; return why that ended early, if it did."""
+        self._stop = gateway.stop
+        missing = (one for one in task_ids if one not in self._known)
+        answers = receive(missing, gateway.client, self._access.settings, gateway.stop, self._save)
         try:
-            receive(
-                (one for one in task_ids if one not in self._known),
-                gateway.client,
-                self._access.settings,
-                stop=gateway.stop,
-                count=self._count,
-                save=self._save,
-            )
+            with closing(answers):
+                for answer in answers:
+                    self._count(answer)
         except ConnectorError as error:
             gateway.stop.set()
             return error
@@ -137,21 +135,16 @@ class _Batch:
             self.unfinished[answer.task_id] = answer.end
 
     def _save(self, answers: list[Answer]) -> None:
-        name, run_id = f"{self._name}{next(self._parts):04}", self._access.run_id
-        once = partial(self._warehouse.save, name, answers, run_id)
+        name = f"{self._name}{next(self._parts):04}"
         try:
-            once()
-        except StorageFailed:
-            if not save_again(self._number, once):
-                pipeline.save(self._warehouse, name, answers, run_id, self.tally)
+            save_answers(self._warehouse, name, answers, self._access.run_id, self._stop)
+        except AnswersLost:
+            self.tally.discount(answers)
+            raise
 
 
 class Batches:
-    """The batches of a run.
-
-    Attributes:
-        polls: What is unfinished of them, if the run waits for that.
-    """
+    """The batches of a run."""
 
     def __init__(
         self, run: Run, access: Access, runner: Runner, on_progress: Callable[[], None]
@@ -160,7 +153,6 @@ class Batches:
         self._access = access.share(runner.at_once) if runner.is_apart else access
         self._runner = runner
         self._on_progress = on_progress
-        self.polls = Polls(access.settings.poll_first, access.settings.poll_longest)
         self._under_way: dict[PrefectFuture[Any], int] = {}
         self._failure: BaseException | None = None
 
@@ -214,7 +206,7 @@ class Batches:
         if isinstance(received, Received):
             self._run.tally += received.tally
             for task_id, end in received.unfinished.items():
-                self.polls.open(task_id, end, time.monotonic())
+                self._run.polls.open(task_id, end, time.monotonic())
             failure: BaseException | None = received.failure
         else:
             failure = received

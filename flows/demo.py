@@ -22,7 +22,7 @@ from connector.sandbox import Sandbox, SandboxSettings
 if TYPE_CHECKING:
     from prefect import State
 
-    from connector.run.tally import Summary
+    from connector.summary import Summary
 
 PROJECT: Final = Path(__file__).parents[1]
 TASK_IDS: Final = "data/task_ids.txt"

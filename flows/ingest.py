@@ -17,12 +17,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from connector.errors import ConnectorError, Interrupted, RunStopped
 from connector.metrics import meters as metrics
-from connector.metrics.meters import Meters
-from connector.run.pipeline import Run, Selection, ask, make_plan, open_warehouse, poll
-from connector.run.plan import Plan
-from connector.run.tally import Summary, Tally
+from connector.run import pipeline
+from connector.run.resources import open_warehouse
+from connector.run.run import Run
+from connector.run.selection import Selection
+from connector.run.watcher import Watcher
 from connector.settings import Settings, load
 from connector.storage.address import is_object_store
+from connector.summary import Summary
 from connector.words import plural
 from flows import access as gateway
 from flows import artifacts, batches, parameters, run_log, runners, states
@@ -84,10 +86,10 @@ def ingest_generations(
 
     Args:
         task_ids: A text names a file, a glob, a SQLAlchemy URL, or is `luma:list`: what the gateway
-            lists, up to what is known. A list holds up to 10,000 IDs.
+            lists, down to what an earlier run has read. A list holds up to 10,000 IDs.
         warehouse: Folder of the tables, or `s3://…`. Empty: LUMA_WAREHOUSE, or `warehouse`.
         base_url: Its address. Empty: LUMA_BASE_URL, or https://api.lumalabs.ai.
-        column: If it is not `task_id` or `id`.
+        column: If it is not found by its name: `task_id`, `generation_id`, `id`, `uuid`, ….
         query: What to ask the database for.
         limit: Ask for no more than this many; the rest is left to the next run.
         refresh: Ask again for finished ones too.
@@ -144,9 +146,9 @@ def ingest_generations(
 def _ingest(
     selection: Selection, settings: Settings, key_block: str | None, where: Where
 ) -> Summary:
-    """Run; an account that there is at the end, be it good or early, is shown."""
+    """Run; an account that there is at the end, good or early, is shown."""
     with metrics.opened(settings.metrics_file) as meters, open_warehouse(settings) as warehouse:
-        run = Run(settings, warehouse, make_plan(selection, settings, warehouse), meters)
+        run = Run(selection, settings, warehouse, meters, _LogWatcher())
         previous = warehouse.last_run()
         access = gateway.Access(
             run.run_id,
@@ -155,7 +157,7 @@ def _ingest(
             is_proven=run.is_proven,
         )
         try:
-            summary = _fetch(run, selection, settings, access, meters, where)
+            summary = _fetch(run, access, where)
         except RunStopped as stopped:
             if stopped.summary:
                 artifacts.publish(stopped.summary, previous)
@@ -164,31 +166,23 @@ def _ingest(
         return summary
 
 
-def _fetch(  # noqa: PLR0917  a run is all of this
-    run: Run,
-    selection: Selection,
-    settings: Settings,
-    access: gateway.Access,
-    meters: Meters,
-    where: Where,
-) -> Summary:
+def _fetch(run: Run, access: gateway.Access, where: Where) -> Summary:
     """Fetch all batches; however that ends, what came is committed and accounted for."""
-    plan = run.plan
-    get_run_logger().info(
-        "%s given, %s to ask for", plural(plan.given, "task ID"), f"{len(plan.task_ids):,}"
-    )
-    if not len(plan.task_ids) and not selection.is_listing:
+    given, asked = plural(run.plan.given, "task ID"), f"{len(run.plan.task_ids):,}"
+    get_run_logger().info("%s given, %s to ask for", given, asked)
+    if not len(run.plan.task_ids) and not run.selection.is_listing:
         return run.finish()
     with (
-        gateway.opened(access, meters) as opened,
+        gateway.opened(access, run) as opened,
         runners.opened(where, access, opened.stop) as runner,
     ):
         try:
-            if selection.is_listing:
-                # A page after the other, so there is nothing to split into batches.
-                ask(run, selection, opened.client, settings, opened.stop, _nothing, _Waiting())
+            if run.selection.is_listing:
+                # One page after the other, so there is nothing to split into batches.
+                pipeline.fetch(run, opened.client)
             else:
-                _fetch_batches(run, access, opened, runner, settings)
+                batches.Batches(run, access, runner, artifacts.Progress(run).update).fetch()
+            pipeline.poll(run, opened.client)
         except RunStopped as stopped:
             return run.finish(stopped)
         except BaseException as error:
@@ -199,38 +193,14 @@ def _fetch(  # noqa: PLR0917  a run is all of this
         return run.finish()
 
 
-def _fetch_batches(
-    run: Run,
-    access: gateway.Access,
-    opened: gateway.Gateway,
-    runner: runners.Runner,
-    settings: Settings,
-) -> None:
-    under_way = batches.Batches(run, access, runner, artifacts.Progress(run).update)
-    under_way.fetch()
-    if settings.wait and len(under_way.polls):
-        poll(
-            run,
-            under_way.polls,
-            opened.client,
-            settings,
-            seconds=settings.wait.total_seconds(),
-            stop=opened.stop,
-            on_wait=_Waiting(),
-        )
-
-
-def _nothing(_plan: Plan, _tally: Tally) -> None:
-    """Of a listing nobody knows how long it is, so there is no bar."""
-
-
-class _Waiting:
-    """A line in the log whenever less is unfinished."""
+class _LogWatcher(Watcher):
+    """Writes a line to the log whenever less is unfinished."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._least: float = math.inf
 
-    def __call__(self, unfinished: int, _seconds: float) -> None:
+    def waiting(self, unfinished: int, seconds: float) -> None:  # noqa: ARG002  a bar has a use for it
         if unfinished < self._least:
             get_run_logger().info("waiting for %s", plural(unfinished, "unfinished generation"))
             self._least = unfinished

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prefect import State
 
     from connector.errors import ConnectorError
-    from connector.run.tally import Summary
+    from connector.summary import Summary
 
 COMPLETED_WITH_REJECTS: Final = "CompletedWithRejects"
 STOPPED_EARLY: Final = "StoppedEarly"

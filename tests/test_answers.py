@@ -255,7 +255,7 @@ def test_a_run_without_one_answer_worth_keeping_is_no_success(
         gateway.answer = lambda _: refusal(200, {"code": 503, "message": "try later"})
         done = ingest(stdin="a\nb", LUMA_BASE_URL=server.base_url)
         assert done.returncode == 4
-        assert "None is given up" in json.loads(done.stdout)["message"]
+        assert "No task is given up" in json.loads(done.stdout)["message"]
         gateway.answer = good
         again = ingest(stdin="a\nb", LUMA_BASE_URL=server.base_url)
     assert (again.returncode, json.loads(again.stdout)["fetched"]) == (0, 2)

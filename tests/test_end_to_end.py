@@ -14,7 +14,7 @@ from raw_server import RawServer, hang, reply
 import connector
 from connector.errors import KeyRefused, SourceError
 from connector.run import receive as receiving
-from connector.run.pipeline import open_client
+from connector.run.resources import open_client
 from connector.sandbox import task_ids
 from connector.settings import load
 
@@ -160,7 +160,6 @@ def test_what_has_come_is_saved_while_the_rest_is_waited_for(
     with RawServer(answer) as server:
         settings = load(warehouse=tmp_path, base_url=server.base_url, key=KEY, **limits)
         with open_client(settings) as client:
-            receiving.receive(
-                ["one", "hangs"], client, settings, stop=stop, count=lambda _: None, save=save
-            )
+            answers = receiving.receive(["one", "hangs"], client, settings, stop, save)
+            assert [answer.task_id for answer in answers] == ["one"]
     assert saved == ["one"]

@@ -20,7 +20,8 @@ import pytest
 from connector.errors import SettingsError
 from connector.record.answer import Answer, Outcome, usual_concern
 from connector.record.judge import judge
-from connector.run.poll import GROWTH, Polls, watch
+from connector.run.poll import GROWTH, Polls, due
+from connector.run.watcher import Watcher
 from connector.sandbox import task_ids
 from connector.settings import load
 
@@ -104,18 +105,13 @@ def test_the_wait_ends_where_no_poll_is_due_before_the_deadline() -> None:
     polls = Polls(4.0, 60.0)
     polls.note(answer("queued"), 100.0)
 
-    def ask(task_ids: list[str]) -> None:
-        asked.append(now[0])
-        polls.note(answer("queued", *task_ids), now[0])
+    class Listener(Watcher):
+        def waiting(self, unfinished: int, seconds: float) -> None:
+            told.append((unfinished, seconds))
 
-    watch(
-        polls,
-        16.0,
-        Stop(),
-        ask=ask,
-        on_wait=lambda *told_of: told.append(told_of),
-        clock=lambda: now[0],
-    )
+    for names in due(polls, 16.0, Listener(Stop()), clock=lambda: now[0]):
+        asked.append(now[0])
+        polls.note(answer("queued", *names), now[0])
     assert asked == [104.0, 109.0, 115.25]
     assert told == [(1, 4.0), (1, 5.0), (1, 6.25)]
 

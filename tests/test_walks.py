@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from conftest import CommandLine
 
-    from connector.run.tally import Summary
     from connector.sandbox import Sandbox
+    from connector.summary import Summary
 
 KEY = "luma-test-key-b8f1"
 SIGNALS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143}

@@ -16,7 +16,7 @@ from connector.cli.signals import stop_on_signals
 from connector.errors import RunStopped, SourceError
 
 if TYPE_CHECKING:
-    from connector.run.pipeline import Selection
+    from connector.run.selection import Selection
     from connector.settings import Settings
 
 
@@ -98,7 +98,7 @@ def ingest(  # noqa: D417  the sources are described by the text
     if not dry_run:
         settings.ready()
     import_pyarrow()
-    from connector.run.pipeline import Selection  # noqa: PLC0415  see above
+    from connector.run.selection import Selection  # noqa: PLC0415  see above
 
     selection = Selection(
         sources, column, query, limit, refresh=refresh, retry_rejected=retry_rejected
@@ -117,14 +117,8 @@ def _ingest(
 
     with stop_on_signals() as received:
         try:
-            with LiveProgress(console(stderr=True)) as progress:
-                summary = run(
-                    selection,
-                    settings,
-                    stop=received.event,
-                    on_progress=progress,
-                    on_wait=progress.wait,
-                )
+            with LiveProgress(console(stderr=True), received.event) as progress:
+                summary = run(selection, settings, progress)
         except RunStopped as stopped:
             if stopped.summary is None:
                 raise
@@ -146,7 +140,7 @@ def _ingest(
 
 
 def _preview(selection: Selection, settings: Settings, *, as_json: bool) -> None:
-    from connector.run.pipeline import preview  # noqa: PLC0415  see above
+    from connector.run.selection import preview  # noqa: PLC0415  see above
 
     plan = preview(selection, settings)
     counts = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -12,15 +11,18 @@ from rich.table import Table
 from rich.text import Text
 
 from connector import words
+from connector.run.watcher import Watcher
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterable, Mapping
 
     from rich.console import Console
 
     from connector.marts.turnaround import Spread, Stage
     from connector.run.plan import Plan
-    from connector.run.tally import Summary, Tally
+    from connector.run.tally import Tally
+    from connector.summary import Summary
     from connector.warehouse.overview import Overview
 
 PLAIN_SECONDS: Final = 5.0
@@ -40,10 +42,11 @@ def safe(value: object, width: int | None = None) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-class LiveProgress(AbstractContextManager["LiveProgress"]):
-    """A bar in a terminal, else a line every few seconds; call it with the plan and the tally."""
+class LiveProgress(Watcher):
+    """A bar in a terminal, else a line every few seconds; for the length of a `with` block."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, stop: threading.Event) -> None:
+        super().__init__(stop)
         self._console = console
         self._started = self._last_line = time.monotonic()
         self._bar = Progress(
@@ -66,7 +69,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
     def __exit__(self, *exc_info: object) -> None:
         self._bar.stop()
 
-    def __call__(self, plan: Plan, tally: Tally) -> None:
+    def progress(self, plan: Plan, tally: Tally) -> None:
         """Show how far the run is."""
         total, now = len(plan.task_ids), time.monotonic()
         if not total:
@@ -88,7 +91,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
                 highlight=False,
             )
 
-    def wait(self, unfinished: int, seconds: float) -> None:
+    def waiting(self, unfinished: int, seconds: float) -> None:
         """Show what is waited for, and until when."""
         now = time.monotonic()
         next_at = datetime.now(UTC) + timedelta(seconds=seconds)

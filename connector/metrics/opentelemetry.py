@@ -17,7 +17,7 @@ from connector.metrics.meters import SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from connector.run.tally import Summary
+    from connector.summary import Summary
 
 SERVICE: Final = "luma-to-parquet"
 LAST_WORDS_MILLISECONDS: Final = 5_000

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from connector.run.tally import Summary
+    from connector.summary import Summary
 
 ENDS = ("completed", "failed", "unfinished", "rejected", "not_reached", "already_terminal")
 

@@ -19,7 +19,7 @@ from connector.errors import (
 )
 from connector.gateway.doubt import is_elsewhere
 from connector.record.answer import Outcome
-from connector.run.pipeline import open_client
+from connector.run.resources import open_client
 from connector.settings import load
 from connector.warehouse.warehouse import Warehouse
 

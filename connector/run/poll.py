@@ -10,17 +10,17 @@ from connector.record.answer import Concern, Outcome
 from connector.record.schema import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from connector.record.answer import Answer
+    from connector.run.watcher import Watcher
 
+# From one interval to the next. So an interval is the first one and a quarter of the time waited
+# before it, and a finish is known to within that.
 GROWTH: Final = 1.25
-"""From one interval to the next. So an interval is the first one and a quarter of the time waited
-before it, and a finish is known to within that."""
 
+# Parts of the first interval: what is due this soon after another is asked for along with it.
 TOGETHER: Final = 0.1
-"""Parts of the first interval: what is due so soon after another is asked for along with it."""
 
 
 def is_unfinished(answer: Answer) -> bool:
@@ -85,29 +85,24 @@ class Polls:
         return due
 
 
-def watch(
+def due(
     polls: Polls,
     seconds: float,
-    stop: threading.Event,
-    *,
-    ask: Callable[[list[str]], None],
-    on_wait: Callable[[int, float], None],
+    watcher: Watcher,
     clock: Callable[[], float] = time.monotonic,
-) -> None:
-    """Poll until nothing is unfinished, or no poll is due before the deadline, or `stop` is set.
+) -> Iterator[list[str]]:
+    """Yield task IDs whenever some are due, until nothing is unfinished or the time is over.
 
     Args:
-        polls: What there is to poll; `ask` adds to it.
+        polls: What there is to poll; whoever iterates notes the answers in it.
         seconds: From now to the deadline.
-        stop: Ends the wait at once.
-        ask: Asks for task IDs, and notes their answers in `polls`.
-        on_wait: Told how many are unfinished, and in how many seconds the next poll is.
+        watcher: Hears of each wait; its `stop` ends it at once.
         clock: Seconds that never go back.
     """
     deadline = clock() + seconds
-    while (due := polls.next_at) is not None and due <= deadline:
-        wait = max(0.0, due - clock())
-        on_wait(len(polls), wait)
-        if stop.wait(wait):
+    while (next_at := polls.next_at) is not None and next_at <= deadline:
+        wait = max(0.0, next_at - clock())
+        watcher.waiting(len(polls), wait)
+        if watcher.stop.wait(wait):
             return
-        ask(polls.take(clock()))
+        yield polls.take(clock())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,32 +12,41 @@ from connector.record.signatures import strip_signatures
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
     from connector.gateway.client import Client
     from connector.record.answer import Answer
     from connector.settings import Settings
 
+    Save = Callable[[list[Answer]], None]
+
+# A batch is saved early when it is large or old: what is not saved would be asked for again.
 BATCH_BYTES: Final = 32 * 1024 * 1024
 BATCH_SECONDS: Final = 10.0
-"""A batch is saved early when it is large or old: what is not saved would be asked for again."""
 
 
 def receive(
     task_ids: Iterable[str],
     client: Client,
     settings: Settings,
-    *,
     stop: threading.Event,
-    count: Callable[[Answer], None],
-    save: Callable[[list[Answer]], None],
-) -> None:
-    """Fetch task IDs and save their answers, a batch at a time; however it ends, all are saved.
+    save: Save,
+) -> Generator[Answer]:
+    """Fetch task IDs; yield each answer, and then save it with others, a batch at a time.
+
+    However the iteration ends, all that was yielded is saved.
+
+    Args:
+        task_ids: May be endless.
+        client: Of the gateway.
+        settings: Of the run.
+        stop: When set, no request starts any more, and the iteration ends.
+        save: Makes a batch durable.
 
     Raises:
         RunStopped: Going on is pointless.
     """
-    batch = Batch(settings, count, save)
+    batch = Batch(settings, save)
     # A gateway that asks for a pause must not keep what has come in memory until it is over.
     answers = fetch(
         task_ids,
@@ -46,28 +55,32 @@ def receive(
         stop=stop,
         on_idle=batch.save_if_full,
     )
-    with closing(answers), batch:
+    with closing(answers):
+        yield from collect(answers, batch)
+
+
+def collect(answers: Iterable[Answer], batch: Batch) -> Generator[Answer]:
+    """Yield answers, and put each into the batch once it is counted; at the end, save the rest."""
+    try:
         for answer in answers:
-            batch.add(answer)
+            try:
+                yield answer
+            finally:
+                batch.add(answer)
+    finally:
+        batch.save_all()
 
 
-class Batch(AbstractContextManager["Batch"]):
-    """Answers on their way to the inbox; at the end of its block, all are saved.
+class Batch:
+    """Answers on their way to the inbox.
 
     Args:
         settings: Of the run.
-        count: Called with each answer.
-        save: Called with the answers of a batch that is large or old enough.
+        save: Makes them durable when they are many, large or old enough.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        count: Callable[[Answer], None],
-        save: Callable[[list[Answer]], None],
-    ) -> None:
+    def __init__(self, settings: Settings, save: Save) -> None:
         self._settings = settings
-        self._count = count
         self._save = save
         self._answers: list[Answer] = []
         self._bytes = 0
@@ -75,7 +88,6 @@ class Batch(AbstractContextManager["Batch"]):
 
     def add(self, answer: Answer) -> None:
         """Take an answer in, and save all if that fills the batch."""
-        self._count(answer)
         if not self._answers:
             self._since = time.monotonic()
         self._answers.append(
@@ -85,21 +97,19 @@ class Batch(AbstractContextManager["Batch"]):
         self.save_if_full()
 
     def save_if_full(self) -> None:
-        """Save all if it is much, or long ago that the first came."""
-        if self._answers and (
+        """Save all if it is large or old enough."""
+        if (
             len(self._answers) >= self._settings.batch_size
             or self._bytes >= BATCH_BYTES
-            or time.monotonic() - self._since >= BATCH_SECONDS
+            or (self._answers and time.monotonic() - self._since >= BATCH_SECONDS)
         ):
-            self._save_all()
+            self.save_all()
 
-    def __exit__(self, *_: object) -> None:
-        if self._answers:
-            self._save_all()
-
-    def _save_all(self) -> None:
+    def save_all(self) -> None:
+        """Save what there is."""
         answers, self._answers, self._bytes = self._answers, [], 0
-        self._save(answers)
+        if answers:
+            self._save(answers)
 
 
 def _without_signatures(answer: Answer) -> Answer:

@@ -1,16 +1,15 @@
-"""Counting: what came of a run so far, and its final account."""
+"""Counting: the answers of a run so far."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from connector.record.answer import REJECT_REASONS, Answer, Concern, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from connector.run.plan import Plan
 
@@ -101,12 +100,9 @@ class Tally:
         return self.fetched + self.rejected
 
     @property
-    def has_only_passing_rejects(self) -> bool:
-        """Whether every answer was a refusal that may pass; "not ready" is an answer like others.
-
-        Without a generation, and from a gateway that never gave one, every refusal may pass.
-        """
-        return bool(self.rejected and not self.fetched and not self.reasons[Outcome.NOT_READY])
+    def is_early(self) -> bool:
+        """Whether the gateway asked for patience with some task: it works, and knows the task."""
+        return bool(self.reasons[Outcome.NOT_READY])
 
     @property
     def received(self) -> int:
@@ -119,82 +115,8 @@ class Tally:
         return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """A run's account. given = blank + duplicate + invalid + already_terminal + fetched + rejected
-    + not_reached, always.
-
-    Attributes:
-        outcome: `done`, or `stopped` with the reason in `message`.
-        base_url: Gateway that was asked.
-        warehouse: Where the tables are.
-        new: Task IDs that the tables did not have before.
-        updated: Task IDs whose row is newer now.
-        unfinished: Fetched, but not finished: the next run asks again.
-        invalid_examples: A few of the invalid values, with the reason.
-    """  # noqa: D205  the equation is the contract
-
-    run_id: str
-    outcome: str
-    message: str | None
-    started_at: datetime
-    finished_at: datetime
-    base_url: str
-    warehouse: str
-    given: int
-    blank: int
-    duplicate: int
-    invalid: int
-    already_terminal: int
-    fetched: int
-    rejected: int
-    not_reached: int
-    new: int
-    updated: int
-    completed: int
-    failed: int
-    unfinished: int
-    requests: int
-    retries: int
-    polls: int
-    reasons: dict[str, int]
-    invalid_examples: tuple[str, ...]
-    version: str
-
-    def __post_init__(self) -> None:
-        parts = (self.blank, self.duplicate, self.invalid, self.already_terminal)
-        ends = (self.fetched, self.rejected, self.not_reached)
-        if self.given != sum(parts) + sum(ends) or min(*parts, *ends) < 0:
-            raise AssertionError(f"the account of run {self.run_id} does not add up: {self}")
-
-    @property
-    def elapsed_seconds(self) -> float:
-        """How long the run took."""
-        return (self.finished_at - self.started_at).total_seconds()
-
-    @property
-    def asked(self) -> int:
-        """Task IDs that the gateway was asked for, with an answer."""
-        return self.fetched + self.rejected
-
-    def rejects_beyond(self, allowed: float | None) -> str | None:
-        """Say so if a larger share was rejected than is allowed; None if it was not.
-
-        Args:
-            allowed: Percent of the answers that may be rejects; None for any.
-        """
-        if allowed is None or self.rejected * 100 <= allowed * self.asked:
-            return None
-        share = self.rejected / self.asked
-        return f"{share:.1%} rejected, more than the {allowed:g}% allowed"
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values, times included, for JSON and for the table `runs`."""
-        return {**asdict(self), "elapsed_seconds": self.elapsed_seconds}
-
-
 def counts_of(plan: Plan, tally: Tally) -> dict[str, int]:
-    """The counts that a summary has of the plan and of what came of it."""
+    """The counts of a summary, from the plan and the answers."""
     statuses = tally.statuses
     return {
         "given": plan.given,

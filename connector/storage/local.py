@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import os
 import shutil
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+# Folder of files being written. Not beside the tables' own files: Polars lists hidden ones too.
 DRAFTS: Final = ".tmp"
-"""Folder of files being written. Not beside the tables' own files: Polars lists hidden ones too."""
 
 SPILL: Final = ".spill"
+
+# What a disk goes on to say until somebody mends it.
+LASTING: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+)
 
 
 class LocalStorage:
@@ -172,7 +178,8 @@ def trying_to(do: str) -> Iterator[None]:
     except OSError as error:
         raise StorageFailed(
             f"cannot {do}: {error.strerror or error}. What was saved before is kept: free some"
-            " space or mend the disk, and the next run goes on from here."
+            " space or mend the disk, and the next run goes on from here.",
+            may_pass=error.errno not in LASTING,
         ) from error
 
 

@@ -295,7 +295,8 @@ class ObjectStorage:
 def _failed(do: str, error: OSError) -> StorageFailed:
     return StorageFailed(
         f"cannot {do}: {reason(error)}. What was saved before is kept; the next run goes on from"
-        " here."
+        " here.",
+        may_pass=not is_to_mend(error),
     )
 
 

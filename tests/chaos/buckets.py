@@ -63,7 +63,7 @@ def grown(world: World) -> None:
     """As `scenario.grown`: tables of several partitions, and a batch left in the inbox."""
     assert isinstance(world, BucketWorld)
     ended = world.run("ingest", "earlier.txt")
-    assert not ended.exit_code, ended.stderr
+    assert not ended.has_failed, ended.stderr
     world.proxy.reset(_kill_at_generations)
     assert world.run("ingest", "middle.txt").was_killed
     world.proxy.reset()
@@ -107,7 +107,7 @@ def make_past(world: BucketWorld, scenario: Scenario) -> Past:
     world.recall(asked)
     world.proxy.reset()
     ended = world.run(*scenario.command)
-    if ended.exit_code:
+    if ended.has_failed:
         raise Lost(f"{scenario.name} fails though nothing disturbs it: {ended.stderr}")
     points = [str(request) for request in world.proxy.seen]
     go_on(world, scenario)

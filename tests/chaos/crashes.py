@@ -76,6 +76,15 @@ class Crew:
         finally:
             self._idle.put(world)
 
+    def in_all(self, work: Callable[[World], R]) -> list[R]:
+        """Do some work in each world."""
+        worlds = [self._idle.get() for _ in range(self._size)]
+        try:
+            return list(self._threads.map(work, worlds))
+        finally:
+            for world in worlds:
+                self._idle.put(world)
+
     def each(self, work: Callable[[World, T], R], items: Iterable[T]) -> Iterator[R]:
         """Do some work for each item, in any world."""
 
@@ -113,10 +122,28 @@ class Past:
         world.recall(self.asked)
 
 
-def make_past(crew: Crew, scenario: Scenario) -> Past:
-    """Live through a scenario undisturbed."""
-    with crew.lent() as world:
-        return _live(world, scenario, crew.folder / scenario.name)
+class Pasts(dict["Path", Past]):
+    """A scenario's past in each world, by the world's folder: each has a gateway of its own."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """The same for all."""
+        return next(iter(self.values())).scenario
+
+    @property
+    def points(self) -> list[str]:
+        """The same for all: nothing in a world depends on its gateway's address."""
+        return next(iter(self.values())).points
+
+
+def make_past(crew: Crew, scenario: Scenario) -> Pasts:
+    """Live through a scenario undisturbed, in each world."""
+
+    def live(world: World) -> tuple[Path, Past]:
+        snapshot = crew.folder / f"{scenario.name} in {world.folder.name}"
+        return world.folder, _live(world, scenario, snapshot)
+
+    return Pasts(crew.in_all(live))
 
 
 def _live(world: World, scenario: Scenario, snapshot: Path) -> Past:
@@ -130,7 +157,7 @@ def _live(world: World, scenario: Scenario, snapshot: Path) -> Past:
     log = world.folder / "points"
     orders = Orders(str(world.warehouse), log=str(log))
     ended = world.play(scenario, orders)
-    if ended.exit_code:
+    if ended.has_failed:
         raise Lost(f"{scenario.name} fails though nothing disturbs it: {ended.stderr}")
     points = log.read_text().splitlines()
     go_on(world, scenario)
@@ -140,7 +167,7 @@ def _live(world: World, scenario: Scenario, snapshot: Path) -> Past:
 
 
 def strike_each(
-    crew: Crew, past: Past, act: Act, points: Sequence[int] | None = None
+    crew: Crew, past: Pasts, act: Act, points: Sequence[int] | None = None
 ) -> Iterator[str | None]:
     """Strike the command at each of its points, or at some of them, counted from 1.
 
@@ -173,8 +200,9 @@ def of_each_kind(points: Sequence[str], most: int) -> list[int]:
     return sorted(number for numbers in found.values() for number in numbers[:most])
 
 
-def survive(world: World, past: Past, disaster: Callable[[], None], name: str) -> str | None:
+def survive(world: World, pasts: Pasts, disaster: Callable[[], None], name: str) -> str | None:
     """Lay out the past, let a disaster happen, and go on; tell what was lost, if anything."""
+    past = pasts[world.folder]
     try:
         past.lay_out(world)
         disaster()
@@ -196,7 +224,7 @@ def check_after(world: World, past: Past) -> None:
     world.recall(kept.by_task_id)
     asked_before = world.asked()
     ended = world.run(*INGEST)
-    if ended.exit_code:
+    if ended.has_failed:
         raise Lost(f"the next run ends with {ended.exit_code}: {ended.stderr or ended.stdout}")
     asked = {
         task_id: count - asked_before.get(task_id, 0)
@@ -213,7 +241,7 @@ def go_on(world: World, scenario: Scenario) -> None:
     world.settle()
     for command in scenario.afterwards:
         ended = world.run(*command)
-        if ended.exit_code:
+        if ended.has_failed:
             raise Lost(f"{command[0]} fails afterwards: {ended.stderr}")
 
 

@@ -71,6 +71,12 @@ class Ended:
         """Whether SIGKILL ended it."""
         return self.exit_code == -signal.SIGKILL
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it failed; a run that met nothing but faults that pass did what it could."""
+        met_faults_only = "No task is given up" in self.stdout + self.stderr
+        return bool(self.exit_code) and not met_faults_only
+
     def summary(self) -> dict[str, Any]:
         """What `--json` printed."""
         summary: dict[str, Any] = json.loads(self.stdout)

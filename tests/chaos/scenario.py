@@ -33,14 +33,14 @@ LATER: Final = [
     "bad-gone-1",
     "bad-missing-time-1",
     "once-server-error-1",
-    "bad-html-200-1",
+    "bad-object-200-1",
 ]
 INGEST: Final = ("ingest", "ids.txt", "--json", "--max-concurrency", "1")
 FEWEST: Final = 5
 """Runs that must be enough for every task to finish and every passing fault to pass."""
 
 SMALL: Final = {
-    "connector.run.pipeline:COMMIT_ANSWERS": 12,
+    "connector.run.run:COMMIT_ANSWERS": 12,
     "connector.warehouse.inbox:GROUP_BYTES": 10_000,
     "connector.warehouse.spill:MEMORY_BYTES": 4_000,
     "connector.warehouse.spill:CHUNK_ROWS": 4,
@@ -153,7 +153,7 @@ class World:
             if received(self.warehouse).settled.issuperset(self.given):
                 return
             ended = self.run(*INGEST)
-            assert not ended.exit_code, ended.stderr
+            assert not ended.has_failed, ended.stderr
         raise AssertionError("the tasks do not come to an end")
 
 
@@ -196,7 +196,7 @@ def damaged(world: World) -> None:
 
 def _run(world: World, *arguments: str) -> None:
     ended = world.run(*arguments)
-    assert not ended.exit_code, ended.stderr
+    assert not ended.has_failed, ended.stderr
 
 
 SCENARIOS: Final = {

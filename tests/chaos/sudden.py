@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from chaos.crashes import Crew, Past
+    from chaos.crashes import Crew, Pasts
     from chaos.scenario import World
 
 OWNER: Final = ".lock-owner.json"
@@ -107,7 +107,7 @@ class Kills:
     lost: list[str]
 
 
-def kill_at_random(crew: Crew, past: Past, door: Door, kills: int, seed: int = 0) -> Kills:
+def kill_at_random(crew: Crew, past: Pasts, door: Door, kills: int, seed: int = 0) -> Kills:
     """Kill so many runs, each at a random moment after it took the warehouse's lock."""
     with crew.lent() as world:
         span = _span(world, past, door)
@@ -131,7 +131,7 @@ def kill_at_random(crew: Crew, past: Past, door: Door, kills: int, seed: int = 0
     return found
 
 
-def _span(world: World, past: Past, door: Door) -> float:
+def _span(world: World, past: Pasts, door: Door) -> float:
     """Seconds that an undisturbed run holds the warehouse."""
     past.lay_out(world)
     process = _start(world, door)

@@ -1,0 +1,56 @@
+"""What a run holds while it lasts: the warehouse as its only writer, and a client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connector.gateway.client import Client, ClientSettings
+from connector.gateway.pace.throttle import Throttle
+from connector.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from connector.metrics.meters import Meters
+    from connector.settings import Settings
+
+
+def open_warehouse(settings: Settings) -> AbstractContextManager[Warehouse]:
+    """The warehouse of the settings, as its only writer."""
+    return Warehouse.writing(settings.warehouse, settings.partition_by, settings.lock_timeout)
+
+
+def open_client(
+    settings: Settings, meters: Meters | None = None, *, is_proven: bool = False
+) -> Client:
+    """A client for the gateway of the settings; it opens no connection yet.
+
+    Args:
+        settings: With a key.
+        meters: They hear of each attempt.
+        is_proven: Whether the gateway has given a generation before.
+
+    Raises:
+        SettingsError: The key or the base URL cannot be used.
+    """
+    throttle = Throttle(settings.max_concurrency, settings.requests_per_second)
+    if meters:
+        meters.watch(lambda: throttle.state().in_flight)
+    client = Client(
+        ClientSettings(
+            base_url=settings.base_url,
+            key=settings.ready(),
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+            total_timeout=settings.total_timeout,
+            max_body_bytes=settings.max_body_bytes,
+            max_attempts=settings.max_attempts,
+            max_wait=settings.max_wait,
+            max_connections=settings.max_concurrency,
+        ),
+        throttle,
+        on_attempt=meters.attempt if meters else None,
+    )
+    if is_proven:
+        client.trust()
+    return client

@@ -1,0 +1,219 @@
+"""A run while it lasts: its plan, its answers on their way to the tables, and its account."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+from connector.errors import Interrupted, NothingFetched, RunStopped, StorageFailed
+from connector.metrics.meters import Meters
+from connector.run.poll import Polls
+from connector.run.save import AnswersLost, save_answers
+from connector.run.selection import make_plan, settled_in
+from connector.run.tally import Tally, counts_of
+from connector.run.watcher import Watcher
+from connector.summary import Summary
+from connector.warehouse import walks
+from connector.warehouse.warehouse import Committed
+from connector.words import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    import pyarrow as pa
+
+    from connector.record.answer import Answer
+    from connector.run.selection import Selection
+    from connector.settings import Settings
+    from connector.warehouse.warehouse import Warehouse
+
+# A commit in mid-run waits until the inbox holds a quarter of what the tables do: so a backfill
+# rewrites each row about four times, however long it is, and readers still see it grow.
+COMMIT_ANSWERS: Final = 10_000
+COMMIT_SHARE: Final = 4
+
+
+class Run:
+    """One run over one warehouse.
+
+    Args:
+        selection: Which task IDs to ask for.
+        settings: Of the run.
+        warehouse: Opened to write.
+        meters: They hear of requests, commits and the end.
+        watcher: Hears of progress, and may stop the run.
+
+    Attributes:
+        plan: What to ask for; of a listing it grows.
+        tally: Answers so far.
+        polls: What is unfinished, if the run waits for that.
+        is_proven: Whether the gateway gave a generation before this run.
+
+    Raises:
+        SourceError: The task IDs cannot be read, or there are none.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        settings: Settings,
+        warehouse: Warehouse,
+        meters: Meters | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.started_at = datetime.now(UTC)
+        self.run_id = f"{self.started_at:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(3)}"
+        self.selection = selection
+        self.settings = settings
+        self.meters = meters or Meters()
+        self.watcher = watcher or Watcher()
+        self.plan = make_plan(selection, settings, warehouse)
+        self.tally = Tally()
+        self.polls = Polls(settings.poll_first, settings.poll_longest)
+        self.is_proven = warehouse.has_generation_from(settings.base_url)
+        self._warehouse = warehouse
+        self._committed = Committed()
+        self._batches = itertools.count(1)
+
+    def settled(self) -> pa.ChunkedArray:
+        """Task IDs that need no asking."""
+        return settled_in(self._warehouse, self.selection, self.settings)
+
+    def unfinished(self) -> pa.ChunkedArray:
+        """Task IDs that are known, not finished, and not given up."""
+        return self._warehouse.unfinished(self.settings.give_up_after)
+
+    def covered(self) -> list[str]:
+        """Task IDs of the gateway's list below which all is in the warehouse."""
+        if self.selection.is_repeated:
+            return []
+        return walks.read_walk(self._warehouse.storage, self.settings.base_url)
+
+    def note_walk(self, newest: list[str]) -> None:
+        """Remember that all below these task IDs of the list is saved."""
+        walks.write_walk(self._warehouse.storage, self.settings.base_url, newest)
+
+    def count(self, answer: Answer) -> None:
+        """Count the first answer for a task ID."""
+        self.tally.add(answer)
+        if self.settings.wait:
+            self.polls.note(answer, time.monotonic())
+        self.watcher.progress(self.plan, self.tally)
+
+    def take(self, answers: Generator[Answer]) -> None:
+        """Count first answers as they come."""
+        with closing(answers):
+            for answer in answers:
+                self.count(answer)
+
+    def save(self, answers: list[Answer]) -> None:
+        """Make first answers durable, and commit if enough has gathered.
+
+        Raises:
+            StorageFailed: The storage does not take them: they count as not reached.
+        """
+        try:
+            self._save(answers)
+        except AnswersLost:
+            self.tally.discount(answers)
+            raise
+        self.commit_if_due()
+
+    def save_polls(self, answers: list[Answer]) -> None:
+        """Make later answers durable, and count each in place of the one before.
+
+        Raises:
+            StorageFailed: The storage does not take them: the earlier answers count still.
+        """
+        self._save(answers)
+        for answer in answers:
+            self.tally.add_poll(answer, self.polls.end_of(answer.task_id))
+            self.polls.note(answer, time.monotonic())
+
+    def _save(self, answers: list[Answer]) -> None:
+        batch = f"{self.run_id}-{next(self._batches):06}"
+        save_answers(self._warehouse, batch, answers, self.run_id, self.watcher.stop)
+
+    def commit(self, but: tuple[str, ...] = ()) -> None:
+        """Bring what is in the inbox into the tables, except batches with these prefixes."""
+        committed = self._warehouse.commit(but)
+        # A task that is polled has been counted, as new or as updated, with its first answer.
+        self._committed += committed._replace(updated=0) if self.tally.polls else committed
+        self.meters.committed(committed.new, committed.updated)
+
+    def commit_if_due(self, but: tuple[str, ...] = ()) -> None:
+        """Do so if enough has gathered."""
+        waiting = self.tally.received - self._committed.answers
+        if waiting >= max(COMMIT_ANSWERS, self._warehouse.generations.rows() // COMMIT_SHARE):
+            self.commit(but)
+
+    def finish(self, stopped: RunStopped | None = None) -> Summary:
+        """Commit the rest, draw up the account, and record it if the gateway was to be asked.
+
+        Raises:
+            RunStopped: The one given, or why there is another; with the summary on it.
+        """
+        if stopped is None and self.watcher.stop.is_set():
+            stopped = Interrupted("interrupted; the next run goes on from here")
+        failed = _failure_of(self.commit)
+        if self.settings.marts and not failed:
+            failed = _failure_of(self._warehouse.refresh_marts)
+        stopped = stopped or failed or self._nothing_fetched()
+        summary = self._summary(stopped)
+        if len(self.plan.task_ids):
+            failed = _failure_of(lambda: self._warehouse.record_run(summary.to_dict()))
+            if failed and not stopped:
+                stopped, summary = failed, self._summary(failed)
+        self.meters.finish(summary)
+        if stopped:
+            stopped.summary = summary
+            raise stopped
+        return summary
+
+    def _nothing_fetched(self) -> NothingFetched | None:
+        """The reason to call the run a failure, if every answer was a refusal that may pass."""
+        tally, base_url = self.tally, self.settings.base_url
+        has_given_up = self.is_proven and tally.of_tasks
+        if tally.fetched or tally.is_early or has_given_up or not tally.rejected:
+            return None
+        hint = "Start again later."
+        if not self.is_proven:
+            hint = (
+                f"{base_url} has never given a generation: `luma-to-parquet check` says whether the"
+                " base URL is right."
+            )
+        return NothingFetched(
+            f"{base_url} gave no generation for any of {plural(tally.answers, 'task ID')}"
+            f" ({tally.refusal}). No task is given up. {hint}"
+        )
+
+    def _summary(self, stopped: RunStopped | None) -> Summary:
+        return Summary(
+            run_id=self.run_id,
+            outcome="stopped" if stopped else "done",
+            message=str(stopped) if stopped else None,
+            started_at=self.started_at,
+            finished_at=datetime.now(UTC),
+            base_url=self.settings.base_url,
+            warehouse=self.settings.warehouse,
+            new=self._committed.new,
+            updated=self._committed.updated,
+            reasons=dict(+self.tally.reasons),
+            invalid_examples=self.plan.invalid_examples,
+            version=version("luma-to-parquet"),
+            **counts_of(self.plan, self.tally),
+        )
+
+
+def _failure_of(write: Callable[[], None]) -> StorageFailed | None:
+    """Try to write something, and return why it failed."""
+    try:
+        write()
+    except StorageFailed as failed:
+        return failed
+    return None
