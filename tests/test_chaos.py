@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from chaos import disks, fuzz, hostile, readers, sudden
 from chaos.checks import Lost, check_final, check_readable, comparable, read_all, received
-from chaos.crashes import Crew, Past, make_past, strike_each
+from chaos.crashes import Crew, Pasts, make_past, strike_each
 from chaos.killer import Act, kind_of
 from chaos.scenario import INGEST, SCENARIOS, World, damaged, grown
 
@@ -33,11 +33,11 @@ def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
 
 
 @pytest.fixture(scope="module")
-def pasts(crew: Crew) -> Callable[[str], Past]:
+def pasts(crew: Crew) -> Callable[[str], Pasts]:
     """Scenarios, each lived through once."""
-    made: dict[str, Past] = {}
+    made: dict[str, Pasts] = {}
 
-    def past(name: str) -> Past:
+    def past(name: str) -> Pasts:
         if name not in made:
             made[name] = make_past(crew, SCENARIOS[name])
         return made[name]
@@ -54,14 +54,14 @@ def world(crew: Crew) -> Iterator[World]:
         yield world
 
 
-def spread(past: Past, strikes: int = STRIKES) -> range:
+def spread(past: Pasts, strikes: int = STRIKES) -> range:
     """Numbers of points, evenly spread."""
     return range(1, len(past.points) + 1, -(-len(past.points) // strikes))
 
 
 @pytest.mark.parametrize("name", ["first run", "run that spills", "compact", "rebuild", "repair"])
 def test_nothing_is_lost_when_a_command_is_killed_at_a_write_point(
-    crew: Crew, pasts: Callable[[str], Past], name: str
+    crew: Crew, pasts: Callable[[str], Pasts], name: str
 ) -> None:
     past = pasts(name)
     assert [lost for lost in strike_each(crew, past, Act.KILL, spread(past)) if lost] == []
@@ -69,21 +69,21 @@ def test_nothing_is_lost_when_a_command_is_killed_at_a_write_point(
 
 @pytest.mark.parametrize("act", [Act.FULL, Act.READ_ONLY])
 def test_a_disk_that_fails_in_mid_run_is_told_once_and_costs_nothing(
-    crew: Crew, pasts: Callable[[str], Past], act: Act
+    crew: Crew, pasts: Callable[[str], Pasts], act: Act
 ) -> None:
     past = pasts("run that spills")
     assert [lost for lost in strike_each(crew, past, act, spread(past)) if lost] == []
 
 
 def test_nothing_is_lost_when_a_process_is_killed_at_a_random_time(
-    crew: Crew, pasts: Callable[[str], Past]
+    crew: Crew, pasts: Callable[[str], Pasts]
 ) -> None:
     found = sudden.kill_at_random(crew, pasts("later run"), sudden.COMMAND_LINE, 3)
     assert found.lost == []
     assert found.done >= 3
 
 
-def test_every_way_to_change_a_file_is_a_write_point(pasts: Callable[[str], Past]) -> None:
+def test_every_way_to_change_a_file_is_a_write_point(pasts: Callable[[str], Pasts]) -> None:
     kinds = set(map(kind_of, pasts("run that spills").points))
     assert kinds >= {
         "open .lock",
@@ -130,9 +130,9 @@ def a_file_torn(root: Path) -> None:
 
 @pytest.mark.parametrize("damage", [a_row_twice, a_row_gone, a_row_older, a_file_torn])
 def test_a_broken_table_is_noticed_at_once(
-    pasts: Callable[[str], Past], tmp_path: Path, damage: Callable[[Path], None]
+    pasts: Callable[[str], Pasts], tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    past, root = pasts("later run"), tmp_path / "warehouse"
+    past, root = next(iter(pasts("later run").values())), tmp_path / "warehouse"
     shutil.copytree(past.snapshot, root)
     check_readable(root, past.before)
     damage(root)

@@ -124,7 +124,7 @@ def _answered(task_id: str, body: bytes, status: int) -> Answer:
     return Answer(
         task_id=task_id,
         outcome=attempt.outcome,
-        http_status=attempt.status,
+        http_status=attempt.http_status,
         attempts=1,
         elapsed_seconds=0.1,
         fetched_at=NOON + timedelta(seconds=1),

@@ -42,19 +42,20 @@ ENDS: Final = {
         " no-offset-time leap-second no-time impossible-date far-future beyond-time missing-time"
         " empty-prompt blank-prompt null-prompt missing-prompt nul-character control-characters"
         " script-prompt markup-prompt formula-prompt quotes-prompt lines-prompt"
-        " right-to-left-prompt combined-prompt"
+        " right-to-left-prompt combined-prompt array-200 envelope-twice"
     ),
-    "not_found": "not-found not-found-400 not-found-html gone",
+    "not_found": "not-found not-found-400 not-found-html gone success-false-200",
+    "not_ready": "no-content",
     "bad_request": "bad-request bad-request-400",
     "forbidden": "forbidden",
     "not_json": (
-        "no-content html-200 empty-200 blank-200 truncated-json trailing-text not-utf8 latin1-body"
+        "html-200 empty-200 blank-200 truncated-json trailing-text not-utf8 latin1-body"
         " utf16-body many-digits deep-nesting gzip-undeclared gzip-bomb-twice"
         " wrong-content-length-short"
     ),
     "not_a_generation": (
-        "not-modified odd-status redirect-nowhere code-null-200 success-false-200 null-200"
-        " object-200 array-200 string-200 number-200 envelope-twice envelope-text"
+        "not-modified odd-status redirect-nowhere null-200 object-200 string-200 number-200"
+        " envelope-text"
     ),
     "too_large": (
         "gzip-bomb too-large huge-prompt endless-chunked endless-plain too-large-chunked"
@@ -65,7 +66,8 @@ ENDS: Final = {
         " rate-limited-negative"
     ),
     "server_error": (
-        "server-error server-error-empty bad-gateway unavailable unavailable-later gateway-timeout"
+        "code-null-200 server-error server-error-empty bad-gateway unavailable unavailable-later"
+        " gateway-timeout"
     ),
     "timeout": "request-timeout hang hang-in-body drip drip-head wrong-content-length-long",
     "network": (

@@ -133,7 +133,7 @@ def kill_at_random(crew: Crew, past: Pasts, door: Door, kills: int, seed: int = 
 
 def _span(world: World, past: Pasts, door: Door) -> float:
     """Seconds that an undisturbed run holds the warehouse."""
-    past.lay_out(world)
+    past[world.folder].lay_out(world)
     process = _start(world, door)
     _await_owner(world, process, lambda: None)
     started = time.monotonic()
