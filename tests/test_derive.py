@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from connector.record import derive, derived
+from connector.record import derive, frames
 
 
 @pytest.mark.parametrize(
@@ -30,19 +30,19 @@ from connector.record import derive, derived
 def test_a_size_is_named(
     width: int, height: int, resolution: str, aspect_ratio: str, orientation: str
 ) -> None:
-    frame = derive.frame(width, height)
+    frame = frames.frame(width, height)
     assert frame == (resolution, aspect_ratio, orientation, width * height / 1e6)
 
 
 @pytest.mark.parametrize(("width", "height"), [(None, 720), (720, None), (0, 720), (-1, -1)])
 def test_an_impossible_size_has_no_name(width: int | None, height: int | None) -> None:
-    assert derive.frame(width, height) == derive.NO_FRAME
+    assert frames.frame(width, height) == frames.NO_FRAME
 
 
 def test_a_request_names_what_no_size_does() -> None:
-    assert derive.requested_frame("1080P", "9:16") == ("1080p", "9:16", "portrait", None)
-    assert derive.requested_frame(None, "0:0") == derive.NO_FRAME
-    assert derive.requested_frame("", "wide") == derive.NO_FRAME
+    assert frames.requested_frame("1080P", "9:16") == ("1080p", "9:16", "portrait", None)
+    assert frames.requested_frame(None, "0:0") == frames.NO_FRAME
+    assert frames.requested_frame("", "wide") == frames.NO_FRAME
 
 
 URL = "https://bucket.example/a.mp4?X-Amz-Date={}&X-Amz-Expires={}&X-Amz-Signature=1"
@@ -66,14 +66,14 @@ def test_times_of_a_signature(
 ) -> None:
     """A URL beside it, whatever it says, does not matter."""
     urls = pa.array([None, URL.format("20241015T085653Z", "3600"), URL.format(date, expires)])
-    signed_at, expires_at = derived.signature_times(urls)
+    signed_at, expires_at = derive.signature_times(urls)
     assert (signed_at[0].as_py(), expires_at[0].as_py()) == (None, None)
     assert (signed_at[1].as_py(), expires_at[1].as_py()) == (SIGNED, SIGNED + timedelta(hours=1))
     assert (signed_at[2].as_py(), expires_at[2].as_py()) == times
 
 
 def test_a_url_without_a_signature_has_no_times() -> None:
-    times = derived.signature_times(pa.array(["https://cdn.example/a.mp4"]))
+    times = derive.signature_times(pa.array(["https://cdn.example/a.mp4"]))
     assert [column.to_pylist() for column in times] == [[None], [None]]
 
 
@@ -89,7 +89,7 @@ def test_a_url_without_a_signature_has_no_times() -> None:
     ],
 )
 def test_the_storage_model(url: str | None, model: str | None) -> None:
-    assert derived.storage_model(pa.array([url], pa.string())).to_pylist() == [model]
+    assert derive.storage_model(pa.array([url], pa.string())).to_pylist() == [model]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_storage_model(url: str | None, model: str | None) -> None:
 def test_a_watermark_is_told_by_the_file_name_alone(
     url: str | None, is_marked: bool | None
 ) -> None:
-    assert derived.watermarked(pa.array([url], pa.string())).to_pylist() == [is_marked]
+    assert derive.watermarked(pa.array([url], pa.string())).to_pylist() == [is_marked]
 
 
 def test_blanks_around_a_prompt_make_no_other_prompt() -> None:

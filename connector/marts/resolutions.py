@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.marts.fold import COUNTS, Fold, counts, outcomes
-from connector.record.derive import frame
+from connector.record.frames import frame
 from connector.record.schema import RESOLUTIONS
 
 if TYPE_CHECKING:

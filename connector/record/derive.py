@@ -1,63 +1,60 @@
-"""What follows from a single value: one small pure function a column or two."""
+"""The derived columns, each at once by Arrow's own means, or once for each distinct value."""
 
 from __future__ import annotations
 
-import math
 import re
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-# The words of gateways for each status, in snake case.
-STATES: Final = {
-    "queued": """pending queued queueing queue in_queue enqueued waiting wait submitted submitting
-        not_start not_started staged staging created accepted scheduled received initialized
-        initializing preparing throttled new""",
-    "running": """processing process dreaming running run in_progress in_process inprogress progress
-        generating generation upscaling rendering starting started working active executing ongoing
-        encoding uploading downloading preprocessing pre_processing postprocessing post_processing
-        extending reframing modifying finalizing finishing doing""",
-    "completed": "completed complete completion succeeded succeed success successful finished"
-    " finish done",
-    "failed": """failed fail failure error errored cancelled canceled cancel expired expire rejected
-        reject moderated moderation_failed content_moderated timed_out timeout aborted terminated
-        blocked denied""",
-}
-STATUS_OF_STATE: Final = {word: name for name, words in STATES.items() for word in words.split()}
+import pyarrow as pa
+import pyarrow.compute as pc
 
-# Which of the failed states say why.
-CATEGORY_OF_STATE: Final = {
-    **dict.fromkeys(("cancelled", "canceled", "cancel", "aborted"), "cancelled"),
-    **dict.fromkeys(
-        ("moderated", "moderation_failed", "content_moderated", "blocked"), "moderation"
-    ),
-    **dict.fromkeys(("timed_out", "timeout", "expired", "expire"), "gateway_error"),
-}
+from connector.record.coerce import parse_time
+from connector.record.column import TIMESTAMP
+from connector.record.frames import NO_FRAME, Frame, frame, requested_frame
+from connector.record.schema import GENERATIONS, STRING
+from connector.record.states import failure_category, status
 
-# Kinds of failure by the words of a code or a reason; the first that fits counts.
-CATEGORIES: Final = {
-    name: re.compile(pattern, re.IGNORECASE)
-    for name, pattern in {
-        "cancelled": r"cancel|aborted by|取消",
-        "moderation": r"moderat|nsfw|polic(y|ies)|safety|unsafe|sensitive|inappropriate|prohibited"
-        r"|flagged|violat|nudity|sexual|violen|copyright|celebrit|public figure|guidelines"
-        r"|not allowed content|敏感|违规|审核",
-        "quota": r"quota|credit|balance|budget|billing|payment|insufficient.fund|rate.?limit"
-        r"|too.many.requests|额度|余额|欠费",
-        "invalid_input": r"invalid|unsupported|not.supported|bad.request|malformed|unprocessable"
-        r"|too.(long|short|large|small|big)|must.(be|have|not)|missing|required|corrupt|out.of.range"
-        r"|(cannot|could.not|failed.to|unable.to).(be.)?(read|decode|download|load|fetch|open|parse)"
-        r"|wrong.format|exceeds?.(the.)?(max|limit|length)|参数",
-        "gateway_error": r"internal|server|upstream|time.?d?.?out|unavailable|overload|busy|gpu"
-        r"|memory|network|connection|generation.failed|unknown.error|unexpected|exception|crash"
-        r"|try.again|retry|worker|系统|超时",
-    }.items()
-}
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_NOT_A_WORD = re.compile(r"[^a-z0-9]+")
-# `TASK_STATUS_SUCCEED`, `JOB_STATE_RUNNING`
-_STATE_PREFIX = re.compile(r"^(task|job|generation|video|state|status)_(state_|status_)?")
+# A video's size, or that of what is made from it; the first that has one counts.
+SIZES: Final = tuple(
+    (f"{name}_width", f"{name}_height")
+    for name in ("video", "video_raw", "last_frame", "thumbnail")
+)
+FRAMED_BY: Final = (
+    *(side for size in SIZES for side in size),
+    "requested_resolution",
+    "requested_aspect_ratio",
+)
+FAILED_BY: Final = ("state", "failure_code", "failure_reason")
+
+MADE_FROM: Final = (
+    *FAILED_BY,
+    "prompt",
+    "video_url",
+    "video_download_url",
+    "requested_duration",
+    *FRAMED_BY,
+)
+FRAME: Final = pa.schema([GENERATIONS[name].field for name in Frame._fields])
+
+# First path segment of official URLs, which names the service.
+NOT_A_MODEL: Final = r"(?i)^dream[-_ ]?machine$"
+
+# The first path segment of a URL, if it is not the file itself.
+STORAGE_MODEL: Final = r"^[^/]*/[^/]*/[^/]*/(?P<model>[^/]+)/"
+
+# A URL whose file name, which ends where the query begins, has the mark as a word of its own.
+WATERMARKED: Final = (
+    r"(?i)^(?:[^?#]*/)?(?:[^/?#]*[^a-z/?#])?watermark(?:ed)?(?:[^a-z/?#][^/?#]*)?(?:[?#]|$)"
+)
+NOT_WATERMARKED: Final = (
+    r"(?i)(?:^|[^a-z])(?:no|non|not|without|un|remove)[-_. ]?watermark"
+    r"|watermark[-_. ]?(?:free|less|removed)"
+)
 
 _LENGTH = re.compile(
     r"\s*(?:PT)?(\d{1,6}(?:\.\d{1,6})?)\s*(|ms|s|sec|secs|seconds?|m|min|minutes?)\s*",
@@ -65,62 +62,99 @@ _LENGTH = re.compile(
 )
 _SECONDS_IN: Final = {"ms": 0.001, "m": 60.0, "min": 60.0, "minute": 60.0, "minutes": 60.0}
 
-PIXELS: Final = {
-    "360p": 640 * 360,
-    "540p": 960 * 540,
-    "720p": 1280 * 720,
-    "1080p": 1920 * 1080,
-    "1440p": 2560 * 1440,
-    "4k": 3840 * 2160,
-}
-"""Luma keeps the number of pixels and varies the shape: 752×1360 and 1552×656 are both its 720p."""
-NEAR_PIXELS: Final = 1.4
-
-RATIOS: Final = {
-    name: int(name.split(":")[0]) / int(name.split(":")[1])
-    for name in ("1:1", "16:9", "9:16", "4:3", "3:4", "21:9", "9:21", "3:2", "2:3")
-}
-"""The official names and the two usual ones that lie more than 8% from each of them."""
-NEAR_RATIO: Final = 1.04
-
-_RATIO = re.compile(r"\s*(\d{1,5})\s*[:x/]\s*(\d{1,5})\s*", re.ASCII)
+# Source: AWS Signature Version 4. A year from 1000 to 2999, and a validity of up to nine digits of
+# seconds (AWS itself allows a week), are all that a time can be made of.
+SIGNED_AT: Final = r"X-Amz-Date=(?P<at>[12]\d{7}T\d{6}Z)(?:&|$)"
+VALID_FOR: Final = r"X-Amz-Expires=(?P<seconds>\d{1,9})(?:&|$)"
+BASIC_TIME, EXTENDED_TIME = r"^(....)(..)(..)T(..)(..)(..)Z$", r"\1-\2-\3T\4:\5:\6Z"
 
 
-class Frame(NamedTuple):
-    """What a width and a height say."""
+def derive(found: pa.Table) -> dict[str, pa.Array]:
+    """The derived columns, from the documented ones."""
+    # In one piece: each call costs as much as hundreds of rows.
+    columns = {name: found[name].combine_chunks() for name in MADE_FROM}
+    signed_at, expires_at = signature_times(columns["video_download_url"])
+    prompts = columns["prompt"].dictionary_encode()
+    statuses = _of_each(status, columns["state"].dictionary_encode())
+    statuses = pc.fill_null(statuses, status(None))
+    return {
+        "status": statuses,
+        "failure_category": _failures(columns, statuses),
+        "duration_seconds": _of_each(
+            length_in_seconds, columns["requested_duration"].dictionary_encode(), pa.float64()
+        ),
+        **_frames(columns),
+        "prompt_id": _of_each(prompt_id, prompts),
+        "prompt_words": _of_each(prompt_words, prompts, pa.int32()),
+        "prompt_characters": pc.utf8_length(columns["prompt"]),
+        "storage_model": storage_model(columns["video_url"]),
+        "watermarked": watermarked(columns["video_url"]),
+        "download_url_signed_at": signed_at,
+        "download_url_expires_at": expires_at,
+    }
 
-    resolution: str | None = None
-    aspect_ratio: str | None = None
-    orientation: str | None = None
-    megapixels: float | None = None
+
+def _of_each(
+    function: Callable[[str], Any], texts: pa.DictionaryArray, kind: pa.DataType = STRING
+) -> pa.Array:
+    """What follows from texts, each distinct one looked at once; null where there is none."""
+    values = list(map(function, texts.dictionary.to_pylist()))
+    return pa.array(values, kind).take(texts.indices)
 
 
-NO_FRAME: Final = Frame()
+def _failures(columns: Mapping[str, pa.Array], status: pa.Array) -> pa.Array:
+    """The category of each failure; what did not fail is not looked at."""
+    has_failed = pc.equal(status, "failed")
+    told = zip(*(columns[name].filter(has_failed).to_pylist() for name in FAILED_BY), strict=True)
+    categories = pa.array((failure_category(*failure) for failure in told), STRING)
+    return pc.replace_with_mask(pa.nulls(len(status), STRING), has_failed, categories)
 
 
-@lru_cache(maxsize=4096)
-def status(state: str | None) -> str:
-    """`state` in five words, in any case and spelling; a new one is `unknown`: not final."""
-    word = _word(state or "")
-    return STATUS_OF_STATE.get(word) or STATUS_OF_STATE.get(_STATE_PREFIX.sub("", word), "unknown")
+def _frames(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """Resolution, aspect ratio, orientation and megapixels: by size, else by what was asked for."""
+    rows = list(zip(*(columns[name].to_pylist() for name in FRAMED_BY), strict=True))
+    numbers = {row: number for number, row in enumerate(dict.fromkeys(rows))}
+    frames = pa.Table.from_pylist([_frame(*row)._asdict() for row in numbers], FRAME)
+    found = frames.take(pa.array(map(numbers.get, rows), pa.int32()))
+    return dict(zip(FRAME.names, found.columns, strict=True))
 
 
-def _word(text: str) -> str:
-    """A word in snake case: `In Progress`, `in-progress` and `InProgress` are one."""
-    return _NOT_A_WORD.sub("_", _HUMP.sub("_", text).lower()).strip("_")
+def _frame(*told: Any) -> Frame:
+    *sides, resolution, aspect_ratio = told
+    for width, height in zip(sides[::2], sides[1::2], strict=True):
+        found = frame(width, height)
+        if found is not NO_FRAME:
+            return found
+    return requested_frame(resolution, aspect_ratio)
 
 
-@lru_cache(maxsize=4096)
-def failure_category(state: str | None, code: str | None, reason: str | None) -> str:
-    """The kind of a failure: by its code, else its reason, else the state."""
-    by_state = CATEGORY_OF_STATE.get(_STATE_PREFIX.sub("", _word(state or "")))
-    if by_state == "cancelled":
-        return by_state
-    for text in filter(None, (code, reason)):
-        for name, pattern in CATEGORIES.items():
-            if pattern.search(text):
-                return name
-    return by_state or "other"
+def storage_model(urls: pa.Array) -> pa.Array:
+    """The first path segment of storage URLs, where they have one that is not the file itself."""
+    models = pc.struct_field(pc.extract_regex(urls, STORAGE_MODEL), "model")
+    return pc.if_else(pc.match_substring_regex(models, NOT_A_MODEL), None, models)
+
+
+def watermarked(urls: pa.Array) -> pa.Array:
+    """Whether the file's name says so; null where there is no URL."""
+    is_marked = pc.match_substring_regex(urls, WATERMARKED)
+    return pc.and_not(is_marked, pc.match_substring_regex(urls, NOT_WATERMARKED))
+
+
+def signature_times(urls: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """When presigned URLs were signed and when they expire; null where one does not say."""
+    signed_at = _basic_times(pc.struct_field(pc.extract_regex(urls, SIGNED_AT), "at"))
+    seconds = pc.struct_field(pc.extract_regex(urls, VALID_FOR), "seconds")
+    valid_for = seconds.cast(pa.int64()).cast(pa.duration("s"))
+    return signed_at, pc.add(signed_at, valid_for).cast(TIMESTAMP)
+
+
+def _basic_times(texts: pa.Array) -> pa.Array:
+    """Times in the basic format of ISO 8601, which Arrow does not read; null for a 31 February."""
+    texts = pc.replace_substring_regex(texts, BASIC_TIME, EXTENDED_TIME)
+    try:
+        return texts.cast(TIMESTAMP)
+    except pa.ArrowInvalid:
+        return pa.array([text and parse_time(text)[0] for text in texts.to_pylist()], TIMESTAMP)
 
 
 @lru_cache(maxsize=4096)
@@ -128,48 +162,6 @@ def length_in_seconds(duration: str | None) -> float | None:
     """A requested length, such as `5s`, `9` or `1500ms`, as a number; null if it is none."""
     match = _LENGTH.fullmatch(duration or "")
     return float(match[1]) * _SECONDS_IN.get(match[2].lower(), 1.0) if match else None
-
-
-@lru_cache(maxsize=4096)
-def frame(width: int | None, height: int | None) -> Frame:
-    """Name a size; nothing for a missing or impossible one."""
-    if width is None or height is None or width <= 0 or height <= 0:
-        return NO_FRAME
-    pixels = width * height
-    nearest = min(PIXELS, key=lambda name: abs(math.log(pixels / PIXELS[name])))
-    is_near = 1 / NEAR_PIXELS <= pixels / PIXELS[nearest] <= NEAR_PIXELS
-    return Frame(
-        nearest if is_near else f"{min(width, height)}p",
-        _named_ratio(width, height),
-        _orientation(width, height),
-        pixels / 1e6,
-    )
-
-
-@lru_cache(maxsize=4096)
-def requested_frame(resolution: str | None, aspect_ratio: str | None) -> Frame:
-    """The same from what was asked for, where no size is known."""
-    named = (resolution or "").strip().lower() or None
-    match = _RATIO.fullmatch(aspect_ratio or "")
-    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not width or not height:
-        return Frame(named)
-    return Frame(named, _named_ratio(width, height), _orientation(width, height))
-
-
-def _named_ratio(width: int, height: int) -> str:
-    ratio = width / height
-    nearest = min(RATIOS, key=lambda name: abs(math.log(ratio / RATIOS[name])))
-    if 1 / NEAR_RATIO <= ratio / RATIOS[nearest] <= NEAR_RATIO:
-        return nearest
-    divisor = math.gcd(width, height)
-    return f"{width // divisor}:{height // divisor}"
-
-
-def _orientation(width: int, height: int) -> str:
-    if width == height:
-        return "square"
-    return "landscape" if width > height else "portrait"
 
 
 def prompt_id(prompt: str) -> str:

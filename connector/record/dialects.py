@@ -23,8 +23,8 @@ import orjson
 
 from connector.record.coerce import is_no_time
 from connector.record.column import TIMESTAMP
-from connector.record.derive import status
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
+from connector.record.states import status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

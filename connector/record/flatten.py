@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from connector.record.answer import Outcome
 from connector.record.column import TIMESTAMP
-from connector.record.derived import derived
+from connector.record.derive import derive
 from connector.record.dialects import FROM_JSON, find, parse, plain
 from connector.record.fields import Fields
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
@@ -49,7 +49,7 @@ def flatten(answers: pa.Table) -> pa.Table:
     ]
     found = pa.concat_tables([FOUND.empty_table(), *chunks])
     columns = dict(zip(found.schema.names, found.columns, strict=True))
-    columns |= derived(found)
+    columns |= derive(found)
     columns |= _lineage(answers, columns["status"])
     return pa.table([columns[name] for name in GENERATIONS.schema.names], GENERATIONS.schema)
 

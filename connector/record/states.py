@@ -1,0 +1,83 @@
+"""The words of gateways: which status a state is, and which kind of failure a reason."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+# The words of gateways for each status, in snake case.
+STATES: Final = {
+    "queued": """pending queued queueing queue in_queue enqueued waiting wait submitted submitting
+        not_start not_started staged staging created accepted scheduled received initialized
+        initializing preparing throttled new""",
+    "running": """processing process dreaming running run in_progress in_process inprogress progress
+        generating generation upscaling rendering starting started working active executing ongoing
+        encoding uploading downloading preprocessing pre_processing postprocessing post_processing
+        extending reframing modifying finalizing finishing doing""",
+    "completed": "completed complete completion succeeded succeed success successful finished"
+    " finish done",
+    "failed": """failed fail failure error errored cancelled canceled cancel expired expire rejected
+        reject moderated moderation_failed content_moderated timed_out timeout aborted terminated
+        blocked denied""",
+}
+STATUS_OF_STATE: Final = {word: name for name, words in STATES.items() for word in words.split()}
+
+# Which of the failed states say why.
+CATEGORY_OF_STATE: Final = {
+    **dict.fromkeys(("cancelled", "canceled", "cancel", "aborted"), "cancelled"),
+    **dict.fromkeys(
+        ("moderated", "moderation_failed", "content_moderated", "blocked"), "moderation"
+    ),
+    **dict.fromkeys(("timed_out", "timeout", "expired", "expire"), "gateway_error"),
+}
+
+# Kinds of failure by the words of a code or a reason; the first that fits counts.
+CATEGORIES: Final = {
+    name: re.compile(pattern, re.IGNORECASE)
+    for name, pattern in {
+        "cancelled": r"cancel|aborted by|取消",
+        "moderation": r"moderat|nsfw|polic(y|ies)|safety|unsafe|sensitive|inappropriate|prohibited"
+        r"|flagged|violat|nudity|sexual|violen|copyright|celebrit|public figure|guidelines"
+        r"|not allowed content|敏感|违规|审核",
+        "quota": r"quota|credit|balance|budget|billing|payment|insufficient.fund|rate.?limit"
+        r"|too.many.requests|额度|余额|欠费",
+        "invalid_input": r"invalid|unsupported|not.supported|bad.request|malformed|unprocessable"
+        r"|too.(long|short|large|small|big)|must.(be|have|not)|missing|required|corrupt|out.of.range"
+        r"|(cannot|could.not|failed.to|unable.to).(be.)?(read|decode|download|load|fetch|open|parse)"
+        r"|wrong.format|exceeds?.(the.)?(max|limit|length)|参数",
+        "gateway_error": r"internal|server|upstream|time.?d?.?out|unavailable|overload|busy|gpu"
+        r"|memory|network|connection|generation.failed|unknown.error|unexpected|exception|crash"
+        r"|try.again|retry|worker|系统|超时",
+    }.items()
+}
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NOT_A_WORD = re.compile(r"[^a-z0-9]+")
+# `TASK_STATUS_SUCCEED`, `JOB_STATE_RUNNING`
+_STATE_PREFIX = re.compile(r"^(task|job|generation|video|state|status)_(state_|status_)?")
+
+
+@lru_cache(maxsize=4096)
+def status(state: str | None) -> str:
+    """`state` in five words, in any case and spelling; a new one is `unknown`: not final."""
+    word = _word(state or "")
+    return STATUS_OF_STATE.get(word) or STATUS_OF_STATE.get(_STATE_PREFIX.sub("", word), "unknown")
+
+
+def _word(text: str) -> str:
+    """A word in snake case: `In Progress`, `in-progress` and `InProgress` are one."""
+    return _NOT_A_WORD.sub("_", _HUMP.sub("_", text).lower()).strip("_")
+
+
+@lru_cache(maxsize=4096)
+def failure_category(state: str | None, code: str | None, reason: str | None) -> str:
+    """The kind of a failure: by its code, else its reason, else the state."""
+    by_state = CATEGORY_OF_STATE.get(_STATE_PREFIX.sub("", _word(state or "")))
+    if by_state == "cancelled":
+        return by_state
+    for text in filter(None, (code, reason)):
+        for name, pattern in CATEGORIES.items():
+            if pattern.search(text):
+                return name
+    return by_state or "other"
