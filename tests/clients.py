@@ -9,10 +9,14 @@ from conftest import KEY
 from pydantic import SecretStr
 
 from connector.gateway.client import Client, ClientSettings
+from connector.settings import load
 
 if TYPE_CHECKING:
     from connector.gateway.pace.throttle import Sample
     from connector.record.answer import Answer
+
+
+DEFAULTS = load()
 
 
 class OpenThrottle:
@@ -39,6 +43,9 @@ def make_client(base_url: str, throttle: Any = None, **changes: Any) -> Client:
         "connect_timeout": 5.0,
         "read_timeout": 5.0,
         "total_timeout": 10.0,
+        "max_body_bytes": DEFAULTS.max_body_bytes,
+        "max_wait": DEFAULTS.max_wait,
+        "max_connections": DEFAULTS.max_concurrency,
         "max_attempts": 2,
         "backoff_base": 0.001,
         **changes,

@@ -65,18 +65,18 @@ class ClientSettings:
 
     base_url: str
     key: SecretStr
-    connect_timeout: float = 10.0
-    read_timeout: float = 30.0
-    total_timeout: float = 60.0
-    max_body_bytes: int = 4 * 1024 * 1024
-    max_attempts: int = 5
+    connect_timeout: float
+    read_timeout: float
+    total_timeout: float
+    max_body_bytes: int
+    max_attempts: int
     backoff_base: float = 0.5
     backoff_cap: float = 30.0
-    max_wait: float = 300.0
+    max_wait: float
     max_outage: float = 60.0
     max_failures_in_row: int = 50
     max_downtime: float = 120.0
-    max_connections: int = 64
+    max_connections: int
     user_agent: str = field(default_factory=lambda: f"luma-to-parquet/{version('luma-to-parquet')}")
 
 

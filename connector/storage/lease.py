@@ -16,20 +16,17 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import random
 import secrets
-import socket
 import threading
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pyarrow import fs
 
 from connector.errors import StorageFailed, WarehouseError, WarehouseLocked
 from connector.storage.address import NO_BUCKET, is_to_mend, reason
+from connector.storage.owner import describe, is_dead, taken, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,12 +38,12 @@ logger = logging.getLogger(__name__)
 FOLDER: Final = ".lock"
 RENEW: Final = 15.0
 FENCE: Final = 60.0
+# Longer than `FENCE` by what a request takes that is tried again and again.
 EXPIRES: Final = 180.0
-"""Longer than `FENCE` by what a request takes that is tried again and again."""
+# Seconds in which a claim may be taken back; to read it then would be to race with that.
 YOUNG: Final = 1.0
-"""Seconds in which a claim may be taken back; to read it then would be to race with that."""
+# Two that start at the same time must not both give up.
 TRIES: Final = 4
-"""Two that start at the same time must not both give up."""
 LONGEST_PAUSE: Final = 5.0
 
 
@@ -75,7 +72,8 @@ class Lease:
             raise StorageFailed(
                 f"this run may no longer write to {self._place.address}: it could not say for"
                 f" {FENCE:.0f} s that it is alive, and another run may have begun. What was saved"
-                " before is kept; the next run goes on from here."
+                " before is kept; the next run goes on from here.",
+                may_pass=False,
             )
 
     @contextlib.contextmanager
@@ -139,7 +137,7 @@ class Lease:
     def _put(self) -> None:
         at = _now()
         with self._place.single_put().open_output_stream(self._path, compression=None) as file:
-            file.write(json.dumps(_me()).encode())
+            file.write(json.dumps(this_process()).encode())
         self._renewed_at = at
 
     def _others(self) -> Iterator[dict[str, Any]]:
@@ -152,8 +150,8 @@ class Lease:
                 claim = self._read(one.path) if age > YOUNG else {}
                 if claim is None:
                     continue
-                if age > EXPIRES or _is_dead(claim):
-                    logger.info("the claim of a dead writer is removed: %s", _owner(claim))
+                if age > EXPIRES or is_dead(claim):
+                    logger.info("the claim of a dead writer is removed: %s", describe(claim))
                     with contextlib.suppress(FileNotFoundError):
                         self._fs.delete_file(one.path)
                 else:
@@ -184,51 +182,11 @@ class Lease:
                 )
 
     def _taken_by(self, claim: dict[str, Any]) -> str:
-        owner = _owner(self._read(claim["path"]) or {})
-        return (
-            f"another run is writing to {self._place.address} ({owner}; last sign of life"
-            f" {max(claim['age'], 0):.0f} s ago): wait for it, or let this one wait with"
-            f" --lock-timeout SECONDS. If it has died, its lock ends after {EXPIRES:.0f} s."
-        )
+        sign_of_life = f"; last sign of life {max(claim['age'], 0):.0f} s ago"
+        message = taken(self._place.address, self._read(claim["path"]), sign_of_life)
+        return f"{message}. If it has died, its lock ends after {EXPIRES:.0f} s."
 
 
 def _now() -> float:
     """Seconds, those included in which the machine slept, where the system counts them."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-def _me() -> dict[str, Any]:
-    started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "started_at": started_at,
-        "processes": _processes(),
-    }
-
-
-def _processes() -> str | None:
-    """What tells one space of process numbers from all others; None where the system has no word.
-
-    Container names repeat; this boot of the kernel and this namespace in it do not.
-    """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115  no path, but a text
-    except OSError:
-        return None
-
-
-def _is_dead(claim: dict[str, Any]) -> bool:
-    """Whether the owner lived where this process does, and does no more."""
-    here = _processes()
-    if here is None or claim.get("processes") != here:
-        return False
-    return not Path("/proc", str(claim.get("pid"))).exists()
-
-
-def _owner(claim: dict[str, Any]) -> str:
-    try:
-        return f"host {claim['host']}, process {claim['pid']}, since {claim['started_at']}"
-    except KeyError:
-        return "owner unknown"

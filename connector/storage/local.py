@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from connector.errors import StorageFailed
 from connector.storage.lock import writer_lock
+from connector.storage.replace import put_in_place, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,13 +121,10 @@ class LocalStorage:
                 _make_folder(target.parent)
                 with draft.open("wb") as file:
                     yield file
-                    file.flush()
-                    os.fsync(file.fileno())
                 if unless_same and _is_same(draft, target):
                     draft.unlink()
                     return
-                os.replace(draft, target)  # noqa: PTH105  one call, to be seen in a trace
-                _sync_folder(target.parent)
+                put_in_place(draft, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -137,16 +135,16 @@ class LocalStorage:
         source, target = self.path(name), self.path(new_name)
         with trying_to(f"move {source} to {target}"):
             _make_folder(target.parent)
-            os.replace(source, target)  # noqa: PTH105  as above
-            _sync_folder(target.parent)
-            _sync_folder(source.parent)
+            os.replace(source, target)  # noqa: PTH105  one call, to be seen in a trace
+            sync_folder(target.parent)
+            sync_folder(source.parent)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there; durable on return."""
         path = self.path(name)
         with trying_to(f"remove {path}"):
             path.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def remove_folder(self, folder: str) -> None:
         """Remove a hidden folder and what is in it, as far as that is possible."""
@@ -193,13 +191,4 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder.parent)

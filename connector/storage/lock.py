@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import socket
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
 from connector.errors import WarehouseError, WarehouseLocked
+from connector.storage.owner import taken, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +37,9 @@ def writer_lock(root: Path, timeout: float) -> Iterator[None]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-        (root / OWNER_FILE).write_text(json.dumps(_me()))
+        (root / OWNER_FILE).write_text(json.dumps(this_process()))
     except Timeout:
-        raise WarehouseLocked(
-            f"another run is writing to {root} ({_owner(root)}): wait for it, or let this one wait"
-            " with --lock-timeout SECONDS"
-        ) from None
+        raise WarehouseLocked(taken(root, _owner(root))) from None
     except OSError as error:
         raise WarehouseError(f"cannot write to {root}: {error.strerror or error}") from error
     try:
@@ -53,14 +48,8 @@ def writer_lock(root: Path, timeout: float) -> Iterator[None]:
         lock.release()
 
 
-def _me() -> dict[str, object]:
-    started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started_at": started_at}
-
-
-def _owner(root: Path) -> str:
+def _owner(root: Path) -> object:
     try:
-        owner = json.loads((root / OWNER_FILE).read_text())
-        return f"host {owner['host']}, process {owner['pid']}, since {owner['started_at']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "owner unknown"
+        return json.loads((root / OWNER_FILE).read_text())
+    except (OSError, ValueError):
+        return None

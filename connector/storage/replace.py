@@ -1,4 +1,4 @@
-"""Files outside the warehouse, replaced in one step."""
+"""Files replaced in one step, durably: a reader sees the old one or the new one, whole."""
 
 from __future__ import annotations
 
@@ -13,6 +13,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def put_in_place(draft: Path, target: Path) -> None:
+    """Give a written draft the target's name, so that a power cut leaves one of the two, whole.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    with draft.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(draft, target)  # noqa: PTH105  one call, to be seen in a trace
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder survive a power cut.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Give a path to write to; the file there takes the target's place when the block ends well.
@@ -25,9 +50,7 @@ def replacing(target: Path) -> Iterator[Path]:
         raise UsageError(f"{target} is a folder: name a file")
     try:
         yield draft
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        draft.replace(target)
+        put_in_place(draft, target)
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
