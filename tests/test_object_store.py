@@ -22,7 +22,7 @@ from writers import (
 import connector
 from connector import task_ids
 from connector.errors import StorageFailed, UsageError, WarehouseError
-from connector.storage import lease
+from connector.storage import lease, owner
 from connector.storage.storage import storage_of
 from connector.warehouse import inbox
 from connector.warehouse.warehouse import Warehouse
@@ -234,8 +234,8 @@ def test_the_lock_of_a_dead_writer_ends(
 ) -> None:
     """At once where its process number can be looked up, and when it is old elsewhere."""
     path = f"{root.removeprefix('s3://')}/.lock/dead.json"
-    here = json.dumps({**lease._me(), "pid": 2**22 + 1})
-    elsewhere = json.dumps({**lease._me(), "processes": "another machine"})
+    here = json.dumps({**owner.this_process(), "pid": 2**22 + 1})
+    elsewhere = json.dumps({**owner.this_process(), "processes": "another machine"})
     for claim, wait in ((here, lease.EXPIRES), (elsewhere, -1)):
         with server.files.open_output_stream(path) as file:
             file.write(claim.encode())
