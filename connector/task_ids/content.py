@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import pyarrow as pa
 
 from connector.errors import SourceError
-from connector.task_ids.objects import StoredFile
 from connector.task_ids.sources import StandardInput
+from connector.task_ids.sources.objects import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,11 +11,18 @@ import pyarrow.compute as pc
 
 from connector.errors import SourceError
 from connector.storage.address import is_from_store, reason
-from connector.task_ids import delimited, json_lists, memory, parquet, spreadsheet, text
 from connector.task_ids.content import Content, opened
-from connector.task_ids.formats import Format, format_of
-from connector.task_ids.objects import StoredFile
-from connector.task_ids.sources import Query, StandardInput
+from connector.task_ids.formats import (
+    Format,
+    delimited,
+    format_of,
+    json_lists,
+    parquet,
+    spreadsheet,
+    text,
+)
+from connector.task_ids.sources import Query, StandardInput, memory
+from connector.task_ids.sources.objects import StoredFile
 from connector.task_ids.values import as_text, clean
 
 if TYPE_CHECKING:
@@ -43,7 +50,7 @@ def _values(source: Located, column: str | None) -> Values:
         return _from_file(source, column)
     if isinstance(source, Query):
         # Here because SQLAlchemy takes half a second to import, and few lists come from SQL.
-        from connector.task_ids import sql  # noqa: PLC0415
+        from connector.task_ids.sources import sql  # noqa: PLC0415
 
         return sql.read(source, column)
     return memory.read(source, column)

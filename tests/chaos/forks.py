@@ -32,7 +32,7 @@ IMPORTED: Final = (
     "connector.settings",
     "connector.cli.terminal",
     "connector.task_ids.reading",
-    "connector.task_ids.text",
+    "connector.task_ids.formats.text",
     "connector.warehouse.overview",
     "rich.live",
 )

@@ -8,8 +8,8 @@ import orjson
 
 from connector.errors import SourceError
 from connector.task_ids.columns import find_column
+from connector.task_ids.formats.text import line_blocks
 from connector.task_ids.keys import ENVELOPES, Picker
-from connector.task_ids.text import line_blocks
 from connector.task_ids.validity import unreadable
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from connector.errors import SourceError
 from connector.storage.address import is_object_store
-from connector.task_ids.files import find_files
-from connector.task_ids.objects import StoredFile, find_objects
+from connector.task_ids.sources.files import find_files
+from connector.task_ids.sources.objects import StoredFile, find_objects
 from connector.task_ids.spelling import is_usual, tidied
 
 Source = str | os.PathLike[str] | UUID | Iterable[object]

@@ -9,7 +9,7 @@ import orjson
 
 from connector.errors import SourceError
 from connector.task_ids.content import HEAD
-from connector.task_ids.delimited import is_delimited
+from connector.task_ids.formats.delimited import is_delimited
 
 if TYPE_CHECKING:
     from connector.task_ids.content import Content
