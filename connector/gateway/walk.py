@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 from connector.errors import GatewayDown
 from connector.gateway.listing import PAGE, PageRefused, read_page
-from connector.task_ids.values import as_text, clean
 
 if TYPE_CHECKING:
     import threading
@@ -63,6 +62,8 @@ class Walk:
         client: Of the gateway.
         stop: When set, the list is read no further.
         on_request: Told how many attempts each page took.
+        as_names: Gives the IDs of a page, of any type, as text that one can compare: one for each,
+            "" where an item has none.
 
     Attributes:
         seen: Task IDs of all stretches so far.
@@ -73,7 +74,11 @@ class Walk:
     """
 
     def __init__(
-        self, client: Client, stop: threading.Event, on_request: Callable[[int], None]
+        self,
+        client: Client,
+        stop: threading.Event,
+        on_request: Callable[[int], None],
+        as_names: Callable[[list[object]], list[str]],
     ) -> None:
         self.seen: set[str] = set()
         self.newest: list[str] = []
@@ -83,6 +88,7 @@ class Walk:
         self._client = client
         self._stop = stop
         self._on_request = on_request
+        self._as_names = as_names
         self._offset = self._deepest = 0
         self._joined: set[str] = set()
         self._joint: str | None = None
@@ -102,7 +108,7 @@ class Walk:
         """
         page = self._read(is_first=True)
         while page and not self.is_at_end:
-            names = _names(page)
+            names = self._as_names(page.task_ids)
             if not self._is_page_again(names):
                 stretch = self._stretch(names, page)
                 yield stretch
@@ -233,8 +239,3 @@ class Walk:
             " ignored `offset`. What was fetched is kept; fetch what is missing by its task IDs,"
             " from a file."
         )
-
-
-def _names(page: Page) -> list[str]:
-    names: list[str] = clean(as_text(page.task_ids)).to_pylist()
-    return names

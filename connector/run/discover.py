@@ -12,6 +12,7 @@ from connector.gateway.listing import PAGE
 from connector.gateway.walk import Walk
 from connector.run.plan import NOTHING, plan
 from connector.task_ids import is_valid
+from connector.task_ids.values import as_text, clean
 
 if TYPE_CHECKING:
     import threading
@@ -76,7 +77,7 @@ class Discovery:
             SourceError: The gateway has no list.
             RunStopped: It cannot be read on.
         """
-        walk = Walk(client, stop, on_request)
+        walk = Walk(client, stop, on_request, _as_names)
         self._seen = walk.seen
         is_covered = False
         for stretch in walk.stretches():
@@ -135,3 +136,8 @@ class Discovery:
         self.plan += planned
         task_ids: list[str] = planned.task_ids.to_pylist()
         return task_ids
+
+
+def _as_names(task_ids: list[object]) -> list[str]:
+    names: list[str] = clean(as_text(task_ids)).to_pylist()
+    return names

@@ -26,6 +26,10 @@ HEAD = 1 << 16
 _SPOOL_IN_MEMORY = 64 << 20
 _PART = 8 << 20
 
+# In characters. Small enough to stay in the processor's cache: four times as much is half as fast.
+_BLOCK = 1 << 18
+_LONGEST_LINE = 1 << 24
+
 # That of bzip2 in full length, because a task ID may start with its first three letters.
 _COMPRESSIONS = {
     re.compile(rb"\x1f\x8b"): "gzip",
@@ -68,6 +72,25 @@ class Content:
         """The start of it as text; the last line may be cut off."""
         return self.head.decode(self._encoding(), errors="replace")
 
+    def line_blocks(self) -> Iterator[str]:
+        r"""All of it as text, in blocks of whole lines, joined by "\n" however they ended.
+
+        Raises:
+            SourceError: A line is too long for a list of anything.
+        """
+        text, rest = self.text(), ""
+        while block := text.read(_BLOCK):
+            lines, ended, rest = (rest + block).rpartition("\n")
+            if ended:
+                yield lines
+            elif len(rest) > _LONGEST_LINE:
+                raise SourceError(
+                    f"{self.name} has a line of more than {_LONGEST_LINE:,} characters. Give one "
+                    "task ID a line, or name the file after its format: .csv, .json, .parquet."
+                )
+        if rest:
+            yield rest
+
     def _encoding(self) -> str:
         for mark, encoding in _ENCODINGS.items():
             if self.head.startswith(mark):
@@ -81,7 +104,7 @@ class Content:
 
 
 @contextmanager
-def opened(source: Path | StoredFile | StandardInput) -> Iterator[Content]:
+def open_content(source: Path | StoredFile | StandardInput) -> Iterator[Content]:
     """What `source` holds, for as long as it is open.
 
     Raises:

@@ -16,7 +16,8 @@ from connector.task_ids.validity import unreadable
 BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff\u200b"
 
 NOTHING: Final = frozenset(
-    "- -- – — nan -nan null (null) none nil n/a #n/a na #na <na> nat undefined (blank) \\n "  # noqa: SIM905  as a list it is a page
+    "- -- --- – — ... … nan -nan null (null) none nil n/a #n/a na #na <na> nat undefined "  # noqa: SIM905  as a list it is a page
+    "(blank) \\n "
     "#n/a! #null! #ref! #value! #name? #div/0! #num! 1.#ind -1.#ind 1.#qnan -1.#qnan".split()
 )
 """What programs write where there is no value, in lower case; the last ones are Excel's errors."""
@@ -40,10 +41,13 @@ QUOTES: Final = {
 
 UUID: Final = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _USUAL = re.compile(rf"{UUID}|task_[\w-]{{32}}", re.ASCII)
+_USUAL_WITHIN = re.compile(rf"(?<![\w-])(?:{_USUAL.pattern})(?![\w-])", re.ASCII)
 _DRESSED_UUID = re.compile(
     rf"(?:urn:uuid:)?(?:({UUID})|\{{({UUID})\}}|\(({UUID})\)|\[({UUID})\]|<({UUID})>)",
     re.IGNORECASE,
 )
+_DASHES = re.compile("[\u2010-\u2015\u2212]")  # word processors put them for hyphens
+_ROUNDED = re.compile(r"\d+(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
 _FORMULA = re.compile(r'=\s*"(.*)"', re.DOTALL)
 _APOSTROPHE = re.compile(r"'[^'\"]+")
 _ADDRESS = re.compile(
@@ -58,6 +62,11 @@ def is_usual(task_id: str) -> bool:
     return _USUAL.fullmatch(task_id) is not None
 
 
+def find_usual(text: str) -> list[str]:
+    """The different task IDs of a usual shape that `text` holds, each apart from other words."""
+    return list(dict.fromkeys(_USUAL_WITHIN.findall(text)))
+
+
 def tidied(text: str) -> str:
     """The task ID that `text` holds, without what is around it; "" for a word for nothing.
 
@@ -70,7 +79,9 @@ def tidied(text: str) -> str:
         path = address["path"] or address["bare"] or ""
         last = unquote(path.rstrip("/>").rpartition("/")[2])
         text = last or unreadable("an address without a task ID at the end of its path")
-    if dressed := _DRESSED_UUID.fullmatch(text):
+    if _ROUNDED.fullmatch(text):
+        return unreadable(f"{text} is a number that a spreadsheet has rounded")
+    if dressed := _DRESSED_UUID.fullmatch(_DASHES.sub("-", text)):
         uuid: str = next(filter(None, dressed.groups()))
         return uuid.lower()
     return text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.task_ids.spelling import BLANKS, NOTHING, QUOTES, UUID, tidied
+from connector.task_ids.spelling import BLANKS, NOTHING, QUOTES, UUID, is_usual, tidied
 from connector.task_ids.validity import UNREADABLE, unreadable
 
 if TYPE_CHECKING:
@@ -28,7 +28,11 @@ _PADDING = 64  # Arrow rounds the size of a buffer up
 # Whatever may be in need of `tidied`.
 _DRESSED = (
     rf"^(?:[{re.escape(''.join(QUOTES))}=<{{(\[]|(?i:urn:uuid:|https?://))|(?i:/generations/)"
+    r"|^[0-9a-fA-F]{8}[\x{2010}-\x{2015}\x{2212}]|^[0-9]+([.,][0-9]+)?[eE]\+[0-9]+$"
 )
+
+_BETWEEN = re.compile(r"[\s,;]+")
+_SEVERAL = r"^[\w-]{36,37}[\s,;]+[\w-]{36,37}"
 
 _UUID_BYTES = 16
 _UUID_LENGTH = 36
@@ -45,6 +49,21 @@ def clean(task_ids: pa.StringArray) -> pa.StringArray:
     if odd & _UPPER_CASE:
         task_ids = _with_uuids_in_lower_case(task_ids)
     return _without_words_for_nothing(task_ids)
+
+
+def split_several(task_ids: pa.StringArray) -> pa.StringArray:
+    """`task_ids`, and where a value is several usual ones and nothing else, each for itself."""
+    if (pc.max(pc.binary_length(task_ids)).as_py() or 0) <= 2 * _UUID_LENGTH:
+        return task_ids
+    if not pc.any(pc.match_substring_regex(task_ids, _SEVERAL)).as_py():
+        return task_ids
+    texts = task_ids.to_pylist()
+    return pa.array([one for text in texts for one in _taken_apart(text)], pa.string())
+
+
+def _taken_apart(text: str) -> list[str]:
+    parts = [tidied(part) for part in _BETWEEN.split(text)]
+    return parts if len(parts) > 1 and all(map(is_usual, parts)) else [text]
 
 
 def _with_uuids_in_lower_case(task_ids: pa.StringArray) -> pa.StringArray:

@@ -1,100 +1,134 @@
-"""Which format a file has: its suffix says so, or else its content."""
+"""File formats, and which of them a file has: its first bytes, its suffix, or its text says so.
+
+To add one: a module here with a function `read_…(content, column)`, and a line in `FORMATS`.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import orjson
+import pyarrow as pa
 
 from connector.errors import SourceError
-from connector.task_ids.content import HEAD
-from connector.task_ids.formats.delimited import is_delimited
+from connector.task_ids.content import HEAD, Content
+from connector.task_ids.formats.delimited import is_delimited, read_delimited
+from connector.task_ids.formats.json_lists import read_json, read_json_lines
+from connector.task_ids.formats.parquet import read_arrow, read_parquet
+from connector.task_ids.formats.spreadsheet import read_spreadsheet
+from connector.task_ids.formats.text import read_text
 
-if TYPE_CHECKING:
-    from connector.task_ids.content import Content
+Values = Iterator[pa.Array | Sequence[object]]
 
-Format = Literal["text", "delimited", "json", "json_lines", "parquet", "arrow", "spreadsheet"]
 
-_BY_SUFFIX: dict[str, Format] = {
-    ".csv": "delimited",
-    ".tsv": "delimited",
-    ".json": "json",
-    ".jsonl": "json_lines",
-    ".ndjson": "json_lines",
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-}
-# Whatever the name says: a spreadsheet may be called .csv, and what is called .xls may be text.
-_BY_CONTENT: dict[bytes, Format] = {
-    b"PAR1": "parquet",
-    b"ARROW1": "arrow",
-    b"PK\x03\x04": "spreadsheet",  # .xlsx, .xlsb and .ods are ZIP archives
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "spreadsheet",  # .xls
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How files of one format are recognized and read.
+
+    Attributes:
+        read: Yields the task IDs of a file, in chunks; see `task_ids.read` for the column.
+        suffixes: Of file names, in lower case.
+        signs: First bytes, which count for more than the name: a spreadsheet may be called .csv.
+    """
+
+    read: Callable[[Content, str | None], Values]
+    suffixes: tuple[str, ...] = ()
+    signs: tuple[bytes, ...] = ()
+
+
+TEXT: Final = Format(read_text)
+DELIMITED: Final = Format(read_delimited, (".csv", ".tsv"))
+JSON: Final = Format(read_json, (".json",))
+JSON_LINES: Final = Format(read_json_lines, (".jsonl", ".ndjson"))
+FORMATS: Final = (
+    # The letters alone may begin a task ID; the byte begins the first structure in the file.
+    Format(read_parquet, (".parquet",), (b"PAR1\x15",)),
+    Format(read_arrow, (".arrow", ".feather"), (b"ARROW1",)),
+    # .xlsx, .xlsb and .ods are ZIP archives; the other sign is that of .xls. The suffixes are not
+    # here because many programs write text and call it .xls.
+    Format(read_spreadsheet, (), (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")),
+    JSON,
+    JSON_LINES,
+    DELIMITED,
+    TEXT,
+)
+
+_REFUSED: Final = {
+    b"%PDF-": "a PDF document. Save the list as text or CSV.",
+    b"{\\rtf": "a rich-text document. Save it as plain text.",
+    b"SQLite format 3\0": "a SQLite database. Give sqlite:///PATH as the source, and --query.",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive. Unpack it first.",
+    b"\xfd7zXZ\0": "compressed with xz. Decompress it first, or use gzip, bzip2 or zstd.",
+    b"\x04\x22\x4d\x18": "compressed with lz4. Decompress it first, or use gzip, bzip2 or zstd.",
 }
 _MARKUP = re.compile(
-    r"\s*<(?:(!doctype html|html|head|body|meta|table|script)|\?xml)\b", re.IGNORECASE
+    r"\s*<(?:(!doctype html|html|head|body|meta|table|script)\b"
+    r"|\?xml\b|!--|[a-z][^<>]*>.*?</[a-z])",
+    re.IGNORECASE | re.DOTALL,
 )
 # More than the bracket, because UUIDs in braces are a list of task IDs and no JSON; and so is what
 # Python prints of a set of texts.
 _JSON = re.compile(r"""\s*(\[\s*(["{\]]|\d+\s*[,\]])|\{\s*("(?:[^"\\]|\\.)*"\s*:|\}))""")
 
 
-def format_of(content: Content, column: str | None) -> Format:
-    """The format of `content`; text if neither suffix nor content tells of another.
+def choose_format(content: Content, column: str | None) -> Format:
+    """The format of `content`: plain text if nothing points to another.
 
     Text whose first line names columns, that of the task IDs among them, is taken for CSV.
 
     Raises:
-        SourceError: It is a web page.
+        SourceError: It is a web page, or another kind of file that holds no list.
     """
-    told = _BY_SUFFIX.get(content.suffix)
-    for sign, by_content in _BY_CONTENT.items():
-        if content.head.startswith(sign) and (sign != b"PAR1" or told is None):
-            return by_content
-    if told in {"parquet", "arrow"}:
-        return told
+    for one in FORMATS:
+        if content.head.startswith(one.signs):
+            return one
+    by_suffix = next((one for one in FORMATS if content.suffix in one.suffixes), None)
+    if by_suffix and by_suffix.signs:
+        return by_suffix
+    for sign, what in _REFUSED.items():
+        if content.head.startswith(sign):
+            raise SourceError(f"{content.name} is {what}")
     head = content.head_text()
     _refuse_markup(head, content.name)
-    if told in {"delimited", "json_lines"}:
-        return told
-    if told == "json" or _JSON.match(head):
-        if _is_json_lines(head):
-            return "json_lines"
-        if told == "json" or not _is_broken_array(head):
-            return "json"
-    return "delimited" if is_delimited(head, column) else "text"
+    if by_suffix is DELIMITED:
+        return DELIMITED
+    if by_suffix or _JSON.match(head):
+        if _is_json_lines(head, at_least_two=by_suffix is not JSON_LINES):
+            return JSON_LINES
+        if by_suffix or not _is_broken_array(head):
+            return JSON
+    return DELIMITED if is_delimited(head, column) else TEXT
 
 
 def _refuse_markup(head: str, name: str) -> None:
-    """Many programs write a web page and call it .xls; a page of login comes in place of a file."""
+    """Many programs write a web page and call it .xls; a login page comes in place of a file."""
     if markup := _MARKUP.match(head):
-        what = "a web page (HTML)" if markup[1] else "XML"
+        what = "a web page (HTML)" if markup[1] else "XML or HTML"
         raise SourceError(
-            f"{name} is {what}, not a list of task IDs. If a spreadsheet program can open it, "
-            "save it from there as CSV."
+            f"{name} is {what}, not a list of task IDs. If a spreadsheet program can open "
+            "it, save it from there as CSV."
         )
 
 
-def _is_json_lines(head: str) -> bool:
+def _is_json_lines(head: str, *, at_least_two: bool) -> bool:
     """Whether the first line is an object by itself and others follow; many call that `.json`."""
     first, _, rest = head.strip().partition("\n")
-    if not (first.startswith("{") and rest):
+    if at_least_two and not (first.startswith("{") and rest):
         return False
-    try:
-        orjson.loads(first)
-    except orjson.JSONDecodeError:
-        return False
-    return True
+    return not first or (not rest and len(head) >= HEAD) or _is_json(first)
 
 
 def _is_broken_array(head: str) -> bool:
-    """Whether JSON lets it down, such as a list pasted from code, with a comma before its end."""
-    if not head.lstrip().startswith("[") or len(head.encode()) >= HEAD:
-        return False
+    """Whether JSON does not allow it, such as a list pasted from code, with a comma at its end."""
+    return head.lstrip().startswith("[") and len(head.encode()) < HEAD and not _is_json(head)
+
+
+def _is_json(text: str) -> bool:
     try:
-        orjson.loads(head)
+        orjson.loads(text)
     except orjson.JSONDecodeError:
-        return True
-    return False
+        return False
+    return True

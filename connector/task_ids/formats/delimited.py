@@ -24,12 +24,14 @@ _LONGEST_CELL = 1 << 24
 
 # With it Excel is told the delimiter.
 _SEP_LINE = re.compile(r"\s*\"?sep=([,;\t|])\"?[ ]*[\r\n]", re.IGNORECASE)
+# What Markdown and the shells of databases put between rows and below them.
+_DRAWN = re.compile(r"[-+:=|\s]*-{3}[-+:=|\s]*|\(\d+ rows?\)\s*")
 _SEP_CELL = re.compile(r"\s*sep=[,;\t|]?\s*", re.IGNORECASE)
 
 _rows = partial(csv.reader, strict=True)
 
 
-def read(content: Content, column: str | None) -> Iterator[list[str]]:
+def read_delimited(content: Content, column: str | None) -> Iterator[list[str]]:
     """The cells of the column of task IDs; "" where a row is too short to have one.
 
     Python's reader and not Arrow's, which is quicker but gives up on ragged rows and on long cells.
@@ -39,9 +41,11 @@ def read(content: Content, column: str | None) -> Iterator[list[str]]:
     """
     # The reader's only setting of this kind is one for the whole process; it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    rows = _rows(content.text(newline=""), delimiter=_delimiter_of(content.head_text(), column))
+    delimiter = _delimiter_of(content.head_text(), column)
+    rows = _rows(content.text(newline=""), delimiter=delimiter)
+    wanted = rows if delimiter != "|" else (r for r in rows if not _DRAWN.fullmatch("|".join(r)))
     try:
-        yield from _cells(rows, column, content.name)
+        yield from _cells(wanted, column, content.name)
     except csv.Error as exc:
         raise SourceError(
             f"{content.name} is broken near line {rows.line_num}: {exc}. Is a quote left open?"
@@ -49,7 +53,7 @@ def read(content: Content, column: str | None) -> Iterator[list[str]]:
 
 
 def _cells(rows: Iterator[list[str]], column: str | None, where: str) -> Iterator[list[str]]:
-    """The cells below the header; what stands above it is no value."""
+    """The cells below the header, which files that were put together have several times."""
     first = _without_sep_line(list(islice(rows, HEADER_WITHIN)))
     if not first:
         return
@@ -58,9 +62,10 @@ def _cells(rows: Iterator[list[str]], column: str | None, where: str) -> Iterato
         choose_column(first[0], column, where, _hint(first[0]))
         return
     position, index = header
+    name = first[position][index] if position >= 0 else None
     below = chain(first[position + 1 :], rows)
     while cells := [row[index] if index < len(row) else "" for row in islice(below, _CHUNK)]:
-        yield cells
+        yield [cell for cell in cells if cell != name] if name in cells else cells
 
 
 def is_delimited(head: str, column: str | None) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 import orjson
 
 from connector.errors import SourceError
 from connector.task_ids.columns import find_column
-from connector.task_ids.formats.text import line_blocks
 from connector.task_ids.keys import ENVELOPES, Picker
+from connector.task_ids.spelling import is_usual, tidied
 from connector.task_ids.validity import unreadable
 
 if TYPE_CHECKING:
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
 
     from connector.task_ids.content import Content
 
+_NOT_BLANK = re.compile(r"\S")
 
-def read(content: Content, column: str | None) -> Iterator[list[object]]:
+
+def read_json(content: Content, column: str | None) -> Iterator[list[object]]:
     """The task IDs of an array. It is held in memory whole: JSON Lines are for large lists.
 
     Raises:
@@ -27,22 +31,37 @@ def read(content: Content, column: str | None) -> Iterator[list[object]]:
     text = content.text().read()
     if not text.strip():
         return
-    try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError as exc:
-        raise SourceError(
-            f"{content.name} is not JSON: {exc}. If it has one value a line, name it .jsonl."
-        ) from exc
     picker = Picker(content.name, column)
-    yield [picker.pick(item) for item in _items(document, content.name, column)]
+    for document in _documents(text, content.name):
+        yield [picker.pick(item) for item in _items(document, content.name, column)]
     picker.check()
 
 
+def _documents(text: str, where: str) -> list[object]:
+    """The JSON document that `text` is, or those that follow one another in it, as jq prints them.
+
+    Of these all are read before the first counts, because a broken one may hide others.
+    """
+    try:
+        return [orjson.loads(text)]
+    except orjson.JSONDecodeError as exc:
+        # Python's reader is slower, but it can tell where a document ends.
+        decoder, documents, position = json.JSONDecoder(), [], 0
+        while following := _NOT_BLANK.search(text, position):
+            try:
+                document, position = decoder.raw_decode(text, following.start())
+            except (ValueError, RecursionError):
+                raise SourceError(f"{where} is not JSON: {exc}.") from exc
+            documents.append(document)
+        return documents
+
+
 def _items(document: object, where: str, column: str | None) -> list[object]:
-    if isinstance(document, list):
-        return document
     if not isinstance(document, dict):
-        return [document]
+        return document if isinstance(document, list) else [document]
+    values = _values_below(document, column)
+    if values is not None:
+        return values
     arrays = {key: value for key, value in document.items() if isinstance(value, list)}
     has_id = find_column([key for key in document if key not in arrays], column) is not None
     named = find_column(list(arrays), column)
@@ -58,6 +77,15 @@ def _items(document: object, where: str, column: str | None) -> list[object]:
     return next(iter(arrays.values()))
 
 
+def _values_below(document: dict[str, object], column: str | None) -> list[object] | None:
+    """The keys, if they are the IDs; the column of IDs, if pandas wrote a table by columns."""
+    if document and all(is_usual(tidied(key)) for key in document):
+        return list(document)
+    index = find_column(list(document), column)
+    below = None if index is None else list(document.values())[index]
+    return list(below.values()) if isinstance(below, dict) else None
+
+
 def _items_of_envelope(document: dict[str, object], where: str, column: str | None) -> list[object]:
     """Those of what an object such as `{"code": "success", "data": …}` is wrapped around."""
     inner = [value for key, value in document.items() if key.casefold() in ENVELOPES]
@@ -65,7 +93,7 @@ def _items_of_envelope(document: dict[str, object], where: str, column: str | No
     return _items(inner[0], where, column) if wraps else [document]
 
 
-def read_lines(content: Content, column: str | None) -> Iterator[list[object]]:
+def read_json_lines(content: Content, column: str | None) -> Iterator[list[object]]:
     """The task IDs of JSON Lines. A broken line becomes an invalid ID that tells its number.
 
     Raises:
@@ -74,7 +102,7 @@ def read_lines(content: Content, column: str | None) -> Iterator[list[object]]:
     picker = Picker(content.name, column)
     pick = picker.pick
     first = 1
-    for block in line_blocks(content):
+    for block in content.line_blocks():
         lines = block.split("\n")
         try:
             yield [pick(orjson.loads(line)) for line in lines]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ROWS = 1 << 16
 
 
-def read(content: Content, column: str | None) -> Iterator[pa.Array]:
+def read_parquet(content: Content, column: str | None) -> Iterator[pa.Array]:
     """The column of task IDs, in the type that it has.
 
     Raises:
@@ -36,7 +36,7 @@ def read_arrow(content: Content, column: str | None) -> Iterator[pa.Array]:
     """The same of Arrow's own format, which is also Feather's.
 
     Raises:
-        SourceError: As for `read`.
+        SourceError: As for `read_parquet`.
     """
     file = pa.ipc.open_file(pa.BufferReader(content.stream.read()))
     name = _column_name(file.schema, column, content.name)

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 13
 
+# The name of the part that holds an encrypted .xlsx. The reader sees a password in .xls only.
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
-def read(content: Content, column: str | None) -> Iterator[list[object]]:
+
+def read_spreadsheet(content: Content, column: str | None) -> Iterator[list[object]]:
     """The cells below the header of the column of task IDs; empty rows are none.
 
     Visible sheets come before hidden ones.
@@ -43,16 +46,18 @@ def read(content: Content, column: str | None) -> Iterator[list[object]]:
 def _sheets(content: Content) -> Iterator[list[list[Any]]]:
     """The rows of each sheet, the visible ones first."""
     calamine = _import_calamine()
+    data = content.stream.read()
+    encrypted = f"{content.name} is encrypted. Save it without a password, or as CSV."
+    if _ENCRYPTED in data:
+        raise SourceError(encrypted)
     try:
-        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(content.stream.read()))
+        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
         visible = calamine.SheetVisibleEnum.Visible
         for sheet in sorted(book.sheets_metadata, key=lambda sheet: sheet.visible != visible):
             if sheet.typ == calamine.SheetTypeEnum.WorkSheet:
                 yield book.get_sheet_by_name(sheet.name).to_python()
     except calamine.PasswordError as exc:
-        raise SourceError(
-            f"{content.name} is encrypted. Save it without a password, or as CSV."
-        ) from exc
+        raise SourceError(encrypted) from exc
     except calamine.CalamineError as exc:
         raise SourceError(
             f"{content.name} cannot be read as a spreadsheet: {exc}. "

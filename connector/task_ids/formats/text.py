@@ -1,4 +1,10 @@
-"""Plain text: a task ID a line, or several, as people and programs put them there."""
+"""Plain text: a task ID a line, or several, as people and programs put them there.
+
+A line is split into words. Where some of them are IDs of a usual shape (`spelling.is_usual`) among
+words that can be none, it is a record, such as a line of a log, and gives these IDs only. Where
+none can be an ID, it is a sentence, and gives one value that is invalid and quotes it. All other
+words are IDs as they are: an ID may have any shape.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +14,18 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.errors import SourceError
 from connector.task_ids.columns import is_header
-from connector.task_ids.spelling import BLANKS, NOTHING, QUOTES, is_usual, tidied
+from connector.task_ids.spelling import BLANKS, NOTHING, QUOTES, UUID, find_usual, is_usual, tidied
+from connector.task_ids.validity import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from connector.task_ids.content import Content
 
-# In characters. Small enough to stay in the processor's cache: four times as much is half as fast.
-_BLOCK = 1 << 18
-_LONGEST_LINE = 1 << 24
-
-# A block of nothing else is but lines with an ID each.
-_PLAIN = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-.\n"
+# A block of nothing else consists of lines with an ID each.
+_PLAIN = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-\n"
+_PLAIN_LINE = re.compile(r"\w[\w-]*", re.ASCII)
 _SEPARATORS = rf"{re.escape(BLANKS)},;，；、"  # the last ones from Chinese keyboards
 _BLANKS_AND_COMMAS = f"{BLANKS},;，；、"
 _BRACKETS = {"[": "]", "(": ")", "{": "}", "<": ">"}
@@ -30,9 +33,10 @@ _BRACKETS = {"[": "]", "(": ")", "{": "}", "<": ">"}
 _LAYERS = 3
 _QUOTES = re.escape("".join(QUOTES))
 
-_NEEDS_SPLITTING = re.compile(rf"[{_SEPARATORS}{_QUOTES}\[\](){{}}<>#/=:]")
+_BULLET = re.compile(r"(?:[-*+•]|\d+[.)])\s+(?=\S)")
+# The common ways to write one ID a line, for speed.
+_ONE_UUID = re.compile(rf"\s*(?:[-*+•]\s+)?[{_QUOTES}(\[{{<]*({UUID})[{_QUOTES})\]}}>]*[\s,;]*")
 _COMMENT_WORDS = {"//", "--"}
-_BULLET = re.compile(r"(?:[-*•]|\d+[.)])\s+(?=\S)")
 _LABEL = re.compile(r"[\"']?([A-Za-z_][\w -]{0,30}?)[\"']?\s?(?:=\s?(?=[\[({])|[:=](\s?))(?=\S)")
 _BETWEEN = re.compile(rf"[{_SEPARATORS}]+")
 _WORD = re.compile(rf"[^{_SEPARATORS}]+")
@@ -48,40 +52,91 @@ _QUOTED = {
     for quote, closing in QUOTES.items()
 }
 
+# Lines that Markdown, YAML and the shells of databases draw.
+_RULE = re.compile(r"[-+=|_~*:.\s\u2500-\u257f]{3,}")
+_COLORS = re.compile(r"\x1b\[[\d;]*m")
+_BETWEEN_CELLS = re.compile(r"\s{2,}|\s*[|│]\s*")
 
-def read(content: Content, column: str | None) -> Iterator[pa.StringArray | list[str]]:
-    """The words of `content` but for comments and a header; a blank line is a blank."""
+# Beside IDs of a usual shape, a word counts as another ID if it has a letter and a digit and is no
+# date, time or measure; and if it is like a usual one with a letter too few, it counts anywhere.
+_MAY_BE_ID = re.compile(
+    r"(?![\d.:+-]+(?:T[\d.:+-]+)?(?:ms|[smhdxZ]|[kMGT]i?B|px)?\Z)(?=.*\d)(?=.*[A-Za-z])[\w.-]+"
+)
+_ALMOST_USUAL = re.compile(
+    r"(?:[\da-f]+-){3,}[\da-f]+|(?=.*\d)[\da-f]{32}|task_\w{8,}", re.IGNORECASE
+)
+_LETTERS = re.compile(r"[^\W\d_]{2,}[.!?:…]*")
+_SENTENCE = 3  # words of letters; fewer may be IDs
+_SHOWN = 60
+
+
+def read_text(content: Content, column: str | None) -> Iterator[pa.StringArray | list[str]]:
+    """The IDs in `content`, without comments and a header; a blank line is a blank."""
+    has_usual = bool(find_usual(content.head_text()))
     begun = False
-    for block in line_blocks(content):
-        if not begun:
-            lines, begun = _without_header(block.split("\n"), column)
-            yield list(_words_of(lines))
-        elif block.encode().translate(None, _PLAIN):
-            yield list(_words_of(block.split("\n")))
-        else:
+    for block in content.line_blocks():
+        if begun and not block.encode().translate(None, _PLAIN):
             yield pc.split_pattern(pa.array([block]), "\n").values
+            continue
+        lines = (_COLORS.sub("", block) if "\x1b" in block else block).split("\n")
+        if not begun:
+            lines, begun = _without_header(lines, column)
+        yield list(_ids_of(lines, has_usual=has_usual))
 
 
 def _without_header(lines: list[str], column: str | None) -> tuple[list[str], bool]:
-    """`lines` without a header, and whether what is to be read begins in them."""
+    """`lines` without a header, and whether the IDs begin in them."""
     for position, line in enumerate(lines):
-        if is_header(line, column):
+        if any(is_header(name, column) for name in (line, *_BETWEEN_CELLS.split(line))):
             return lines[:position] + lines[position + 1 :], True
-        if any(_words(line)):
+        if not _RULE.fullmatch(line) and any(_words(line)):
             return lines, True
     return lines, False
 
 
-def _words_of(lines: Iterable[str]) -> Iterator[str]:
+def _ids_of(lines: Iterable[str], *, has_usual: bool) -> Iterator[str]:
     for line in lines:
-        if _NEEDS_SPLITTING.search(line):
-            yield from _words(line)
-        else:
+        if _PLAIN_LINE.fullmatch(line):
             yield line
+        elif one := _ONE_UUID.fullmatch(line):
+            yield one[1]
+        elif not _RULE.fullmatch(line) or not line.strip(BLANKS):
+            yield from _chosen(list(_words(line)), line, has_usual=has_usual)
+
+
+def _chosen(words: list[str], line: str, *, has_usual: bool) -> list[str]:
+    """Those of the words of a line that are task IDs; see the head of this module."""
+    ids, others = [], []
+    for word in words:
+        usual = _usual_in(word)
+        ids += usual or [word]
+        if not usual and word.casefold() not in NOTHING:
+            others.append(word)
+    if not others or (len(words) == 1 and not line.endswith(":")):
+        return ids
+    others_may_be_ids = [bool(_MAY_BE_ID.fullmatch(word)) for word in others]
+    if all(others_may_be_ids):
+        return ids
+    meant = [one for one in ids if is_usual(one) or _ALMOST_USUAL.fullmatch(one)]
+    letters = sum(1 for word in others if _LETTERS.fullmatch(word))
+    if meant and (letters or any(map(is_usual, meant))):
+        return meant
+    if letters >= (1 if has_usual else _SENTENCE) and not any(others_may_be_ids):
+        return [unreadable(f"{line.strip(BLANKS)[:_SHOWN]!r} is text, not a task ID")]
+    return ids
+
+
+def _usual_in(word: str) -> list[str]:
+    """The IDs of a usual shape in a word: itself, or what a path or a `name=` holds."""
+    bare = tidied(word)
+    if is_usual(bare):
+        return [bare]
+    # The end of an address is an ID of its own, unless it is the name of a file.
+    return [] if _ADDRESS.match(word) and "." not in bare else find_usual(word)
 
 
 def _words(line: str) -> Iterator[str]:
-    """The task IDs of a line, each still in its quotes; a blank for a line of blanks."""
+    """The words of a line, each still in its quotes; a blank for a line of blanks."""
     line = line.strip(BLANKS)
     if not line or line.casefold() in NOTHING:
         yield ""
@@ -95,7 +150,7 @@ def _words(line: str) -> Iterator[str]:
         quote = _quote_at(line, position)
         if quote and quote not in unclosed:
             if quoted := _QUOTED[quote].match(line, position):
-                yield from _several_in_quotes(quoted[0])
+                yield quoted[0]
                 position = quoted.end()
             else:
                 unclosed += quote  # to the end of the line: looked for once
@@ -119,23 +174,16 @@ def _quote_at(line: str, position: int) -> str:
 
 
 def _start_of(line: str) -> int:
-    """Where the IDs begin: behind a bullet or a number, and behind `task_id:` or `ids =`."""
+    """Where the IDs begin: behind a bullet or a number, and behind `task_id: ` or `ids = [`."""
     bullet = _BULLET.match(line)
     start = bullet.end() if bullet else 0
     label = _LABEL.match(line, start)
     if label is None:
         return start
-    rest = line[label.end() :]
     if label[2] is None:
         return label.end()
-    means_it = label[2] or rest[0] in QUOTES or is_usual(tidied(rest.strip(_BLANKS_AND_COMMAS)))
+    means_it = label[2] or line[label.end()] in QUOTES
     return label.end() if means_it and is_header(label[1], None) else start
-
-
-def _several_in_quotes(quoted: str) -> list[str]:
-    """The IDs in one pair of quotes, if all are such beyond doubt; else what it is, as one."""
-    parts = _BETWEEN.split(quoted[1:-1].strip(_BLANKS_AND_COMMAS))
-    return parts if len(parts) > 1 and all(is_usual(tidied(part)) for part in parts) else [quoted]
 
 
 def _within_brackets(line: str) -> str:
@@ -148,31 +196,10 @@ def _within_brackets(line: str) -> str:
 
 
 def _without_brackets(word: str) -> str:
-    """`word` without brackets in pairs around it; without a single one if it then is a usual ID."""
+    """`word` without brackets in pairs around it; "" for nothing but brackets."""
     if word.casefold() in NOTHING:
         return word  # some have brackets of their own
     for _ in range(_LAYERS):
         if len(word) > 1 and _BRACKETS.get(word[0]) == word[-1]:
             word = word[1:-1]
-    bare = word.strip("[](){}<>")
-    return bare if not bare or is_usual(tidied(bare)) else word
-
-
-def line_blocks(content: Content) -> Iterator[str]:
-    r"""The text of `content` in blocks of whole lines, joined by "\n" however they ended.
-
-    Raises:
-        SourceError: A line is so long that this is no list of anything.
-    """
-    text, rest = content.text(), ""
-    while block := text.read(_BLOCK):
-        lines, ended, rest = (rest + block).rpartition("\n")
-        if ended:
-            yield lines
-        elif len(rest) > _LONGEST_LINE:
-            raise SourceError(
-                f"{content.name} has a line of more than {_LONGEST_LINE:,} characters. "
-                "Give one task ID a line, or name the file after its format: .csv, .json, .parquet."
-            )
-    if rest:
-        yield rest
+    return word if word.strip("[](){}<>") else ""

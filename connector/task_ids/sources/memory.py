@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _VALUES = 1 << 13
 
 
-def read(values: Any, column: str | None) -> Iterator[pa.Array | list[object]]:
+def read_values(values: Any, column: str | None) -> Iterator[pa.Array | list[object]]:
     """The values in order; of a table, or a dict of columns, those of the column of task IDs.
 
     Raises:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ROWS = 10_000
 
 
-def read(query: Query, column: str | None) -> Iterator[list[object]]:
+def read_query(query: Query, column: str | None) -> Iterator[list[object]]:
     """The column of task IDs in the answer to `query`; the only column needs no name.
 
     The rows come in parts from a server-side cursor, where the driver has one. What the query may
