@@ -81,7 +81,8 @@ def tidied(text: str) -> str:
         text = last or unreadable("an address without a task ID at the end of its path")
     if _ROUNDED.fullmatch(text):
         return unreadable(f"{text} is a number that a spreadsheet has rounded")
-    if dressed := _DRESSED_UUID.fullmatch(_DASHES.sub("-", text)):
+    hyphenated = text if text.isascii() else _DASHES.sub("-", text)
+    if dressed := _DRESSED_UUID.fullmatch(hyphenated):
         uuid: str = next(filter(None, dressed.groups()))
         return uuid.lower()
     return text

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from connector.task_ids.content import Content
 
-_NOT_BLANK = re.compile(r"\S")
+_BEGIN = re.compile(r"[^\s,]")
 
 
 def read_json(content: Content, column: str | None) -> Iterator[list[object]]:
@@ -47,7 +47,7 @@ def _documents(text: str, where: str) -> list[object]:
     except orjson.JSONDecodeError as exc:
         # Python's reader is slower, but it can tell where a document ends.
         decoder, documents, position = json.JSONDecoder(), [], 0
-        while following := _NOT_BLANK.search(text, position):
+        while following := _BEGIN.search(text, position):
             try:
                 document, position = decoder.raw_decode(text, following.start())
             except (ValueError, RecursionError):

@@ -66,7 +66,9 @@ _ALMOST_USUAL = re.compile(
     r"(?:[\da-f]+-){3,}[\da-f]+|(?=.*\d)[\da-f]{32}|task_\w{8,}", re.IGNORECASE
 )
 _LETTERS = re.compile(r"[^\W\d_]{2,}[.!?:…]*")
+_CELLS = 50
 _SENTENCE = 3  # words of letters; fewer may be IDs
+_LONG = 8  # for an ID in a sentence, where `ray-2` is none
 _SHOWN = 60
 
 
@@ -87,7 +89,7 @@ def read_text(content: Content, column: str | None) -> Iterator[pa.StringArray |
 def _without_header(lines: list[str], column: str | None) -> tuple[list[str], bool]:
     """`lines` without a header, and whether the IDs begin in them."""
     for position, line in enumerate(lines):
-        if any(is_header(name, column) for name in (line, *_BETWEEN_CELLS.split(line))):
+        if any(is_header(name, column) for name in (line, *_BETWEEN_CELLS.split(line, _CELLS))):
             return lines[:position] + lines[position + 1 :], True
         if not _RULE.fullmatch(line) and any(_words(line)):
             return lines, True
@@ -114,25 +116,29 @@ def _chosen(words: list[str], line: str, *, has_usual: bool) -> list[str]:
             others.append(word)
     if not others or (len(words) == 1 and not line.endswith(":")):
         return ids
-    others_may_be_ids = [bool(_MAY_BE_ID.fullmatch(word)) for word in others]
-    if all(others_may_be_ids):
+    may_be_ids = set(filter(_MAY_BE_ID.fullmatch, others))
+    if len(may_be_ids) == len(set(others)):
         return ids
-    meant = [one for one in ids if is_usual(one) or _ALMOST_USUAL.fullmatch(one)]
     letters = sum(1 for word in others if _LETTERS.fullmatch(word))
+    meant = [one for one in ids if is_usual(one) or _ALMOST_USUAL.fullmatch(one)]
     if meant and (letters or any(map(is_usual, meant))):
         return meant
-    if letters >= (1 if has_usual else _SENTENCE) and not any(others_may_be_ids):
+    long_enough = [one for one in ids if one in may_be_ids and len(one) >= _LONG]
+    if letters >= _SENTENCE and long_enough:
+        return long_enough
+    if letters >= (1 if has_usual and not may_be_ids else _SENTENCE):
         return [unreadable(f"{line.strip(BLANKS)[:_SHOWN]!r} is text, not a task ID")]
     return ids
 
 
 def _usual_in(word: str) -> list[str]:
     """The IDs of a usual shape in a word: itself, or what a path or a `name=` holds."""
-    bare = tidied(word)
+    bare = tidied(word.strip("*_~"))  # as Markdown has it in bold
     if is_usual(bare):
         return [bare]
-    # The end of an address is an ID of its own, unless it is the name of a file.
-    return [] if _ADDRESS.match(word) and "." not in bare else find_usual(word)
+    # The end of an address is an ID of its own, unless it is a word or the name of a file.
+    is_opaque = _ADDRESS.match(word) and _MAY_BE_ID.fullmatch(bare) and "." not in bare
+    return [] if is_opaque else find_usual(word)
 
 
 def _words(line: str) -> Iterator[str]:
