@@ -433,7 +433,7 @@ def test_a_file_comes_before_an_id_of_its_name(
     with pytest.raises(SourceError, match="no file task_0"):
         ids("task_0")
     assert ids(f"{U[1]}, {U[2]}\n{U[3]}") == U[1:4]
-    with pytest.raises(SourceError, match="int is no source"):
+    with pytest.raises(SourceError, match="int is not a source"):
         ids(7)
     for nothing in ({}, {"task_id": None}, {"task_id": []}):
         with pytest.raises(SourceError, match="no task ID in what was given"):

@@ -343,7 +343,7 @@ def test_a_broken_line_of_json_is_counted_as_invalid_and_tells_its_number(tmp_pa
     assert [a, b, blank, absent, number, null] == ["a", "b", "", "", "17", ""]
     assert why_invalid(broken) == f"line 3 of {path} is not JSON"
     assert why_invalid(cut) == f"line 9 of {path} is not JSON"
-    assert why_invalid(array) == "a list is no task ID"
+    assert why_invalid(array) == "a list is not a task ID"
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ TWO_IDS: list[tuple[str, str, int]] = [
     ("psql.out", f"  task_id | state\n----------+-------\n {A} | done\n {B} |\n(2 rows)\n", 0),
     ("psql-one.out", f"   task_id\n----------\n {A}\n {B}\n(2 rows)\n", 1),
     ("psql-expanded.out", f"-[ RECORD 1 ]-\ntask_id | {A}\nstate | done\ntask_id | {B}\n", 2),
+    ("records.txt", f"task_id | {A}\nstate | done\ntask_id | {B}\n", 1),
+    ("fields.txt", f"task_id   {A}\nid        {B}\n", 0),
     ("mysql.out", f"+-----+\n| task_id |\n+-----+\n| {A} |\n| {B} |\n+-----+\n", 0),
     ("duckdb.out", f"┌{LINE}┐\n│ task_id │\n├{LINE}┤\n│ {A} │\n│ {B} │\n└{LINE}┘\n", 0),
     ("sqlite.out", f"task_id  state\n-------  -----\n{A}  done\n{B}  failed\n", 0),

@@ -2,14 +2,16 @@
 
 ::
 
-    read -> locate    files objects             what the sources are, before anything is imported
-         -> reading   content  formats          opened, decompressed, told apart; errors translated
-              text  delimited  spreadsheet  json_lists  parquet  sql  memory   values, in chunks
-              columns  keys                     which column, or key of an object, has the IDs
-              values  spelling  validity        any value as text, cleaned; which are valid
+    sources/    what a source is: files, objects in a bucket, a query (sql), values in memory
+    content     an open file: decompressed, decoded
+    formats/    which format a file has, and a reader for each: add a format there
+    columns     which column has the IDs;  keys: which key of a JSON object
+    values      values of any type as clean text, in bulk
+    spelling    one ID as people write it;  validity: which texts can be IDs
+    reading     all of these together: from sources to chunks of IDs
 
-Every value that a source gives comes out once, in order: a blank one as "", one beyond reading as
-a text that is no valid ID. So whoever counts them can account for each.
+Every value that a source gives comes out once, in order: a blank one as "", one that cannot be
+read, or is a sentence, as a text that is not a valid ID. So the caller can account for each.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ def read(
             URL; or, where there is no such file, a UUID or `task_` + 32 characters is an ID. Any
             other iterable holds the IDs themselves.
         column: Where the IDs are, if not in one of `columns.USUAL`. Plain text has no columns.
-        query: What to ask a SQLAlchemy URL for.
+        query: SQL for the database of a SQLAlchemy URL.
         stdin: What `-` reads; by default standard input.
 
     Raises:

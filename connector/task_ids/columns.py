@@ -11,14 +11,12 @@ from connector.task_ids.spelling import BLANKS, is_usual, tidied
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+# The first of these that there is, in any spelling, has the IDs.
 USUAL: Final = ("task_id", "generation_id", "id", "uuid", "job_id")
-"""Which column has the IDs, the first of these that there is, in any spelling."""
-
+# These can mean nothing else, wherever they stand.
 SAYING_WHICH: Final = ("task_id", "generation_id")
-"""Those that can mean nothing else, wherever they stand."""
-
+# Only these first rows may be the header.
 HEADER_WITHIN: Final = 20
-"""The rows among which a header is looked for."""
 
 _ALSO: Final = {
     "taskids": "taskid",
@@ -49,7 +47,7 @@ def find_column(
 
 
 def _matches(names: Sequence[str], wanted: str) -> list[int]:
-    """The positions of what is `wanted`, by the strictest way of comparing that finds any."""
+    """The positions of `wanted`, by the strictest comparison that finds any."""
     ways: tuple[Callable[[str], str], ...] = (_bare, lambda name: _bare(name).casefold(), _spelt)
     for way in ways:
         looked_for = way(wanted)
@@ -75,7 +73,7 @@ def choose_column(names: Sequence[str], column: str | None, where: str, hint: st
     if column is not None and len(fitting := _matches(names, column)) > 1:
         raise SourceError(
             f"{where} has more than one column like {column}: "
-            f"{', '.join(names[one] for one in fitting)}. Write the one that is meant as it is."
+            f"{', '.join(names[one] for one in fitting)}. Spell the one you mean exactly."
         )
     wanted = f"{', '.join(USUAL[:-1])} or {USUAL[-1]}" if column is None else column
     shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
@@ -86,20 +84,25 @@ def choose_column(names: Sequence[str], column: str | None, where: str, hint: st
 
 
 def is_header(line: str, column: str | None) -> bool:
-    """Whether a line of text is but the name of the column of task IDs."""
+    """Whether a line of text is the name of the column of task IDs, and nothing else."""
     return find_column([tidied(line)], column) is not None
+
+
+def has_ids(row: Sequence[str]) -> bool:
+    """Whether a row holds a task ID of a usual shape: `task_id,4b3c…` is not a header."""
+    return any(is_usual(tidied(cell)) for cell in row)
 
 
 def find_header(rows: Sequence[Sequence[str]], column: str | None) -> tuple[int, int] | None:
     """Which of the first `rows` is the header, and which column of it has the task IDs.
 
-    What stands above a header is narrower: a title, a date, a comment. Without a header there may
-    be one column of IDs all the same: the row is then -1.
+    What stands above a header is narrower: a title, a date, a comment. If there is no header, but
+    one column of IDs, the row is -1.
     """
     widest = 1
     for position, row in enumerate(rows[:HEADER_WITHIN]):
         filled = sum(map(bool, row))
-        index = find_column(row, column)
+        index = None if has_ids(row) else find_column(row, column)
         if index is not None and (position == 0 or filled > widest or widest == 1):
             return position, index
         widest = max(widest, filled)

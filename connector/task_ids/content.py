@@ -64,7 +64,7 @@ class Content:
     head: bytes
 
     def text(self, newline: str | None = None) -> io.TextIOWrapper:
-        """All of it as text; bytes that are none become U+FFFD, which no valid ID holds."""
+        """All of it as text; bytes that cannot be decoded become U+FFFD, which is never valid."""
         encoding = self._encoding()
         return io.TextIOWrapper(self.stream, encoding, errors="replace", newline=newline)
 
@@ -97,7 +97,7 @@ class Content:
                 return encoding
         if b"\0" in self.head:
             raise SourceError(
-                f"{self.name} holds zero bytes, so it is no plain text. "
+                f"{self.name} holds zero bytes, so it is not plain text. "
                 "Save a spreadsheet as CSV, and text in another encoding as UTF-8."
             )
         return "utf-8-sig"
@@ -105,7 +105,7 @@ class Content:
 
 @contextmanager
 def open_content(source: Path | StoredFile | StandardInput) -> Iterator[Content]:
-    """What `source` holds, for as long as it is open.
+    """Open `source` for reading, decompressed.
 
     Raises:
         OSError: It cannot be opened or decompressed.
@@ -132,7 +132,7 @@ def _seekable(source: Path | StoredFile | StandardInput) -> Iterator[BinaryIO]:
             yield copy
         return
     if isinstance(source, StoredFile):
-        # A request a part: so in large ones, and once.
+        # One request for each part, so parts are large, and read once.
         store = source.filesystem
         with (
             store.open_input_stream(source.path, compression=None, buffer_size=_PART) as stream,
@@ -157,7 +157,7 @@ def _spooled(pipe: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _decompressed(raw: BinaryIO) -> io.BufferedReader:
-    """Told by the first bytes: what downloads `ids.txt.gz` may decompress it and keep the name."""
+    """By the first bytes: what downloads `ids.txt.gz` may decompress it and keep the name."""
     magic = raw.read(10)
     raw.seek(0)
     for sign, compression in _COMPRESSIONS.items():

@@ -1,4 +1,4 @@
-"""Taking the task ID out of objects, each with keys of its own."""
+"""The task ID in JSON objects, each of which may have keys of its own."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import Final
 
 from connector.task_ids.columns import SAYING_WHICH, USUAL, choose_column, find_column
 
+# Under these keys, `id` is the generation's; that of a `user` is not.
 ENVELOPES: Final = frozenset(
     ("data", "generation", "task", "job", "result", "output", "response", "body", "payload", "item")
 )
-"""Under these keys, `id` is the generation's; that of a `user` is another's."""
-
 _SHAPES = 1_000
 _DEPTH = 5
 _SHOWN = 20
@@ -29,7 +28,7 @@ class Picker:
         self._key: object = None
 
     def pick(self, item: object) -> object:
-        """The task ID of an object, "" if it has none; any other item is one itself."""
+        """The task ID of an object, "" if it has none; any other item is itself the ID."""
         if not isinstance(item, dict):
             return item
         names = tuple(item)
@@ -46,10 +45,10 @@ class Picker:
         return value
 
     def check(self) -> None:
-        """Refuse objects of which none has a task ID.
+        """Raise an error if there were objects and none had a task ID.
 
         Raises:
-            SourceError: So it is; the text lists their keys.
+            SourceError: The text lists their keys.
         """
         if self._lacking and not self._found:
             choose_column(list(self._lacking), self._column, self._where)
@@ -71,7 +70,7 @@ class Picker:
         return False, ""
 
     def _key_among(self, names: tuple[object, ...], usual: tuple[str, ...]) -> object:
-        """Which key is that of the task ID, if one is; looked up once for objects alike."""
+        """The key of the task ID, if there is one; looked up once for objects alike."""
         if (names, usual) not in self._known:
             if len(self._known) >= _SHAPES:
                 self._known.clear()

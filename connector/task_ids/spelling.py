@@ -15,13 +15,14 @@ from connector.task_ids.validity import unreadable
 # All that Python calls a blank, the byte order mark, and the zero-width space that web pages add.
 BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff\u200b"
 
+# What programs write where there is no value, in lower case; the last ones are Excel's errors.
 NOTHING: Final = frozenset(
     "- -- --- – — ... … nan -nan null (null) none nil n/a #n/a na #na <na> nat undefined "  # noqa: SIM905  as a list it is a page
     "(blank) \\n "
     "#n/a! #null! #ref! #value! #name? #div/0! #num! 1.#ind -1.#ind 1.#qnan -1.#qnan".split()
 )
-"""What programs write where there is no value, in lower case; the last ones are Excel's errors."""
 
+# Opening quotes, each with those that may close it.
 QUOTES: Final = {
     '"': '"',
     "'": "'",
@@ -37,7 +38,6 @@ QUOTES: Final = {
     "‹": "›",
     "›": "‹",
 }
-"""Opening quotes, each with those that may close it."""
 
 UUID: Final = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _USUAL = re.compile(rf"{UUID}|task_[\w-]{{32}}", re.ASCII)
@@ -48,6 +48,7 @@ _DRESSED_UUID = re.compile(
 )
 _DASHES = re.compile("[\u2010-\u2015\u2212]")  # word processors put them for hyphens
 _ROUNDED = re.compile(r"\d+(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s,;]+")
 _FORMULA = re.compile(r'=\s*"(.*)"', re.DOTALL)
 _APOSTROPHE = re.compile(r"'[^'\"]+")
 _ADDRESS = re.compile(
@@ -60,6 +61,12 @@ _ADDRESS = re.compile(
 def is_usual(task_id: str) -> bool:
     """Whether gateways are known to issue IDs of this shape: a UUID, or `task_` + 32 characters."""
     return _USUAL.fullmatch(task_id) is not None
+
+
+def usual_parts(text: str) -> list[str]:
+    """The task IDs of a usual shape that `text` consists of; none if it holds anything else."""
+    parts = [tidied(part) for part in _BETWEEN.split(text.strip(BLANKS))]
+    return parts if all(map(is_usual, parts)) else []
 
 
 def find_usual(text: str) -> list[str]:
@@ -89,7 +96,7 @@ def tidied(text: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """`text` without one pair of quotes, or what makes a spreadsheet take a value for text."""
+    """`text` without one pair of quotes, or without what makes a spreadsheet keep it as text."""
     if formula := _FORMULA.fullmatch(text):
         return formula[1].replace('""', '"').strip(BLANKS)
     if len(text) > 1 and text[-1] in QUOTES.get(text[0], ""):

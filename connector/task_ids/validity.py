@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 LONGEST = 256
 _SHOWN = 60
 
-# The replacement character is what undecodable bytes become, so no ID that holds it was read right.
+# Bytes that cannot be decoded become this character, so an ID that holds it was misread.
 UNREADABLE = "\ufffd"
 
 # A client resolves these before it sends the URL, and would ask for another path.
@@ -21,12 +21,12 @@ _FORBIDDEN = re.compile(f"[{_CONTROL}\ud800-\udfff]")
 
 
 def unreadable(what: str) -> str:
-    """Stands for a value beyond reading: `is_valid` refuses it, and `why_invalid` says `what`."""
+    """A text for a value that cannot be read: it is not valid, and `why_invalid` says `what`."""
     return f"{UNREADABLE} {what}"
 
 
 def is_valid(task_id: str) -> bool:
-    """Whether `task_id` can be asked for: 1 to 256 readable characters, none a control one."""
+    """Whether `task_id` can be asked for: 1 to 256 readable characters, no control characters."""
     return not why_invalid(task_id)
 
 
@@ -46,7 +46,7 @@ def _fault(task_id: str) -> str:
     if UNREADABLE in task_id:
         return "part of it could not be read as text; is the file UTF-8?"
     if len(task_id) > LONGEST:
-        return f"it is {len(task_id):,} characters long, and {LONGEST} is the most"
+        return f"it is {len(task_id):,} characters long, and at most {LONGEST} are allowed"
     if forbidden := _FORBIDDEN.search(task_id):
         return f"it holds a control character (U+{ord(forbidden[0]):04X})"
     return ""
@@ -60,7 +60,7 @@ def valid_mask(task_ids: pa.StringArray) -> pa.BooleanArray:
 
     harmless = pc.ascii_is_printable(task_ids)
     if not pc.all(harmless).as_py():
-        # Ten times slower, and needed only where something else than plain ASCII came.
+        # Ten times slower, and needed only where there is more than plain ASCII.
         forbidden = pc.match_substring_regex(task_ids, f"[{_CONTROL}{UNREADABLE}]")
         harmless = pc.or_(harmless, pc.invert(forbidden))
     length = pc.utf8_length(task_ids)

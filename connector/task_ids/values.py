@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.task_ids.spelling import BLANKS, NOTHING, QUOTES, UUID, is_usual, tidied
+from connector.task_ids.spelling import BLANKS, NOTHING, QUOTES, UUID, tidied, usual_parts
 from connector.task_ids.validity import UNREADABLE, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# From here on a float is no longer exact, so an ID that went through one may be another's.
+# From here on a float is not exact, so an ID that went through one may be that of another task.
 _INEXACT = 2**53
 
 _USUAL_CHARACTERS = b"0123456789abcdefghijklmnopqrstuvwxyz_-."
@@ -25,13 +25,12 @@ _UPPER_CASE = set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _LONGEST_WORD = max(len(word.encode()) for word in NOTHING)
 _PADDING = 64  # Arrow rounds the size of a buffer up
 
-# Whatever may be in need of `tidied`.
+# All that `tidied` may change.
 _DRESSED = (
     rf"^(?:[{re.escape(''.join(QUOTES))}=<{{(\[]|(?i:urn:uuid:|https?://))|(?i:/generations/)"
     r"|^[0-9a-fA-F]{8}[\x{2010}-\x{2015}\x{2212}]|^[0-9]+([.,][0-9]+)?[eE]\+[0-9]+$"
 )
 
-_BETWEEN = re.compile(r"[\s,;]+")
 _SEVERAL = r"^[\w-]{36,37}[\s,;]+[\w-]{36,37}"
 
 _UUID_BYTES = 16
@@ -58,12 +57,7 @@ def split_several(task_ids: pa.StringArray) -> pa.StringArray:
     if not pc.any(pc.match_substring_regex(task_ids, _SEVERAL)).as_py():
         return task_ids
     texts = task_ids.to_pylist()
-    return pa.array([one for text in texts for one in _taken_apart(text)], pa.string())
-
-
-def _taken_apart(text: str) -> list[str]:
-    parts = [tidied(part) for part in _BETWEEN.split(text)]
-    return parts if len(parts) > 1 and all(map(is_usual, parts)) else [text]
+    return pa.array([one for text in texts for one in usual_parts(text) or [text]], pa.string())
 
 
 def _with_uuids_in_lower_case(task_ids: pa.StringArray) -> pa.StringArray:
@@ -82,7 +76,7 @@ def trim(texts: pa.StringArray) -> pa.StringArray:
 def _odd_characters(task_ids: pa.StringArray) -> set[int]:
     """Bytes in `task_ids` other than those that all usual IDs consist of.
 
-    Most lists have none: one look at all bytes then saves a look at each ID.
+    Most lists have none, and one look at all bytes saves a look at each ID.
     """
     data = task_ids.buffers()[2]
     size = pc.sum(pc.binary_length(task_ids)).as_py() or 0
@@ -110,14 +104,14 @@ def _without_words_for_nothing(task_ids: pa.StringArray) -> pa.StringArray:
 
 
 def as_text(values: pa.Array | Sequence[object]) -> pa.StringArray:
-    """`values` as text, with null for what is missing, and invalid IDs for what is no text."""
+    """`values` as text: null for what is missing, an invalid ID for what cannot be one."""
     if not isinstance(values, pa.Array):
         return _from_objects(values)
     if pa.types.is_integer(values.type):
         return values.cast(pa.string())
     if not _holds_uuids(values):
         try:
-            # By way of bytes, because that checks the encoding: files hold "strings" that are none.
+            # By way of bytes, to check the encoding: "strings" in files may not be UTF-8.
             return values.cast(pa.binary()).cast(pa.string())
         except pa.ArrowException:
             pass
@@ -157,13 +151,13 @@ def _text(value: object) -> str | None:
             return str(value)
         case float() | Decimal():
             return _number_as_text(value)
-    # pandas' own signs for a missing value, told by name so that pandas need not be imported.
+    # pandas' own signs for a missing value, by name so that pandas need not be imported.
     kind = type(value).__name__
-    return None if kind in {"NAType", "NaTType"} else unreadable(f"a {kind} is no task ID")
+    return None if kind in {"NAType", "NaTType"} else unreadable(f"a {kind} is not a task ID")
 
 
 def _bytes_as_text(value: bytes) -> str:
-    """Sixteen bytes are a UUID, unless they can be read as text: then they are an ID so long."""
+    """Sixteen bytes are a UUID, unless they can be read as text: then the text is the ID."""
     text = value.decode("utf-8", "replace")
     if len(value) == _UUID_BYTES and (UNREADABLE in text or not text.isprintable()):
         return str(uuid.UUID(bytes=value))
@@ -177,4 +171,4 @@ def _number_as_text(value: float | Decimal) -> str | None:
     exact = isinstance(value, Decimal) or abs(value) < _INEXACT
     if exact and value % 1 == 0:
         return str(int(value))
-    return unreadable(f"the number {value} is no task ID")
+    return unreadable(f"the number {value} is not a task ID")

@@ -1,4 +1,4 @@
-"""CSV and its kin: a header, and cells apart by a comma, a semicolon, a tab or a bar."""
+"""CSV and its relatives: cells between commas, semicolons, tabs or bars, below a header."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from itertools import chain, dropwhile, islice
 from typing import TYPE_CHECKING
 
 from connector.errors import SourceError
-from connector.task_ids.columns import HEADER_WITHIN, choose_column, find_column, find_header
+from connector.task_ids.columns import (
+    HEADER_WITHIN,
+    choose_column,
+    find_column,
+    find_header,
+    has_ids,
+)
 from connector.task_ids.spelling import BLANKS
 
 if TYPE_CHECKING:
@@ -22,7 +28,7 @@ DELIMITERS = ",;\t|"
 _CHUNK = 1 << 13
 _LONGEST_CELL = 1 << 24
 
-# With it Excel is told the delimiter.
+# The line that tells Excel the delimiter.
 _SEP_LINE = re.compile(r"\s*\"?sep=([,;\t|])\"?[ ]*[\r\n]", re.IGNORECASE)
 # What Markdown and the shells of databases put between rows and below them.
 _DRAWN = re.compile(r"[-+:=|\s]*-{3}[-+:=|\s]*|\(\d+ rows?\)\s*")
@@ -75,13 +81,14 @@ def is_delimited(head: str, column: str | None) -> bool:
     lines = io.StringIO(head.lstrip(BLANKS))
     line = next((line for line in lines if not line.lstrip(BLANKS).startswith("#")), "")
     rows = [next(iter(_first_rows(line, delimiter)), []) for delimiter in DELIMITERS]
-    return any(len(row) > 1 and find_column(row, column) is not None for row in rows)
+    rows = [row for row in rows if len(row) > 1 and not has_ids(row)]
+    return any(find_column(row, column) is not None for row in rows)
 
 
 def _delimiter_of(head: str, column: str | None) -> str:
-    """The delimiter that the text tells, or by which its header comes first, or the commonest."""
-    if told := _SEP_LINE.match(head):
-        return told[1]
+    """The one that the text names, else the one that finds a header first, else the commonest."""
+    if named := _SEP_LINE.match(head):
+        return named[1]
     headers = {}
     for delimiter in DELIMITERS:
         header = find_header(_first_rows(head, delimiter), column)
@@ -94,7 +101,7 @@ def _delimiter_of(head: str, column: str | None) -> str:
 
 
 def _first_rows(head: str, delimiter: str) -> list[list[str]]:
-    """The first rows of `head` that can be read so; the end of it may be cut off."""
+    """The first rows of `head` with this delimiter; its end may be cut off."""
     found: list[list[str]] = []
     try:
         for row in islice(_rows(io.StringIO(head, newline=""), delimiter=delimiter), HEADER_WITHIN):
@@ -105,7 +112,7 @@ def _first_rows(head: str, delimiter: str) -> list[list[str]]:
 
 
 def _without_sep_line(rows: list[list[str]]) -> list[list[str]]:
-    """`rows` from the first that holds something, but for the line that is there for Excel."""
+    """`rows` from the first that is not empty, without the line that is there for Excel."""
     filled = list(dropwhile(lambda row: not any(row), rows))
     is_there = filled and _SEP_CELL.fullmatch(filled[0][0]) and not any(filled[0][1:])
     return filled[1:] if is_there else filled

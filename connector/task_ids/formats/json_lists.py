@@ -23,10 +23,10 @@ _BEGIN = re.compile(r"[^\s,]")
 
 
 def read_json(content: Content, column: str | None) -> Iterator[list[object]]:
-    """The task IDs of an array. It is held in memory whole: JSON Lines are for large lists.
+    """The task IDs of an array, all held in memory: JSON Lines suit large lists better.
 
     Raises:
-        SourceError: This is no JSON, or it is not clear where in it the IDs are.
+        SourceError: It is not JSON, or it is not clear where in it the IDs are.
     """
     text = content.text().read()
     if not text.strip():
@@ -38,9 +38,9 @@ def read_json(content: Content, column: str | None) -> Iterator[list[object]]:
 
 
 def _documents(text: str, where: str) -> list[object]:
-    """The JSON document that `text` is, or those that follow one another in it, as jq prints them.
+    """The JSON document in `text`, or several that follow one another, as jq prints them.
 
-    Of these all are read before the first counts, because a broken one may hide others.
+    All are read before the first counts, because a broken one may hide others.
     """
     try:
         return [orjson.loads(text)]
@@ -71,7 +71,7 @@ def _items(document: object, where: str, column: str | None) -> list[object]:
         return [document] if has_id else _items_of_envelope(document, where, column)
     if len(arrays) > 1 or has_id:
         raise SourceError(
-            f"{where} does not tell where its task IDs are: it is an object with the keys "
+            f"{where} does not show where its task IDs are: it is an object with the keys "
             f"{', '.join(document)}. Give an array, or an object that holds one array and no ID."
         )
     return next(iter(arrays.values()))
@@ -87,14 +87,14 @@ def _values_below(document: dict[str, object], column: str | None) -> list[objec
 
 
 def _items_of_envelope(document: dict[str, object], where: str, column: str | None) -> list[object]:
-    """Those of what an object such as `{"code": "success", "data": …}` is wrapped around."""
+    """The items inside an envelope such as `{"code": "success", "data": …}`."""
     inner = [value for key, value in document.items() if key.casefold() in ENVELOPES]
     wraps = len(inner) == 1 and isinstance(inner[0], dict)
     return _items(inner[0], where, column) if wraps else [document]
 
 
 def read_json_lines(content: Content, column: str | None) -> Iterator[list[object]]:
-    """The task IDs of JSON Lines. A broken line becomes an invalid ID that tells its number.
+    """The task IDs of JSON Lines. A broken line becomes an invalid ID that names its number.
 
     Raises:
         SourceError: The first line is broken, so this is another format; or no object has the key.

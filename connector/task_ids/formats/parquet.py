@@ -33,7 +33,7 @@ def read_parquet(content: Content, column: str | None) -> Iterator[pa.Array]:
 
 
 def read_arrow(content: Content, column: str | None) -> Iterator[pa.Array]:
-    """The same of Arrow's own format, which is also Feather's.
+    """The same for Arrow's own format, which is also Feather's.
 
     Raises:
         SourceError: As for `read_parquet`.

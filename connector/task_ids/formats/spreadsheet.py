@@ -21,7 +21,7 @@ _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 
 def read_spreadsheet(content: Content, column: str | None) -> Iterator[list[object]]:
-    """The cells below the header of the column of task IDs; empty rows are none.
+    """The cells below the header of the column of task IDs, without empty rows.
 
     Visible sheets come before hidden ones.
 

@@ -34,7 +34,7 @@ _LAYERS = 3
 _QUOTES = re.escape("".join(QUOTES))
 
 _BULLET = re.compile(r"(?:[-*+•]|\d+[.)])\s+(?=\S)")
-# The common ways to write one ID a line, for speed.
+# The common ways to write one ID a line, matched first for speed.
 _ONE_UUID = re.compile(rf"\s*(?:[-*+•]\s+)?[{_QUOTES}(\[{{<]*({UUID})[{_QUOTES})\]}}>]*[\s,;]*")
 _COMMENT_WORDS = {"//", "--"}
 _LABEL = re.compile(r"[\"']?([A-Za-z_][\w -]{0,30}?)[\"']?\s?(?:=\s?(?=[\[({])|[:=](\s?))(?=\S)")
@@ -66,6 +66,7 @@ _ALMOST_USUAL = re.compile(
     r"(?:[\da-f]+-){3,}[\da-f]+|(?=.*\d)[\da-f]{32}|task_\w{8,}", re.IGNORECASE
 )
 _LETTERS = re.compile(r"[^\W\d_]{2,}[.!?:…]*")
+_SHORTEST_USUAL = 36
 _CELLS = 50
 _SENTENCE = 3  # words of letters; fewer may be IDs
 _LONG = 8  # for an ID in a sentence, where `ray-2` is none
@@ -89,7 +90,8 @@ def read_text(content: Content, column: str | None) -> Iterator[pa.StringArray |
 def _without_header(lines: list[str], column: str | None) -> tuple[list[str], bool]:
     """`lines` without a header, and whether the IDs begin in them."""
     for position, line in enumerate(lines):
-        if any(is_header(name, column) for name in (line, *_BETWEEN_CELLS.split(line, _CELLS))):
+        names = (line, *_BETWEEN_CELLS.split(line, _CELLS))
+        if not find_usual(line) and any(is_header(name, column) for name in names):
             return lines[:position] + lines[position + 1 :], True
         if not _RULE.fullmatch(line) and any(_words(line)):
             return lines, True
@@ -133,6 +135,8 @@ def _chosen(words: list[str], line: str, *, has_usual: bool) -> list[str]:
 
 def _usual_in(word: str) -> list[str]:
     """The IDs of a usual shape in a word: itself, or what a path or a `name=` holds."""
+    if len(word) < _SHORTEST_USUAL:
+        return []
     bare = tidied(word.strip("*_~"))  # as Markdown has it in bold
     if is_usual(bare):
         return [bare]

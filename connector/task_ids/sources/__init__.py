@@ -14,19 +14,18 @@ from connector.errors import SourceError
 from connector.storage.address import is_object_store
 from connector.task_ids.sources.files import find_files
 from connector.task_ids.sources.objects import StoredFile, find_objects
-from connector.task_ids.spelling import is_usual, tidied
+from connector.task_ids.spelling import usual_parts
 
 Source = str | os.PathLike[str] | UUID | Iterable[object]
 
 # Of lists, columns and tables, of whichever library.
 _HOLDS_VALUES = ("__iter__", "__arrow_c_stream__", "collect_schema", "columns")
-_BETWEEN = re.compile(r"[\s,;]+")
 _URL = re.compile(r"\w+(\+\w+)?://")
 
 
 @dataclass(frozen=True, slots=True)
 class StandardInput:
-    """What comes from a pipe; None stands for that of this process."""
+    """A pipe; None stands for the standard input of this process."""
 
     stream: BinaryIO | None
 
@@ -48,7 +47,7 @@ def locate(
     """All parts of `sources` in order; nothing is opened yet.
 
     Raises:
-        SourceError: A file is missing, or one of query and URL is there without the other.
+        SourceError: A file is missing, or only one of query and URL is given.
     """
     if isinstance(sources, str | os.PathLike):
         sources = [sources]
@@ -71,9 +70,9 @@ def _parts(source: Source, query: str | None, stdin: BinaryIO | None) -> Sequenc
 def _named(source: str, query: str | None, stdin: BinaryIO | None) -> Sequence[Located]:
     if source == "-":
         return [StandardInput(stdin)]
-    words = _BETWEEN.split(source.strip())
-    if all(is_usual(tidied(word)) for word in words) and not os.path.exists(source):  # noqa: PTH110  a Path changes //
-        return [words]
+    task_ids = usual_parts(source)
+    if task_ids and not os.path.exists(source):  # noqa: PTH110  a Path changes //
+        return [task_ids]
     if _URL.match(source):
         return [_query(source, query)]
     return find_files(source)
@@ -83,7 +82,7 @@ def _in_memory(source: object) -> Located:
     if isinstance(source, UUID | bytes):
         return [source]
     if not any(hasattr(source, name) for name in _HOLDS_VALUES):
-        raise SourceError(f"{type(source).__name__} is no source of task IDs.")
+        raise SourceError(f"{type(source).__name__} is not a source of task IDs.")
     return source  # type: ignore[return-value]  # tables need not be iterable
 
 

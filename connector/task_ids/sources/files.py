@@ -33,7 +33,7 @@ def find_files(source: str) -> list[Path]:
 
 
 def _parquet_files(folder: Path) -> list[Path]:
-    """Those in `folder` and below; not what starts with `_` or `.`, as Parquet readers have it."""
+    """Those in `folder` and below, without names in `_` or `.`, which Parquet readers skip."""
     found = [
         path
         for path in sorted(folder.rglob("*.parquet"))

@@ -47,7 +47,7 @@ def _is_column(value: object) -> bool:
 
 
 def _column_of(values: Any, column: str | None) -> Any:
-    """Iterating a table would give the names of its columns as task IDs, or its rows."""
+    """The column of a table, which by itself would yield its rows or the names of its columns."""
     if isinstance(values, pa.RecordBatchReader):
         values = values.read_all()
     if hasattr(values, "collect_schema") and hasattr(values, "collect"):
@@ -73,7 +73,7 @@ def _with_named_index(frame: Any) -> Any:
 
 
 def _as_arrow(values: object) -> list[pa.Array] | None:
-    """What is a column already, taken over without making a Python object of each value."""
+    """A column as Arrow arrays, without a Python object for each value; None if it cannot be."""
     if isinstance(values, pa.Array):
         return None if pa.types.is_struct(values.type) else [values]
     if not hasattr(values, "__arrow_c_stream__"):

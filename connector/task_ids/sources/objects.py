@@ -53,7 +53,7 @@ def find_objects(address: str) -> list[StoredFile]:
 
 
 def _below(place: object_store.Place) -> list[str]:
-    from pyarrow import fs  # noqa: PLC0415  for those who have no bucket, import time for nothing
+    from pyarrow import fs  # noqa: PLC0415  it takes time, and few have a bucket
 
     info = place.filesystem.get_file_info(place.path)
     if info.is_file:

@@ -25,8 +25,8 @@ _ROWS = 10_000
 def read_query(query: Query, column: str | None) -> Iterator[list[object]]:
     """The column of task IDs in the answer to `query`; the only column needs no name.
 
-    The rows come in parts from a server-side cursor, where the driver has one. What the query may
-    have changed is rolled back.
+    The rows come in parts from a server-side cursor, where the driver has one. All changes that the
+    query makes are rolled back.
 
     Raises:
         SourceError: No driver, no connection, a faulty query, or no such column. The text shows no
@@ -47,7 +47,7 @@ def read_query(query: Query, column: str | None) -> Iterator[list[object]]:
             result = connection.exec_driver_sql(query.sql, execution_options=options)
             if not result.returns_rows:
                 raise SourceError(
-                    f"{database_url.shown(target)}: the query answers with no rows. Is it a SELECT?"
+                    f"{database_url.shown(target)}: the query returns no rows. Is it a SELECT?"
                 )
             index = _index(list(result.keys()), column, database_url.shown(target))
             for rows in result.partitions(_ROWS):
@@ -61,7 +61,7 @@ def _index(names: Sequence[str], column: str | None, where: str) -> int:
 
 
 def _check_file(target: URL) -> None:
-    """SQLite makes the file that it does not find."""
+    """SQLite creates a file that does not exist."""
     name = target.database
     if target.get_backend_name() != "sqlite" or not name or name.startswith((":", "file:")):
         return
