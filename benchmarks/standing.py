@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 GROUP: Final = "A warehouse that is large already"
 FEW: Final = 1_000
+# A day of the first year.
 DAY: Final = 200
-"""A day of the first year."""
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:

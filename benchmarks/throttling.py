@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GROUP: Final = "A gateway that limits the rate, unasked"
+# Seconds at the start that do not count: "after the first seconds".
 SEARCH: Final = 15.0
-"""Seconds at the start that do not count: "after the first seconds"."""
+# A gateway lets in a fifth of a second's requests at once; with 5 a second, only one.
 SAVED_UP: Final = 5
-"""A gateway lets in a fifth of a second's requests at once; with 5 a second, only one."""
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:

@@ -19,11 +19,11 @@ _UNSEEN = re.compile(
 
 NEAR_ONE: Final = 0.999
 
+# How many of a unit of time make the next.
 UNITS: Final = ((60.0, "s"), (60.0, "min"), (24.0, "h"), (math.inf, "d"))
-"""How many of a unit of time make the next."""
 
+# Below this, a decimal place tells something.
 FEW: Final = 10
-"""Below this, a decimal place tells something."""
 
 
 def plain(text: str, limit: int) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from connector.run.tally import Tally
     from connector.summary import Summary
 
+# Counts that the table `runs` has too, so that a run can be held against the one before.
 COMPARED: Final = (
     "fetched",
     "completed",
@@ -22,7 +23,6 @@ COMPARED: Final = (
     "requests",
     "retries",
 )
-"""Counts that the table `runs` has too, so that a run can be held against the one before."""
 
 
 def in_words(tally: Tally) -> str:

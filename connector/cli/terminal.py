@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from connector.summary import Summary
     from connector.warehouse.overview import Overview
 
+# Between two lines of progress where there is no terminal to redraw.
 PLAIN_SECONDS: Final = 5.0
-"""Between two lines of progress where there is no terminal to redraw."""
 
 BAR_WIDTH: Final = 24
 PROMPT_WIDTH: Final = 44

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from connector.storage.storage import Address
 
+# Form of the file: the DuckDB in an older BI tool could not open the newest one.
 STORAGE: Final = "v1.0.0"
-"""Form of the file: the DuckDB in an older BI tool could not open the newest one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 
     Mend = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 
+# What a cell of Excel holds, in units of UTF-16: most emoji are two.
 CELL_UNITS: Final = 32_767
-"""What a cell of Excel holds, in units of UTF-16: most emoji are two."""
 
 NO_CONTROL: Final = "control characters removed"
 
+# Characters that XML has no way to write; line ends and tabs are none of them.
 CONTROL: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{fffe}\x{ffff}]"
-"""Characters that XML has no way to write; line ends and tabs are none of them."""
 
+# How a cell begins that a spreadsheet works out.
+# https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA: Final = r"^[=+\-@\t\r\n＝＋－＠]"
-"""How a cell begins that a spreadsheet works out. https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
 class Mended:

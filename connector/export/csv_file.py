@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from connector.record.column import Table
     from connector.storage.storage import Storage
 
+# Without it Excel does not take a file for UTF-8.
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-"""Without it Excel does not take a file for UTF-8."""
 
 NO_FORMULA: Final = "an apostrophe put before a formula"
 

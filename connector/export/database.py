@@ -41,8 +41,8 @@ SQL_TYPES: Final[dict[pa.DataType, sa.types.TypeEngine[Any]]] = {
     pa.float64(): sa.Double(),
 }
 
+# Where a text of any length can be a primary key.
 WITH_TEXT_KEYS: Final = ("postgresql", "sqlite")
-"""Where a text of any length can be a primary key."""
 
 
 def export_to_database(

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+# In this order: what an escape brings in must not be escaped again.
 ESCAPES: Final = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
-"""In this order: what an escape brings in must not be escaped again."""
 
 
 def lock(connection: sa.Connection, target: sa.Table) -> None:

@@ -29,8 +29,8 @@ SQL_TYPES: Final = {
     pa.date32(): "DATE",
 }
 
+# What means something in a pattern of file names; in brackets it means itself.
 WILD: Final = re.compile(r"[\[*?]")
-"""What means something in a pattern of file names; in brackets it means itself."""
 
 
 @dataclass(frozen=True, slots=True)

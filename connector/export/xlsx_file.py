@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from connector.record.column import Table
     from connector.storage.storage import Storage
 
+    # Writes a value into the cell at a row and a column.
     Write = Callable[[int, int, Any], object]
-    """Writes a value into the cell at a row and a column."""
 
+# Rows of a sheet, the header included.
 SHEET_ROWS: Final = 1_048_576
-"""Rows of a sheet, the header included."""
 
+# Of Excel's calendar: an earlier time is written as text.
 FIRST_YEAR: Final = 1900
-"""Of Excel's calendar: an earlier time is written as text."""
 
 WIDTHS: Final = {"prompt": 60, "description": 60, "message": 40, "body_start": 40}
 WIDTH: Final = 18

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from connector.summary import Summary
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+# Upper bounds of the histogram of latencies.
 SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Upper bounds of the histogram of latencies."""
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from connector.summary import Summary
 
 SERVICE: Final = "luma-to-parquet"
+# A collector that is down holds up the end of a run for no longer than this.
 LAST_WORDS_MILLISECONDS: Final = 5_000
-"""A collector that is down holds up the end of a run for no longer than this."""
 
 logger = logging.getLogger(__name__)
 

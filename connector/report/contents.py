@@ -22,8 +22,8 @@ LISTED: Final = 8
 NAME_CHARACTERS: Final = 80
 MESSAGE_CHARACTERS: Final = 160
 NO_PROMPT: Final = "(blank)"
+# How many of each category are named.
 REASONS: Final = 3
-"""How many of each category are named."""
 
 
 def contents(figures: Figures) -> dict[str, Any]:

@@ -31,17 +31,17 @@ READ: Final = (
     "prompt_characters",
 )
 
+# Reasons that differ only behind this are one.
 REASON_CHARACTERS: Final = 200
-"""Reasons that differ only behind this are one."""
 
+# A video this near the length that was asked for has it: some have a frame more or less.
 NEAR_SECONDS: Final = 0.5
-"""A video this near the length that was asked for has it: some have a frame more or less."""
 
+# Of a video: what is longer is counted as this long.
 LONGEST_SECONDS: Final = 1e9
-"""Of a video: what is longer is counted as this long."""
 
+# Upper ends of the classes of prompt length, in characters; the last class has none.
 LENGTHS: Final = (0, 50, 100, 200, 400, 800)
-"""Upper ends of the classes of prompt length, in characters; the last class has none."""
 
 
 @dataclass(frozen=True, slots=True)

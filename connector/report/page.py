@@ -42,8 +42,8 @@ SCRIPTS: Final = (
     "page.js",
 )
 
+# Inside JSON these can stand in texts only, where an escape means the same.
 ESCAPES: Final = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
-"""Inside JSON these can stand in texts only, where an escape means the same."""
 
 _PLACE = re.compile(r"<!-- (\w+) -->")
 

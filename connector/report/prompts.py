@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from connector.report.tables import Tables
 
 MOST_USED, MOST_FAILING = 2_000, 200
+# A prompt may have millions; these are enough to know it by.
 TEXT_CHARACTERS: Final = 300
-"""A prompt may have millions; these are enough to know it by."""
 
 BY_USES: Final = [
     ("uses", "descending"),

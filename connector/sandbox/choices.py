@@ -20,6 +20,7 @@ FAILED_WORDS = (
 
 DOCUMENTED = "documented"
 MIXED = "mixed"
+# How states are spelled; one word stands for its phase, and leaves the other phases alone.
 STATES = (
     DOCUMENTED,
     MIXED,
@@ -28,7 +29,6 @@ STATES = (
     *COMPLETED_WORDS,
     *FAILED_WORDS,
 )
-"""How states are spelled; one word stands for its phase, and leaves the other phases alone."""
 
 
 class Dialect(StrEnum):

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 _ALL = (*bad_statuses.KINDS, *bad_bodies.KINDS, *bad_wires.KINDS, *odd_values.KINDS)
 
+# All kinds by name.
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}
-"""All kinds by name."""
 
 GOOD = KINDS["good"]
 SLOW = KINDS["slow"]
+# What `fault_share` strews in: passing faults that a retry mends.
 TRANSIENT = tuple(
     KINDS[name] for name in ("server-error", "bad-gateway", "unavailable", "closed", "cut", "slow")
 )
-"""What `fault_share` strews in: passing faults that a retry mends."""
 
 _ALWAYS = 10**9
 _names = "|".join(sorted(map(re.escape, KINDS), key=len, reverse=True))

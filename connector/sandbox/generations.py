@@ -45,8 +45,8 @@ class Drawn(NamedTuple):
     envelope: float
 
 
+# A dialect drawn so is official, or the gateway's own, whatever the share.
 OFFICIAL, GATEWAY = -1.0, 1.0
-"""A dialect drawn so is official, or the gateway's own, whatever the share."""
 
 
 def render(task: Task, phase: Phase, settings: SandboxSettings, signed_at: datetime) -> Any:

@@ -68,8 +68,8 @@ _SHAPES: Mapping[Refusal, Shape] = {
         200, "Sign in", '<form action="/login" method="post"><input type="password"></form>'
     ),
 }
+# They are about a key or a browser, not about money.
 _WORDLESS = {Refusal.CODE_401, Refusal.CHALLENGE_PAGE, Refusal.LOGIN_PAGE}
-"""They are about a key or a browser, not about money."""
 
 
 def refuse(refusal: Refusal, wording: Wording) -> Reply:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# The sandbox's own present: fixed, so that an answer of today equals one of next year.
 NOW = datetime(2025, 10, 15, tzinfo=UTC)
-"""The sandbox's own present: fixed, so that an answer of today equals one of next year."""
 
 
 def _knob(default: T, about: str, *, repr: bool = True, **limits: Any) -> T:  # noqa: A002 -- field's
@@ -42,6 +42,7 @@ def _choice(default: StrEnum, about: str) -> str:
     return _knob(default.value, about, choices=tuple(each.value for each in type(default)))
 
 
+# Titles for groups of knobs, each by the knob that it begins with.
 GROUPS = {
     "host": "Address and key",
     "seed": "What is true of an ID",
@@ -52,7 +53,6 @@ GROUPS = {
     "fault_share": "Faults",
     "count_task_ids": "Statistics",
 }
-"""Titles for groups of knobs, each by the knob that it begins with."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
     from connector.sandbox.settings import SandboxSettings
 
+# A moment that means none.
 ZERO_TIME = "0001-01-01T00:00:00Z"
-"""A moment that means none."""
 
+# All words for a phase.
 WORDS: Mapping[Phase, Sequence[str]] = {
     Phase.QUEUED: QUEUED_WORDS,
     Phase.RUNNING: RUNNING_WORDS,
     Phase.COMPLETED: COMPLETED_WORDS,
     Phase.FAILED: FAILED_WORDS,
 }
-"""All words for a phase."""
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 _CHINA = timezone(timedelta(hours=8))

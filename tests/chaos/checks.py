@@ -24,6 +24,8 @@ Tables: TypeAlias = dict[str, pa.Table]
 
 NOT_TABLES: Final = ("inbox", "damaged")
 LEFTOVERS: Final = (".spill", ".rebuild", "damaged")
+# Columns that tell when, by which run and how often a row was fetched: a run that was killed has
+# asked, so these differ from an undisturbed run's. That they agree with the log is checked apart.
 OF_A_RUN: Final = {
     "generations": {
         "first_seen_at",
@@ -35,11 +37,9 @@ OF_A_RUN: Final = {
     },
     "rejects": {"fetched_at", "elapsed_seconds", "run_id"},
 }
-"""Columns that tell when, by which run and how often a row was fetched: a run that was killed has
-asked, so these differ from an undisturbed run's. That they agree with the log is checked apart."""
 
+# Tables that tell of nothing but that.
 NOT_COMPARED: Final = ("answers", "runs", "timings")
-"""Tables that tell of nothing but that."""
 
 
 class Lost(AssertionError):

@@ -42,8 +42,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MESSAGE: Final = re.compile(r"cannot (?:write|move|remove)")
+# What may fail with the run none the worse: leftovers that stay until the next run.
 OF_NO_ACCOUNT: Final = ("remove", "rmdir", "close")
-"""What may fail with the run none the worse: leftovers that stay until the next run."""
 
 
 class Crew:

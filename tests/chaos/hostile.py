@@ -76,8 +76,8 @@ ENDS: Final = {
     ),
     STOP: "unauthorized rate-limited-forever",
 }
+# How each kind must end: as a row, as a reject for this reason, or by stopping the run.
 EXPECTED: Final = {kind: end for end, kinds in ENDS.items() for kind in kinds.split()}
-"""How each kind must end: as a row, as a reject for this reason, or by stopping the run."""
 
 IMPATIENT: Final = {
     "LUMA_READ_TIMEOUT": "4",
@@ -89,6 +89,7 @@ PATIENT: Final = {
     "LUMA_TOTAL_TIMEOUT": "600",
     "LUMA_MAX_ATTEMPTS": "1",
 }
+# Not `wait4`: what that tells of memory includes the process that this one was forked from.
 _MEASURED: Final = """\
 import atexit, pathlib
 atexit.register(lambda: pathlib.Path("status").write_bytes(
@@ -96,13 +97,12 @@ atexit.register(lambda: pathlib.Path("status").write_bytes(
 from connector.cli.app import main
 main()
 """
-"""Not `wait4`: what that tells of memory includes the process that this one was forked from."""
 
 THREADS: Final = 16
 HANGING: Final = 8
 GOOD_MEANWHILE: Final = 200
+# Seconds that it takes to find that the others are held up.
 LONGEST_HANG: Final = 120.0
-"""Seconds that it takes to find that the others are held up."""
 
 
 @dataclass(slots=True)

@@ -37,14 +37,14 @@ TESTS: Final = Path(__file__).parents[1]
 NOON: Final = datetime(2026, 1, 2, 12, tzinfo=UTC)
 MONTHS: Final = tuple(f"2025-{month:02}" for month in range(1, 7))
 ROWS_BEFORE: Final = 3_000
+# Rows that a commit inserts, and that it updates.
 NEW, NEWER = 6, 18
-"""Rows that a commit inserts, and that it updates."""
 
 CHECKED: Final = ["task_id", "prompt", "estimate_wait_seconds", "fetches"]
 MONTH: Final = MONTHS[2]
 
+# Engines that open a file more than once: they may fail aloud when it is replaced in between.
 MAY_FAIL: Final = ("duckdb", "polars")
-"""Engines that open a file more than once: they may fail aloud when it is replaced in between."""
 
 
 @dataclass(slots=True)

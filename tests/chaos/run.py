@@ -27,20 +27,20 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Scenarios that are killed at every point; between them they have every kind of point.
 SWEPT: Final = ("first run", "run that spills", "compact", "rebuild", "repair")
-"""Scenarios that are killed at every point; between them they have every kind of point."""
 
+# Scenarios whose disk fails at the first point of each kind.
 FAILED: Final = {
     Act.FULL: ("first run", "run that spills"),
     Act.READ_ONLY: ("rebuild",),
 }
-"""Scenarios whose disk fails at the first point of each kind."""
 
+# Points of one kind at which a command is killed: the first row group, the next, one more.
 PER_KIND: Final = 3
-"""Points of one kind at which a command is killed: the first row group, the next, one more."""
 
+# Task IDs more for the kills at random times: so a run takes long enough to be hit.
 MORE: Final = 150
-"""Task IDs more for the kills at random times: so a run takes long enough to be hit."""
 
 
 @dataclass(slots=True)

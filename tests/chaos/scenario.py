@@ -36,19 +36,19 @@ LATER: Final = [
     "bad-object-200-1",
 ]
 INGEST: Final = ("ingest", "ids.txt", "--json", "--max-concurrency", "1")
+# Runs that must be enough for every task to finish and every passing fault to pass.
 FEWEST: Final = 5
-"""Runs that must be enough for every task to finish and every passing fault to pass."""
 
+# Constants of the connector, so small that a few rows commit in mid-run, and spill.
 SMALL: Final = {
     "connector.run.run:COMMIT_ANSWERS": 12,
     "connector.warehouse.inbox:GROUP_BYTES": 10_000,
     "connector.warehouse.spill:MEMORY_BYTES": 4_000,
     "connector.warehouse.spill:CHUNK_ROWS": 4,
 }
-"""Constants of the connector, so small that a few rows commit in mid-run, and spill."""
 
+# For commands whose marts another scenario strikes already.
 WITHOUT_MARTS: Final = {"LUMA_MARTS": "false"}
-"""For commands whose marts another scenario strikes already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 OWNER: Final = ".lock-owner.json"
 LOOK_UP_SECONDS: Final = 0.002
+# Of the moments drawn, so many times the kills wanted are tried at most: some come too late.
 MORE: Final = 3
-"""Of the moments drawn, so many times the kills wanted are tried at most: some come too late."""
 
 _FLOW: Final = """\
 import sys

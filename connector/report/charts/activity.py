@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     Statuses = Mapping[str, int]
 
 RECENT: Final = timedelta(days=365)
+# An axis is at least so long: else a single day would be one broad block.
 LEAST: Final = {"day": timedelta(days=13), "month": timedelta(days=365)}
-"""An axis is at least so long: else a single day would be one broad block."""
 
 ORDER: Final = ("completed", "failed", "running", "queued", "unknown")
 HEIGHT: Final = 260
 
 MANY: Final = 45
+# For many bars: gaps as broad as themselves would make them pale.
 CLOSE: Final = {"binSpacing": 0, "strokeWidth": 0}
-"""For many bars: gaps as broad as themselves would make them pale."""
 
 
 def views(counts: Counts) -> dict[str, Spec]:

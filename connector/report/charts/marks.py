@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 Spec = dict[str, Any]
 
+# Pixels that a row of a bar chart takes: its label above its bar.
 ROW: Final = 44
-"""Pixels that a row of a bar chart takes: its label above its bar."""
 
 LABEL_CHARACTERS: Final = 80
+# Room for a label below an axis.
 TICK_PIXELS: Final = 84
-"""Room for a label below an axis."""
 
 TICKS: Final = 5
 

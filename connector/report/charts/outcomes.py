@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 12
 ORDER: Final = ("completed", "failed", "unfinished")
+# By whether the reject is final.
 ASKED_AGAIN: Final = ("by the next run", "only on request")
-"""By whether the reject is final."""
 
+# Standard deviations on either side that hold 95% of a normal distribution.
 NINETY_FIVE: Final = 1.96
-"""Standard deviations on either side that hold 95% of a normal distribution."""
 
 
 def by_model(counts: Counts) -> dict[str, Spec]:

@@ -30,12 +30,12 @@ STEPS: Final = (
     *(DAY * count for count in (1, 2, 5, 10, 30, 100, 365)),
 )
 MOST_TICKS: Final = 6
+# Of fewer generations a median says little: they are shown pale.
 FEW: Final = 10
-"""Of fewer generations a median says little: they are shown pale."""
 
 PALE: Final = {"condition": {"test": f"datum.count < {FEW}", "value": 0.45}, "value": 1}
+# The stroke shows bounds that are so near each other, or equal, that nothing lies in between.
 RANGE: Final = {"color": "@range", "cornerRadius": 3, "stroke": "@range", "strokeWidth": 3}
-"""The stroke shows bounds that are so near each other, or equal, that nothing lies in between."""
 
 
 def spread(found: Turnaround) -> dict[str, Spec]:
