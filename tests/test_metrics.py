@@ -70,10 +70,10 @@ def test_the_file_is_of_the_last_run_even_if_that_stopped_early(
     assert "luma_run_requests generation" not in found
 
 
-def test_a_file_that_cannot_be_written_is_told_and_stops_nothing(cli: CommandLine) -> None:
+def test_a_file_that_cannot_be_written_gives_a_warning_and_stops_nothing(cli: CommandLine) -> None:
     done = cli("ingest", "-", "--metrics-file", "no/such/luma.prom", stdin="a")
     assert done.returncode == 0
-    assert "no/such/luma.prom cannot be written: No such file or directory" in done.stderr
+    assert "metrics: cannot write no/such/luma.prom: No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -124,7 +124,7 @@ def counts(metric: Any) -> Counter[str]:
     )
 
 
-def test_a_collector_hears_of_requests_latencies_rows_and_runs(cli: CommandLine) -> None:
+def test_a_collector_receives_requests_latencies_rows_and_runs(cli: CommandLine) -> None:
     with collector() as (endpoint, received):
         done = cli(
             "ingest", "-", stdin="\n".join(GIVEN), OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **QUICK
@@ -143,7 +143,7 @@ def test_a_collector_hears_of_requests_latencies_rows_and_runs(cli: CommandLine)
     assert found["luma.requests.in_flight"].gauge.data_points[0].as_int == 0
 
 
-def test_a_collector_that_is_down_is_told_in_a_line_and_stops_nothing(
+def test_a_collector_that_is_down_gives_one_warning_and_stops_nothing(
     cli: CommandLine, sandbox: Sandbox
 ) -> None:
     done = cli("ingest", "-", stdin="a", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
@@ -153,7 +153,7 @@ def test_a_collector_that_is_down_is_told_in_a_line_and_stops_nothing(
     assert "Traceback" not in done.stderr
 
 
-def test_an_endpoint_without_the_extra_is_told_in_a_line(cli: CommandLine, tmp_path: Path) -> None:
+def test_an_endpoint_without_the_extra_gives_a_warning(cli: CommandLine, tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     missing.mkdir()
     (missing / "sitecustomize.py").write_text(
@@ -167,12 +167,12 @@ def test_an_endpoint_without_the_extra_is_told_in_a_line(cli: CommandLine, tmp_p
     assert "luma-to-parquet[otel]" in done.stderr
 
 
-def test_nothing_of_it_is_imported_if_nobody_asks() -> None:
+def test_without_metrics_nothing_of_it_is_imported() -> None:
     program = """
 import sys
-from connector.metrics.meters import opened
+from connector.metrics.meters import open_metrics
 import connector.run.pipeline
-with opened(None) as meters:
+with open_metrics(None) as meters:
     assert not meters
 assert not {"opentelemetry", "prometheus_client"} & set(sys.modules)
 """

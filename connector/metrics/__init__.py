@@ -1,1 +1,1 @@
-"""The figures of runs, for Prometheus and OpenTelemetry."""
+"""Metrics of runs, for Prometheus and OpenTelemetry."""

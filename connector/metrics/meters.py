@@ -1,9 +1,9 @@
-"""Figures for those who watch many runs. Nobody watches: nothing is imported, nothing measured.
+"""Metrics of runs. When they are not configured, nothing is imported and nothing is measured.
 
-- `--metrics-file`: the last run as a Prometheus text file, for the node exporter's textfile
-  collector; replaced atomically when the run ends.
-- `OTEL_EXPORTER_OTLP_ENDPOINT`: OpenTelemetry counters and histograms over OTLP/HTTP, while the run
-  goes on and at its end; needs the extra `[otel]`. All other `OTEL_…` variables work as ever.
+- `--metrics-file` writes the last run as a Prometheus text file, for the node exporter's textfile
+  collector; the file is replaced atomically when the run ends.
+- `OTEL_EXPORTER_OTLP_ENDPOINT` sends OpenTelemetry counters and histograms over OTLP/HTTP, during
+  the run and at its end; needs the extra `[otel]`. All other `OTEL_…` variables work as usual.
 """
 
 from __future__ import annotations
@@ -11,39 +11,22 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from connector.summary import Summary
+    from connector.metrics.meter import Meter
+    from connector.run.tally import Summary
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
-# Upper bounds of the histogram of latencies.
-SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 logger = logging.getLogger(__name__)
 
 
-class Meter(Protocol):
-    """One way to tell the figures."""
-
-    def attempt(self, outcome: str, seconds: float) -> None:
-        """Count a request, retries included, by what came of it and how long that took."""
-
-    def watch(self, in_flight: Callable[[], int]) -> None:
-        """Take note of how to learn how many requests are under way."""
-
-    def committed(self, new: int, updated: int) -> None:
-        """Count rows of `generations` that a commit brought."""
-
-    def finish(self, summary: Summary) -> None:
-        """Tell of a run at its end."""
-
-
 class Meters:
-    """All ways that were asked for; false if there is none."""
+    """All configured meters, used as one `Meter`; false if there are none."""
 
     def __init__(self, meters: Sequence[Meter] = ()) -> None:
         self._meters = meters
@@ -51,33 +34,33 @@ class Meters:
     def __bool__(self) -> bool:
         return bool(self._meters)
 
-    def attempt(self, outcome: str, seconds: float) -> None:
+    def count_attempt(self, outcome: str, seconds: float) -> None:
         """See `Meter`."""
         for meter in self._meters:
-            meter.attempt(outcome, seconds)
+            meter.count_attempt(outcome, seconds)
 
-    def watch(self, in_flight: Callable[[], int]) -> None:
+    def watch_in_flight(self, in_flight: Callable[[], int]) -> None:
         """See `Meter`."""
         for meter in self._meters:
-            meter.watch(in_flight)
+            meter.watch_in_flight(in_flight)
 
-    def committed(self, new: int, updated: int) -> None:
+    def count_rows(self, new: int, updated: int) -> None:
         """See `Meter`."""
         for meter in self._meters:
-            meter.committed(new, updated)
+            meter.count_rows(new, updated)
 
-    def finish(self, summary: Summary) -> None:
+    def count_run(self, summary: Summary) -> None:
         """See `Meter`."""
         for meter in self._meters:
-            meter.finish(summary)
+            meter.count_run(summary)
 
 
 @contextmanager
-def opened(metrics_file: Path | None) -> Iterator[Meters]:
-    """The meters that a setting and the environment ask for; at the end, what they hold is sent."""
+def open_metrics(metrics_file: Path | None) -> Iterator[Meters]:
+    """Open the meters that the setting and the environment ask for; send the rest at the end."""
     meters: list[Meter] = []
     if metrics_file:
-        # Here, as below, so that nobody pays for what nobody asked for.
+        # Imported here, as below, so that only those who want metrics pay for them.
         from connector.metrics.prometheus import MetricsFile  # noqa: PLC0415
 
         meters.append(MetricsFile(metrics_file))
@@ -89,8 +72,8 @@ def _open_telemetry() -> AbstractContextManager[Sequence[Meter]]:
     if not any(map(os.environ.get, ENDPOINTS)):
         return nullcontext(())
     try:
-        from connector.metrics.opentelemetry import opened as otel  # noqa: PLC0415  see above
+        from connector.metrics.opentelemetry import open_exporter  # noqa: PLC0415  see above
     except ImportError:
         logger.warning("OTEL_EXPORTER_OTLP_ENDPOINT is set: pip install 'luma-to-parquet[otel]'")
         return nullcontext(())
-    return otel()
+    return open_exporter()
