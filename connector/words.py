@@ -4,34 +4,51 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date, datetime
 
-_BLANKS = re.compile(r"[\s\u2028\u2029]+")
-_UNSEEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f"  # control characters
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # they turn the direction of what follows
-    "\ufeff\ufff9-\ufffb\ue000-\uf8ff]"  # no sign of their own, or one of no known meaning
-)
+BLANKS: Final = re.compile(r"[^\S ]+")  # line ends, tabs and the like
+
+# Unicode categories that a reader cannot see or that change what is around them: control
+# characters, marks that turn the direction of text, halves of surrogate pairs, private characters.
+UNSEEN: Final = {"Cc", "Cf", "Cs", "Co"}
+
+# Emoji and some scripts need these between their letters.
+JOINERS: Final = "\u200c\u200d"
 
 NEAR_ONE: Final = 0.999
 
-# How many of a unit of time make the next.
+# How many of each unit make the next.
 UNITS: Final = ((60.0, "s"), (60.0, "min"), (24.0, "h"), (math.inf, "d"))
 
-# Below this, a decimal place tells something.
+# Numbers below this get a decimal place.
 FEW: Final = 10
 
 
-def plain(text: str, limit: int) -> str:
-    """A text on one line: blanks joined, characters that could deceive written as escapes."""
-    line = _BLANKS.sub(" ", text[: 4 * limit]).strip()
-    shown = _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
-    is_cut = len(shown) > limit or len(text) > 4 * limit
-    return shown[: limit - 1].rstrip() + "…" if is_cut else shown
+def plain(text: object, limit: int | None = None) -> str:
+    r"""Text on one line that is safe to show: unseen characters become such as `\x1b`.
+
+    Args:
+        text: Any value; None is empty.
+        limit: The most characters; a longer text is cut and ends in `…`.
+    """
+    whole = "" if text is None else str(text)
+    # A prompt may have millions of characters.
+    line = BLANKS.sub(" ", whole[: 4 * limit if limit else None]).strip()
+    shown = line if line.isprintable() else "".join(map(_visible, line))
+    if limit and (len(shown) > limit or len(whole) > 4 * limit):
+        return shown[: limit - 1].rstrip() + "…"
+    return shown
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) in UNSEEN and character not in JOINERS:
+        return character.encode("unicode_escape").decode()
+    return character
 
 
 def number(count: int) -> str:
@@ -45,7 +62,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Such as 8.3%; never 0% for some, nor 100% for not quite all. A dash of nothing."""
+    """Such as 8.3%; never 0% for some, nor 100% for not quite all; a dash if the whole is 0."""
     if not whole:
         return "–"
     share = part / whole
@@ -57,7 +74,7 @@ def percent(part: float, whole: float) -> str:
 
 
 def at_least(seconds: float) -> str:
-    """A lower bound, such as 34 s or 2.1 min: rounded down, so that it stays true."""
+    """A lower bound such as 34 s or 2.1 min, rounded down so that it stays true."""
     return _duration(seconds, math.floor)
 
 
@@ -83,11 +100,11 @@ def _duration(seconds: float, rounded: Callable[[float], int]) -> str:
         if shown < count:
             return f"{shown:,.{places}f} {unit}".replace(".0 ", " ")
         value /= count
-    raise AssertionError("the last unit has no end")
+    raise AssertionError("the last unit has no limit")
 
 
-def size(count: int) -> str:
-    """Bytes, such as 42 MB."""
+def byte_size(count: int) -> str:
+    """Such as 42 MB."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:  # noqa: PLR2004  what the prefixes mean

@@ -19,8 +19,9 @@ from prefect.artifacts import (
 )
 
 from connector.report import write_report
+from connector.run.account import headline
 from connector.storage.address import is_url
-from flows.account import headline, in_words, page, where_each_ended
+from flows.account import account_page, account_rows, in_words
 from flows.assets import announce
 
 if TYPE_CHECKING:
@@ -66,15 +67,15 @@ def publish(summary: Summary, previous: Mapping[str, Any] | None) -> None:
     """
     with _optional("account"):
         create_table_artifact(
-            where_each_ended(summary),
+            account_rows(summary),
             key=ACCOUNT_KEY,
-            description=f"Where each task ID of run `{summary.run_id}` has ended",
+            description=f"Where each task ID of run `{summary.run_id}` ended",
         )
     with _optional("asset"):
         announce(summary)
     with _optional("report"):
         create_markdown_artifact(
-            page(summary, previous), key=REPORT_KEY, description=headline(summary)
+            account_page(summary, previous), key=REPORT_KEY, description=headline(summary)
         )
     if summary.asked:
         with _optional("page"):

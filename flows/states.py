@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from prefect.states import Cancelled, Completed, Failed
 
 from connector.errors import RunStopped, WarehouseLocked
-from flows.account import headline
+from connector.run.account import headline
 
 if TYPE_CHECKING:
     from prefect import State

@@ -55,7 +55,7 @@ def test_the_demo_fetches_once_and_then_has_nothing_to_fetch(prefect: Prefect, c
     first = demo(clone, prefect.environment(LUMAAI_API_KEY="a real one"))
     generations = pd.read_parquet(clone / "data/warehouse/generations")
     assert len(generations) == 500 - TASKS_THAT_THE_DEMO_MISSES
-    assert any(line.startswith("497 generations in ") for line in first)
+    assert any(line.startswith("497 generations: 497 new") for line in first)
     assert 'generations = pd.read_parquet("data/warehouse/generations")' in first
     assert not [line for line in first if "Traceback" in line or "flow run" in line.lower()]
 

@@ -121,7 +121,7 @@ def test_a_second_run_asks_for_nothing_but_what_was_unfinished(
     assert sandbox.stats()["requests"] - asked == len(unfinished) > 0
     before = {path: path.stat().st_mtime_ns for path in Path("warehouse/generations").rglob("*")}
     state = run(IDS)
-    assert state.message == "nothing to fetch: all 120 are known, and settled"
+    assert state.message == "Nothing to fetch: 120 task IDs settled before"
     assert sandbox.stats()["requests"] - asked == len(unfinished)
     assert before == {
         path: path.stat().st_mtime_ns for path in Path("warehouse/generations").rglob("*")
@@ -213,7 +213,7 @@ def test_what_it_shows_in_prefect(run: Callable[..., State[Any]], prefect: Prefe
     assert set(shown) == {"progress", "ingest-account", "ingest-report", "ingest-page"}
     assert shown["progress"]["data"] == 100
     assert '"120"' in shown["ingest-account"]["data"]
-    assert "| not_found | 1 |" in shown["ingest-report"]["data"]
+    assert "| 1 | rejected | 1 not_found |" in shown["ingest-report"]["data"]
     assert 'pd.read_parquet("warehouse/generations")' in shown["ingest-report"]["data"]
     link = re.search(r"\(file://(.*)\)", shown["ingest-page"]["data"])
     assert link

@@ -129,7 +129,7 @@ def test_an_empty_list_is_no_error(cli: CommandLine) -> None:
     with RawServer(always(listed())) as server:
         done = cli("ingest", "luma:list", LUMA_BASE_URL=server.base_url)
     assert done.returncode == 0
-    assert done.stdout.startswith("Nothing to fetch: the gateway lists no generation.")
+    assert done.stdout.startswith("Nothing to fetch: the gateway lists no generation")
 
 
 def test_the_limit_holds(ingest: Ingest, sandbox: Sandbox) -> None:

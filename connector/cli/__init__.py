@@ -1,1 +1,1 @@
-"""The commands of `luma-to-parquet`, one function each; the docstrings are their help."""
+"""The commands of `luma-to-parquet`: a function each, whose docstring is its help."""

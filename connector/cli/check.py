@@ -1,4 +1,4 @@
-"""`check`: whether a run would work."""
+"""`check`: would a run work?"""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict
 
 from connector.cli.shell import console, import_pyarrow, print_json
+from connector.words import plain
 
 STYLES = {"ok": "green", "note": "yellow", "failed": "bold red"}
 
@@ -18,11 +19,11 @@ def check(
     allow_http: bool = False,
     json: bool = False,
 ) -> None:
-    """Tell whether settings, key, gateway and warehouse work, without starting a run.
+    """Check settings, key, gateway and warehouse without starting a run.
 
-    The gateway is asked once, for a task ID that nobody has. The warehouse is locked for a moment,
-    and a draft is written and removed. Exits as a run would: 0 if all is well, 2 for settings and
-    warehouse, 3 if the key is refused, 4 if the gateway cannot be reached.
+    Asks the gateway once, for a task ID that does not exist. Locks the warehouse for a moment, and
+    writes and removes a draft. Exits as a run would: 0 if all is well, 2 for settings and
+    warehouse, 3 if the gateway refuses the key, 4 if it cannot be reached.
 
     Args:
         warehouse: Where the tables are or will be; also LUMA_WAREHOUSE. [default: warehouse]
@@ -31,10 +32,9 @@ def check(
         json: Print one JSON object.
     """
     import_pyarrow()
-    from connector.cli.terminal import safe  # noqa: PLC0415  takes long
     from connector.run.check import check as run  # noqa: PLC0415  takes long
 
-    # Each line says it all; a warning beside it would say it twice.
+    # The results say everything; a warning would repeat it.
     logging.getLogger("connector").setLevel(logging.ERROR)
     results = []
     for result in run(warehouse=warehouse, base_url=base_url, allow_http=allow_http or None):
@@ -43,7 +43,7 @@ def check(
             line = console()
             line.print(f"{result.name:10}", end="", highlight=False)
             line.print(f"{result.state:8}", end="", style=STYLES[result.state])
-            line.print(safe(result.text), markup=False, highlight=False, soft_wrap=True)
+            line.print(plain(result.text), markup=False, highlight=False, soft_wrap=True)
     exit_code = next((result.exit_code for result in results if result.exit_code), 0)
     if json:
         print_json({"exit_code": exit_code, "checks": [asdict(result) for result in results]})

@@ -1,4 +1,4 @@
-"""`report`, `duckdb`, `export`: the tables for people and for other tools."""
+"""`report`, `duckdb`, `export`: the tables, for people and other tools."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def report(
     warehouse: str | None = None,
     output: Annotated[str, Parameter(alias="-o")] = "report.html",
 ) -> None:
-    """Write a page on what a warehouse holds: one HTML file that opens offline.
+    """Write a report on a warehouse: one HTML file that opens offline.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
@@ -39,12 +39,12 @@ def duckdb(
     output: Annotated[Path, Parameter(alias="-o")] = Path("warehouse.duckdb"),
     relative: bool = False,
 ) -> None:
-    """Write a DuckDB catalogue: a described view for each table, for any tool that speaks DuckDB.
+    """Write a DuckDB file with a documented view of each table.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         output: The file.
-        relative: Name the Parquet files from the output's folder, not from the root of the disk.
+        relative: Store paths relative to the output's folder instead of absolute ones.
     """
     import_pyarrow()
     from connector.export.catalogue import write_catalogue  # noqa: PLC0415  takes long
@@ -54,23 +54,23 @@ def duckdb(
     console().print(f"{done.target}: {', '.join(done.views)}", markup=False, highlight=False)
     if done.without_files:
         names = ", ".join(done.without_files)
-        console().print(f"still without rows; write it anew once they have some: {names}")
+        console().print(f"no rows yet in {names}: run this again once they have some")
 
 
 def export(*table: str, to: str, warehouse: str | None = None, schema: str | None = None) -> None:
-    """Copy tables to a database or a spreadsheet, replacing what an earlier export put there.
+    """Copy tables to a database or a spreadsheet, replacing an earlier export.
 
     Args:
-        table: Their names; if none, `generations` to a CSV file, and elsewhere all but `answers`.
+        table: Names of tables. [default: `generations` for CSV, otherwise all but `answers`]
         to: A SQLAlchemy URL, or a file that ends in `.csv` (one table) or `.xlsx`.
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
-        schema: Schema of the database, made if need be.
+        schema: Schema of the database, created if missing.
     """
     import_pyarrow()
-    from connector.export.export import export as run  # noqa: PLC0415  takes long
+    from connector.export.export import export_tables  # noqa: PLC0415  takes long
     from connector.settings import load  # noqa: PLC0415  takes long
 
-    for done in run(load(warehouse=warehouse).warehouse, to, table, schema=schema):
+    for done in export_tables(load(warehouse=warehouse).warehouse, to, table, schema=schema):
         console().print(f"{done.table}: {done.rows:,} rows", markup=False, highlight=False)
         for note in done.notes:
             console().print(f"  {note}", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""What commands share: how they print, and how they import what takes long."""
+"""What commands share: printing, and fast imports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class _NoPandas(MetaPathFinder):
-    """Answers that there is no pandas."""
+    """Hides pandas from an import."""
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:  # noqa: ARG002  given by position
         if fullname == "pandas":
@@ -20,12 +20,12 @@ class _NoPandas(MetaPathFinder):
 
 
 def import_pyarrow() -> None:
-    """Import pyarrow as suits a process of our own.
+    """Import pyarrow in the way that costs least; only for a process of our own.
 
-    - It looks for pandas at its first array, which costs 0.5 s and 50 MB, and no command needs it.
-      It looks once, and again when something does ask for pandas.
-    - Its usual allocator, mimalloc, keeps about 100 MB more of what a commit has freed than
-      jemalloc, which Arrow for Linux always has.
+    - Its first array imports pandas, which costs 0.5 s and 50 MB, and no command needs it. Hidden
+      once, pandas stays unimported until something really asks for it.
+    - After a commit, its default allocator, mimalloc, holds about 100 MB more than jemalloc, which
+      Arrow for Linux always includes.
     """
     if sys.platform == "linux":
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
@@ -47,12 +47,12 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 def _as_json(value: Any) -> object:
-    """What orjson does not know: a named tuple becomes an object, anything else its text."""
+    """Convert what orjson cannot: a named tuple to an object, anything else to text."""
     return value._asdict() if hasattr(value, "_asdict") else str(value)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Rich's console, made anew, because Rich takes long to import."""
+    """Rich's console; a function, because Rich takes long to import."""
     from rich.console import Console  # noqa: PLC0415  see above
 
     return Console(stderr=stderr, soft_wrap=False)

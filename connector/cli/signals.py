@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run in good order."""
+"""Ctrl-C and SIGTERM stop a run cleanly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Received:
-    """The first signal that came, if any."""
+    """The first signal received, if any."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -22,7 +22,7 @@ class Received:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[Received]:
-    """Turn the first SIGINT or SIGTERM into a request to stop; a second one leaves at once."""
+    """Turn the first SIGINT or SIGTERM into a request to stop; the second one quits at once."""
     received = Received()
 
     def handle(number: int, _frame: object) -> None:
@@ -30,8 +30,8 @@ def stop_on_signals() -> Iterator[Received]:
             os._exit(128 + number)
         received.number = number
         received.event.set()
-        # Not through Rich, whose lock the interrupted code may hold.
-        os.write(2, b"\nstopping: keeping what has come; once more to leave at once\n")
+        # Not through Rich: the interrupted code may hold its lock.
+        os.write(2, b"\nstopping: saving results; press Ctrl-C again to quit now\n")
 
     earlier = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,4 +1,4 @@
-"""`show`, `rebuild`, `compact`: the warehouse itself."""
+"""`show`, `rebuild`, `compact`: a warehouse's own tables."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def show(
     *, warehouse: str | None = None, give_up_after: str | None = None, json: bool = False
 ) -> None:
-    """Tell what a warehouse holds.
+    """Show what a warehouse holds.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
-        give_up_after: What is unfinished for longer counts as given up, such as 7d.
+        give_up_after: Count what is unfinished for longer, such as 7d, as given up.
         json: Print one JSON object.
     """
     import_pyarrow()
@@ -39,12 +39,12 @@ def show(
 
 
 def rebuild(*, warehouse: str | None = None) -> None:
-    """Make all tables anew from the log of answers, asking the gateway for nothing.
+    """Rebuild all tables from the log of answers, without the gateway.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
     """
-    with _opened(warehouse) as found:
+    with _open_to_change(warehouse) as found:
         done = found.rebuild()
     console().print(
         f"{done.generations:,} generations from {done.answers:,} answers;"
@@ -54,19 +54,19 @@ def rebuild(*, warehouse: str | None = None) -> None:
 
 
 def compact(*, warehouse: str | None = None) -> None:
-    """Join the many small files of `answers` and `runs` into one a month and one in all.
+    """Join small files: `answers` into one file per month, `runs` into a single one.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
     """
-    with _opened(warehouse) as found:
+    with _open_to_change(warehouse) as found:
         joined = found.compact()
     console().print(f"{joined:,} files joined", highlight=False)
 
 
 @contextlib.contextmanager
-def _opened(address: str | None) -> Iterator[Warehouse]:
-    """The warehouse that is there, to be changed."""
+def _open_to_change(address: str | None) -> Iterator[Warehouse]:
+    """Open an existing warehouse for writing."""
     import_pyarrow()
     from connector.settings import load  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above

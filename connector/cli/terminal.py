@@ -1,4 +1,4 @@
-"""What a person sees: a live progress display, a run's summary, a warehouse's contents."""
+"""What a person sees in a terminal: progress, a run's summary, a warehouse's contents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from connector import words
-from connector.run.watcher import Watcher
+from connector.run.account import ends_of, headline
 
 if TYPE_CHECKING:
     import threading
@@ -25,25 +25,15 @@ if TYPE_CHECKING:
     from connector.summary import Summary
     from connector.warehouse.overview import Overview
 
-# Between two lines of progress where there is no terminal to redraw.
+# Between two lines of progress when the output is not a terminal.
 PLAIN_SECONDS: Final = 5.0
 
 BAR_WIDTH: Final = 24
 PROMPT_WIDTH: Final = 44
 
 
-def safe(value: object, width: int | None = None) -> str:
-    """Text on one line that a terminal can only print: control characters are escaped."""
-    text = "" if value is None else str(value)
-    if width is not None and len(text) > width:
-        text = text[: width - 1] + "…"
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-class LiveProgress(Watcher):
-    """A bar in a terminal, else a line every few seconds; for the length of a `with` block."""
+class LiveProgress(AbstractContextManager["LiveProgress"]):
+    """A bar in a terminal, otherwise a line every few seconds."""
 
     def __init__(self, console: Console, stop: threading.Event) -> None:
         super().__init__(stop)
@@ -69,8 +59,8 @@ class LiveProgress(Watcher):
     def __exit__(self, *exc_info: object) -> None:
         self._bar.stop()
 
-    def progress(self, plan: Plan, tally: Tally) -> None:
-        """Show how far the run is."""
+    def __call__(self, plan: Plan, tally: Tally) -> None:
+        """Show progress: pass it to a run as `on_progress`."""
         total, now = len(plan.task_ids), time.monotonic()
         if not total:
             return
@@ -91,8 +81,8 @@ class LiveProgress(Watcher):
                 highlight=False,
             )
 
-    def waiting(self, unfinished: int, seconds: float) -> None:
-        """Show what is waited for, and until when."""
+    def wait(self, unfinished: int, seconds: float) -> None:
+        """Show what the run waits for and when it polls next: pass it as `on_wait`."""
         now = time.monotonic()
         next_at = datetime.now(UTC) + timedelta(seconds=seconds)
         what = f"{unfinished:,} unfinished, next poll at {next_at:%H:%M:%S} UTC"
@@ -104,78 +94,24 @@ class LiveProgress(Watcher):
 
 
 def print_summary(console: Console, summary: Summary) -> None:
-    """Print what came in, what did not and why, and how long it took."""
+    """Print the account of a run."""
     if summary.message:
-        console.print(Text(f"Stopped early: {safe(summary.message)}", "bold red"))
-    if not summary.asked and not summary.not_reached:
-        console.print(_nothing_new(summary))
-    else:
-        console.print(_what_came(summary))
-        console.print(_account(summary))
-    for example in summary.invalid_examples:
-        console.print(Text(f"  invalid: {safe(example)}", "yellow"))
-
-
-def _nothing_new(summary: Summary) -> Text:
-    if not summary.given:
-        return Text("Nothing to fetch: the gateway lists no generation.", "green")
-    text = f"Nothing to fetch: all {summary.already_terminal:,} task IDs are known, and settled."
-    if summary.blank or summary.duplicate or summary.invalid:
-        text += f" ({_dropped(summary)})"
-    return Text(text, "green")
-
-
-def _what_came(summary: Summary) -> Text:
+        console.print(Text(f"Stopped early: {words.plain(summary.message)}", "bold red"))
     rate = summary.asked / max(summary.elapsed_seconds, 1e-3)
-    text = Text()
-    text.append(f"{summary.fetched:,} generations", "bold green")
-    text.append(f" in {summary.elapsed_seconds:.1f} s ({rate:,.0f}/s)")
-    text.append(f": {summary.new:,} new, {summary.updated:,} updated")
-    if summary.rejected:
-        text.append(f"; {summary.rejected:,} rejected", "yellow")
-    return text
-
-
-def _account(summary: Summary) -> Table:
-    """Where each task ID given has ended."""
+    took = f" in {summary.elapsed_seconds:.1f} s ({rate:,.0f}/s)" if summary.asked else ""
+    console.print(Text.assemble((headline(summary), "bold green"), took))
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
-    table.add_column()
-    rows = {
-        "completed": (summary.completed, ""),
-        "failed": (summary.failed, "at the gateway; `failure_reason` says why"),
-        "unfinished": (summary.unfinished, "asked again until --give-up-after"),
-        "rejected": (summary.rejected, _reasons(summary.reasons)),
-        "already known": (summary.already_terminal, "not asked for"),
-        "not reached": (summary.not_reached, "the next run asks for them"),
-        "dropped": (summary.blank + summary.duplicate + summary.invalid, _dropped(summary)),
-    }
-    for name, (count, note) in rows.items():
-        if count:
-            table.add_row(f"{count:,}", name, Text(note, "dim"))
-    requests = f"{summary.requests:,} requests"
-    if summary.polls:
-        requests += f", {summary.polls:,} of them polls"
-    table.add_row(f"{summary.given:,}", "given", Text(requests, "dim"))
-    return table
-
-
-def _reasons(reasons: Mapping[str, int]) -> str:
-    most = sorted(reasons.items(), key=lambda item: -item[1])
-    return ", ".join(f"{count:,} {reason}" for reason, count in most)
-
-
-def _dropped(summary: Summary) -> str:
-    counts = {
-        "blank": summary.blank,
-        "duplicate": summary.duplicate,
-        "invalid": summary.invalid,
-    }
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    for end in ends_of(summary):
+        style = "yellow" if end.name == "rejected" else ""
+        table.add_row(f"{end.task_ids:,}", Text(end.name, style), Text(end.note, "dim"))
+    console.print(table)
+    for example in summary.invalid_examples:
+        console.print(Text(f"  invalid: {words.plain(example)}", "yellow"))
 
 
 def print_reading(console: Console, warehouse: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print how to read the tables, with the first rows."""
+    """Print how to read the tables, and their first rows."""
     console.print()
     console.print(Text("import pandas as pd", "cyan"))
     console.print(Text(f'generations = pd.read_parquet("{warehouse}/generations")', "cyan"))
@@ -186,7 +122,7 @@ def print_reading(console: Console, warehouse: str, rows: Iterable[Mapping[str, 
     cells = [[_cell(row[column]) for column in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     for column, width in zip(columns, widths, strict=True):
-        # Where the terminal is narrow, the prompt gives way.
+        # In a narrow terminal only the prompt shrinks.
         least = width if column != "prompt" else None
         table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=least)
     for row_of_cells in cells:
@@ -195,7 +131,7 @@ def print_reading(console: Console, warehouse: str, rows: Iterable[Mapping[str, 
 
 
 def _cell(value: object) -> str:
-    return _when(value) if hasattr(value, "isoformat") else safe(value, PROMPT_WIDTH)
+    return _when(value) if hasattr(value, "isoformat") else words.plain(value, PROMPT_WIDTH)
 
 
 def _when(moment: Any) -> str:
@@ -207,12 +143,14 @@ def print_overview(console: Console, overview: Overview) -> None:
     console.print(
         Text.assemble(
             (words.plural(overview.generations, "generation"), "bold"),
-            f" and {words.plural(overview.rejects, 'reject')} in {safe(overview.root)}"
-            f" ({words.size(overview.bytes)})",
+            f" and {words.plural(overview.rejects, 'reject')} in {words.plain(overview.root)}"
+            f" ({words.byte_size(overview.bytes)})",
         )
     )
     if overview.waiting:
-        console.print(f"{overview.waiting} batches wait in the inbox: the next run commits them")
+        console.print(
+            f"the inbox holds {overview.waiting} uncommitted batches: the next run commits them"
+        )
     _bars(console, "status", overview.statuses)
     _bars(console, "failures", overview.failures)
     _bars(console, "resolution", overview.resolutions)
@@ -223,9 +161,7 @@ def print_overview(console: Console, overview: Overview) -> None:
     _print_stages(console, {"waiting": overview.queue, "working": overview.work})
     console.print()
     if overview.given_up:
-        console.print(
-            f"{overview.given_up:,} unfinished for so long that they are no longer asked for"
-        )
+        console.print(f"{overview.given_up:,} given up: unfinished for longer than --give-up-after")
     if overview.created:
         first, last = map(_when, overview.created)
         console.print(f"created from {first} to {last} UTC")
@@ -238,7 +174,7 @@ def print_overview(console: Console, overview: Overview) -> None:
 
 
 def _print_turnaround(console: Console, found: Spread) -> None:
-    """Bounds, not guesses: what is known is when a generation was seen, not when it ended."""
+    """Show bounds: it is known when a generation was seen, but not always when it ended."""
     table = Table.grid(padding=(0, 2))
     table.add_column(width=12)
     table.add_row("half", f"within {words.between(*found.typical)}")
@@ -249,7 +185,7 @@ def _print_turnaround(console: Console, found: Spread) -> None:
 
 
 def _print_stages(console: Console, stages: Mapping[str, Stage | None]) -> None:
-    """How long generations waited and were worked on, as the gateway reports it."""
+    """Show how long generations waited and ran, as reported by the gateway."""
     reported = {name: stage for name, stage in stages.items() if stage}
     if not reported:
         return
@@ -259,7 +195,7 @@ def _print_stages(console: Console, stages: Mapping[str, Stage | None]) -> None:
         median, slow = words.at_most(stage.typical), words.at_most(stage.slow)
         count = words.plural(stage.count, "generation")
         table.add_row(name, f"{median} (median), nine in ten within {slow}", Text(count, "dim"))
-    console.print(Text("\nas the gateway reports it", "bold"))
+    console.print(Text("\nreported by the gateway", "bold"))
     console.print(table)
 
 
@@ -274,5 +210,5 @@ def _bars(console: Console, title: str, counts: Mapping[str, int]) -> None:
     console.print(Text(f"\n{title}", "bold"))
     for name, count in sorted(counts.items(), key=lambda item: -item[1]):
         bar = "█" * max(1, round(BAR_WIDTH * count / most))
-        table.add_row(Text(safe(name, 20)), f"{count:,}", Text(bar, "cyan"))
+        table.add_row(Text(words.plain(name, 20)), f"{count:,}", Text(bar, "cyan"))
     console.print(table)

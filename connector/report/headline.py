@@ -1,4 +1,4 @@
-"""The headline figures: eight numbers, each with a few words on what it means."""
+"""The eight headline figures, each with a short note."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NOTHING = "–"
 
 
 def cards(figures: Figures) -> list[dict[str, str]]:
-    """A label, a value and a note for each."""
+    """A label, a value and a note each."""
     return [
         *_outcomes(figures),
         _rejected(figures),
         _turnaround(figures),
-        _card("Warehouse", words.size(figures.size), "on disk, all answers kept"),
+        _card("Warehouse", words.byte_size(figures.size), "on disk, including all answers"),
         _last_run(figures),
     ]
 
@@ -47,7 +47,7 @@ def _outcomes(figures: Figures) -> list[dict[str, str]]:
 def _rejected(figures: Figures) -> dict[str, str]:
     rejected = sum(figures.rejects.values())
     again = sum(count for (_, is_final), count in figures.rejects.items() if not is_final)
-    note = f"{words.number(again)} will be asked for again" if rejected else "task IDs, none so far"
+    note = f"{words.number(again)} will be retried" if rejected else "no task IDs so far"
     return _card("Rejected", words.number(rejected), note)
 
 
@@ -55,13 +55,13 @@ def _turnaround(figures: Figures) -> dict[str, str]:
     found = figures.turnaround.all
     if found is None:
         return _card("Median turnaround", NOTHING, "nothing measured yet")
-    note = f"in between, of {words.plural(found.count, 'generation')} measured"
+    note = f"of {words.plural(found.count, 'measured generation')}"
     return _card("Median turnaround", words.between(*found.typical), note)
 
 
 def _last_run(figures: Figures) -> dict[str, str]:
     if not figures.runs:
-        return _card("Last run", NOTHING, "no run has asked for anything yet")
+        return _card("Last run", NOTHING, "no run has made a request yet")
     run = figures.runs[0]
     fetched = f"{words.number(run['fetched'])} fetched"
     note = f"{run['started_at']:%H:%M} UTC, {run['outcome']}, {fetched}"

@@ -1,0 +1,75 @@
+"""A run's account in words, the same in a terminal and in Prefect's UI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from connector.words import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connector.run.tally import Summary
+
+
+class End(NamedTuple):
+    """How many task IDs ended in one way, and what a reader should know about them."""
+
+    name: str
+    task_ids: int
+    note: str = ""
+
+
+def headline(summary: Summary) -> str:
+    """The run in one sentence, without a full stop."""
+    if summary.asked or summary.not_reached or summary.message:
+        return (
+            f"{plural(summary.fetched, 'generation')}: {summary.new:,} new,"
+            f" {summary.updated:,} updated; {summary.rejected:,} rejected"
+        )
+    if not summary.given:
+        return "Nothing to fetch: the gateway lists no generation"
+    if not summary.already_terminal:
+        return "Nothing to fetch: no valid task ID was given"
+    return f"Nothing to fetch: {plural(summary.already_terminal, 'task ID')} settled before"
+
+
+def ends_of(summary: Summary) -> list[End]:
+    """Where each task ID ended, empty rows left out; the last row is their sum."""
+    ends = (
+        End("completed", summary.completed),
+        End("failed", summary.failed, "at the gateway; `failure_reason` says why"),
+        End("unfinished", summary.unfinished, "the next run asks for them again"),
+        End("rejected", summary.rejected, _listed(summary.reasons)),
+        End("settled before", summary.already_terminal, "finished, finally rejected or given up"),
+        End("not reached", summary.not_reached, "the next run asks for them"),
+        End("dropped", summary.blank + summary.duplicate + summary.invalid, _dropped(summary)),
+    )
+    return [
+        *(end for end in ends if end.task_ids),
+        End("given", summary.given, requests_in(summary)),
+    ]
+
+
+def requests_in(summary: Summary) -> str:
+    """Such as 61 requests, 1 retry, 12 polls."""
+    parts = [plural(summary.requests, "request")]
+    if summary.retries:
+        parts.append(f"{summary.retries:,} {'retry' if summary.retries == 1 else 'retries'}")
+    if summary.polls:
+        parts.append(plural(summary.polls, "poll"))
+    return ", ".join(parts)
+
+
+def _dropped(summary: Summary) -> str:
+    counts = {
+        "blank": summary.blank,
+        "duplicate": summary.duplicate,
+        "invalid": summary.invalid,
+    }
+    return _listed({name: count for name, count in counts.items() if count})
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    most_first = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count:,} {name}" for name, count in most_first)
