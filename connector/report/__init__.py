@@ -1,11 +1,11 @@
-"""The report: one HTML page on what a warehouse holds, which opens offline.
+"""The report: one HTML page that shows what a warehouse holds and opens offline.
 
 ::
 
     tables -> figures (counts, turnaround, prompts) -> charts, words -> page
 
-`figures` are numbers and texts as they are; `charts` and `contents` say how they are shown;
-`page` makes one file of it all. Nothing here writes to the warehouse.
+`figures` reads the numbers, `charts` and `contents` decide how to show them, `page` writes the
+file. Nothing here writes to the warehouse.
 """
 
 from __future__ import annotations

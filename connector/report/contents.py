@@ -1,4 +1,4 @@
-"""What the page tells besides its charts: headline figures, lists, tables and remarks."""
+"""Contents of the page: headline figures, charts, lists, tables and remarks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LISTED: Final = 8
 NAME_CHARACTERS: Final = 80
 MESSAGE_CHARACTERS: Final = 160
 NO_PROMPT: Final = "(blank)"
-# How many of each category are named.
+# Reasons shown for each category of failures.
 REASONS: Final = 3
 
 
 def contents(figures: Figures) -> dict[str, Any]:
-    """All that the page shows, as values for JSON; every text from outside is made plain."""
+    """Everything the page shows, ready for JSON; texts from outside are made plain."""
     return {
         "about": _about(figures),
         "cards": cards(figures),
@@ -56,9 +56,9 @@ def _about(figures: Figures) -> dict[str, str]:
 
 
 def _remarks(figures: Figures) -> dict[str, str]:
-    """Sentences below charts; an empty one is left out of the page."""
+    """Sentences below charts; the page omits empty ones."""
     counts, models = figures.counts, figures.counts.models
-    undated = f"{words.plural(counts.undated, 'generation')} without a usable time of creation"
+    undated = f"{words.plural(counts.undated, 'generation')} without a usable creation time"
     return {
         "activity": f"Not shown: {undated}." if counts.undated else "",
         "models": left_out((one.total for one in models), "model"),
@@ -80,8 +80,8 @@ def _spread(figures: Figures) -> str:
     if measured.count == 1:
         return f"The one measured generation took {words.between(low, high)}."
     return (
-        f"Half of the {words.number(measured.count)} measured generations were finished within"
-        f" a time that lies between {words.at_least(low)} and {words.at_most(high)}."
+        f"The median of {words.number(measured.count)} measured generations is between"
+        f" {words.at_least(low)} and {words.at_most(high)}."
     )
 
 
@@ -91,12 +91,12 @@ def _durations(figures: Figures) -> str:
         return ""
     return (
         f"{words.percent(found.near, found.both)} of {words.plural(found.both, 'video')} are within"
-        " half a second of the length that was asked for."
+        " half a second of the requested length."
     )
 
 
 def _stages(figures: Figures) -> str:
-    """How many there are of each: the gateway may say when it began, but not when it finished."""
+    """Counts of both: a gateway may report the start of work without its end."""
     stages = {"Waiting": figures.turnaround.queue, "Working": figures.turnaround.work}
     return " ".join(
         f"{name}: {words.plural(stage.count, 'generation')}."
@@ -110,7 +110,7 @@ def _extent(shown: int, distinct: int) -> str:
         return f"All {words.plural(distinct, 'different prompt')}."
     return (
         f"The {words.number(shown)} most used and most failing of {words.number(distinct)}"
-        " different prompts; all of them are in the table “prompts”."
+        " different prompts; the table “prompts” has all of them."
     )
 
 
@@ -131,7 +131,7 @@ def _bases(figures: Figures) -> list[dict[str, Any]]:
 
 
 def _failures(figures: Figures) -> list[dict[str, Any]]:
-    """Categories of failures, most first, each with its most given reasons."""
+    """Categories of failures, most frequent first, each with its top reasons."""
     categories: dict[str | None, dict[str | None, int]] = {}
     for (category, reason), count in figures.counts.failures.items():
         categories.setdefault(category, {})[reason] = count
@@ -149,7 +149,7 @@ def _failures(figures: Figures) -> list[dict[str, Any]]:
 
 
 def _top_reasons(reasons: Mapping[str | None, int]) -> str:
-    """Reasons with their counts, most given first."""
+    """The most frequent reasons with their counts."""
     named = [
         f"{words.plain(reason, NAME_CHARACTERS) if reason else 'no reason given'}"
         f" ({words.number(count)})"
@@ -195,13 +195,13 @@ def _prompt(row: Mapping[str, Any]) -> str:
 
 
 def _chosen(figures: Figures) -> list[dict[str, Any]]:
-    """The rows of both rankings, each once."""
+    """The rows of both rankings, without duplicates."""
     both = (*figures.prompts.most_used, *figures.prompts.most_failing)
     return list({row["prompt_id"]: row for row in both}.values())
 
 
 def _prompt_rows(figures: Figures) -> list[list[Any]]:
-    """Text, uses, completed, failed, unfinished, characters and day of the last use."""
+    """Text, uses, completed, failed, unfinished, characters and day of last use."""
     return [
         [
             _prompt(row),
@@ -221,7 +221,7 @@ def _run(run: Mapping[str, Any]) -> dict[str, Any]:
     counts = {
         "given": run["given"],
         "dropped": dropped,
-        "known": run["already_terminal"],
+        "settled": run["already_terminal"],
         "fetched": run["fetched"],
         "rejected": run["rejected"],
         "not reached": run["not_reached"],

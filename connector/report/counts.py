@@ -1,4 +1,4 @@
-"""What is counted in one pass over `generations`: by day, model, failure, prompt and length."""
+"""Counts from one pass over `generations`: by day, model, failure, prompt and video length."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ READ: Final = (
     "prompt_characters",
 )
 
-# Reasons that differ only behind this are one.
+# Reasons are compared up to this length.
 REASON_CHARACTERS: Final = 200
 
-# A video this near the length that was asked for has it: some have a frame more or less.
+# A video this close to the requested length counts as equal: some have a frame more or less.
 NEAR_SECONDS: Final = 0.5
 
-# Of a video: what is longer is counted as this long.
+# Longer videos count as this long.
 LONGEST_SECONDS: Final = 1e9
 
-# Upper ends of the classes of prompt length, in characters; the last class has none.
+# Upper bounds of the prompt length classes, in characters; the last class has none.
 LENGTHS: Final = (0, 50, 100, 200, 400, 800)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What came of the generations of one kind; `name` is None where it is not known."""
+    """Outcomes of the generations of one kind; `name` is None if it is unknown."""
 
     name: Any
     completed: int = 0
@@ -55,24 +55,24 @@ class Outcomes:
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """All of them."""
         return self.completed + self.failed + self.unfinished
 
     @property
     def finished(self) -> int:
-        """How many are known to have ended."""
+        """Those that have ended."""
         return self.completed + self.failed
 
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Lengths of videos, counted.
+    """Counts of video lengths.
 
     Attributes:
-        delivered: Videos by their length in seconds, rounded; most first.
-        requested: Generations by the length asked for, the same way.
-        both: Of how many both are known.
-        near: How many of those have the length that was asked for.
+        delivered: Videos by their length in whole seconds, most first.
+        requested: Generations by the requested length, likewise.
+        both: Generations with both lengths known.
+        near: Those of them that have the requested length.
     """
 
     delivered: dict[int, int] = field(default_factory=dict)
@@ -83,15 +83,16 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Generations, counted.
+    """Counts of generations.
 
     Attributes:
-        days: Of each day with any, in order: how many of which status.
-        undated: How many have no sensible time of creation.
+        days: Counts by status for each day that has any, in order.
+        undated: Those without a sensible creation time.
         models: By model, most first.
-        failures: Failures by category and reason, most first; None where it is not known.
+        failures: By category and reason, most first; None if unknown.
         durations: Lengths of videos.
-        lengths: By class of prompt length, an index into `LENGTHS` or its length; no prompt is 0.
+        lengths: By class of prompt length: an index into `LENGTHS`, or `len(LENGTHS)`; no prompt
+            is 0.
     """
 
     statuses: dict[str, int] = field(default_factory=dict)
@@ -104,20 +105,20 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """How many generations there are."""
+        """All generations."""
         return sum(self.statuses.values())
 
     @property
     def reasons(self) -> dict[str | None, int]:
-        """Failures by reason, most first; None where none is given."""
+        """Failures by reason, most first; None if none is given."""
         found: Counter[str | None] = Counter()
         for (_, reason), number in self.failures.items():
             found[reason] += number
         return dict(_most_first(found))
 
 
-def count(tables: Tables) -> Counts:
-    """Count, in memory that grows with the number of different days, models and reasons only."""
+def count_generations(tables: Tables) -> Counts:
+    """Count in memory that grows only with the number of different days, models and reasons."""
     days = _fold({"day": pa.date32(), "status": pa.string()}, {"count": "sum"})
     failures = _fold({"category": pa.string(), "reason": pa.string()}, {"count": "sum"})
     durations = _fold(
@@ -149,7 +150,7 @@ def count(tables: Tables) -> Counts:
 
 
 def length_class(characters: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Tell the class of each prompt's length: an index into `LENGTHS`, or its length."""
+    """The length class of each prompt: an index into `LENGTHS`, or `len(LENGTHS)`."""
     known = pc.fill_null(characters, 0)
     found = pc.cast(pc.greater(known, LENGTHS[0]), pa.int32())
     for upper in LENGTHS[1:]:
@@ -158,7 +159,7 @@ def length_class(characters: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def outcomes_of(rows: Iterable[Mapping[str, Any]], name: str) -> list[Outcomes]:
-    """Rows with the three counts, as values; rows of one name are added up."""
+    """Outcomes from rows with the three counts; rows of the same name are added up."""
     found: dict[Any, Outcomes] = {}
     for row in rows:
         before = found.get(row[name], Outcomes(row[name]))
@@ -182,7 +183,7 @@ def _most_first(counts: Mapping[Any, int]) -> list[tuple[Any, int]]:
 
 
 def _lengths(piece: pa.Table) -> dict[str, pa.ChunkedArray]:
-    """Delivered and requested length in whole seconds, and whether they are the same."""
+    """Delivered and requested length in whole seconds, and whether they match."""
     delivered, requested = (
         _positive(piece[name]) for name in ("video_duration_seconds", "duration_seconds")
     )
@@ -195,7 +196,7 @@ def _lengths(piece: pa.Table) -> dict[str, pa.ChunkedArray]:
 
 
 def _positive(seconds: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Lengths that can be; zero is what some gateways write for none."""
+    """Plausible lengths; some gateways write zero for an unknown one."""
     nothing = pa.scalar(None, pa.float64())
     return pc.if_else(
         pc.greater(seconds, 0), pc.min_element_wise(seconds, LONGEST_SECONDS), nothing

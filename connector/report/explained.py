@@ -1,4 +1,4 @@
-"""What the words of the tables mean, for people who have not read the dictionary."""
+"""Plain English for the codes in the tables."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Final
 
 REASONS: Final = {
     "not_found": "Unknown to the gateway",
-    "forbidden": "Not for this key to see",
+    "forbidden": "Not visible to this key",
     "bad_request": "Request refused",
-    "not_json": "Answer is no JSON",
-    "not_a_generation": "Answer is no generation",
+    "not_json": "Answer is not JSON",
+    "not_a_generation": "Answer is not a generation",
     "too_large": "Answer too large",
-    "redirected": "Sent elsewhere",
+    "redirected": "Redirected elsewhere",
     "rate_limited": "Too many requests",
-    "server_error": "Error at the gateway",
+    "server_error": "Gateway error",
     "timeout": "Gateway took too long",
     "network": "Connection failed",
 }
@@ -22,17 +22,17 @@ CATEGORIES: Final = {
     "moderation": "Moderation",
     "invalid_input": "Invalid input",
     "quota": "Quota or credit",
-    "gateway_error": "Error at the gateway",
+    "gateway_error": "Gateway error",
     "cancelled": "Cancelled",
     "other": "Other",
 }
 
 BASES: Final = {
-    "reported": "The gateway says when it finished. Measured, to the second or better.",
-    "observed": "Seen unfinished, and later finished. Measured.",
-    "signed": "The download URL was signed before anyone here saw it finished. Measured.",
-    "backfilled": "First seen when long finished: nobody knows how long it took.",
-    "unfinished": "Not finished yet, as far as is known.",
-    "undated": "The gateway does not say when it was created.",
-    "contradictory": "What is known cannot all be true, so nothing is claimed.",
+    "reported": "The gateway reports when it finished. Measured to the second or better.",
+    "observed": "Seen unfinished, later seen finished. Measured.",
+    "signed": "The download URL was signed before it was first seen finished. Measured.",
+    "backfilled": "Already finished when first seen: its turnaround is unknown.",
+    "unfinished": "Not finished yet when last seen.",
+    "undated": "The gateway does not report when it was created.",
+    "contradictory": "The known times contradict each other, so no turnaround is given.",
 }

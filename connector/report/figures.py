@@ -1,4 +1,4 @@
-"""All that the report tells, as numbers and texts: what is read, and what is not."""
+"""Everything the report shows, read from the tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from connector.marts.turnaround import READ, Turnaround, turnaround
-from connector.report.counts import Counts, Outcomes, count, outcomes_of
+from connector.report.counts import Counts, Outcomes, count_generations, outcomes_of
 from connector.report.prompts import Prompts, top_prompts
 from connector.report.tables import Tables
 
@@ -22,7 +22,7 @@ RUNS: Final = 20
 
 
 class Format(NamedTuple):
-    """A shape of videos."""
+    """An aspect ratio of videos."""
 
     aspect_ratio: str | None
     orientation: str | None
@@ -34,8 +34,8 @@ class Figures:
     """What a warehouse holds.
 
     Attributes:
-        warehouse: Name of its folder.
-        made_at: When the figures were read.
+        warehouse: Name of the folder.
+        made_at: When the report was made.
         size: Bytes on disk, the log of answers included.
         sizes: Outcomes by width × height, most first.
         formats: Generations by aspect ratio, most first.
@@ -56,18 +56,18 @@ class Figures:
 
 
 def read_figures(address: Address, now: datetime) -> Figures:
-    """Read a warehouse, in bounded memory: about 150 MB for 1,000,000 generations.
+    """Read a warehouse in bounded memory: about 150 MB for 1,000,000 generations.
 
     Raises:
-        WarehouseError: There is none, or it cannot be read.
+        WarehouseError: The warehouse does not exist or cannot be read.
     """
     tables = Tables(address)
     resolutions = tables.resolutions()
     return Figures(
         warehouse=tables.name,
         made_at=now,
-        size=tables.size(),
-        counts=count(tables),
+        size=tables.bytes_on_disk(),
+        counts=count_generations(tables),
         sizes=_sizes(resolutions),
         formats=_formats(resolutions),
         turnaround=turnaround(tables.timings(READ)),

@@ -1,8 +1,8 @@
-"""One HTML file that opens offline: styles, scripts and data within, and nothing else allowed.
+"""One HTML file that opens offline, with styles, scripts and data inside.
 
-The data are JSON in a block that no browser runs, without any character that could end the block.
-The page's own policy names its scripts and styles by their hashes: whatever else might get into
-the page does not run, loads nothing, and cannot become markup.
+The data are JSON in a block that browsers do not run, without any character that could end the
+block. The page's content security policy allows its own scripts and styles by their hashes:
+anything else that got into the page would not run, load anything or become markup.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from base64 import b64encode
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from connector.errors import UsageError
 from connector.report.contents import contents
 from connector.report.figures import read_figures
 from connector.storage.address import is_url
+from connector.storage.replace import replacing
 from connector.storage.storage import storage_of
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ SCRIPTS: Final = (
     "page.js",
 )
 
-# Inside JSON these can stand in texts only, where an escape means the same.
+# JSON has these only inside texts, where an escape means the same.
 ESCAPES: Final = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 
 _PLACE = re.compile(r"<!-- (\w+) -->")
@@ -50,12 +49,12 @@ _PLACE = re.compile(r"<!-- (\w+) -->")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report that was written.
+    """A written report.
 
     Attributes:
-        path: Of the page; text if it is a URL.
+        path: Where the page is; text if it is a URL.
         size: In bytes.
-        generations: How many it tells of.
+        generations: How many generations it covers.
     """
 
     path: Path | str
@@ -64,47 +63,36 @@ class Report:
 
 
 def write_report(warehouse: Address, path: Address, *, now: datetime | None = None) -> Report:
-    """Write a page on a warehouse, replacing what had the name in one step.
+    """Write a page about a warehouse, atomically replacing an earlier one.
 
-    Only reads the warehouse, and takes no lock: a run may go on meanwhile.
+    Reads the warehouse without a lock: a run may go on meanwhile.
 
     Args:
-        warehouse: Its address.
-        path: Of the page to write; it may be in a bucket too.
-        now: When the report is made; the present if left out.
+        warehouse: Address of the warehouse.
+        path: Where to write the page; may be in a bucket.
+        now: Time of the report. Default: the present.
 
     Raises:
-        WarehouseError: There is no warehouse, or it cannot be read.
-        UsageError: The page cannot be written there.
-        StorageFailed: Nor to the bucket.
+        WarehouseError: The warehouse does not exist or cannot be read.
+        UsageError: The file cannot be written.
+        StorageFailed: The bucket cannot be written.
     """
     figures = read_figures(warehouse, now or datetime.now(UTC))
-    page = render(contents(figures)).encode()
+    page = render_page(contents(figures)).encode()
     target = os.fspath(path)
     if is_url(target):
         folder, _, name = target.rpartition("/")
         with storage_of(folder).replacing(name) as file:
             file.write(page)
         return Report(target, len(page), figures.counts.total)
-    _replace(Path(target), page)
+    with replacing(Path(target)) as draft:
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(page)
     return Report(Path(target), len(page), figures.counts.total)
 
 
-def _replace(path: Path, page: bytes) -> None:
-    """Write a file beside its final name, then rename it: whoever reads sees all or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(page)
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def render(data: dict[str, Any]) -> str:
-    """The whole page, as text."""
+def render_page(data: dict[str, Any]) -> str:
+    """The whole page as HTML."""
     scripts = [_asset(name) for name in SCRIPTS]
     styles = [_asset(name) for name in STYLES]
     parts = {
@@ -121,7 +109,7 @@ def _asset(name: str) -> str:
 
 
 def _policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
-    """What the page may do: run these scripts, use these styles, and nothing else."""
+    """A policy that allows these scripts and styles, and nothing else."""
     return "; ".join(
         (
             "default-src 'none'",

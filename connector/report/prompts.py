@@ -1,4 +1,4 @@
-"""Which prompts are used most and fail most: the report holds those, and counts the rest."""
+"""The prompts used most and failing most: the report shows these and counts the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from connector.report.tables import Tables
 
 MOST_USED, MOST_FAILING = 2_000, 200
-# A prompt may have millions; these are enough to know it by.
+# A prompt may have millions; this many are enough to recognize it.
 TEXT_CHARACTERS: Final = 300
 
 BY_USES: Final = [
@@ -30,9 +30,9 @@ class Prompts:
     """The prompts that matter most.
 
     Attributes:
-        distinct: How many different prompts there are.
-        most_used: Rows of `prompts`, most used first; texts cut to `TEXT_CHARACTERS` and one more.
-        most_failing: The same, by failures; only prompts that ever failed.
+        distinct: Number of different prompts.
+        most_used: Rows of `prompts`, most used first; texts cut to `TEXT_CHARACTERS` plus one.
+        most_failing: The same by failures; only prompts that ever failed.
     """
 
     distinct: int = 0
@@ -41,7 +41,7 @@ class Prompts:
 
 
 def top_prompts(tables: Tables) -> Prompts:
-    """Choose in one pass, holding no more than the chosen ones and a piece."""
+    """Choose them in one pass that holds only the chosen rows and one piece in memory."""
     distinct = 0
     used = failing = PROMPTS.schema.empty_table()
     for piece in tables.prompts():

@@ -1,4 +1,4 @@
-"""The tables that the report is made from, a piece at a time and only the columns needed."""
+"""The tables behind the report, read in pieces and only with the columns needed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class Tables:
-    """A warehouse's tables, to read.
+    """A warehouse's tables, for reading.
 
-    Marts that are missing, or older than `generations`, are worked out in memory instead.
+    Computes marts in memory if they are missing or older than `generations`.
 
     Raises:
-        WarehouseError: There is no warehouse.
+        WarehouseError: The warehouse does not exist.
     """
 
     def __init__(self, address: Address) -> None:
@@ -39,7 +39,7 @@ class Tables:
 
     @property
     def name(self) -> str:
-        """What people call the warehouse."""
+        """The warehouse's name for people."""
         return self._storage.name
 
     def generations(self, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -68,7 +68,7 @@ class Tables:
         return self._read(files, REJECTS, columns)
 
     def last_runs(self, count: int) -> list[dict[str, Any]]:
-        """The latest rows of `runs`, newest first; a damaged file of it is passed over."""
+        """The latest rows of `runs`, newest first; damaged files are skipped."""
         rows: list[dict[str, Any]] = []
         for name in reversed(self._storage.list(RUNS.name)):
             if len(rows) >= count:
@@ -79,8 +79,8 @@ class Tables:
                 continue
         return sorted(rows, key=lambda run: run["run_id"], reverse=True)[:count]
 
-    def size(self) -> int:
-        """Bytes on disk, the log of answers included."""
+    def bytes_on_disk(self) -> int:
+        """Size of the warehouse, including the log of answers."""
         return self._storage.size()
 
     def _read(

@@ -1,4 +1,4 @@
-"""The charts: from figures to Vega-Lite, a function a chart."""
+"""The charts: from figures to Vega-Lite, one function per chart."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class View(NamedTuple):
-    """A chart, or one of several that take turns in one place; `label` names it then."""
+    """A chart, or one of several in the same place, chosen by `label`."""
 
     label: str
     spec: Spec
 
 
 def charts(figures: Figures) -> dict[str, list[View]]:
-    """All charts by the name of their place in the page; none where there is nothing to show."""
+    """All charts by their place in the page; an empty list if there is nothing to show."""
     counts, turnaround = figures.counts, figures.turnaround
     return {
         name: [View(*view) for view in views.items()]

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from connector import words
-from connector.report.charts.marks import Spec, chart, count_axis, stacked, time_axis, told
+from connector.report.charts.marks import Spec, chart, count_axis, stacked, time_axis, tooltip_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     Statuses = Mapping[str, int]
 
 RECENT: Final = timedelta(days=365)
-# An axis is at least so long: else a single day would be one broad block.
+# Least length of the axis: a single day would fill it otherwise.
 LEAST: Final = {"day": timedelta(days=13), "month": timedelta(days=365)}
 
 ORDER: Final = ("completed", "failed", "running", "queued", "unknown")
 HEIGHT: Final = 260
 
 MANY: Final = 45
-# For many bars: gaps as broad as themselves would make them pale.
+# For many bars: wide gaps would make them pale.
 CLOSE: Final = {"binSpacing": 0, "strokeWidth": 0}
 
 
 def views(counts: Counts) -> dict[str, Spec]:
-    """Generations a day of the last year; if there are older ones, also all a month."""
+    """Generations per day in the last year; if there are older ones, also per month."""
     if not counts.days:
         return {}
     newest = max(counts.days)
@@ -60,7 +60,7 @@ def _bars(periods: Mapping[date, Statuses], unit: str) -> Spec:
     ]
     parts = stacked(statuses)
     parts["encoding"] |= {
-        "tooltip": told(["name"], [*statuses, "total"]),
+        "tooltip": tooltip_of(["name"], [*statuses, "total"]),
         "x": {
             "field": "period",
             "type": "temporal",
@@ -72,12 +72,12 @@ def _bars(periods: Mapping[date, Statuses], unit: str) -> Spec:
         "y": {
             "field": "count",
             "type": "quantitative",
-            "title": f"Generations a {unit}",
+            "title": f"Generations per {unit}",
             "axis": count_axis(max(row["total"] for row in rows)),
         },
     }
     mark = {"type": "bar", **({} if len(rows) < MANY else CLOSE)}
-    return chart(f"Generations a {unit}, by status", rows, HEIGHT, mark=mark, **parts)
+    return chart(f"Generations per {unit}, by status", rows, HEIGHT, mark=mark, **parts)
 
 
 def _domain(first: date, last: date, unit: str) -> list[Spec]:

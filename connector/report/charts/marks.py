@@ -1,7 +1,7 @@
-"""What charts are made of: pieces of Vega-Lite that several share.
+"""Pieces of Vega-Lite that several charts share.
 
-A colour is written as `@name`: the page puts the value of its own `--name` there, light or dark.
-Texts from outside are data only, never part of a specification.
+A colour `@name` stands for the page's variable `--name`, light or dark. Texts from outside are only
+data, never part of a specification.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 Spec = dict[str, Any]
 
-# Pixels that a row of a bar chart takes: its label above its bar.
+# Pixels of a row in a bar chart: a label above a bar.
 ROW: Final = 44
 
 LABEL_CHARACTERS: Final = 80
-# Room for a label below an axis.
+# Room for a label below the axis.
 TICK_PIXELS: Final = 84
 
 TICKS: Final = 5
@@ -32,7 +32,7 @@ TIME_LABELS: Final = (
 
 
 def count_axis(most: int) -> Spec:
-    """Whole numbers, however small the most is."""
+    """Whole numbers, even if the largest is small."""
     return {
         "labelExpr": "format(datum.value, datum.value < 10000 ? ',' : '~s')",
         **({"tickCount": TICKS} if most > TICKS else {"values": list(range(most + 1))}),
@@ -40,7 +40,7 @@ def count_axis(most: int) -> Spec:
 
 
 def chart(description: str, rows: Sequence[Spec], height: int, **parts: Any) -> Spec:
-    """A whole chart, as wide as its place; `description` is what a screen reader says."""
+    """A whole chart, as wide as its place; screen readers read its `description`."""
     return {
         "description": description,
         "width": "container",
@@ -52,7 +52,7 @@ def chart(description: str, rows: Sequence[Spec], height: int, **parts: Any) -> 
 
 
 def stacked(statuses: Sequence[str]) -> Spec:
-    """Transform and encoding of bars made of statuses, whose legend picks one out on a click."""
+    """Transform and encoding of stacked bars; a click in the legend highlights a status."""
     return {
         "transform": [
             {"fold": list(statuses), "as": ["status", "count"]},
@@ -82,9 +82,9 @@ def stacked(statuses: Sequence[str]) -> Spec:
 
 
 def labelled_rows(description: str, rows: Sequence[Spec], *bars: Spec) -> Spec:
-    """Rows of a bar chart, in their order: `label` on the left, `text` on the right, bars below.
+    """A bar chart in the order of its rows: `label` left, `text` right, bars below.
 
-    Labels stand above the bars so that long ones fit on a phone.
+    Labels are above the bars so that long ones fit on a phone.
     """
     texts: tuple[tuple[str, Spec], ...] = (
         ("label", {"align": "left", "x": 0, "limit": {"expr": "max(width - 110, 60)"}}),
@@ -115,8 +115,8 @@ def labelled_rows(description: str, rows: Sequence[Spec], *bars: Spec) -> Spec:
     )
 
 
-def told(texts: Sequence[str], counts: Sequence[str] = ()) -> list[Spec]:
-    """What the page tells of a mark on a touch: fields by their names; `name` is its heading."""
+def tooltip_of(texts: Sequence[str], counts: Sequence[str] = ()) -> list[Spec]:
+    """Fields of a mark's tooltip; `name` is its heading."""
     return [
         *({"field": text, "title": text.replace("_", " "), "type": "nominal"} for text in texts),
         *(
@@ -127,7 +127,7 @@ def told(texts: Sequence[str], counts: Sequence[str] = ()) -> list[Spec]:
 
 
 def time_axis() -> Spec:
-    """Days and months, as many as there is room for; the year where it begins."""
+    """Days and months, as many as fit; the year at its start."""
     return {
         "grid": False,
         "tickCount": {"expr": f"max(2, width / {TICK_PIXELS})"},
@@ -144,5 +144,5 @@ def time_axis() -> Spec:
 
 
 def label(name: Any, nothing: str) -> str:
-    """A name from outside, ready to be shown."""
+    """A name from outside, safe to show."""
     return words.plain(str(name), LABEL_CHARACTERS) if name else nothing

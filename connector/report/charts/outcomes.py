@@ -1,4 +1,4 @@
-"""What came of generations: by model, size and length of prompt, with the reasons."""
+"""Outcomes of generations by model, size and prompt length; reasons of failures and rejects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from connector.report.charts.marks import (
     label,
     labelled_rows,
     stacked,
-    told,
+    tooltip_of,
 )
 from connector.report.counts import LENGTHS, Outcomes
 from connector.report.explained import REASONS
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 12
 ORDER: Final = ("completed", "failed", "unfinished")
-# By whether the reject is final.
+# Indexed by whether the reject is final.
 ASKED_AGAIN: Final = ("by the next run", "only on request")
 
-# Standard deviations on either side that hold 95% of a normal distribution.
+# 95% of a normal distribution is within this many standard deviations.
 NINETY_FIVE: Final = 1.96
 
 
 def by_model(counts: Counts) -> dict[str, Spec]:
     """Outcomes of each model."""
-    return _by_kind("Generations by model and outcome", counts.models, "model not told")
+    return _by_kind("Generations by model and outcome", counts.models, "unknown model")
 
 
 def by_size(sizes: Sequence[Outcomes]) -> dict[str, Spec]:
@@ -64,10 +64,10 @@ def formats(found: Sequence[Format]) -> dict[str, Spec]:
 
 
 def durations(found: Durations) -> dict[str, Spec]:
-    """Lengths of videos: as they are, and as they were asked for."""
+    """Lengths of videos, delivered and requested."""
     return {
         title: spec
-        for title, lengths in (("Delivered", found.delivered), ("Asked for", found.requested))
+        for title, lengths in (("Delivered", found.delivered), ("Requested", found.requested))
         for spec in _by_duration(f"Generations by length of the video: {title}", lengths)
     }
 
@@ -82,7 +82,7 @@ def _by_duration(description: str, lengths: Mapping[int, int]) -> Iterable[Spec]
 
 
 def rejects(found: Mapping[tuple[str, bool], int]) -> dict[str, Spec]:
-    """Task IDs without a generation, by reason."""
+    """Rejected task IDs by reason."""
     total = sum(found.values())
     rows = [
         _counted(REASONS.get(reason, label(reason, "unknown")), count, total)
@@ -93,7 +93,7 @@ def rejects(found: Mapping[tuple[str, bool], int]) -> dict[str, Spec]:
 
 
 def left_out(counts: Iterable[int], noun: str) -> str:
-    """A sentence on what a chart has no room for; nothing if it has."""
+    """A sentence about what a chart omits; empty if it shows everything."""
     rest = list(counts)[SHOWN:]
     if not rest:
         return ""
@@ -103,7 +103,7 @@ def left_out(counts: Iterable[int], noun: str) -> str:
 
 
 def by_length(counts: Counts) -> dict[str, Spec]:
-    """Generations by the length of their prompt; and which share of them failed."""
+    """Generations by prompt length, and the share of them that failed."""
     if not counts.lengths:
         return {}
     by_class = {one.name: one for one in counts.lengths}
@@ -132,7 +132,7 @@ def _by_kind(description: str, kinds: Sequence[Outcomes], nothing: str) -> dict[
     bars = {"transform": parts.pop("transform"), "encoding": parts.pop("encoding")}
     bars["encoding"] |= {
         "x": {"field": "count", "type": "quantitative", "axis": None, "scale": {"nice": False}},
-        "tooltip": told(["name"], [*statuses, "total"]) + told(["failed_of_finished"]),
+        "tooltip": tooltip_of(["name"], [*statuses, "total"]) + tooltip_of(["failed_of_finished"]),
     }
     bars["params"] = parts.pop("params")
     return {"": labelled_rows(description, rows, bars)}
@@ -167,7 +167,7 @@ def _plain_bars(
     encoding = {
         "x": {"field": "count", "type": "quantitative", "axis": None, "scale": {"nice": False}},
         "color": colour,
-        "tooltip": told(["name"], ["count"]) + told(["share", *texts]),
+        "tooltip": tooltip_of(["name"], ["count"]) + tooltip_of(["share", *texts]),
     }
     bars = {"encoding": encoding, "mark": {"cornerRadius": 2}}
     return {"": labelled_rows(description, rows, bars)}
@@ -180,7 +180,7 @@ def _coloured(
     names: Sequence[str],
     texts: Iterable[str] = (),
 ) -> dict[str, Spec]:
-    """Bars whose colours tell one more thing, of which the `names` are all there are."""
+    """Bars coloured by a field, whose possible values are `names`."""
     present = [name for name in names if any(row[field] == name for row in rows)]
     colour = {
         "field": field,
@@ -214,7 +214,7 @@ def _length_name(index: int) -> str:
 
 
 def interval(failed: int, finished: int) -> tuple[float, float]:
-    """Between which shares the chance to fail lies, with 95% confidence (Wilson's interval)."""
+    """95% confidence interval of the failure rate (Wilson's)."""
     if not finished:
         return 0.0, 1.0
     share, square = failed / finished, NINETY_FIVE**2
@@ -235,16 +235,16 @@ def _length_bars(rows: Sequence[Spec], x: Spec) -> Spec:
             "title": "Generations",
             "axis": count_axis(max(row["total"] for row in rows)),
         },
-        "tooltip": told(["name"], [*statuses, "total"]) + told(["failed_of_finished"]),
+        "tooltip": tooltip_of(["name"], [*statuses, "total"]) + tooltip_of(["failed_of_finished"]),
     }
     mark = {"type": "bar", "width": {"band": 0.7}}
     return chart("Generations by prompt length and outcome", rows, 240, mark=mark, **parts)
 
 
 def _length_shares(rows: Sequence[Spec], x: Spec) -> Spec:
-    y = {"type": "quantitative", "title": "Failed, of those finished"}
+    y = {"type": "quantitative", "title": "Failed, of finished"}
     axis = {"axis": {"format": "~%", "tickCount": 5}}
-    tooltip = told(["name", "failed_of_finished", "likely_between"], ["failed", "finished"])
+    tooltip = tooltip_of(["name", "failed_of_finished", "likely_between"], ["failed", "finished"])
     return chart(
         "Share of finished generations that failed, by prompt length",
         rows,

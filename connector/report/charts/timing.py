@@ -1,7 +1,7 @@
 """How long generations took.
 
-Every mark of a turnaround is an interval: where in it the truth lies is not known. How long a
-generation waited and was worked on is told as the gateway reports it.
+Every mark of a turnaround is an interval that holds the true value. Times of waiting and working
+are shown as the gateway reports them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from connector import words
-from connector.report.charts.marks import TIME_LABELS, Spec, chart, label, labelled_rows, told
+from connector.report.charts.marks import TIME_LABELS, Spec, chart, label, labelled_rows, tooltip_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,16 +30,16 @@ STEPS: Final = (
     *(DAY * count for count in (1, 2, 5, 10, 30, 100, 365)),
 )
 MOST_TICKS: Final = 6
-# Of fewer generations a median says little: they are shown pale.
+# A median of fewer generations says little, so it is shown pale.
 FEW: Final = 10
 
 PALE: Final = {"condition": {"test": f"datum.count < {FEW}", "value": 0.45}, "value": 1}
-# The stroke shows bounds that are so near each other, or equal, that nothing lies in between.
+# The stroke keeps an interval visible when its bounds are close or equal.
 RANGE: Final = {"color": "@range", "cornerRadius": 3, "stroke": "@range", "strokeWidth": 3}
 
 
 def spread(found: Turnaround) -> dict[str, Spec]:
-    """Within how long which share was finished: a band, from the lower to the upper bound."""
+    """Share finished within a time: a band between the lower and the upper bound."""
     if found.all is None:
         return {}
     rows = [
@@ -47,7 +47,7 @@ def spread(found: Turnaround) -> dict[str, Spec]:
             "share": share,
             "lower": bounds.lower,
             "upper": bounds.upper,
-            "name": f"{share:.0%} were finished",
+            "name": f"{share:.0%} finished",
             "within": words.between(*bounds),
         }
         for share, bounds in found.shares.items()
@@ -66,7 +66,7 @@ def spread(found: Turnaround) -> dict[str, Spec]:
     y = {
         "field": "share",
         "type": "quantitative",
-        "title": "Share that was finished",
+        "title": "Share finished",
         "scale": {"domain": [0, 1]},
         "axis": {"format": "%", "tickCount": 5},
     }
@@ -78,7 +78,7 @@ def spread(found: Turnaround) -> dict[str, Spec]:
     }
     return {
         "": chart(
-            "Share of generations finished within a time, between the bounds known",
+            "Share of generations finished within a time, with bounds",
             rows,
             300,
             encoding={"y": y},
@@ -102,7 +102,7 @@ def spread(found: Turnaround) -> dict[str, Spec]:
                             "condition": {"param": "touched", "value": 1, "empty": False},
                             "value": 0,
                         },
-                        "tooltip": told(["name", "within"]),
+                        "tooltip": tooltip_of(["name", "within"]),
                     },
                 },
             ],
@@ -118,13 +118,13 @@ def _edge(bound: str, time: Spec) -> Spec:
 
 
 def stages(found: Turnaround) -> dict[str, Spec]:
-    """Waiting and working apart: a bar to the median, and a pale one on to the slow tenth."""
+    """Waiting and working: a bar to the median, and a pale one to the 90th percentile."""
     kinds = {"Waiting": found.queue, "Working": found.work}
     rows = [_stage_row(name, stage) for name, stage in kinds.items() if stage]
     if not rows:
         return {}
     x = {"type": "quantitative", "axis": None, "scale": {"nice": False, "domainMin": 0}}
-    tooltip = told(["name", "median", "nine_in_ten_within"], ["generations"])
+    tooltip = tooltip_of(["name", "median", "nine_in_ten_within"], ["generations"])
     parts = [
         {
             "mark": {"opacity": opacity},
@@ -137,7 +137,7 @@ def stages(found: Turnaround) -> dict[str, Spec]:
         }
         for start, end, opacity in (("zero", "typical", 1), ("typical", "slow", 0.35))
     ]
-    return {"": labelled_rows("Time waited and time worked on, as reported", rows, *parts)}
+    return {"": labelled_rows("Waiting and working times reported by the gateway", rows, *parts)}
 
 
 def _stage_row(name: str, stage: Stage) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _stage_row(name: str, stage: Stage) -> dict[str, Any]:
 
 
 def by_hour(found: Turnaround) -> dict[str, Spec]:
-    """By the hour of creation: the usual case, and the slow tenth."""
+    """Median and 90th percentile by hour of creation."""
     return {
         title: _hours([_row(one, getattr(one, which)) for one in found.hours], what)
         for title, which, what in _cases()
@@ -183,7 +183,7 @@ def _hours(rows: Sequence[Spec], what: str) -> Spec:
         for row in rows
     ]
     return chart(
-        f"{what}, by hour of creation, between the bounds known",
+        f"{what}, by hour of creation, with bounds",
         hours,
         260,
         mark={"type": "bar", "width": {"band": 0.6}, **RANGE},
@@ -192,7 +192,7 @@ def _hours(rows: Sequence[Spec], what: str) -> Spec:
             "y": y,
             "y2": {"field": "upper"},
             "opacity": PALE,
-            "tooltip": told(["name", "between"]) + told([], ["generations"]),
+            "tooltip": tooltip_of(["name", "between"]) + tooltip_of([], ["generations"]),
         },
     )
 
@@ -204,7 +204,7 @@ def _ticks(longest: float) -> list[float]:
 
 
 def by_model(found: Turnaround) -> dict[str, Spec]:
-    """By model: the usual case, and the slow tenth."""
+    """Median and 90th percentile by model."""
     return {
         title: _models([_row(one, getattr(one, which)) for one in found.models], what)
         for title, which, what in _cases()
@@ -214,7 +214,7 @@ def by_model(found: Turnaround) -> dict[str, Spec]:
 
 def _models(rows: Sequence[Spec], what: str) -> Spec:
     named = [
-        {**row, "name": label(row["key"], "model not told"), "text": row["between"]} for row in rows
+        {**row, "name": label(row["key"], "unknown model"), "text": row["between"]} for row in rows
     ]
     encoding = {
         "x": {
@@ -225,10 +225,10 @@ def _models(rows: Sequence[Spec], what: str) -> Spec:
         },
         "x2": {"field": "upper"},
         "opacity": PALE,
-        "tooltip": told(["name", "between"]) + told([], ["generations"]),
+        "tooltip": tooltip_of(["name", "between"]) + tooltip_of([], ["generations"]),
     }
     labelled = [{**row, "label": row["name"]} for row in named]
-    description = f"{what}, by model, between the bounds known"
+    description = f"{what}, by model, with bounds"
     return labelled_rows(description, labelled, {"mark": RANGE, "encoding": encoding})
 
 
