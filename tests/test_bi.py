@@ -22,7 +22,7 @@ from connector import task_ids
 from connector.errors import UsageError, WarehouseError
 from connector.export.catalogue import write_catalogue
 from connector.export.cells import CELL_UNITS
-from connector.export.export import export
+from connector.export.export import export_tables
 from connector.export.views import SQL_TYPES
 from connector.export.xlsx_file import write_xlsx
 from connector.record.answer import Outcome
@@ -169,7 +169,7 @@ def test_days_are_dates_whoever_wrote_the_folders(tmp_path: Path) -> None:
 
 def test_an_export_leaves_out_marts_that_were_never_made(root: Path, tmp_path: Path) -> None:
     (root / "marts.json").unlink()
-    done = [one.table for one in export(root, f"sqlite:///{tmp_path}/t.db")]
+    done = [one.table for one in export_tables(root, f"sqlite:///{tmp_path}/t.db")]
     assert done == ["generations", "rejects", "runs", "columns"]
 
 
@@ -240,7 +240,7 @@ def test_a_catalogue_replaces_an_earlier_one_but_nothing_else(root: Path, tmp_pa
     assert ask(target, "FROM mine") == [(1,)]
     text = tmp_path / "notes.txt"
     text.write_text("mine " * 1000)
-    with pytest.raises(UsageError, match="may be replaced cannot be told"):
+    with pytest.raises(UsageError, match="cannot tell whether"):
         write_catalogue(root, text)
     assert text.read_text() == "mine " * 1000
 
@@ -264,11 +264,11 @@ def expected_text(task_id: str, *, csv_file: bool) -> str | None:
 
 def test_csv_holds_every_cell_and_no_formula(root: Path, tmp_path: Path) -> None:
     target = tmp_path / "generations.csv"
-    (done,) = export(root, str(target))
+    (done,) = export_tables(root, str(target))
     assert (done.table, done.rows) == ("generations", len(PROMPTS) + 1)
     assert done.notes == (
         "control characters removed: 3 cells",
-        f"an apostrophe put before a formula: {len(FORMULAS)} cells",
+        f"apostrophe added before a formula: {len(FORMULAS)} cells",
     )
     assert target.read_bytes().startswith(b"\xef\xbb\xbf")
     with target.open(encoding="utf-8-sig", newline="") as file:
@@ -285,14 +285,14 @@ def test_csv_holds_every_cell_and_no_formula(root: Path, tmp_path: Path) -> None
 def test_csv_of_every_table(root: Path, tmp_path: Path) -> None:
     csv.field_size_limit(sys.maxsize)
     for name in TABLES:
-        (done,) = export(root, str(tmp_path / "t.csv"), [name])
+        (done,) = export_tables(root, str(tmp_path / "t.csv"), [name])
         with (tmp_path / "t.csv").open(encoding="utf-8-sig", newline="") as file:
             assert len([*csv.reader(file)]) == done.rows + 1 == len(read(name, root)) + 1
 
 
 def test_xlsx_holds_texts_as_texts_and_times_as_times(root: Path, tmp_path: Path) -> None:
     target = tmp_path / "all.xlsx"
-    done = {one.table: one for one in export(root, str(target))}
+    done = {one.table: one for one in export_tables(root, str(target))}
     assert [*done] == [name for name in TABLES if name != "answers"]
     assert done["generations"].notes == (
         "control characters removed: 3 cells",
@@ -333,7 +333,7 @@ def test_xlsx_says_which_rows_do_not_fit(root: Path, tmp_path: Path) -> None:
 def test_a_file_is_replaced_whole_or_left_as_it_was(root: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    write = write_catalogue if name == "t.duckdb" else lambda root, to: export(root, str(to))
+    write = write_catalogue if name == "t.duckdb" else lambda root, to: export_tables(root, str(to))
     write(root, folder / name)
     before = (folder / name).read_bytes()
     damaged = root / "generations/created_month=unknown/generations.parquet"
@@ -349,7 +349,7 @@ def test_a_file_is_replaced_whole_or_left_as_it_was(root: Path, tmp_path: Path, 
     [
         ("no/such/folder/t.csv", [], "cannot write no/such/folder/t.csv"),
         ("no/such/folder/t.xlsx", [], "cannot write no/such/folder/t.xlsx"),
-        ("t.parquet", [], "cannot tell what to make of t.parquet"),
+        ("t.parquet", [], "unknown format of t.parquet"),
         ("t.csv", ["prompts", "timings"], "one table, not 2"),
         ("t.csv", ["prompt"], "did you mean prompts"),
         (".", [], "cannot tell"),
@@ -357,7 +357,7 @@ def test_a_file_is_replaced_whole_or_left_as_it_was(root: Path, tmp_path: Path, 
 )
 def test_what_cannot_be_exported_is_told(root: Path, to: str, tables: list[str], told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        export(root, to, tables)
+        export_tables(root, to, tables)
 
 
 # Databases
@@ -400,7 +400,7 @@ def rows_of(url: str, query: str) -> list[dict[str, Any]]:
 
 
 def test_a_database_gets_every_value(root: Path, database: str) -> None:
-    done = {one.table: one for one in export(root, database)}
+    done = {one.table: one for one in export_tables(root, database)}
     assert [*done] == [name for name in TABLES if name != "answers"]
     is_postgres = database.startswith("postgres")
     for name, one in done.items():
@@ -415,7 +415,7 @@ def test_a_database_gets_every_value(root: Path, database: str) -> None:
                 shown = found[tuple(row[key] for key in table.key)][column]
                 assert shown == stored(value, is_postgres=is_postgres), (name, column)
         assert len(found) == one.rows == len(expected)
-    removed = ("the character NUL removed: 2 cells",) if is_postgres else ()
+    removed = ("NUL characters removed: 2 cells",) if is_postgres else ()
     assert done["generations"].notes == removed
 
 
@@ -427,15 +427,15 @@ def stored(value: Any, *, is_postgres: bool) -> Any:
 
 
 def test_answers_come_only_when_named_and_with_their_bytes(root: Path, database: str) -> None:
-    export(root, database, ["answers"])
+    export_tables(root, database, ["answers"])
     (row,) = rows_of(database, "SELECT body FROM answers WHERE task_id = 'gone'")
     assert bytes(row["body"]) == b"\xff\0=1"
 
 
 def test_an_export_again_replaces_the_rows(root: Path, database: str) -> None:
-    export(root, database, ["generations"])
+    export_tables(root, database, ["generations"])
     ingest(root, generation("plain", "changed", minutes=9), pending("another"), batch="later")
-    (done,) = export(root, database, ["generations"])
+    (done,) = export_tables(root, database, ["generations"])
     (row,) = rows_of(database, "SELECT count(*) AS n FROM generations")
     assert row["n"] == done.rows == len(PROMPTS) + 2
     assert rows_of(database, "SELECT prompt FROM generations WHERE task_id = 'plain'") == [
@@ -444,11 +444,11 @@ def test_an_export_again_replaces_the_rows(root: Path, database: str) -> None:
 
 
 def test_an_export_that_fails_leaves_the_table_as_it_was(root: Path, database: str) -> None:
-    export(root, database, ["generations"])
+    export_tables(root, database, ["generations"])
     damaged = root / "generations/created_month=unknown/generations.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-100])
     with pytest.raises(WarehouseError):
-        export(root, database, ["generations"])
+        export_tables(root, database, ["generations"])
     (row,) = rows_of(database, "SELECT count(*) AS n FROM generations")
     assert row["n"] == len(PROMPTS) + 1
 
@@ -457,7 +457,7 @@ def test_a_table_of_an_earlier_version_gets_the_new_columns(root: Path, database
     with sa.create_engine(driver(database)).begin() as connection:
         connection.execute(sa.text("CREATE TABLE rejects (task_id TEXT, reason TEXT)"))
         connection.execute(sa.text("INSERT INTO rejects VALUES ('old', 'old')"))
-    export(root, database, ["rejects"])
+    export_tables(root, database, ["rejects"])
     (row,) = rows_of(database, "SELECT * FROM rejects")
     assert (row["task_id"], row["http_status"]) == ("gone", 404)
 
@@ -466,20 +466,20 @@ def test_somebody_elses_table_is_left_alone(root: Path, database: str) -> None:
     with sa.create_engine(driver(database)).begin() as connection:
         connection.execute(sa.text("CREATE TABLE runs (run_id TEXT, distance INTEGER)"))
         connection.execute(sa.text("INSERT INTO runs VALUES ('marathon', 42)"))
-    with pytest.raises(UsageError, match=r"table runs that was not made by this export.*distance"):
-        export(root, database, ["runs"])
+    with pytest.raises(UsageError, match=r"table runs that this export did not make.*distance"):
+        export_tables(root, database, ["runs"])
     assert rows_of(database, "SELECT distance FROM runs") == [{"distance": 42}]
 
 
 def test_views_and_readers_go_on_while_postgres_is_loaded(root: Path, postgres: str) -> None:
-    export(root, postgres, ["generations"])
+    export_tables(root, postgres, ["generations"])
     engine = sa.create_engine(driver(postgres))
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE VIEW mine AS SELECT count(*) AS n FROM generations"))
     with engine.connect() as reader:
         assert reader.execute(sa.text("SELECT n FROM mine")).scalar() == len(PROMPTS) + 1
         # The reader's transaction is open: an exclusive lock would wait for its end.
-        loader = threading.Thread(target=export, args=(root, postgres, ["generations"]))
+        loader = threading.Thread(target=export_tables, args=(root, postgres, ["generations"]))
         loader.start()
         loader.join(timeout=120)
         assert not loader.is_alive()
@@ -487,9 +487,10 @@ def test_views_and_readers_go_on_while_postgres_is_loaded(root: Path, postgres: 
 
 
 def test_two_exports_at_once_double_nothing(root: Path, postgres: str) -> None:
-    export(root, postgres, ["resolutions"])
+    export_tables(root, postgres, ["resolutions"])
     loaders = [
-        threading.Thread(target=export, args=(root, postgres, ["resolutions"])) for _ in range(4)
+        threading.Thread(target=export_tables, args=(root, postgres, ["resolutions"]))
+        for _ in range(4)
     ]
     for loader in loaders:
         loader.start()
@@ -500,7 +501,7 @@ def test_two_exports_at_once_double_nothing(root: Path, postgres: str) -> None:
 
 
 def test_postgres_knows_types_keys_and_descriptions(root: Path, postgres: str) -> None:
-    export(root, postgres, schema='odd "schema"')
+    export_tables(root, postgres, schema='odd "schema"')
     inspector = sa.inspect(sa.create_engine(driver(postgres)))
     columns = {c["name"]: c for c in inspector.get_columns("generations", 'odd "schema"')}
     assert columns["created_at"]["type"].timezone
@@ -514,8 +515,8 @@ def test_postgres_without_psycopg_3_is_loaded_by_insert(
     root: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sqlalchemy.dialects.postgresql.psycopg.PGDialect_psycopg.driver", "other")
-    (done,) = export(root, postgres, ["generations"])
-    assert done.notes == ("the character NUL removed: 2 cells",)
+    (done,) = export_tables(root, postgres, ["generations"])
+    assert done.notes == ("NUL characters removed: 2 cells",)
     rows = {row["task_id"]: row for row in rows_of(postgres, "SELECT * FROM generations")}
     assert rows["end of data"]["prompt"] == TEXTS["end of data"]
     assert rows["plain"]["created_at"] == CREATED
@@ -537,18 +538,18 @@ def test_what_goes_wrong_with_a_database_is_told_without_secrets(
     root: Path, postgres: str, change: tuple[str, str], told: str
 ) -> None:
     with pytest.raises(UsageError, match=told) as failed:
-        export(root, postgres.replace(*change), ["runs"])
+        export_tables(root, postgres.replace(*change), ["runs"])
     assert PASSWORD not in str(failed.value)
     assert "x-secret" not in str(failed.value)
     assert failed.value.__cause__ is None
 
 
 def test_a_refused_row_is_told_and_nothing_changes(root: Path, postgres: str) -> None:
-    export(root, postgres, ["rejects"])
+    export_tables(root, postgres, ["rejects"])
     with sa.create_engine(driver(postgres)).begin() as connection:
         connection.execute(sa.text("ALTER TABLE rejects ADD CHECK (http_status <> 404) NOT VALID"))
     with pytest.raises(UsageError, match="violates check constraint"):
-        export(root, postgres, ["rejects"])
+        export_tables(root, postgres, ["rejects"])
     assert rows_of(postgres, "SELECT task_id FROM rejects") == [{"task_id": "gone"}]
 
 
@@ -558,12 +559,12 @@ def test_a_missing_extra_is_told(root: Path, tmp_path: Path) -> None:
         "import sys; sys.modules.update(duckdb=None, xlsxwriter=None)\n"
         "from pathlib import Path\n"
         "from connector.export.catalogue import write_catalogue\n"
-        "from connector.export.export import export\n"
+        "from connector.export.export import export_tables\n"
         "from connector.errors import UsageError\n"
         "root = Path(sys.argv[1])\n"
-        "export(root, 'generations.csv')\n"
+        "export_tables(root, 'generations.csv')\n"
         "for attempt in (lambda: write_catalogue(root, Path('c.duckdb')),\n"
-        "                lambda: export(root, 'g.xlsx')):\n"
+        "                lambda: export_tables(root, 'g.xlsx')):\n"
         "    try:\n"
         "        attempt()\n"
         "    except UsageError as error:\n"

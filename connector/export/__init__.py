@@ -1,1 +1,1 @@
-"""The tables where other tools look for them: DuckDB, SQL databases, spreadsheets."""
+"""Exports for other tools: DuckDB, SQL databases, spreadsheets."""

@@ -1,9 +1,8 @@
-"""A DuckDB file with a view for each table: no data in it, so it never goes stale.
+"""A DuckDB file with a view for each table. It holds no data, so it never goes stale.
 
-A view looks for the Parquet files when it is asked, so it shows what the last run wrote. DuckDB
-opens a file more than once while it answers, so a replacement in between can make a query fail
-(about 1 in 300 while files are replaced without pause). It never answers wrongly, and a second try
-succeeds.
+A view reads the Parquet files at query time, so it shows what the last run wrote. DuckDB opens a
+file more than once per query, so a replacement in between can make a query fail (about 1 in 300
+while files are replaced without pause). It never gives a wrong answer, and a second try succeeds.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ if TYPE_CHECKING:
 
     from connector.storage.storage import Address
 
-# Form of the file: the DuckDB in an older BI tool could not open the newest one.
+# An old storage version, so that the DuckDB inside an older BI tool can open the file.
 STORAGE: Final = "v1.0.0"
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What was written.
+    """A written catalogue.
 
     Attributes:
-        views: One for each table.
-        without_files: Tables that have no file yet. Their views stay empty until the catalogue is
-            written anew.
+        views: Names of the views, one for each table.
+        without_files: Tables without a file so far. Their views stay empty until the catalogue is
+            written again.
     """
 
     target: Path
@@ -47,28 +46,28 @@ class Catalogue:
 
 
 def write_catalogue(warehouse: Address, target: Path, *, relative: bool = False) -> Catalogue:
-    """Write a DuckDB file with a described view for each table, replacing an earlier one.
+    """Write a DuckDB file with a documented view for each table, replacing an earlier one.
 
     Args:
         warehouse: Folder of the tables.
         target: The file.
-        relative: Name the Parquet files from the target's folder, not from the root of the disk:
-            for tools that are started there, or that set `file_search_path` to it.
+        relative: Store paths relative to the target's folder: for tools that run there, or that set
+            `file_search_path` to it.
 
     Raises:
-        UsageError: DuckDB is not installed, the target holds more than such views, or the
+        UsageError: DuckDB is not installed, the target holds anything but such views, or the
             warehouse is in a bucket.
-        WarehouseError: There is no warehouse.
+        WarehouseError: The warehouse does not exist.
     """
     duckdb = _import_duckdb()
     found = Warehouse.existing(warehouse)
     if target.exists():
         _refuse_if_not_ours(target)
-    # Absolute, but not resolved: a link may come to point elsewhere.
+    # Absolute, but not resolved: a link may point elsewhere later.
     if is_url(found.storage.address):
         raise UsageError(
-            f"a catalogue of {found.storage.address} cannot be made here: DuckDB reads a bucket by"
-            " an extension of its own, with credentials of its own (docs/bi.md tells how)"
+            f"cannot make a catalogue of {found.storage.address}: DuckDB reads buckets with its own"
+            " extension and credentials (see docs/bi.md)"
         )
     root = Path(found.storage.address)
     folder = os.path.relpath(root, target.parent) if relative else f"{root.absolute()}"
@@ -79,26 +78,26 @@ def write_catalogue(warehouse: Address, target: Path, *, relative: bool = False)
         connection.execute("USE made")
         for name, table in TABLES.items():
             place = None if name in without_files else folder
-            _make(view_of(table, place, found.partition_by), connection)
+            _create(view_of(table, place, found.partition_by), connection)
         connection.execute("USE memory")
         connection.execute("DETACH made")
     return Catalogue(target, tuple(TABLES), without_files)
 
 
-def _make(view: View, connection: duckdb.DuckDBPyConnection) -> None:
+def _create(view: View, connection: duckdb.DuckDBPyConnection) -> None:
     import duckdb  # noqa: PLC0415  an extra
 
-    def make() -> None:
+    def create() -> None:
         try:
-            view.make(connection)
+            view.create(connection)
         except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise DamagedFile(f"a file of {view.table.name} cannot be read: {error}") from error
+            raise DamagedFile(f"cannot read a file of {view.table.name}: {error}") from error
 
-    retried(make)
+    retried(create)
 
 
 def _refuse_if_not_ours(target: Path) -> None:
-    """A DuckDB file may hold somebody's work."""
+    """Protect a DuckDB file that holds somebody's work."""
     import duckdb  # noqa: PLC0415  an extra
 
     try:
@@ -108,14 +107,12 @@ def _refuse_if_not_ours(target: Path) -> None:
                 " SELECT view_name FROM duckdb_views() WHERE NOT internal"
             ).fetchall()
     except duckdb.Error as error:
-        raise UsageError(
-            f"{target} is there, and whether it may be replaced cannot be told: {error}"
-        ) from error
+        raise UsageError(f"cannot tell whether {target} may be replaced: {error}") from error
     others = [name for (name,) in held if name not in TABLES]
     if others:
         raise UsageError(
-            f"{target} also holds {', '.join(others)}, which would be lost: name another file, and"
-            " ATTACH it to yours"
+            f"{target} also holds {', '.join(others)}, which would be lost: write to another file"
+            " and ATTACH it to yours"
         )
 
 

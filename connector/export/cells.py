@@ -1,4 +1,4 @@
-"""Text as other programs can hold it. Prompts are anybody's text, and go to spreadsheets too."""
+"""Texts that spreadsheets and databases can hold. A prompt can be any text."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
     Mend = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 
-# What a cell of Excel holds, in units of UTF-16: most emoji are two.
+# The most that a cell of Excel holds, in UTF-16 code units: most emoji are two.
 CELL_UNITS: Final = 32_767
 
 NO_CONTROL: Final = "control characters removed"
 
-# Characters that XML has no way to write; line ends and tabs are none of them.
+# Characters that XML cannot express; line ends and tabs are not among them.
 CONTROL: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{fffe}\x{ffff}]"
 
-# How a cell begins that a spreadsheet works out.
+# The start of a cell that a spreadsheet would run as a formula.
 # https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA: Final = r"^[=+\-@\t\r\n＝＋－＠]"
 
 
 class Mended:
-    """Texts in which something was changed, counted by what was done."""
+    """Applies changes to texts and counts them."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
     def apply(self, mend: Mend, what: str, table: pa.Table) -> pa.Table:
-        """Mend the text columns of a table; `what` was done is counted for each text changed."""
+        """Change the text columns of a table; each changed text counts under `what`."""
         for position, field in enumerate(table.schema):
             if field.type == pa.string():
                 texts = table.column(position)
@@ -46,7 +46,7 @@ class Mended:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """For people, what was changed how often."""
+        """The changes with their counts, for people."""
         cells = {1: "1 cell"}
         return tuple(
             f"{what}: {cells.get(count, f'{count:,} cells')}" for what, count in self.counts.items()
@@ -59,19 +59,19 @@ def without_nul(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def without_control(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Remove control characters, other than line ends and tabs."""
+    """Remove control characters except line ends and tabs."""
     return pc.replace_substring_regex(texts, CONTROL, "")
 
 
 def without_formula(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Put an apostrophe before what a spreadsheet would take for a formula."""
+    """Put an apostrophe before what a spreadsheet would run as a formula."""
     is_formula = pc.match_substring_regex(texts, FORMULA)
     return pc.if_else(is_formula, pc.binary_join_element_wise("'", texts, ""), texts)
 
 
 def shortened(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cut what is longer than a cell can be."""
-    # A character is at most two units.
+    """Cut texts that do not fit into a cell."""
+    # A character has at most two code units.
     if (pc.max(pc.utf8_length(texts)).as_py() or 0) <= CELL_UNITS // 2:
         return texts
     short = [text if text is None else _short(text) for text in texts.to_pylist()]
@@ -80,11 +80,11 @@ def shortened(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _short(text: str) -> str:
     units = text.encode("utf-16-le")[: 2 * CELL_UNITS]
-    return units.decode("utf-16-le", "ignore")  # half a pair of units that was cut in two
+    return units.decode("utf-16-le", "ignore")  # drop half of a surrogate pair
 
 
 def readable(table: pa.Table) -> pa.Table:
-    """Turn bytes into text, undecodable ones replaced."""
+    """Decode bytes to text; undecodable ones are replaced."""
     for position, field in enumerate(table.schema):
         if field.type == pa.binary():
             values = table.column(position).to_pylist()
@@ -94,7 +94,7 @@ def readable(table: pa.Table) -> pa.Table:
 
 
 def in_utc(table: pa.Table) -> pa.Table:
-    """Give times as spreadsheets have them: no time zone, to the millisecond; headers say UTC."""
+    """Convert times for spreadsheets: milliseconds without a time zone; headers say UTC."""
     for position, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type):
             moments = table.column(position).cast(pa.timestamp("ms"), safe=False)

@@ -1,7 +1,6 @@
 """A table as a CSV file for a spreadsheet.
 
-Nothing in a prompt is worked out as a formula. Times are in UTC, which their headers say, for a
-spreadsheet knows no time zones.
+No prompt runs as a formula. Spreadsheets have no time zones: times are in UTC, and headers say so.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ if TYPE_CHECKING:
     from connector.record.column import Table
     from connector.storage.storage import Storage
 
-# Without it Excel does not take a file for UTF-8.
+# Without it Excel does not read the file as UTF-8.
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-NO_FORMULA: Final = "an apostrophe put before a formula"
+NO_FORMULA: Final = "apostrophe added before a formula"
 
 
 def write_csv(storage: Storage, table: Table, target: Path) -> Exported:

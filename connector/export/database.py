@@ -1,7 +1,7 @@
-"""Tables into any database that SQLAlchemy knows, each replaced in one transaction.
+"""Tables in any database that SQLAlchemy supports, each replaced in one transaction.
 
-The rows are deleted and inserted rather than the table dropped: those who read see the old rows
-until the new ones are all there, and views on the table, its indexes and grants stay.
+Rows are deleted and inserted; the table is not dropped. Readers see the old rows until the commit,
+and views, indexes and grants of the table stay.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MYSQL: Final = ("mysql", "mariadb")
 
 SQL_TYPES: Final[dict[pa.DataType, sa.types.TypeEngine[Any]]] = {
-    # Plain TEXT ends at 64 KiB there, and plain DATETIME at the second.
+    # There, plain TEXT holds only 64 KiB, and plain DATETIME only whole seconds.
     pa.string(): sa.Text().with_variant(mysql.LONGTEXT(), *MYSQL),
     TIMESTAMP: sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), *MYSQL),
     pa.binary(): sa.LargeBinary().with_variant(mysql.LONGBLOB(), *MYSQL),
@@ -41,36 +41,36 @@ SQL_TYPES: Final[dict[pa.DataType, sa.types.TypeEngine[Any]]] = {
     pa.float64(): sa.Double(),
 }
 
-# Where a text of any length can be a primary key.
+# Databases where a text of any length can be a primary key.
 WITH_TEXT_KEYS: Final = ("postgresql", "sqlite")
 
 
 def export_to_database(
     storage: Storage, tables: Sequence[Table], address: str, schema: str | None = None
 ) -> list[Exported]:
-    """Replace tables in a database, each in a transaction of its own; makes those not there yet.
+    """Replace tables in a database, each in its own transaction; create missing ones.
 
     Args:
-        storage: The warehouse's.
-        tables: In the order in which they are replaced.
+        storage: Storage of the warehouse.
+        tables: Replaced in this order.
         address: A SQLAlchemy URL.
-        schema: Where the tables go, made if need be; the database's default if None.
+        schema: Schema of the tables, created if missing; None is the database's default.
 
     Raises:
         DamagedFile: As `pieces`.
-        UsageError: No driver, no connection, no right to do it, or a table of the name that holds
-            something else. The text shows no part of the URL that may be secret.
+        UsageError: No driver, no connection, no permission, or another table of the same name. The
+            message shows no part of the URL that may be secret.
     """
     url = parsed(address)
     with errors_told(url):
         engine = sa.create_engine(url, poolclass=NullPool)
         if engine.dialect.is_async:
             raise UsageError(
-                f"{url.drivername} is an asynchronous driver: name another one, such as"
+                f"{url.drivername} is an asynchronous driver: use another one, such as"
                 " postgresql+psycopg"
             )
         if engine.dialect.name == "sqlite":
-            _begin_at_once(engine)
+            _begin_early(engine)
         if schema:
             _make_schema(engine, schema)
         return [
@@ -79,10 +79,10 @@ def export_to_database(
         ]
 
 
-def _begin_at_once(engine: sa.Engine) -> None:
-    """Have SQLite's driver begin a transaction with the first statement, whichever it is.
+def _begin_early(engine: sa.Engine) -> None:
+    """Make SQLite's driver begin a transaction with the first statement.
 
-    By itself it commits before each CREATE and DROP. The recipe is SQLAlchemy's own:
+    By default it commits before each CREATE and DROP. SQLAlchemy's own recipe:
     https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#pysqlite-serializable
     """
 
@@ -102,7 +102,7 @@ def _make_schema(engine: sa.Engine, schema: str) -> None:
 
 
 def _declared(table: Table, schema: str | None, engine: sa.Engine) -> sa.Table:
-    # Of a key with several columns some may be null, which no primary key allows.
+    # A key of several columns may hold nulls, which no primary key allows.
     key = table.key if len(table.key) == 1 and engine.dialect.name in WITH_TEXT_KEYS else ()
     columns = [
         sa.Column(
@@ -119,15 +119,15 @@ def _declared(table: Table, schema: str | None, engine: sa.Engine) -> sa.Table:
 def _replace(engine: sa.Engine, storage: Storage, table: Table, target: sa.Table) -> Exported:
     rows, mended = 0, Mended()
     with engine.begin() as connection:
-        _make_room(connection, target, {*table.key})
+        _prepare(connection, target, {*table.key})
         for piece in pieces(storage, table, table.schema):
             rows += len(piece)
             _insert(connection, target, piece, mended)
     return Exported(table.name, rows, mended.notes)
 
 
-def _make_room(connection: sa.Connection, target: sa.Table, key: set[str]) -> None:
-    """Have the table there, and empty to those who come after the transaction."""
+def _prepare(connection: sa.Connection, target: sa.Table, key: set[str]) -> None:
+    """Create the table if it is missing; empty it within the transaction."""
     inspector, declared = sa.inspect(connection), {*target.columns.keys()}
     if not inspector.has_table(target.name, schema=target.schema):
         target.create(connection)
@@ -135,21 +135,21 @@ def _make_room(connection: sa.Connection, target: sa.Table, key: set[str]) -> No
     there = {column["name"] for column in inspector.get_columns(target.name, target.schema)}
     if there == declared:
         if connection.dialect.name == "postgresql":
-            postgresql.lock(connection, target)
+            postgresql.lock_for_writing(connection, target)
         connection.execute(target.delete())
-    elif key <= there < declared:  # an earlier version made it
+    elif key <= there < declared:  # made by an earlier version
         target.drop(connection)
         target.create(connection)
     else:
         raise UsageError(
-            f"the database has a table {target.fullname} that was not made by this export (columns"
-            f" {', '.join(sorted(there))}): name a --schema of its own, or rename that table"
+            f"the database has a table {target.fullname} that this export did not make (columns"
+            f" {', '.join(sorted(there))}): choose a --schema for the export, or rename that table"
         )
 
 
 def _insert(connection: sa.Connection, target: sa.Table, rows: pa.Table, mended: Mended) -> None:
     if connection.dialect.name == "postgresql":
-        rows = mended.apply(without_nul, "the character NUL removed", rows)
+        rows = mended.apply(without_nul, "NUL characters removed", rows)
     if connection.dialect.driver == "psycopg":
         postgresql.copy_in(connection, target, rows)
     elif len(rows):

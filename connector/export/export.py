@@ -1,4 +1,4 @@
-"""Tables to where people and tools want them: a database, a CSV file, an Excel file."""
+"""Copies of tables in a database, a CSV file or an Excel file."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ if TYPE_CHECKING:
     from connector.storage.storage import Address, Storage
 
 
-def export(
+def export_tables(
     warehouse: Address, to: str, tables: Sequence[str] = (), *, schema: str | None = None
 ) -> list[Exported]:
-    """Copy tables to a database or a file, replacing what an earlier export put there.
+    """Copy tables to a database or a file, replacing an earlier export.
 
     Args:
-        warehouse: Its address.
+        warehouse: Address of the warehouse.
         to: A SQLAlchemy URL, or a file that ends in `.csv` (one table) or `.xlsx`.
-        tables: Their names; if none, `generations` to a CSV file, and elsewhere every table that
-            there is, but for `answers`.
-        schema: Of the database, to put the tables into; made if need be.
+        tables: Names of tables. Default: `generations` for CSV, otherwise every existing table
+            except `answers`.
+        schema: Schema of the database, created if missing.
 
     Raises:
-        UsageError: It cannot be done as asked for; the text says why, and shows no secret.
-        WarehouseError: There is no warehouse, or a file of it is damaged.
+        UsageError: The export is impossible as requested; the message says why and shows no secret.
+        WarehouseError: The warehouse does not exist, or a file of it is damaged.
     """
     storage = Warehouse.existing(warehouse).storage
     named = [table_named(name) for name in dict.fromkeys(tables)]
     if "://" in to:
-        # Imported here: SQLAlchemy takes longer than a small file.
+        # Importing SQLAlchemy takes longer than writing a small file.
         from connector.export.database import export_to_database  # noqa: PLC0415
 
         return export_to_database(storage, named or _present(storage), to, schema)
     if schema:
-        raise UsageError("only a database has schemas: leave --schema out for a file")
+        raise UsageError("only a database has schemas: omit --schema for a file")
     target = Path(to)
     if target.suffix.lower() == ".csv":
         return [_to_csv(storage, named or [GENERATIONS], target)]
     if target.suffix.lower() == ".xlsx":
         return retried(lambda: write_xlsx(storage, named or _present(storage), target))
     raise UsageError(
-        f"cannot tell what to make of {to}: name a file that ends in .csv or .xlsx, or a database"
-        " such as postgresql://user@host/database"
+        f"unknown format of {to}: name a file that ends in .csv or .xlsx, or a database such as"
+        " postgresql://user@host/database"
     )
 
 
 def _present(storage: Storage) -> list[Table]:
     present = [t for t in TABLES.values() if t is not ANSWERS and _is_present(storage, t)]
     if not present:
-        raise UsageError(f"{storage.address} holds no table yet: `ingest` makes them")
+        raise UsageError(f"{storage.address} holds no table yet: run `ingest` first")
     return present
 
 
@@ -72,5 +72,7 @@ def _is_present(storage: Storage, table: Table) -> bool:
 
 def _to_csv(storage: Storage, tables: Sequence[Table], target: Path) -> Exported:
     if len(tables) > 1:
-        raise UsageError(f"a CSV file holds one table, not {len(tables)}: use .xlsx, or more files")
+        raise UsageError(
+            f"a CSV file holds one table, not {len(tables)}: use .xlsx or several files"
+        )
     return retried(lambda: write_csv(storage, tables[0], target))

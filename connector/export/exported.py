@@ -1,4 +1,4 @@
-"""What an export has done."""
+"""Result of an export."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A table that was exported.
+    """An exported table.
 
     Attributes:
-        table: Its name.
-        rows: How many there are now.
-        notes: For people: what could not be taken over as it was.
+        table: Name of the table.
+        rows: Rows in the copy.
+        notes: For people: what could not be copied unchanged.
     """
 
     table: str

@@ -1,4 +1,4 @@
-"""What PostgreSQL can do that other databases cannot."""
+"""PostgreSQL's own ways to lock and to load a table."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from sqlalchemy.exc import DBAPIError
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-# In this order: what an escape brings in must not be escaped again.
+# In this order: a backslash from a later escape must not be escaped again.
 ESCAPES: Final = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
 
-def lock(connection: sa.Connection, target: sa.Table) -> None:
-    """Keep other writers from a table until the transaction ends; readers go on."""
+def lock_for_writing(connection: sa.Connection, target: sa.Table) -> None:
+    """Block other writers of a table until the transaction ends; readers continue."""
     name = connection.dialect.identifier_preparer.format_table(target)
     connection.exec_driver_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def copy_in(connection: sa.Connection, target: sa.Table, rows: pa.Table) -> None:
-    """Append rows by COPY, which takes a fraction of the time of INSERT; needs psycopg 3.
+    """Append rows by COPY, which is much faster than INSERT; needs psycopg 3.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: The database refuses them.
+        sqlalchemy.exc.DBAPIError: The database refuses the rows.
     """
     import psycopg  # noqa: PLC0415  an extra, and the driver in use
 
@@ -55,7 +55,7 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
         hexed = [None if value is None else f"\\\\x{value.hex()}" for value in values]
         return pa.chunked_array([pa.array(hexed, pa.string())])
     if pa.types.is_timestamp(column.type):
-        # A twentieth of the time that a text with a time zone takes.
+        # Twenty times as fast as a text with a time zone.
         text = column.cast(pa.timestamp("us")).cast(pa.string())
         return pc.binary_join_element_wise(text, "+00", "")
     text = column.cast(pa.string())

@@ -1,4 +1,4 @@
-"""A DuckDB view over the files of a table, described as the table is."""
+"""A DuckDB view over the files of a table, with the table's documentation."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ SQL_TYPES: Final = {
     pa.date32(): "DATE",
 }
 
-# What means something in a pattern of file names; in brackets it means itself.
+# Wildcards of file name patterns; in brackets they stand for themselves.
 WILD: Final = re.compile(r"[\[*?]")
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view that is to be made.
+    """A view to create.
 
     Attributes:
-        table: What it shows.
-        partition: The column that readers make of the names of partition folders.
-        pattern: Path of the files; None if there are none, for DuckDB refuses to look for those.
+        table: The table that it shows.
+        partition: The column that readers derive from the names of partition folders.
+        pattern: Path of the files; None if there are none, because DuckDB refuses such a pattern.
     """
 
     table: Table
     partition: Column | None
     pattern: str | None
 
-    def make(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Make the view, in place of one of its name.
+    def create(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Create the view, replacing one of the same name.
 
         Raises:
-            duckdb.IOException: A file cannot be read, or was replaced meanwhile.
-            duckdb.InvalidInputException: It is no Parquet.
+            duckdb.IOException: A file cannot be read, or was just replaced.
+            duckdb.InvalidInputException: A file is not Parquet.
         """
         view, columns = quoted(self.table.name), self._columns()
         types = self._types(connection)
         selected = ", ".join(_selected(column, types.get(column.name)) for column in columns)
-        made_from = f"FROM {self._source()}" if self.pattern else "WHERE false"
-        connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT {selected} {made_from}")
+        source = f"FROM {self._source()}" if self.pattern else "WHERE false"
+        connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT {selected} {source}")
         connection.execute(f"COMMENT ON VIEW {view} IS {literal(self.table.description)}")
         for column in columns:
             name, about = quoted(column.name), literal(_about(column))
@@ -68,7 +68,7 @@ class View:
         return [*self.table.columns, *([self.partition] if self.partition else [])]
 
     def _types(self, connection: duckdb.DuckDBPyConnection) -> Mapping[str, str]:
-        """Type of each column that the files have."""
+        """Types of the columns in the files."""
         if self.pattern is None:
             return {}
         files = connection.sql(f"FROM {self._source()}")
@@ -83,29 +83,29 @@ class View:
 
 
 def view_of(table: Table, folder: str | None, partition_by: str) -> View:
-    """Lay out the view of a table.
+    """Describe the view of a table.
 
     Args:
-        table: What it is to show.
-        folder: Of the warehouse, as DuckDB shall find it; None if the table has no file yet.
-        partition_by: `month` or `day`, for what is partitioned by creation.
+        table: The table to show.
+        folder: The warehouse's, as DuckDB will find it; None if the table has no file yet.
+        partition_by: `month` or `day`, for tables partitioned by creation time.
     """
     pattern = WILD.sub(r"[\g<0>]", folder) + f"/{table.name}/**/*.parquet" if folder else None
     if table.partition is None:
         return View(table, None, pattern)
     span = partition_by if table.partition == "created" else "month"
-    about = f"{span.capitalize()} of the partition; {WITHOUT_TIME[span]} if there is no time."
+    about = f"{span.capitalize()} of the partition; {WITHOUT_TIME[span]} if the time is unknown."
     type_ = pa.date32() if span == "day" else pa.string()
     return View(table, Column(f"{table.partition}_{span}", type_, about), pattern)
 
 
 def _selected(column: Column, found: str | None) -> str:
-    """A column in its declared type, also if another version wrote the files."""
+    """A column in its declared type, even if another version wrote the files."""
     name, type_ = quoted(column.name), SQL_TYPES[column.type]
     if found == type_:
         return name
     if type_ == "DATE":
-        # The name of a folder: an earlier version has called one `unknown`.
+        # From the name of a folder: an earlier version called one `unknown`.
         return f"TRY_CAST({name} AS DATE) AS {name}"
     return f"CAST({name if found else 'NULL'} AS {type_}) AS {name}"
 
@@ -123,10 +123,10 @@ def _sentences(column: Column) -> Iterator[str]:
 
 
 def quoted(name: str) -> str:
-    """An identifier in SQL."""
+    """An SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text in SQL."""
+    """An SQL text literal."""
     return "'" + text.replace("'", "''") + "'"

@@ -1,7 +1,7 @@
-"""Tables as a workbook for Excel, a sheet each.
+"""Tables as an Excel workbook, one sheet each.
 
-Texts are written as texts: none is worked out as a formula or made a link. What Excel cannot hold
-is left out, and said. Times are in UTC, which their headers say.
+Texts stay texts: none runs as a formula or becomes a link. The notes say what Excel cannot hold.
+Times are in UTC, and headers say so.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     # Writes a value into the cell at a row and a column.
     Write = Callable[[int, int, Any], object]
 
-# Rows of a sheet, the header included.
+# The most rows of a sheet, including the header.
 SHEET_ROWS: Final = 1_048_576
 
-# Of Excel's calendar: an earlier time is written as text.
+# Excel's calendar starts here: an earlier time is written as text.
 FIRST_YEAR: Final = 1900
 
 WIDTHS: Final = {"prompt": 60, "description": 60, "message": 40, "body_start": 40}
@@ -59,10 +59,10 @@ def write_xlsx(
     """Write tables as the sheets of an Excel file, replacing what is there.
 
     Args:
-        storage: The warehouse's.
-        tables: In the order of their sheets.
+        storage: Storage of the warehouse.
+        tables: In the order of the sheets.
         target: The file.
-        sheet_rows: Rows a sheet may have; what is more is left out, and said.
+        sheet_rows: The most rows of a sheet; the notes say if rows are missing.
 
     Raises:
         DamagedFile: As `pieces`.
