@@ -199,11 +199,11 @@ def test_a_reset_makes_it_as_it_was_at_its_start(sandbox: Sandbox, client: Clien
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"speed": 1}, "no setting speed"),
-        ({"failed": 2}, "failed is from 0 to 1"),
-        ({"latency": "fast"}, "latency: 'fast' makes no sense"),
-        ({"retry_after": "soon"}, "retry_after is one of"),
-        ({"resign": 1}, "resign: 1 makes no sense"),
+        ({"speed": 1}, "unknown setting: speed"),
+        ({"failed": 2}, "failed must be from 0 to 1"),
+        ({"latency": "fast"}, "latency: 'fast' is not a float"),
+        ({"retry_after": "soon"}, "retry_after must be one of"),
+        ({"resign": 1}, "resign: 1 is not a bool"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(
@@ -506,10 +506,10 @@ def test_the_command_line_reads_settings_and_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--failed", "3"], "failed is from 0 to 1"),
+        (["--failed", "3"], "failed must be from 0 to 1"),
         (["--settings", "no-such-file"], "no-such-file"),
         (["--now", "2025-01-01"], "needs a time zone"),
-        (["--port", "80000"], "port is from 0 to 65535"),
+        (["--port", "80000"], "port must be from 0 to 65535"),
     ],
 )
 def test_a_wrong_command_line_says_what_is_wrong(arguments: list[str], message: str) -> None:

@@ -1,8 +1,8 @@
-"""A gateway on loopback that speaks the documented API, to try a connector against.
+"""A gateway on loopback that implements the documented API, to test a connector against.
 
-It imports nothing of the rest of `connector`, so that one mistake cannot hide the other, and
-nothing but the standard library and orjson. `python -m connector.sandbox` starts one for a person,
-`Sandbox` one for a test. `connector.sandbox.faults` tells how a task ID orders a bad answer.
+It imports only the standard library and orjson, and nothing else of `connector`: a mistake there
+cannot hide a mistake here. `python -m connector.sandbox` starts one for a person, `Sandbox` one for
+a test. `connector.sandbox.faults` explains how a task ID requests a bad answer.
 """
 
 from __future__ import annotations

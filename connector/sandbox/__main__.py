@@ -1,4 +1,4 @@
-"""`python -m connector.sandbox`: the sandbox on a command line."""
+"""`python -m connector.sandbox`: the sandbox's command line."""
 
 # ruff: noqa: T201 -- a command line prints
 from __future__ import annotations
@@ -27,25 +27,27 @@ if TYPE_CHECKING:
     from dataclasses import Field
 
 _WELCOME = """\
-A Dream Machine gateway to try things against: {url}
+A Dream Machine gateway to test against: {url}
 
     curl -H 'Authorization: Bearer any' {url}{root}/{task_id}
 
-Any task ID has a generation. What was asked:    {host}/_sandbox/stats
-IDs that ask for trouble (bad-not-found-1, …):   {host}/_sandbox/kinds
-IDs for a file: --write-task-ids 1000            Ctrl-C ends it.
+Every task ID has a generation.
+Requests so far:                          {host}/_sandbox/stats
+IDs that get errors (bad-not-found-1, …): {host}/_sandbox/kinds
+A list of task IDs:                       --write-task-ids 1000
+Stop:                                     Ctrl-C
 """
 _METAVARS = {str: "TEXT", int: "N", float: "NUMBER", datetime: "TIME"}
 _EPILOG = """\
-While it runs, POST a JSON object of these knobs, such as {"refusal": "none"}, to
-/_sandbox/settings to turn them; POST to /_sandbox/reset to turn all back and forget what was
-asked; GET /_sandbox/stats and /_sandbox/truth/TASK_ID to see what was asked and what is true.
-In JSON, names have underscores.
+While it runs: POST a JSON object of settings, such as {"refusal": "none"}, to /_sandbox/settings
+to change them; POST to /_sandbox/reset to restore all settings and forget all requests; GET
+/_sandbox/stats for counts of requests, /_sandbox/truth/TASK_ID for the facts about a task. In JSON,
+names have underscores.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the sandbox as the command line says; return the exit code."""
+    """Run the sandbox with command line arguments; return the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -70,25 +72,25 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="luma-to-parquet sandbox",
         usage="%(prog)s [options]",
-        description="A gateway on loopback that speaks the documented API, with faults on demand.",
+        description="A gateway on loopback with the documented API and faults on demand.",
         epilog=_EPILOG,
     )
     add = parser.add_argument
-    add("--kinds", action="store_true", help="print the kinds of bad answers, and end")
-    add("--write-task-ids", type=int, metavar="N", help="print N task IDs, and end")
-    add("--settings", metavar="FILE", help="read settings from JSON; - is one line of stdin")
-    add("--listing", metavar="FILE", help="the task IDs that the listing lists, one a line")
+    add("--kinds", action="store_true", help="print the kinds of bad answers and exit")
+    add("--write-task-ids", type=int, metavar="N", help="print N task IDs and exit")
+    add("--settings", metavar="FILE", help="read settings from JSON; - reads one line of stdin")
+    add("--listing", metavar="FILE", help="task IDs for the listing, one per line")
     add(
         "--fixture",
         action="append",
         default=[],
         metavar="ID=FILE",
-        help="answer the file, byte for byte, when asked for the ID",
+        help="answer requests for the ID with the file, byte for byte",
     )
     add(
         "--announce",
         action="store_true",
-        help="for programs: print the URL and nothing else; end when stdin closes",
+        help="for programs: print only the URL; stop when stdin closes",
     )
     group: argparse._ActionsContainer = parser
     for knob in knobs():
@@ -115,7 +117,7 @@ def _add_option(parser: argparse._ActionsContainer, knob: Field[Any]) -> None:
 
 
 def _settings(options: argparse.Namespace) -> SandboxSettings:
-    """The file first, then what the command line adds to it."""
+    """Settings of the file, overridden by the command line."""
     changes = _read_settings(options.settings)
     given = {knob.name: getattr(options, knob.name) for knob in knobs() if knob.name in options}
     if "now" in given:
@@ -155,7 +157,7 @@ def _print_lines(lines: Iterable[str]) -> None:
             print(line)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read them, such as `head`, has enough; the interpreter's own flush has to fit.
+        # The reader, such as `head`, has enough; keep the flush at exit from failing too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -169,7 +171,7 @@ def _welcome(url: str) -> None:
 
 
 def _await_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    # Not sys.stdin.read(): a thread that sits in it holds a lock that the interpreter's end needs.
+    # Not sys.stdin.read(): a thread inside it holds a lock that interpreter shutdown needs.
     while os.read(0, 4096):
         pass
     with contextlib.suppress(RuntimeError):  # the loop ended first

@@ -1,4 +1,4 @@
-"""The paths of the API, and what answers at every other path and for tasks that are gone."""
+"""The API's paths, and the answers at other paths and for unknown tasks."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ _MISSING: Mapping[MissingAs, Callable[[str], dict[str, Any]]] = {
 
 
 def wrong_path(form: str, method: str, path: str) -> Reply:
-    """What answers where no API is; it knows nothing of tasks, so it says nothing of them."""
+    """The answer outside the API; it does not mention tasks."""
     return _WRONG_PATHS[WrongPath(form)](method, path)
 
 
 def missing_task(form: str, task: Task) -> Reply:
-    """A 404 that speaks of the task."""
+    """A 404 that mentions the task."""
     if form == MissingAs.MIXED:
         say = pick(tuple(_MISSING.values()), task.draws.shares("missing")[0])
     else:
@@ -70,7 +70,7 @@ def missing_task(form: str, task: Task) -> Reply:
 
 
 def task_id_of(path: str, root: str) -> str | None:
-    """The ID in a path; None if the path has none, or one that is not UTF-8."""
+    """The task ID in a path; None if there is none, or it is not UTF-8."""
     encoded = path.removeprefix(root + "/")
     if encoded in ("", path) or "/" in encoded:
         return None

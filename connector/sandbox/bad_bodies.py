@@ -1,4 +1,4 @@
-"""Answers with status 200 whose body is not, or is hardly, a generation."""
+"""Answers with status 200 whose body is not a generation, or barely one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GZIP_TWICE = (*JSON, ("Content-Encoding", "gzip, gzip"))
 
 @cache
 def padding(size: int) -> bytes:
-    """Blanks, which may stand anywhere between the tokens of JSON."""
+    """Blanks, which JSON allows between tokens."""
     return b" " * size
 
 
@@ -29,7 +29,7 @@ def padding(size: int) -> bytes:
 def bomb() -> bytes:
     """About 1 MiB of gzip that expands to 1 GiB of blanks.
 
-    A gzip file may have several members, so one of 1 MiB, repeated, is enough.
+    A gzip file may have several members, so one of 1 MiB is repeated.
     """
     return gzip.compress(padding(MIB), mtime=0) * (BOMB_BYTES // MIB)
 
@@ -85,7 +85,7 @@ NO_GENERATIONS = (
 NO_JSON = (
     body("truncated-json", "its first half", lambda c: c.body[: len(c.body) // 2]),
     body("trailing-text", "followed by other text", lambda c: c.body + b" <!-- cached -->"),
-    body("not-utf8", "bytes that no UTF-8 has", lambda c: c.body_with("prompt", b'"\xff\xfe\xc3"')),
+    body("not-utf8", "invalid UTF-8", lambda c: c.body_with("prompt", b'"\xff\xfe\xc3"')),
     body(
         "latin1-body",
         "a prompt in ISO 8859-1",
@@ -95,7 +95,7 @@ NO_JSON = (
     ),
     body(
         "utf8-bom",
-        "a byte order mark before it",
+        "a byte order mark first",
         lambda c: b"\xef\xbb\xbf" + c.body,
         is_generation=None,
     ),
@@ -106,7 +106,7 @@ NO_JSON = (
         is_generation=None,
     ),
     body(
-        "nan", "NaN, which JSON has not", lambda c: c.body_with("liked", b"NaN"), is_generation=None
+        "nan", "NaN, which is not JSON", lambda c: c.body_with("liked", b"NaN"), is_generation=None
     ),
     body(
         "lone-surrogate",
@@ -149,7 +149,7 @@ ENCODED = (
         headers=(*JSON, ("Content-Encoding", "deflate")),
         is_generation=True,
     ),
-    body("gzip-broken", "gzip with damage in it", _damaged_gzip, headers=_GZIP),
+    body("gzip-broken", "damaged gzip", _damaged_gzip, headers=_GZIP),
     body(
         "gzip-truncated",
         "the first half of gzip",
@@ -157,9 +157,9 @@ ENCODED = (
         headers=_GZIP,
     ),
     body(
-        "gzip-undeclared", "gzip that no header tells of", lambda c: gzip.compress(c.body, mtime=0)
+        "gzip-undeclared", "gzip without Content-Encoding", lambda c: gzip.compress(c.body, mtime=0)
     ),
-    body("gzip-declared", "no gzip, though a header says so", lambda c: c.body, headers=_GZIP),
+    body("gzip-declared", "Content-Encoding gzip, but plain", lambda c: c.body, headers=_GZIP),
     body(
         "gzip-bomb",
         "1 MiB of gzip, 1 GiB of blanks and a good generation",
@@ -174,7 +174,7 @@ ENCODED = (
     ),
     body(
         "unknown-encoding",
-        "a Content-Encoding that no client asked for",
+        "an unknown Content-Encoding",
         lambda c: c.body,
         headers=(*JSON, ("Content-Encoding", "x-unheard-of")),
         is_generation=None,
@@ -194,7 +194,7 @@ LARGE = (
 LABELLED = (
     body(
         "json-as-html",
-        "a good generation that calls itself HTML",
+        "a good generation labelled HTML",
         lambda c: c.body,
         headers=HTML,
         is_generation=True,

@@ -1,4 +1,4 @@
-"""Answers whose status says that there is no generation, in the many shapes that are seen."""
+"""Answers whose status says that there is no generation, in many shapes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _come_back(retry_after: str) -> Reply:
 
 
 def _rate_limited_date(case: Case) -> Reply:
-    # A date has whole seconds: the next one but one is at least a second away.
+    # A date has whole seconds: two seconds ahead is at least one second away.
     return _come_back(http_date(case.now + 2))
 
 
@@ -62,8 +62,8 @@ REFUSALS = (
     ),
     _status("unauthorized", "401", json_reply(401, {"detail": "Not authenticated"})),
     _status("no-content", "204, so no body", Reply(204)),
-    _status("not-modified", "304 though nothing was asked of it", Reply(304)),
-    _status("odd-status", "a status that no standard knows", json_reply(799, {"detail": "?"})),
+    _status("not-modified", "304 to an unconditional request", Reply(304)),
+    _status("odd-status", "a non-standard status", json_reply(799, {"detail": "?"})),
 )
 
 RATE_LIMITS = (
@@ -71,7 +71,7 @@ RATE_LIMITS = (
     _made("rate-limited-date", "429, Retry-After is an HTTP date", 429, _rate_limited_date),
     _status("rate-limited-bare", "429, no Retry-After, empty", Reply(429, b"", ())),
     _status("rate-limited-forever", "429, Retry-After is an hour", _come_back("3600")),
-    _status("rate-limited-nonsense", "429, Retry-After makes no sense", _come_back("soon")),
+    _status("rate-limited-nonsense", "429, Retry-After is invalid", _come_back("soon")),
     _status("rate-limited-negative", "429, Retry-After is negative", _come_back("-5")),
 )
 
@@ -108,13 +108,13 @@ REDIRECTS = (
     ),
     _made(
         "redirect-other-host",
-        "302 to another port, which would answer and counts who comes",
+        "302 to another port, which answers and counts requests",
         302,
         lambda case: _redirect(case.elsewhere_url),
     ),
     _made("redirect-loop", "302 to itself", 302, lambda case: _redirect(case.url)),
     _status("redirect-nowhere", "302 without a Location", Reply(302, b"", ())),
-    _status("redirect-nonsense", "302 to what is no URL", _redirect("http://[::nowhere/")),
+    _status("redirect-nonsense", "302 to an invalid URL", _redirect("http://[::nowhere/")),
 )
 
 KINDS = (*REFUSALS, *RATE_LIMITS, *FAILURES, *REDIRECTS)

@@ -1,4 +1,4 @@
-"""Answers that go wrong below HTTP, or at its edges: cut, dripping, endless, malformed."""
+"""Answers that break HTTP or its limits: cut, dripping, endless, malformed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADER_LINE_BYTES = 1 << 20
 _FOREVER = Pause(math.inf)
 _CHUNKED = (*JSON, ("Transfer-Encoding", "chunked"))
 _SLICE = 64 * 1024
-_BREATH = Pause(0.001)  # endless answers leave the other connections their share of the core
+_BREATH = Pause(0.001)  # endless answers must leave time for other connections
 
 
 def _length(size: int) -> tuple[tuple[str, str], ...]:
@@ -119,7 +119,7 @@ def _reset(_: Case) -> Iterator[Step]:
 def _reset_in_body(case: Case) -> Iterator[Step]:
     yield head(200, _length(len(case.body)))
     yield case.body[:100]
-    # Without a pause the client's kernel may drop what arrived together with the reset.
+    # Without a pause the client's kernel may drop bytes that arrive together with the reset.
     yield Pause(0.05)
     yield End.RESET
 
@@ -173,34 +173,39 @@ def _header_line(case: Case) -> Iterator[Step]:
 
 KINDS = (
     wire("hang", "never answers", _hang, status=None, ends=False),
-    wire("hang-in-body", "stops in mid-body, connection open", _hang_in_body, ends=False),
+    wire("hang-in-body", "stops mid-body, connection open", _hang_in_body, ends=False),
     wire("slow", "a good generation after `slow_seconds`", _slow, is_generation=None),
     wire("drip", "a byte every `drip_seconds`", _drip, ends=False),
     wire("drip-head", "a header every `drip_seconds`", _drip_head, ends=False),
-    wire("endless-chunked", "chunks for ever", _endless_chunked, ends=False),
-    wire("endless-plain", "a body for ever, no length", _endless_plain, ends=False),
+    wire("endless-chunked", "endless chunks", _endless_chunked, ends=False),
+    wire("endless-plain", "an endless body without a length", _endless_plain, ends=False),
     wire("chunked-ok", "a good generation in chunks", _chunked, is_generation=True),
     wire("too-large-chunked", "8 MiB in chunks", _chunked_too_large, is_generation=None),
-    wire("chunked-broken", "a chunk size that is no number", _chunked_broken),
+    wire("chunked-broken", "a chunk size that is not a number", _chunked_broken),
     wire("chunked-cut", "closed before the last chunk", _chunked_cut),
-    wire("cut", "closed in mid-body", _cut),
-    wire("cut-in-head", "closed in mid-header", _cut_in_head),
+    wire("cut", "closed mid-body", _cut),
+    wire("cut-in-head", "closed mid-header", _cut_in_head),
     wire("closed", "closed without an answer", _closed, status=None),
     wire("reset", "reset without an answer", _reset, status=None),
-    wire("reset-in-body", "reset in mid-body", _reset_in_body),
-    wire("no-status-line", "no HTTP at all", _no_status_line, status=None),
+    wire("reset-in-body", "reset mid-body", _reset_in_body),
+    wire("no-status-line", "not HTTP", _no_status_line, status=None),
     wire(
         "wrong-content-length-short",
-        "10 bytes more than Content-Length says, left for the next answer",
+        "10 bytes more than Content-Length, left for the next answer",
         _length_too_short,
     ),
     wire(
         "wrong-content-length-long",
-        "10 bytes fewer than Content-Length says",
+        "10 bytes fewer than Content-Length",
         _length_too_long,
         ends=False,
     ),
-    wire("content-length-nonsense", "no number", _length_nonsense, is_generation=None),
+    wire(
+        "content-length-nonsense",
+        "not a number",
+        _length_nonsense,
+        is_generation=None,
+    ),
     wire("until-close", "a good generation, no length, closed", _until_close, is_generation=True),
     wire("http-1.0", "a good generation in HTTP/1.0", _http_1_0, is_generation=True),
     wire(

@@ -1,4 +1,4 @@
-"""The words that a knob takes, where it takes one of a few."""
+"""Values of the settings that take one of a few words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAILED_WORDS = (
 
 DOCUMENTED = "documented"
 MIXED = "mixed"
-# How states are spelled; one word stands for its phase, and leaves the other phases alone.
+# Spellings of states; a single word replaces only the word for its own phase.
 STATES = (
     DOCUMENTED,
     MIXED,
@@ -32,7 +32,7 @@ STATES = (
 
 
 class Dialect(StrEnum):
-    """The shape of a body that has a generation."""
+    """Shapes of a body with a generation."""
 
     SHARES = "shares"
     MIXED = "mixed"
@@ -50,7 +50,7 @@ class Dialect(StrEnum):
 
 
 class TimeForm(StrEnum):
-    """How a moment is written."""
+    """Forms of a timestamp."""
 
     DOCUMENTED = "documented"
     MIXED = "mixed"
@@ -63,7 +63,7 @@ class TimeForm(StrEnum):
 
 
 class Refusal(StrEnum):
-    """How a gateway refuses a whole account."""
+    """Ways to refuse a whole account."""
 
     NONE = "none"
     PAYMENT_402 = "402"
@@ -76,7 +76,7 @@ class Refusal(StrEnum):
 
 
 class Wording(StrEnum):
-    """What a refusal says is used up."""
+    """What a refusal says has run out."""
 
     USUAL = "usual"
     CREDIT = "credit"
@@ -86,7 +86,7 @@ class Wording(StrEnum):
 
 
 class NotNow(StrEnum):
-    """How a gateway says that it has no answer yet, but will have one."""
+    """Ways to say that an answer is not ready yet."""
 
     NONE = "none"
     MIXED = "mixed"
@@ -104,7 +104,7 @@ class NotNow(StrEnum):
 
 
 class WrongPath(StrEnum):
-    """What answers at a path where no API is."""
+    """Answers at a path outside the API."""
 
     HTML_404 = "html-404"
     JSON_404 = "json-404"
@@ -114,7 +114,7 @@ class WrongPath(StrEnum):
 
 
 class MissingAs(StrEnum):
-    """How a gateway says that it does not know a task."""
+    """Ways to say that a task is unknown."""
 
     DETAIL = "detail"
     MIXED = "mixed"

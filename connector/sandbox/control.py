@@ -1,4 +1,4 @@
-"""The sandbox's own paths, under `/_sandbox`: what it was asked, and knobs to turn in mid-run."""
+"""The sandbox's own paths, under `/_sandbox`: statistics, facts and settings at run time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TRUTH = "truth/"
 
 
 def control(gateway: Gateway, request: Request) -> Reply:
-    """Answer a request under `/_sandbox`; these need no key and are not counted."""
+    """Answer a request under `/_sandbox`; needs no key and is not counted."""
     name = request.path.removeprefix(PREFIX)
     if request.method == "GET" and name.startswith(_TRUTH):
         return json_reply(200, gateway.truth(unquote(name.removeprefix(_TRUTH))))

@@ -1,4 +1,4 @@
-"""What the sandbox has been asked, so that a test can assert it: `GET /_sandbox/stats`."""
+"""Counts of requests, for tests to assert on: `GET /_sandbox/stats`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ class Counters:
     """Counts since the start or the last reset.
 
     Attributes:
-        requests: To the API; those to `/_sandbox` are not counted.
-        by_status: Requests by the status of their answer; "none" where the answer had none.
-        by_task_id: Requests for each ID, those refused for a limit included.
-        faults: Bad answers on purpose, by kind.
-        connections: That made a request to the API.
-        in_flight: Requests that are being answered now.
-        max_in_flight: The most at once.
-        per_second: Requests in each second after the first request.
+        requests: Requests to the API; `/_sandbox` is not counted.
+        by_status: Requests by the status of the answer, or "none".
+        by_task_id: Requests for each ID, including those refused by a limit.
+        faults: Deliberate bad answers, by kind.
+        connections: Connections that made a request to the API.
+        in_flight: Requests not answered yet.
+        max_in_flight: The most of them at once.
+        per_second: Requests in each second since the first request.
         elsewhere: Requests that followed `redirect-other-host` to its other port.
-        elsewhere_with_key: Those of them that carried the key along.
+        elsewhere_with_key: Those of them that carried the key.
     """
 
     requests: int = 0
@@ -37,7 +37,7 @@ class Counters:
     _first_at: float | None = None
 
     def started(self, now: float) -> None:
-        """Count a request that has arrived, at a moment of any steady clock in seconds."""
+        """Count an arrived request; `now` is in seconds of any steady clock."""
         self.requests += 1
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
@@ -48,15 +48,15 @@ class Counters:
         self.per_second[second] += 1
 
     def answered(self, status: int | None) -> None:
-        """Count the status that a request gets."""
+        """Count the status of an answer."""
         self.by_status["none" if status is None else str(status)] += 1
 
     def ended(self) -> None:
-        """Note that an answer is out, or its connection gone."""
+        """Note that an answer is sent, or its connection lost."""
         self.in_flight -= 1
 
     def reset(self) -> None:
-        """Start counting anew; what is in flight stays so."""
+        """Restart all counts except those in flight."""
         fresh = Counters(in_flight=self.in_flight, max_in_flight=self.in_flight)
         for name in self.__slots__:
             setattr(self, name, getattr(fresh, name))

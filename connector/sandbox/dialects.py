@@ -1,4 +1,4 @@
-"""The shapes that gateways put around a generation, or in place of it: one for each `Dialect`."""
+"""The shapes that gateways give a generation: one for each `Dialect`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from connector.sandbox import generations
 from connector.sandbox.choices import Dialect
 from connector.sandbox.draws import pick
-from connector.sandbox.generations import GATEWAY, OFFICIAL, Drawn, generation
+from connector.sandbox.generations import GATEWAY, OFFICIAL, Drawn, generation_body
 from connector.sandbox.spellings import ZERO_TIME, epoch_seconds, spelling
 from connector.sandbox.tasks import Phase
 
@@ -39,7 +39,7 @@ _PERCENT = {Phase.QUEUED: 0, Phase.RUNNING: 30, Phase.COMPLETED: 100, Phase.FAIL
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A task at a moment, and how to write what is seen of it."""
+    """A task at one moment, and how to write it."""
 
     task: Task
     phase: Phase
@@ -48,47 +48,47 @@ class View:
 
     @property
     def times(self) -> Times:
-        """What has happened so far."""
+        """The times of the phases reached so far."""
         return self.task.times(self.phase)
 
     def generation(self, dialect: float | None = None) -> Fields:
-        """The generation alone; what the ID drew decides on its dialect unless one is given."""
+        """The generation without an envelope; its ID draws the dialect unless one is given."""
         drawn = Drawn(*self.task.draws.shares("body")[:5])
         if dialect is not None:
             drawn = drawn._replace(dialect=dialect)
-        return generation(self.task, self.phase, self.settings, self.signed_at, drawn)
+        return generation_body(self.task, self.phase, self.settings, self.signed_at, drawn)
 
     def shares(self) -> list[float]:
-        """Chance for all that a shape leaves open."""
+        """Random draws for whatever a shape leaves open."""
         return self.task.draws.shares("dialect")
 
     def state(self, documented: Mapping[Phase, tuple[str, ...]]) -> str:
-        """The phase in the words of a shape, or in those that the settings ask for."""
+        """The phase in the shape's words, or in those of the settings."""
         return spelling(self.settings).state(self.phase, documented[self.phase], self.shares()[1])
 
     def moment(self, moment: datetime | None) -> Any:
-        """A moment, written; one that is still to come is null or the zero time."""
+        """A timestamp; a future one is null or the zero time."""
         share = self.shares()[2]
         if moment is None:
             return pick((None, ZERO_TIME), share)
         return spelling(self.settings).moment(moment, share)
 
-    def before_there_is_one(self) -> Fields | None:
-        """What stands where a generation will stand."""
+    def placeholder(self) -> Fields | None:
+        """A placeholder for a generation."""
         return pick((None, {}), self.shares()[3])
 
 
 def dialect_of(task: Task, settings: SandboxSettings) -> Dialect:
-    """The dialect that a task is answered in."""
+    """The dialect of a task's answers."""
     if settings.dialect == Dialect.MIXED:
         return pick(tuple(_SHAPES), task.draws.shares("dialect")[0])
     return Dialect(settings.dialect)
 
 
-def render(task: Task, phase: Phase, settings: SandboxSettings, signed_at: datetime) -> Any:
-    """The body for a task in a phase, as the settings ask."""
+def render_body(task: Task, phase: Phase, settings: SandboxSettings, signed_at: datetime) -> Any:
+    """The body for a task in a phase, in the dialect of the settings."""
     if settings.dialect == Dialect.SHARES:
-        return generations.render(task, phase, settings, signed_at)
+        return generations.drawn_body(task, phase, settings, signed_at)
     return _SHAPES[dialect_of(task, settings)](View(task, phase, settings, signed_at))
 
 
@@ -100,7 +100,7 @@ def _record(view: View) -> Fields:
     task, times, shares = view.task, view.times, view.shares()
     submitted, started, finished = (0 if at is None else epoch_seconds(at) for at in times)
     has_failed = view.phase is Phase.FAILED
-    # A completed one has its generation; of the others, some have as much as there is.
+    # A completed task has its generation; some running ones have it in part.
     has_data = view.phase is Phase.COMPLETED or (
         view.phase is not Phase.QUEUED and shares[4] < 1 / 3
     )
@@ -122,7 +122,7 @@ def _record(view: View) -> Fields:
         "finish_time": finished,
         "progress": f"{_PERCENT[view.phase]}%",
         "properties": {"input": task.prompt},
-        "data": view.generation() if has_data else view.before_there_is_one(),
+        "data": view.generation() if has_data else view.placeholder(),
     }
 
 
@@ -141,7 +141,7 @@ def _output(view: View) -> Fields:
             "task_type": "video_generation",
             "status": view.state(_STATUS_WORDS),
             "input": {"prompt": task.prompt, "aspect_ratio": task.size.aspect_ratio},
-            "output": output if view.phase is Phase.COMPLETED else view.before_there_is_one(),
+            "output": output if view.phase is Phase.COMPLETED else view.placeholder(),
             "meta": {
                 "created_at": view.moment(times.submitted_at),
                 "started_at": view.moment(times.started_at),
@@ -164,12 +164,12 @@ def _artifact(view: View) -> Fields:
 
 
 def _list_of_two(view: View) -> Fields:
-    """Two videos of one task: the first is finished before the second, and the task with both."""
+    """Two videos of one task, which completes with the second."""
     second = replace(view.task, task_id=view.task.draws.uuids("second")[0])
     first = _artifact(view)
     if view.phase is Phase.RUNNING:
         first = _artifact(replace(view, phase=Phase.COMPLETED))
-        # It is signed when the task is finished, which is still to come.
+        # URLs are signed only when the task completes.
         del first["artifact"]["video"]["download_url"]
     both = [first, _artifact(replace(view, task=second))]
     return {"data": both if view.shares()[5] < 1 / 2 else both[::-1]}

@@ -1,4 +1,4 @@
-"""Chance that is settled by a key: the same key and label always draw the same."""
+"""Repeatable random draws: the same key and label always draw the same."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _UUID_DIGITS = 32
 class Draws:
     """Draws for one key.
 
-    Each label draws for itself, so a new label changes nothing that another one draws. A seeded
-    `random.Random` cannot do that. A label gives many draws at once, as hashing is what costs.
+    Labels are independent: unlike with a seeded `random.Random`, a new label does not change what
+    others draw. Hashing is the cost, so a label gives many draws at once.
     """
 
     __slots__ = ("_root",)
@@ -29,7 +29,7 @@ class Draws:
         self._root = blake2b(f"{seed}\0{key}\0".encode())
 
     def shares(self, label: str) -> list[float]:
-        """16 numbers, each from 0 up to, but without, 1."""
+        """16 numbers from 0 up to but not including 1."""
         digest = self._root.copy()
         digest.update(label.encode())
         return [number / _SHARE_LIMIT for number in _UNPACK(digest.digest())]
@@ -41,13 +41,13 @@ class Draws:
         return digest.hexdigest()
 
     def uuids(self, label: str, count: int = 1) -> list[str]:
-        """Up to 4 UUIDs that call themselves random ones (version 4)."""
+        """Up to 4 UUIDs of version 4."""
         digits = self.digits(label)
         return [_uuid(digits[n * _UUID_DIGITS : (n + 1) * _UUID_DIGITS]) for n in range(count)]
 
 
 def pick(options: Sequence[T], share: float, *, skew: float = 1.0) -> T:
-    """Return the option at a share of the way; a `skew` above 1 favors the first ones."""
+    """The option at this share of the way; a `skew` above 1 favors the first ones."""
     return options[int(share**skew * len(options))]
 
 

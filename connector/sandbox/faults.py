@@ -1,4 +1,4 @@
-"""The menu of answers to be prepared for, and how a task ID orders from it.
+"""All kinds of bad answers, and how a task ID requests one.
 
 A list of task IDs is a test plan:
 
@@ -6,9 +6,8 @@ A list of task IDs is a test plan:
 - `once-<kind>-<anything>` gets it at the first attempt, and then a good generation.
 - `first3-<kind>-<anything>` gets it at the first three, and so on.
 
-Where the name of one kind starts with another's, the longer name is meant: `bad-not-found-400`
-is of the kind `not-found-400`. An ID that orders what is not on the menu is answered with 501, so
-that a slip of the pen is seen.
+If one name starts with another, the longer one counts: `bad-not-found-400` is of the kind
+`not-found-400`. An ID with an unknown kind gets 501, so that a typo is noticed.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}
 
 GOOD = KINDS["good"]
 SLOW = KINDS["slow"]
-# What `fault_share` strews in: passing faults that a retry mends.
+# Faults for `fault_share`: a retry cures them.
 TRANSIENT = tuple(
     KINDS[name] for name in ("server-error", "bad-gateway", "unavailable", "closed", "cut", "slow")
 )
@@ -44,22 +43,22 @@ _ORDER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a task ID orders: a kind, for its first so many attempts."""
+    """A kind of answer that a task ID requests for its first attempts."""
 
     kind: Kind
     times: int
 
     def kind_at(self, attempt: int) -> Kind:
-        """The kind of answer at an attempt; the first is 1."""
+        """The kind of answer at an attempt, counted from 1."""
         return self.kind if attempt <= self.times else GOOD
 
 
 def order(task_id: str) -> Order | Reply | None:
-    """Read what a task ID orders: None if nothing, a reply if what is not on the menu."""
+    """The order in a task ID: None if there is none, a 501 if its kind is unknown."""
     match = _ORDER.match(task_id)
     if match is None:
         return None
     if match["name"] is None:
-        return json_reply(501, {"detail": f"the sandbox knows no such kind: {task_id}"})
+        return json_reply(501, {"detail": f"unknown kind of answer: {task_id}"})
     times = {"bad": _ALWAYS, "once": 1}.get(match["when"])
     return Order(KINDS[match["name"]], int(match["times"]) if times is None else times)

@@ -1,4 +1,4 @@
-"""The body that tells of a task, in the documented gateway dialect and in the official one."""
+"""Bodies of generations in the documented gateway dialect and in the official one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _AS_DOCUMENTED = Spelling()
 
 
 class Drawn(NamedTuple):
-    """What an ID drew against the shares of the settings."""
+    """What an ID drew, to compare with the shares in the settings."""
 
     dialect: float
     vip: float
@@ -45,28 +45,28 @@ class Drawn(NamedTuple):
     envelope: float
 
 
-# A dialect drawn so is official, or the gateway's own, whatever the share.
+# Draws that always give the official dialect, or the gateway's own.
 OFFICIAL, GATEWAY = -1.0, 1.0
 
 
-def render(task: Task, phase: Phase, settings: SandboxSettings, signed_at: datetime) -> Any:
-    """The body for a task in a phase, in the dialect and with the oddities that its ID drew."""
+def drawn_body(task: Task, phase: Phase, settings: SandboxSettings, signed_at: datetime) -> Any:
+    """The body for a task in a phase, in the dialect and with the extras that its ID drew."""
     drawn = Drawn(*task.draws.shares("body")[:5])
-    body = generation(task, phase, settings, signed_at, drawn)
+    body = generation_body(task, phase, settings, signed_at, drawn)
     if drawn.envelope < settings.enveloped:
         return {"code": "success", "message": "", "data": body}
     return body
 
 
-def generation(
+def generation_body(
     task: Task, phase: Phase, settings: SandboxSettings, signed_at: datetime, drawn: Drawn
 ) -> dict[str, Any]:
-    """The same without an envelope."""
+    """Like `drawn_body`, without an envelope."""
     written = spelling(settings)
     if drawn.dialect < settings.official:
-        body = official(task, phase, written)
+        body = official_body(task, phase, written)
     else:
-        body = gateway(task, phase, signed_at, written, is_vip=drawn.vip < settings.vip)
+        body = gateway_body(task, phase, signed_at, written, is_vip=drawn.vip < settings.vip)
     if drawn.other_id < settings.other_id:
         body["id"] = task.draws.uuids("other id")[0]
     if drawn.extra_keys < settings.extra_keys:
@@ -74,7 +74,7 @@ def generation(
     return body
 
 
-def gateway(
+def gateway_body(
     task: Task,
     phase: Phase,
     signed_at: datetime,
@@ -102,13 +102,13 @@ def gateway(
             del body["video_raw"]
     elif phase is Phase.FAILED:
         body["failure_reason"] = task.failure_reason
-    elif absent < 0.5:  # noqa: PLR2004 -- absent is as common as null
+    elif absent < 0.5:  # noqa: PLR2004 -- half absent, half null
         for name in ("video", "thumbnail", "last_frame"):
             del body[name]
     return body
 
 
-def official(task: Task, phase: Phase, written: Spelling = _AS_DOCUMENTED) -> dict[str, Any]:
+def official_body(task: Task, phase: Phase, written: Spelling = _AS_DOCUMENTED) -> dict[str, Any]:
     """The shape of Luma's own API."""
     shares = task.draws.shares("official")
     time_form, model_share, version, loop, duration, absent, state_word, *_ = shares

@@ -1,4 +1,4 @@
-"""As much of an HTTP/1.1 request as a gateway needs to know."""
+"""The parts of an HTTP/1.1 request that a gateway needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BODY_LIMIT = 64 * 1024 * 1024
 
 
 class NotHttp(Exception):
-    """What came is no request; the connection cannot go on."""
+    """The bytes are not a request; the connection cannot continue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class Request:
         method: Such as `GET`.
         path: Still percent-encoded, without the query.
         query: What follows the question mark.
-        headers: By name in lower case; not to be changed.
-        body: Of known length; a chunked one is not read.
+        headers: By name in lower case; shared, so never change them.
+        body: Needs a Content-Length; chunked bodies are not supported.
     """
 
     method: str
@@ -33,20 +33,20 @@ class Request:
 
     @property
     def closes(self) -> bool:
-        """Whether the client wants the connection to end with the answer."""
+        """Whether the client asks to close the connection after the answer."""
         return self.headers.get("connection", "").lower() == "close"
 
 
 def take_request(buffer: bytearray) -> Request | None:
-    """Take one request off the start of `buffer`; None if it has not arrived whole.
+    """Remove one request from the start of `buffer`; None if it is still incomplete.
 
     Raises:
-        NotHttp: If no request can come of it.
+        NotHttp: The bytes cannot become a request.
     """
     end = buffer.find(b"\r\n\r\n")
     if end < 0:
         if len(buffer) > HEAD_LIMIT:
-            raise NotHttp("the head has no end")
+            raise NotHttp("the head is too long")
         return None
     start_line, _, header_lines = bytes(buffer[:end]).partition(b"\r\n")
     method, path, query = _start(start_line.decode("latin-1"))
@@ -63,7 +63,7 @@ def take_request(buffer: bytearray) -> Request | None:
 def _start(line: str) -> tuple[str, str, str]:
     words = line.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):  # noqa: PLR2004 -- method, target, version
-        raise NotHttp(f"no request line: {line[:80]!r}")
+        raise NotHttp(f"not a request line: {line[:80]!r}")
     path, _, query = words[1].partition("?")
     return words[0], path, query
 
@@ -78,5 +78,5 @@ def _headers(lines: bytes) -> dict[str, str]:
 def _body_length(headers: dict[str, str]) -> int:
     text = headers.get("content-length", "0")
     if "transfer-encoding" in headers or not text.isdecimal() or int(text) > BODY_LIMIT:
-        raise NotHttp("a body of no known length, or too long")
+        raise NotHttp("the body has no valid length, or is too long")
     return int(text)

@@ -1,4 +1,4 @@
-"""What a kind of bad answer is, and what it gets to know of the request."""
+"""Kinds of bad answers, and what they know about the request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Group(StrEnum):
-    """Where an answer goes wrong."""
+    """The part of an answer that is bad."""
 
     STATUS = "status"
     BODY = "body"
@@ -32,12 +32,12 @@ class Case:
     """A request that gets a bad answer.
 
     Attributes:
-        task_id: As it was asked for.
-        url: Of this request, with scheme and host, without a query.
-        elsewhere_url: The same on another port, where a request that arrives is counted.
-        is_redirected: Whether this is the request after `redirect-same-host`.
+        task_id: As requested.
+        url: URL of the request, without a query.
+        elsewhere_url: The same on another port, which counts requests.
+        is_redirected: Whether this request follows `redirect-same-host`.
         now: Seconds since the epoch.
-        settings: Of the sandbox.
+        settings: The sandbox's.
     """
 
     task_id: str
@@ -49,34 +49,34 @@ class Case:
 
     @cached_property
     def generation(self) -> dict[str, Any]:
-        """A completed generation in the documented shape, under the ID that was asked for."""
+        """A completed generation in the documented shape, with the requested ID."""
         task = replace(describe(self.task_id, self.settings), failure_reason=None)
-        return generations.gateway(task, Phase.COMPLETED, task.signed_at, is_vip=True)
+        return generations.gateway_body(task, Phase.COMPLETED, task.signed_at, is_vip=True)
 
     @property
     def body(self) -> bytes:
-        """That generation in JSON."""
+        """That generation as JSON."""
         return encode_json(self.generation)
 
     def body_with(self, field: str, value: bytes) -> bytes:
-        """That generation with the bytes of `value` as a field's value, be they JSON or not."""
+        """That generation with the bytes of `value`, JSON or not, as a field's value."""
         fields = {**self.generation, field: "\0"}
         return encode_json(fields).replace(b'"\\u0000"', value)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of answer to be prepared for.
+    """A kind of answer that clients must be ready for.
 
     Attributes:
         name: In a task ID, `bad-<name>-<anything>`.
-        group: Where it goes wrong.
+        group: The part that is bad.
         about: What it does, in a few words.
-        status: That the client gets to see; None if it sees none.
-        answer: Makes the answer.
-        is_generation: Whether a careful client gets a generation from it; None where both reading
-            it and refusing it is sound.
-        ends: Whether the answer ends by itself; if not, a client ends it by its own limits.
+        status: The status that the client sees, if any.
+        answer: Builds the answer.
+        is_generation: Whether a careful client gets a generation from it; None if both accepting
+            and refusing it is sound.
+        ends: Whether the answer ends by itself; otherwise the client's limits must end it.
     """
 
     name: str
@@ -99,7 +99,7 @@ def fixed(
     *,
     is_generation: bool | None = False,
 ) -> Kind:
-    """A kind that answers the same to every ID."""
+    """A kind with the same answer for every ID."""
     return Kind(name, group, about, reply.status, lambda _: reply, is_generation)
 
 
@@ -131,7 +131,7 @@ def wire(
     is_generation: bool | None = False,
     ends: bool = True,
 ) -> Kind:
-    """A kind that plays odd bytes."""
+    """A kind that sends odd bytes."""
     return Kind(
         name,
         Group.WIRE,

@@ -25,21 +25,21 @@ _PATIENCE_SECONDS = 10
 
 
 class SandboxError(Exception):
-    """The sandbox did not start, or refused what it was told."""
+    """The sandbox did not start, or refused a setting."""
 
 
 class Sandbox:
-    """A gateway on loopback, in a process of its own, so that it does not slow its client down.
+    """A gateway on loopback, in its own process so that it does not slow down its client.
 
-    The process ends with the block, and also if this process dies. ::
+    The process ends with the block, or when this process dies. ::
 
         with Sandbox(SandboxSettings(rate_limit=50)) as sandbox:
             requests.get(f"{sandbox.base_url}/dream-machine/v1/generations/…")
             assert sandbox.stats()["by_status"] == {"200": 1}
 
     Args:
-        settings: The default is a gateway in good health.
-        in_thread: Serve from a thread of this process, to debug what it does.
+        settings: Default: a healthy gateway.
+        in_thread: Serve from a thread of this process, for debugging.
     """
 
     def __init__(self, settings: SandboxSettings | None = None, *, in_thread: bool = False) -> None:
@@ -60,22 +60,22 @@ class Sandbox:
         self._host.stop()
 
     def stats(self) -> dict[str, Any]:
-        """What it was asked: see `connector.sandbox.counters.Counters`."""
+        """Counts of requests: see `connector.sandbox.counters.Counters`."""
         return self._control("GET", "stats")
 
     def truth(self, task_id: str) -> dict[str, Any]:
-        """What is true of a task, whatever is told of it; see `connector.sandbox.progress`."""
+        """The facts about a task, whatever its answers say; see `connector.sandbox.progress`."""
         return self._control("GET", f"truth/{quote(task_id, safe='')}")
 
     def reset(self) -> None:
-        """Make it as it was at its start: in settings, counts and what it knows of each ID."""
+        """Restore the initial settings; forget all counts and the progress of all tasks."""
         self._control("POST", "reset")
 
     def change(self, **changes: Any) -> None:
-        """Change settings in mid-run.
+        """Change settings while it runs.
 
         Raises:
-            SandboxError: If there is no such setting, or its value makes no sense.
+            SandboxError: Unknown setting or invalid value.
         """
         if "fixtures" in changes:
             changes["fixtures"] = encode_fixtures(changes["fixtures"])
@@ -84,7 +84,7 @@ class Sandbox:
         self._control("POST", "settings", json.dumps(changes).encode())
 
     def _control(self, method: str, name: str, body: bytes | None = None) -> dict[str, Any]:
-        # Imported here because it doubles the time that importing this module takes.
+        # Imported here because it would double this module's import time.
         from http.client import HTTPConnection  # noqa: PLC0415
 
         address = urlsplit(self.base_url)
@@ -101,13 +101,13 @@ class Sandbox:
 
 
 class _Host(Protocol):
-    """Where a sandbox runs."""
+    """Runs a sandbox: in a process or in a thread."""
 
     def start(self, settings: SandboxSettings) -> str:
-        """Start it and return its base URL."""
+        """Start the sandbox; return its base URL."""
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the sandbox."""
 
 
 class _Process:
@@ -118,23 +118,23 @@ class _Process:
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": _python_path()},
-            # Ctrl-C in a terminal is for its owner, which may still want to ask it.
+            # Ctrl-C in a terminal must not stop it: this process may still need it.
             process_group=0,
         )
         assert self._process.stdin  # noqa: S101 -- both are pipes
         assert self._process.stdout  # noqa: S101
-        # A child that could not even start says so on stderr, and ends its side of stdout.
+        # A child that cannot start says so on stderr and closes stdout.
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(settings.to_json()) + "\n")
             self._process.stdin.flush()
         url = self._process.stdout.readline().strip()
         if not url:
             self.stop()
-            raise SandboxError("the sandbox did not start; what it wrote to stderr says why")
+            raise SandboxError("the sandbox did not start; see its message on stderr")
         return url
 
     def stop(self) -> None:
-        # It ends when its standard input does, so communicate() is enough.
+        # It stops when its stdin closes, so communicate() is enough.
         try:
             self._process.communicate(timeout=_PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -177,6 +177,6 @@ class _Thread:
 
 
 def _python_path() -> str:
-    """Where the child finds this package, wherever it is run from."""
+    """A path where the child finds this package from any folder."""
     inherited = os.environ.get("PYTHONPATH")
     return os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), inherited)))

@@ -1,19 +1,19 @@
-"""What a gateway bears: a rate, and a number of requests that it works on at once."""
+"""A gateway's limits: requests per second, and requests processed at once."""
 
 from __future__ import annotations
 
 import heapq
 
-# Who waits exactly as long as told gets a token, whatever the sum of fractions comes to.
+# A client that waits exactly as long as told must get a token in spite of rounding.
 _ROUNDING = 1e-9
 
 
 class TokenBucket:
-    """A rate limit that lets a burst through: one token a request, refilled steadily.
+    """A rate limit that allows bursts: one token per request, refilled steadily.
 
     Args:
-        rate: Tokens a second; 0 for no limit.
-        burst: Tokens that it holds, at least one; it starts full.
+        rate: Tokens per second; 0 for no limit.
+        burst: Capacity in tokens, at least one; it starts full.
     """
 
     def __init__(self, rate: float, burst: int) -> None:
@@ -23,7 +23,7 @@ class TokenBucket:
         self._filled_at: float | None = None
 
     def take(self, now: float) -> float:
-        """Take a token and return 0; if there is none, return the seconds until there is."""
+        """Take a token and return 0; without one, return the seconds until the next."""
         if not self._rate:
             return 0.0
         if self._filled_at is not None:
@@ -37,17 +37,17 @@ class TokenBucket:
 
 
 class Workers:
-    """So many requests are worked on at once; the others queue, so latency grows with load.
+    """Workers that process requests, with a queue: latency grows with load.
 
     Args:
-        count: Workers; 0 for as many as there are requests.
+        count: Number of workers; 0 for no limit.
     """
 
     def __init__(self, count: int) -> None:
         self._free_at = [0.0] * count
 
     def delay(self, now: float, work_seconds: float) -> float:
-        """Seconds until a request that arrives now is done, the queue before it included."""
+        """Seconds until a request that arrives now is done, including its time in the queue."""
         if not self._free_at:
             return work_seconds
         done_at = max(now, self._free_at[0]) + work_seconds

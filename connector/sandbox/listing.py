@@ -32,26 +32,27 @@ def list_page(
     written: Spelling,
     fails_after: int = 0,
 ) -> Reply:
-    """The page that a query asks for; 422 if it asks for none.
+    """The page that a query asks for; 422 if the query is invalid.
 
     Args:
-        listed: All task IDs, the newest first.
-        query: As it came.
-        look: Returns a task, and how far it is.
-        written: How to write states and moments.
-        fails_after: Pages that go beyond this many break off; 0 for none.
+        listed: All task IDs, newest first.
+        query: As received.
+        look: Returns a task and its phase.
+        written: Spelling of states and times.
+        fails_after: Pages beyond this many IDs get 500; 0 for none.
     """
     try:
         limit, offset = _page(query)
     except ValueError as exc:
         return json_reply(422, {"detail": str(exc)})
     if 0 < fails_after < offset + limit:
-        return json_reply(500, {"detail": "the listing breaks off here"})
-    page = [look(task_id) for task_id in listed[offset : offset + limit]]
+        return json_reply(500, {"detail": "the listing fails here"})
+    tasks = map(look, listed[offset : offset + limit])
+    page = [generations.official_body(task, phase, written) for task, phase in tasks]
     return json_reply(
         200,
         {
-            "generations": [generations.official(task, phase, written) for task, phase in page],
+            "generations": page,
             "count": len(page),
             "has_more": offset + limit < len(listed),
             "limit": limit,

@@ -1,4 +1,4 @@
-"""Answers that say "not now": the task is fine, and the same request gets its generation later."""
+"""Answers that say "not now": the same request gets its generation later."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _REPLIES: Mapping[NotNow, Reply] = {
 
 
 def not_now(task_id: str, attempt: int, settings: SandboxSettings) -> tuple[NotNow, Reply] | None:
-    """Which "not now" an ID gets at an attempt, the first being 1; None if it gets its answer."""
+    """The "not now" for an ID's attempt, counted from 1; None if it gets its regular answer."""
     if settings.not_now == NotNow.NONE:
         return None
     if settings.not_now_attempts and attempt > settings.not_now_attempts:

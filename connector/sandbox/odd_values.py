@@ -1,4 +1,4 @@
-"""Well-formed generations with values that no one would think of, until they come."""
+"""Well-formed generations with unexpected values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 EXTRA_KEYS = 5_000
 
-# Epoch seconds of a moment in 2025, where `created_at` is to be a number.
+# A moment in 2025, for `created_at` as a number.
 _EPOCH = 1_750_000_000
 
 
@@ -54,15 +54,15 @@ def _state(name: str, about: str, value: Any) -> Kind:
 
 
 STATES = (
-    values("good", "nothing odd at all", lambda fields: fields),
-    _state("unknown-state", "a state that no one knows", "archived"),
+    values("good", "a regular generation", lambda fields: fields),
+    _state("unknown-state", "an unknown state", "archived"),
     _state("uppercase-state", "COMPLETED", "COMPLETED"),
-    _state("empty-state", "a state that is empty", ""),
+    _state("empty-state", "an empty state", ""),
     _state("number-state", "a state that is a number", 3),
     values("missing-state", "no state", _without("state")),
     values(
         "never-finishes",
-        "pending for ever",
+        "pending forever",
         lambda fields: {
             **_without("video", "video_raw", "thumbnail", "last_frame")(fields),
             "state": "pending",
@@ -89,10 +89,10 @@ SHAPES = (
             liked="yes",
         ),
     ),
-    values("many-extra-keys", "5,000 keys that no one knows", _many_extra_keys),
+    values("many-extra-keys", "5,000 unknown keys", _many_extra_keys),
     values("prompt-in-request", "the prompt under `request`", _prompt_in_request),
-    values("url-broken", "a signed URL whose date makes no sense", _url_broken),
-    values("url-unparsable", "what is no URL", _video(url="http://[::1", download_url="::?#")),
+    values("url-broken", "a signed URL with an invalid date", _url_broken),
+    values("url-unparsable", "invalid URLs", _video(url="http://[::1", download_url="::?#")),
     values("liked-true", "`liked` is a boolean", _with(liked=True)),
     values(
         "queue-state-object",
@@ -111,15 +111,15 @@ NUMBERS = (
 )
 
 MOMENTS = (
-    _created_at("zero-time", "the time that means none", "0001-01-01T00:00:00Z"),
+    _created_at("zero-time", "the zero time", "0001-01-01T00:00:00Z"),
     _created_at("epoch-seconds", "seconds since 1970", _EPOCH),
     _created_at("epoch-milliseconds", "milliseconds since 1970", _EPOCH * 1000 + 325),
     _created_at("epoch-text", "seconds since 1970 as a string", str(_EPOCH)),
     _created_at("nanoseconds", "9 digits of a second", "2025-06-18T14:47:43.318498123Z"),
-    _created_at("offset-time", "an offset of its own", "2025-06-18T14:47:43.318+05:30"),
-    _created_at("no-offset-time", "no offset", "2025-06-18T14:47:43.318"),
+    _created_at("offset-time", "a UTC offset", "2025-06-18T14:47:43.318+05:30"),
+    _created_at("no-offset-time", "no UTC offset", "2025-06-18T14:47:43.318"),
     _created_at("leap-second", "the 61st second", "2016-12-31T23:59:60Z"),
-    _created_at("no-time", "no moment at all", "yesterday"),
+    _created_at("no-time", "not a time", "yesterday"),
     _created_at("impossible-date", "the 30th of February", "2025-02-30T10:00:00Z"),
     _created_at("far-future", "the year 9999", "9999-12-31T23:59:59.999999Z"),
     _created_at("beyond-time", "the year 12025", "12025-01-01T00:00:00Z"),
@@ -131,16 +131,14 @@ PROMPTS = (
     _prompt("blank-prompt", "blanks only", " \t\n\u00a0"),
     _prompt("null-prompt", "null", None),
     values("missing-prompt", "none", _without("prompt")),
-    _prompt("nul-character", "the character NUL in it", "before\0after"),
-    _prompt(
-        "control-characters", "escapes of a terminal", "\x1b[31mred\x1b[0m\x07\x1b]0;title\x07"
-    ),
+    _prompt("nul-character", "a NUL character", "before\0after"),
+    _prompt("control-characters", "terminal escapes", "\x1b[31mred\x1b[0m\x07\x1b]0;title\x07"),
     _prompt("script-prompt", "a script", "<script>alert(document.cookie)</script>"),
-    _prompt("markup-prompt", "markup of a terminal", "[bold red]not a tag[/] [link=x]"),
+    _prompt("markup-prompt", "terminal markup", "[bold red]not a tag[/] [link=x]"),
     _prompt("formula-prompt", "a formula", '=1+1+cmd|" /C calc"!A0'),
-    _prompt("quotes-prompt", "quotes of all sorts", "'; DROP TABLE generations; -- \"\\`"),
-    _prompt("lines-prompt", "line ends of all sorts", "a\rb\nc\r\nd\u2028e\u0085f"),
-    _prompt("right-to-left-prompt", "text that turns around", "\u202eexe.mp4\u202c قطة"),
+    _prompt("quotes-prompt", "all sorts of quotes", "'; DROP TABLE generations; -- \"\\`"),
+    _prompt("lines-prompt", "all sorts of line ends", "a\rb\nc\r\nd\u2028e\u0085f"),
+    _prompt("right-to-left-prompt", "text that changes direction", "\u202eexe.mp4\u202c قطة"),
     _prompt(
         "combined-prompt", "letters of many code points", "e\u0301 👩\u200d👩\u200d👧 🇪🇬 \uffff"
     ),

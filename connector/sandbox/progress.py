@@ -1,4 +1,4 @@
-"""How far each ID is: what was asked for it, and since when."""
+"""The progress of each task, from the number and times of its requests."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Now(NamedTuple):
-    """A moment by two clocks, in seconds: a steady one, and one since the epoch."""
+    """The time in seconds by two clocks: a steady one, and one since the epoch."""
 
     steady: float
     wall: float
 
 
 class Progress:
-    """What the sandbox remembers of each ID; all else follows from the ID and the settings."""
+    """Everything the sandbox remembers of a task; the rest follows from its ID and the settings."""
 
     def __init__(self) -> None:
         self._attempts: defaultdict[str, int] = defaultdict(int)
@@ -30,12 +30,12 @@ class Progress:
         self._first_asked: dict[str, Now] = {}
 
     def begin_attempt(self, task_id: str) -> int:
-        """Count a request; return its number, the first being 1."""
+        """Count a request; return its number, from 1."""
         self._attempts[task_id] += 1
         return self._attempts[task_id]
 
     def task(self, task_id: str, settings: SandboxSettings, now: Now) -> Task:
-        """The facts about a task; a live one that was never asked for is submitted now."""
+        """The facts about a task; a live task is submitted by its first request."""
         task = describe(task_id, settings)
         if not (settings.live and task.is_unfinished):
             return task
@@ -43,21 +43,21 @@ class Progress:
         return task.submitted(datetime.fromtimestamp(first.wall, UTC))
 
     def phase(self, task: Task, settings: SandboxSettings, now: Now) -> Phase:
-        """How far a task is; looking is no poll, but it starts the clock."""
+        """The phase of a task; this does not count as a poll, but starts its clock."""
         if settings.finish_after:
             first = self._first_asked.setdefault(task.task_id, now)
             return task.phase_after_seconds(now.steady - first.steady)
         return task.phase_after_polls(self._polls.get(task.task_id, 0))
 
     def count_poll(self, task: Task) -> None:
-        """Note that an answer tells of a task."""
+        """Count an answer about a task."""
         if task.is_unfinished:
             self._polls[task.task_id] += 1
 
     def truth(self, task_id: str, settings: SandboxSettings, now: Now) -> dict[str, Any]:
-        """All that is true of a task, in JSON; times that are still to come included.
+        """The facts about a task for JSON, including its future times.
 
-        A live task that was never asked for is not submitted yet: its times are null.
+        A live task without a request is not submitted yet: its times are null.
         """
         task = self.task(task_id, settings, now)
         is_to_come = settings.live and task.is_unfinished and task_id not in self._first_asked

@@ -1,4 +1,4 @@
-"""What people ask a video model for: some prompts very often, most of them once."""
+"""Prompts: a few popular ones, most unique."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from connector.sandbox.draws import pick
 if TYPE_CHECKING:
     from connector.sandbox.draws import Draws
 
-# The first are the most used.
+# Most used first.
 POPULAR = (
     "Increase dynamic",
     "a portrait",
@@ -92,7 +92,7 @@ _LONG_SENTENCES = 14
 
 
 def prompt(draws: Draws) -> str:
-    """One prompt: 40 in 100 from the popular ones, 4 empty, 3 long, the rest composed."""
+    """A prompt: 40% popular, 4% empty, 3% long, the rest composed."""
     kind, popular, *parts = draws.shares("prompt")
     if kind < 0.40:  # noqa: PLR2004 -- these three are the docstring's shares
         return pick(POPULAR, popular, skew=2.5)

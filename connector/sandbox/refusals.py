@@ -1,4 +1,4 @@
-"""Refusals of a whole account: every ID gets one until the knob is turned back."""
+"""Refusals of a whole account, for every ID until the setting changes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class Said(NamedTuple):
-    """What a refusal says: a sentence for people, a word for programs."""
+    """A refusal's message for people and code for programs."""
 
     message: str
     code: str
 
 
 class Shape(NamedTuple):
-    """A refusal: what it usually says, and how."""
+    """A refusal's usual wording and its reply."""
 
     usual: Said
     reply: Callable[[Said], Reply]
@@ -39,7 +39,7 @@ def _coded(code: int) -> Callable[[Said], Reply]:
 
 
 def _page(status: int, title: str, content: str) -> Shape:
-    # A page has no wording: it is the same whatever is the matter.
+    # A page has a fixed wording.
     return Shape(Said(title, ""), lambda said: html_reply(status, said.message, content))
 
 
@@ -68,16 +68,16 @@ _SHAPES: Mapping[Refusal, Shape] = {
         200, "Sign in", '<form action="/login" method="post"><input type="password"></form>'
     ),
 }
-# They are about a key or a browser, not about money.
+# Refusals of a key or a browser, not for lack of money.
 _WORDLESS = {Refusal.CODE_401, Refusal.CHALLENGE_PAGE, Refusal.LOGIN_PAGE}
 
 
 def refuse(refusal: Refusal, wording: Wording) -> Reply:
-    """The answer to any request of an account that is refused.
+    """The answer to every request of a refused account.
 
     Args:
         refusal: Any but `NONE`.
-        wording: What is used up; ignored by refusals that are not about that.
+        wording: What has run out; ignored by refusals for other causes.
     """
     shape = _SHAPES[refusal]
     is_usual = wording is Wording.USUAL or refusal in _WORDLESS

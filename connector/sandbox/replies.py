@@ -1,4 +1,4 @@
-"""What goes over the wire: a well-made reply, or a script of steps for everything else."""
+"""Bytes for the wire: a well-formed reply, or a script of steps for everything else."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Reply:
     headers: Headers = JSON
 
     def encode(self, *, closes: bool = False, without_body: bool = False) -> bytes:
-        """All of its bytes; `closes` announces that the connection ends with it."""
+        """All bytes of it; `closes` announces the end of the connection."""
         headers = self.headers
         if self.status not in _WITHOUT_BODY:
             headers = (*headers, ("Content-Length", str(len(self.body))))
@@ -66,7 +66,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A step of a script: wait so many seconds, which may be infinitely many."""
+    """A step of a script: wait, possibly forever."""
 
     seconds: float
 
@@ -83,11 +83,11 @@ Step: TypeAlias = bytes | Pause | End
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Bytes, pauses and ends to play one after the other; steps may go on for ever.
+    """Bytes, pauses and ends to play in order, possibly forever.
 
     Attributes:
-        status: What the client gets to see; None if it sees no status at all.
-        steps: Read as the client takes them in.
+        status: The status that the client sees, if any.
+        steps: Produced as fast as the client reads them.
     """
 
     status: int | None
@@ -95,7 +95,7 @@ class Script:
 
 
 def head(status: int, headers: Headers) -> bytes:
-    """A status line and headers, up to the empty line."""
+    """A status line and headers, including the empty line."""
     lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Odd')}"]
     lines += [f"{name}: {value}" for name, value in headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -107,22 +107,22 @@ def chunk(data: bytes) -> bytes:
 
 
 def encode_json(value: Any) -> bytes:
-    """JSON in UTF-8; of any value, also of those that faster encoders refuse."""
+    """JSON in UTF-8, also for values that faster encoders refuse."""
     return _ENCODER.encode(value).encode()
 
 
 def json_reply(status: int, value: Any, *headers: tuple[str, str]) -> Reply:
-    """Any JSON value under a status."""
+    """A reply with any JSON value."""
     return Reply(status, encode_json(value), (*JSON, *headers))
 
 
 def html_reply(status: int, title: str, content: str = "") -> Reply:
-    """A page such as a proxy or a web interface answers with; without content, the title again."""
+    """A page like that of a proxy or a web interface; its default content is the title."""
     start = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head>"
     page = f"{start}<body>{content or title}</body></html>"
     return Reply(status, page.encode(), HTML)
 
 
 def http_date(epoch_seconds: float) -> str:
-    """A moment as HTTP headers have it, such as `Wed, 15 Oct 2025 00:00:00 GMT`."""
+    """A timestamp for HTTP headers, such as `Wed, 15 Oct 2025 00:00:00 GMT`."""
     return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(epoch_seconds))

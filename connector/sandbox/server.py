@@ -1,4 +1,4 @@
-"""The sockets: connections that are kept alive, and answers that may be as odd as they like."""
+"""Sockets: persistent connections, and answers that may break HTTP."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 _Handler: TypeAlias = "Callable[[Connection, Request], Answer]"
 
 _BACKLOG = 1024
-# A plain asyncio.Protocol is handed a new buffer of 256 KiB at each read, which takes longer than
-# all the rest of serving a connection; one small buffer for all reads does away with that.
+# A plain asyncio.Protocol gets a new buffer of 256 KiB for each read, which takes longer than all
+# the rest of a connection; one small buffer for all reads avoids that.
 _RECEIVE_BYTES = 16 * 1024
-# Closing with unsent data and a linger of 0 seconds makes the kernel send RST in place of FIN.
+# With a linger of 0 seconds, close() sends RST instead of FIN.
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One client's connection: one request at a time, each answered before the next is read.
+    """A client's connection: one request at a time, answered before the next is read.
 
     Attributes:
-        is_counted: For whoever counts connections.
+        is_counted: Whether the counters include it.
     """
 
     _transport: asyncio.Transport
@@ -52,12 +52,12 @@ class Connection(asyncio.BufferedProtocol):
         self._writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Register the connection."""
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
-        """Drop what was still to be sent."""
+        """Drop an unsent answer."""
         self._connections.discard(self)
         if self._timer:
             self._timer.cancel()
@@ -66,11 +66,11 @@ class Connection(asyncio.BufferedProtocol):
         self._end_answer()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 -- asyncio's signature
-        """Where the next bytes go."""
+        """The buffer for the next bytes."""
         return self._received
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Collect what arrives, and answer what is whole."""
+        """Collect bytes; answer a complete request."""
         self._buffer += self._received[:nbytes]
         self._serve()
 
@@ -79,11 +79,11 @@ class Connection(asyncio.BufferedProtocol):
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """Let it go on."""
+        """Continue it."""
         self._writable.set()
 
     def abort(self) -> None:
-        """End now, whatever is under way."""
+        """Close at once, even in the middle of an answer."""
         self._transport.abort()
 
     def _serve(self) -> None:
@@ -155,7 +155,7 @@ class Connection(asyncio.BufferedProtocol):
 
 
 class Server:
-    """A gateway that listens on two ports: its own, and one that redirects lead astray to."""
+    """A gateway on two ports: the API, and a target for redirects that a client must not follow."""
 
     def __init__(self, settings: SandboxSettings) -> None:
         self.gateway = Gateway(settings)
@@ -163,10 +163,10 @@ class Server:
         self._listeners: list[asyncio.Server] = []
 
     async def start(self) -> str:
-        """Listen, and return the base URL, with the base path.
+        """Listen; return the base URL including the base path.
 
         Raises:
-            OSError: If the port is taken.
+            OSError: The port is taken.
         """
         settings, gateway = self.gateway.settings, self.gateway
         gateway.url = await self._listen(self._connected, settings.host, settings.port)
@@ -174,7 +174,7 @@ class Server:
         return gateway.url + settings.base_path
 
     async def stop(self) -> None:
-        """Stop listening and end all connections."""
+        """Stop listening and close all connections."""
         for listener in self._listeners:
             listener.close()
         for connection in tuple(self._connections):
@@ -208,10 +208,10 @@ class Server:
 async def serve(
     settings: SandboxSettings, stop: asyncio.Event, announce: Callable[[str], None]
 ) -> Server:
-    """Serve until `stop` is set; `announce` gets the base URL once it can be asked.
+    """Serve until `stop` is set; call `announce` with the base URL once it listens.
 
     Raises:
-        OSError: If the port is taken.
+        OSError: The port is taken.
     """
     server = Server(settings)
     announce(await server.start())

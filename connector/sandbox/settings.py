@@ -1,4 +1,4 @@
-"""The knobs of the sandbox, declared once for code, for the command line and for `/_sandbox`."""
+"""The sandbox's settings, declared once for code, command line and `/_sandbox`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The sandbox's own present: fixed, so that an answer of today equals one of next year.
+# The sandbox's present is fixed, so that its answers stay the same forever.
 NOW = datetime(2025, 10, 15, tzinfo=UTC)
 
 
@@ -42,11 +42,11 @@ def _choice(default: StrEnum, about: str) -> str:
     return _knob(default.value, about, choices=tuple(each.value for each in type(default)))
 
 
-# Titles for groups of knobs, each by the knob that it begins with.
+# Titles of groups, by the first setting of each.
 GROUPS = {
     "host": "Address and key",
-    "seed": "What is true of an ID",
-    "dialect": "How it is told: shapes, words and times",
+    "seed": "Facts about an ID",
+    "dialect": "Dialect: shapes, words and times",
     "polls": "Progress of unfinished IDs",
     "latency": "Speed and limits",
     "refusal": "Refused accounts and 'not now'",
@@ -57,62 +57,61 @@ GROUPS = {
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxSettings:
-    """How the sandbox behaves; the default is a gateway in good health.
+    """How the sandbox behaves; the default is a healthy gateway.
 
-    What is true of an ID follows from the ID, `seed`, `now`, `days` and the shares, and from
-    nothing else: not from the clock, the order of requests or other IDs. How far an unfinished one
-    is follows from how often, or with `finish_after` how long ago, it was first asked for; only
-    `resign` and `live` tell the clock's time.
+    The facts about an ID follow only from the ID, `seed`, `now`, `days` and the shares, not from
+    the clock, the order of requests or other IDs. The progress of an unfinished ID follows from the
+    number of its requests, or with `finish_after` from the time since the first. Only `resign` and
+    `live` show the clock's time.
     """
 
     host: str = _knob("127.0.0.1", "address to listen on")
     port: int = _knob(0, "port to listen on; 0 takes a free one", most=65535)
-    key: str = _knob("", "the one key that is accepted; if this is empty, any is", repr=False)
+    key: str = _knob("", "the only valid key; if empty, any key is valid", repr=False)
     base_path: str = _knob(
-        "", "path that the API is under, such as /proxy", pattern=r"(/[^/?#\s]+)*"
+        "", "path before the API's own, such as /proxy", pattern=r"(/[^/?#\s]+)*"
     )
-    wrong_path: str = _choice(WrongPath.HTML_404, "answer at any path that is not the API's")
+    wrong_path: str = _choice(WrongPath.HTML_404, "answer at any path outside the API")
 
-    seed: int = _knob(0, "another seed gives the same IDs other generations")
-    now: datetime = _knob(NOW, "the newest moment of creation (ISO 8601)")  # noqa: RUF009 -- a field
+    seed: int = _knob(0, "another seed gives the same IDs different generations")
+    now: datetime = _knob(NOW, "the newest creation time (ISO 8601)")  # noqa: RUF009 -- a field
     days: float = _knob(60.0, "generations were created within this many days before `now`")
     failed: float = _share(0.08, "that end as failed")
-    unfinished: float = _share(0.06, "that are unfinished when first asked for")
+    unfinished: float = _share(0.06, "that are unfinished at the first request")
     missing: float = _share(0.0, "that the gateway does not know (404)")
-    missing_prefix: str = _knob("", "IDs that start with this text are unknown, too")
+    missing_prefix: str = _knob("", "IDs that start with this are also unknown")
     missing_as: str = _choice(MissingAs.DETAIL, "the 404 for an unknown ID")
-    resign: bool = _knob(False, "sign URLs at each fetch, not once after creation")
+    resign: bool = _knob(False, "sign URLs at each request instead of once after creation")
 
     dialect: str = _choice(
         Dialect.SHARES,
-        "shape of all good answers; `mixed` gives each ID one of them, and with `shares` the"
-        " shares of IDs below decide",
+        "shape of all good answers; `mixed` draws one for each ID, `shares` uses the shares below",
     )
     states: str = _knob(
         DOCUMENTED,
         "spelling of states: as documented, `mixed` by ID, or one word for its phase",
         choices=STATES,
     )
-    time_form: str = _choice(TimeForm.DOCUMENTED, "how times are written; `mixed` by ID")
+    time_form: str = _choice(TimeForm.DOCUMENTED, "form of timestamps; `mixed` by ID")
     official: float = _share(0.25, "answered in the official dialect")
     enveloped: float = _share(0.10, 'wrapped in {"code": …, "data": …}')
-    extra_keys: float = _share(0.15, "with keys that are not documented")
+    extra_keys: float = _share(0.15, "with undocumented keys")
     vip: float = _share(0.20, "with `video_raw`")
-    other_id: float = _share(0.05, "answered under an `id` that is not the task ID")
+    other_id: float = _share(0.05, "whose `id` is not the task ID")
 
     polls: int = _knob(1, "an unfinished ID finishes after 1 to this many answers")
     finish_after: float = _knob(
-        0.0, "seconds until an unfinished ID finishes, roughly; 0: it finishes after `polls`"
+        0.0, "rough seconds until an unfinished ID finishes; 0: it finishes after `polls`"
     )
     live: bool = _knob(
         False,
-        "an unfinished ID is submitted when first asked for, and its times follow the clock"
-        " (with `finish_after`)",
+        "an unfinished ID is submitted by its first request, and its times follow the clock (needs"
+        " `finish_after`)",
     )
 
-    latency: float = _knob(0.0, "seconds that an answer takes, on average")
-    jitter: float = _knob(0.5, "the latency varies by this part of it, up and down", most=1)
-    workers: int = _knob(0, "requests worked on at once, others queue; 0: no limit")
+    latency: float = _knob(0.0, "average seconds per answer")
+    jitter: float = _knob(0.5, "latency varies up and down by this share", most=1)
+    workers: int = _knob(0, "requests processed at once, others queue; 0: no limit")
     rate_limit: float = _knob(0.0, "requests a second, beyond which comes 429; 0: no limit")
     burst: int = _knob(10, "requests that may come at once under the rate limit")
     retry_after: str = _knob(
@@ -124,20 +123,20 @@ class SandboxSettings:
     overload_status: int = _knob(503, "status of that refusal", choices=(429, 503))
 
     refusal: str = _choice(Refusal.NONE, "refuse every ID, as for an account without credit")
-    refusal_wording: str = _choice(Wording.USUAL, "what such a refusal says is used up")
-    refusal_after: int = _knob(0, "requests answered as usual before the refusals begin")
-    not_now: str = _choice(NotNow.NONE, "answer 'not now' to an ID; `mixed` by ID")
+    refusal_wording: str = _choice(Wording.USUAL, "what the refusal says has run out")
+    refusal_after: int = _knob(0, "requests answered normally before the refusals start")
+    not_now: str = _choice(NotNow.NONE, "answer 'not now'; `mixed` by ID")
     not_now_attempts: int = _knob(1, "first requests for an ID that get 'not now'; 0: all")
     not_now_share: float = _share(1.0, "that get 'not now'")
 
     fault_share: float = _knob(0.0, "share of attempts that fail, never three in a row", most=1)
-    slow_seconds: float = _knob(3.0, "how long a slow answer takes")
-    drip_seconds: float = _knob(1.0, "time between two bytes of a dripping answer")
+    slow_seconds: float = _knob(3.0, "seconds that a slow answer takes")
+    drip_seconds: float = _knob(1.0, "seconds between two bytes of a dripping answer")
 
-    count_task_ids: bool = _knob(True, "count requests for each ID in the statistics")
+    count_task_ids: bool = _knob(True, "count requests by ID in the statistics")
     listing: tuple[str, ...] = field(default=(), repr=False)
     listing_fails_after: int = _knob(
-        0, "pages of the listing that go beyond so many are answered with 500; 0: none"
+        0, "pages of the listing beyond this many IDs get 500; 0: none"
     )
     fixtures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
@@ -145,25 +144,25 @@ class SandboxSettings:
         for knob in knobs():
             value = _plain(knob, getattr(self, knob.name))
             _check(knob, value)
-            # A whole number will do where a fraction may stand, and is one from here on.
+            # A setting of type float may be given as an int.
             object.__setattr__(self, knob.name, value)
         if self.live and not self.finish_after:
-            raise ValueError("live needs finish_after: the seconds until an unfinished ID finishes")
+            raise ValueError("live needs finish_after: seconds until an unfinished ID finishes")
 
     def changed(self, changes: Mapping[str, Any]) -> SandboxSettings:
-        """Return these settings with changes as JSON has them.
+        """These settings with changes, given as in JSON.
 
         Raises:
-            ValueError: If there is no such setting, or its value makes no sense.
+            ValueError: Unknown setting or invalid value.
         """
         known = {knob.name: knob for knob in fields(self)}
         unknown = sorted(set(changes) - set(known))
         if unknown:
-            raise ValueError(f"the sandbox has no setting {', '.join(unknown)}")
+            raise ValueError(f"unknown setting: {', '.join(unknown)}")
         return replace(self, **{name: _from_json(known[name], changes[name]) for name in changes})
 
     def to_json(self) -> dict[str, Any]:
-        """These settings as JSON has them: what `changed` reads."""
+        """These settings for JSON, as `changed` reads them."""
         values = {knob.name: getattr(self, knob.name) for knob in fields(self)}
         values["now"] = self.now.isoformat()
         values["fixtures"] = encode_fixtures(self.fixtures)
@@ -171,12 +170,12 @@ class SandboxSettings:
 
 
 def knobs() -> list[Field[Any]]:
-    """The settings that have one plain value each: those the command line has an option for."""
+    """The settings with a plain value, which are options of the command line."""
     return [knob for knob in fields(SandboxSettings) if "about" in knob.metadata]
 
 
 def encode_fixtures(fixtures: Mapping[str, bytes]) -> dict[str, str]:
-    """Put bodies that are any bytes into JSON."""
+    """Encode bodies, which may be any bytes, for JSON."""
     return {task_id: base64.b64encode(body).decode() for task_id, body in fixtures.items()}
 
 
@@ -189,7 +188,7 @@ def _from_json(knob: Field[Any], value: Any) -> Any:
         if knob.name == "now":
             return datetime.fromisoformat(value)
     except (TypeError, ValueError, AttributeError) as exc:
-        raise ValueError(f"{knob.name}: {value!r} makes no sense") from exc
+        raise ValueError(f"{knob.name}: {value!r} is invalid") from exc
     return value
 
 
@@ -198,22 +197,22 @@ def _plain(knob: Field[Any], value: Any) -> Any:
     if wanted is float and type(value) is int:
         return float(value)
     if wanted is str and isinstance(value, str):
-        return str(value)  # of a member of an enumeration, its plain text
+        return str(value)  # plain text of an enumeration member
     if type(value) is not wanted:
-        raise ValueError(f"{knob.name}: {value!r} makes no sense, a {wanted.__name__} is wanted")
+        raise ValueError(f"{knob.name}: {value!r} is not a {wanted.__name__}")
     return value
 
 
 def _check(knob: Field[Any], value: Any) -> None:
     choices = knob.metadata.get("choices")
     if choices and value not in choices:
-        raise ValueError(f"{knob.name} is one of {choices}, not {value!r}")
+        raise ValueError(f"{knob.name} must be one of {choices}, not {value!r}")
     pattern = knob.metadata.get("pattern")
     if pattern and not re.fullmatch(pattern, value):
-        raise ValueError(f"{knob.name} begins with a slash and does not end with one: {value!r}")
+        raise ValueError(f"{knob.name} must start with a slash and not end with one: {value!r}")
     if isinstance(value, int | float) and knob.name != "seed":
         most = knob.metadata.get("most", float("inf"))
         if not 0 <= value <= most:
-            raise ValueError(f"{knob.name} is from 0 to {most}, not {value!r}")
+            raise ValueError(f"{knob.name} must be from 0 to {most}, not {value!r}")
     if isinstance(value, datetime) and value.tzinfo is None:
         raise ValueError(f"{knob.name} needs a time zone: {value.isoformat()}")

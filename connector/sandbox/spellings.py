@@ -1,4 +1,4 @@
-"""How a state and a moment are written: as documented, or as other gateways write them."""
+"""Spellings of states and times: documented, or as in other gateways."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from connector.sandbox.settings import SandboxSettings
 
-# A moment that means none.
+# Means "no time".
 ZERO_TIME = "0001-01-01T00:00:00Z"
 
 # All words for a phase.
@@ -39,7 +39,7 @@ _CHINA = timezone(timedelta(hours=8))
 
 
 def epoch_seconds(moment: datetime) -> int:
-    """Whole seconds since 1970; the rest is cut off."""
+    """Whole seconds since 1970, rounded down."""
     return (moment - _EPOCH) // timedelta(seconds=1)
 
 
@@ -54,19 +54,19 @@ _FORMS: Mapping[TimeForm, Callable[[datetime], str | int]] = {
 
 
 class Spelling(NamedTuple):
-    """A choice of states and of time forms, as the knobs of the same names have it."""
+    """Spellings of states and times, as in the settings of the same names."""
 
     states: str = DOCUMENTED
     time_form: str = TimeForm.DOCUMENTED
 
     def state(self, phase: Phase, documented: Sequence[str], share: float) -> str:
-        """The word for a phase; `documented` are those of the dialect itself."""
+        """The word for a phase; `documented` are the dialect's own words."""
         if self.states == MIXED:
             return pick(WORDS[phase], share)
         return self.states if self.states in WORDS[phase] else pick(documented, share)
 
     def moment(self, moment: datetime, share: float) -> str | int:
-        """A moment in UTC, written; the share decides where there is more than one form."""
+        """A UTC time in text or numbers; the share chooses among several forms."""
         if self.time_form == TimeForm.DOCUMENTED:
             return _documented(moment, share)
         if self.time_form == TimeForm.MIXED:
@@ -75,12 +75,12 @@ class Spelling(NamedTuple):
 
 
 def spelling(settings: SandboxSettings) -> Spelling:
-    """The spelling that the settings ask for."""
+    """The spelling in the settings."""
     return Spelling(settings.states, settings.time_form)
 
 
 def _documented(moment: datetime, share: float) -> str:
-    """In one of the forms that are seen: 80 in 100 have milliseconds and `Z`."""
+    """One of the usual forms: 80% have milliseconds and `Z`."""
     if share < 0.80:  # noqa: PLR2004 -- the docstring's share, and the rest of it
         return _iso(moment, "milliseconds")
     if share < 0.90:  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""Task IDs that look like those a gateway issues."""
+"""Task IDs like those of a real gateway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PREFIXED_SHARE = 0.1
 
 
 def task_ids(count: int, seed: int = 0) -> list[str]:
-    """Make `count` different task IDs: mostly UUIDs, some `task_` and 32 characters.
+    """Make `count` different task IDs: mostly UUIDs, some `task_` plus 32 characters.
 
     The same seed gives the same IDs, and a longer list starts with the shorter one.
     """

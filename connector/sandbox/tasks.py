@@ -1,4 +1,4 @@
-"""What is true of a task, whatever the moment and the dialect it is answered in."""
+"""The facts about a task, independent of time and dialect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Phase(StrEnum):
-    """How far a task is; a dialect has its own words for the first two."""
+    """The progress of a task; dialects have their own words for it."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -29,14 +29,14 @@ ENDED = (Phase.COMPLETED, Phase.FAILED)
 
 
 class Size(NamedTuple):
-    """A size that the service makes, in pixels, and the aspect ratio that was asked for."""
+    """A video size in pixels, and the requested aspect ratio."""
 
     width: int
     height: int
     aspect_ratio: str
 
 
-# The most used first.
+# Most used first.
 SIZES = (
     Size(1360, 752, "16:9"),
     Size(752, 1360, "9:16"),
@@ -65,7 +65,7 @@ _UNFINISHED_WITHIN_DAYS = 1 / 24
 
 
 class Times(NamedTuple):
-    """When a task got how far; None for a step that is still to come."""
+    """Times of a task's steps; None for future ones."""
 
     submitted_at: datetime
     started_at: datetime | None
@@ -77,20 +77,20 @@ class Task:
     """The facts about one task.
 
     Attributes:
-        task_id: As it is asked for.
-        draws: Chance, settled by the task ID, for whatever else is told of it.
+        task_id: As requested.
+        draws: Random draws of the task ID, for everything else in its answers.
         prompt: Often shared with other tasks; may be empty.
         created_at: UTC, microseconds.
-        signed_at: When it ended and its download URL was signed: seconds to minutes after
+        signed_at: When it ended and its download URL was signed, seconds to minutes after
             `created_at`.
         size: Of the video.
         ends_as: `COMPLETED` or `FAILED`.
         failure_reason: None unless it ends as failed.
-        is_unfinished: Whether it is not yet finished when first asked for.
-        polls: Answers until it is finished, if it is unfinished and polls are what counts.
-        finish_after: Seconds until it is finished, if it is unfinished and time is what counts.
-        queued_share: Part of the time from `created_at` to `signed_at` that it is in the queue.
-        is_missing: Whether the gateway does not know it, or no longer.
+        is_unfinished: Whether it is unfinished at the first request.
+        polls: Answers until it is finished, if polls are what counts.
+        finish_after: Seconds until it is finished, if time is what counts.
+        queued_share: Share of the time from `created_at` to `signed_at` spent in the queue.
+        is_missing: Whether the gateway does not know it.
     """
 
     task_id: str
@@ -108,15 +108,15 @@ class Task:
     is_missing: bool
 
     def phase_after_polls(self, polls: int) -> Phase:
-        """How far it is once `polls` answers were given before this one."""
+        """Its phase after `polls` earlier answers."""
         if not self.is_unfinished or polls >= self.polls:
             return self.ends_as
-        # With one unfinished answer to give, half of the IDs show the second phase in it.
+        # If only one answer is unfinished, half of the IDs are running in it.
         is_queued = polls == 0 and (self.polls > 1 or self.signed_at.microsecond % 2 == 0)
         return Phase.QUEUED if is_queued else Phase.RUNNING
 
     def phase_after_seconds(self, seconds: float) -> Phase:
-        """How far it is so many seconds after it was first asked for."""
+        """Its phase this many seconds after the first request."""
         if not self.is_unfinished or seconds >= self.finish_after:
             return self.ends_as
         queued_for = self.finish_after * _QUEUED_SHARE_LIVE
@@ -128,7 +128,7 @@ class Task:
         return self.created_at + (self.signed_at - self.created_at) * self.queued_share
 
     def times(self, phase: Phase) -> Times:
-        """What has happened to it by the time that it is in a phase."""
+        """The times of its steps up to a phase."""
         return Times(
             self.created_at,
             None if phase is Phase.QUEUED else self.started_at,
@@ -136,7 +136,7 @@ class Task:
         )
 
     def submitted(self, moment: datetime) -> Task:
-        """The same task, submitted at a moment and finished after its seconds."""
+        """The same task, submitted at `moment` and finished after `finish_after`."""
         finished_at = moment + timedelta(seconds=self.finish_after)
         return replace(
             self, created_at=moment, signed_at=finished_at, queued_share=_QUEUED_SHARE_LIVE
@@ -144,12 +144,12 @@ class Task:
 
 
 def describe(task_id: str, settings: SandboxSettings) -> Task:
-    """Settle the facts about a task: the same ID and settings always give the same."""
+    """The facts about a task: always the same for the same ID and settings."""
     draws = Draws(settings.seed, task_id)
     shares = draws.shares("task")
     failed, unfinished, age, signed, size, reason, polls, delay, missing, queued, *_ = shares
     has_failed, is_unfinished = failed < settings.failed, unfinished < settings.unfinished
-    # Older ones are rarer; what is unfinished is recent.
+    # Older tasks are rarer; unfinished ones are recent.
     days_ago = age * _UNFINISHED_WITHIN_DAYS if is_unfinished else age**1.3 * settings.days
     created_at = settings.now - timedelta(days=days_ago)
     seconds = _QUICKEST + (_SLOWEST - _QUICKEST) * signed**3
