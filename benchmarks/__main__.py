@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [--only GROUP ...]`: measure, print, and write the page."""
+"""`python -m benchmarks [--quick] [--only GROUP ...]`: measure, print, write the page."""
 
 from __future__ import annotations
 
@@ -26,22 +26,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 GROUPS: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
-    "fetching": fetching.figures,
-    "flattening": flattening.figures,
-    "standing": standing.figures,
-    "memory": memory.figures,
-    "starting": starting.figures,
-    "flowing": flowing.figures,
-    "throttling": throttling.figures,
+    "fetching": fetching.measure_fetching,
+    "flattening": flattening.measure_flattening,
+    "standing": standing.measure_standing,
+    "memory": memory.measure_memory,
+    "starting": starting.measure_starting,
+    "flowing": flowing.measure_flowing,
+    "throttling": throttling.measure_throttling,
 }
 COLOURS: Final = {True: "green", False: "bold red", None: ""}
 
 
 def main() -> int:
-    """Run what was named, or all; a group that fails is told, and ends nothing."""
-    parser = argparse.ArgumentParser(description="What it costs, beside what people use today.")
-    parser.add_argument("--quick", action="store_true", help="smaller numbers, in three minutes")
-    parser.add_argument("--only", nargs="+", choices=GROUPS, help="these groups, and no page")
+    """Run the named groups, or all; a failed group is reported and does not stop the others."""
+    parser = argparse.ArgumentParser(description="Performance, compared with alternatives.")
+    parser.add_argument("--quick", action="store_true", help="smaller numbers, three minutes")
+    parser.add_argument(
+        "--only", nargs="+", choices=GROUPS, help="only these groups, without the page"
+    )
     options = parser.parse_args()
     console, found, failed = Console(highlight=False), [], 0
     for name in options.only or GROUPS:
@@ -50,14 +52,14 @@ def main() -> int:
             for figure in GROUPS[name](quick=options.quick):
                 found.append(figure)
                 _print(console, figure)
-        except Exception as error:  # noqa: BLE001  the other groups are still to come
+        except Exception as error:  # noqa: BLE001  the other groups must still run
             failed += 1
             reason = " ".join(str(error).replace("|", "/").split())[-200:]
             found.append(Figure(f"Cut short: {name}", reason, "did not run", is_met=False))
             console.print(Text(f"{name} failed: {error}", "bold red"))
         console.print(Text(f"  {name}: {time.monotonic() - started:.0f} s", "dim"))
     if not (options.quick or options.only):
-        page.write(found)
+        page.write_page(found)
     return int(failed > 0)
 
 

@@ -1,4 +1,4 @@
-"""A function in a process of its own, so that its CPU time and its peak memory are its own."""
+"""Runs a function in its own process, to measure its CPU time and peak memory alone."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PROJECT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What a process needed.
+class Measured:
+    """The result and cost of a function.
 
     Attributes:
-        result: What the function returned, if it was one.
-        seconds: Of wall time, the start of Python and its imports left out for functions.
-        cpu: Seconds of CPU time, likewise; of its children too.
-        peak_mib: Most memory that it held at once.
+        result: What the function returned.
+        seconds: Wall time without the start of Python.
+        cpu: Seconds of CPU time, likewise; includes child processes.
+        peak_mib: Peak memory.
     """
 
     result: Any
@@ -34,11 +34,11 @@ class Run:
     peak_mib: float
 
 
-def call(function: str, *arguments: Any, **environment: str) -> Run:
-    """Call `module:function` with arguments that JSON can carry.
+def call(function: str, *arguments: Any, **environment: str) -> Measured:
+    """Call `module:function` with arguments that JSON can hold.
 
     Raises:
-        RuntimeError: It failed; the text is the end of what it said.
+        RuntimeError: It failed; the message is the end of its stderr.
     """
     command = [sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments)]
     done = subprocess.run(  # noqa: S603  our own command
@@ -51,14 +51,14 @@ def call(function: str, *arguments: Any, **environment: str) -> Run:
     )
     if done.returncode:
         raise RuntimeError(f"{function}: {done.stderr.strip()[-1500:]}")
-    return Run(**json.loads(done.stdout.splitlines()[-1]))
+    return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def command_line(*arguments: str, cwd: Path, **environment: str) -> Run:
-    """Run `luma-to-parquet`; its time and memory are those of the whole process.
+def command_line(*arguments: str, cwd: Path, **environment: str) -> Measured:
+    """Run `luma-to-parquet`; time and memory are of the whole process.
 
     Raises:
-        RuntimeError: It ended with another code than 0.
+        RuntimeError: Its exit code was not 0.
     """
     return call("benchmarks.child:_command_line", list(arguments), str(cwd), environment)
 
@@ -78,7 +78,7 @@ def _command_line(arguments: list[str], cwd: str, environment: dict[str, str]) -
 
 
 def _peak_mib(*, of_children: bool) -> float:
-    """Not `ru_maxrss` of this process, which begins with that of the one it was forked from."""
+    """Not `ru_maxrss` for this process: it starts with the value of the parent."""
     if of_children:
         return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -91,7 +91,7 @@ def _cpu() -> float:
 
 
 def main() -> None:
-    """Be that process."""
+    """The child process: call the function and print its cost."""
     name, arguments = sys.argv[1], json.loads(sys.argv[2])
     module, _, attribute = name.partition(":")
     function = getattr(importlib.import_module(module), attribute)

@@ -1,4 +1,4 @@
-"""A measured value, and the target that it is held against."""
+"""A measured value and its target."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class Figure:
     """One line of the table.
 
     Attributes:
-        group: Heading that it stands under.
+        group: Heading above it.
         name: What was measured.
         shown: The value, with its unit.
-        target: In words; empty for a point of reference.
-        is_met: Whether the target is met; None for a point of reference.
+        target: As text; empty for a reference value.
+        is_met: Whether the target is met; None for a reference value.
     """
 
     group: str
@@ -25,17 +25,17 @@ class Figure:
 
 
 def at_least(group: str, name: str, value: float, target: float, unit: str = "×") -> Figure:
-    """A value that should not be below its target."""
+    """A value that should reach its target."""
     return Figure(group, name, _shown(value, unit), f"≥ {_shown(target, unit)}", value >= target)
 
 
 def at_most(group: str, name: str, value: float, target: float, unit: str = "×") -> Figure:
-    """A value that should not be above its target."""
+    """A value that should not exceed its target."""
     return Figure(group, name, _shown(value, unit), f"≤ {_shown(target, unit)}", value <= target)
 
 
 def reference(group: str, name: str, value: float, unit: str) -> Figure:
-    """A value that others are held against."""
+    """A value for comparison."""
     return Figure(group, name, _shown(value, unit))
 
 

@@ -1,4 +1,4 @@
-"""Bodies to committed Parquet in one process, with all checks; and the tables made of that."""
+"""`rebuild` in one process, with all checks; then marts and report."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ GROUP: Final = "Flatten: `rebuild` from the log of answers"
 MARTS: Final = "Marts and report over many generations"
 
 
-def figures(*, quick: bool) -> Iterator[Figure]:
-    """Rows a second of one process, each beside the others."""
+def measure_flattening(*, quick: bool) -> Iterator[Figure]:
+    """Rows per second of one process, beside alternatives."""
     count = 40_000 if quick else 200_000
     with tempfile.TemporaryDirectory() as folder:
         root = f"{folder}/warehouse"
@@ -38,7 +38,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     )
     yield reference(GROUP, "DuckDB's `read_json` to one Parquet file", rates["duckdb"], "rows/s")
     yield reference(GROUP, "`orjson.loads` alone", rates["loads"], "rows/s")
-    # That target was set where json_normalize made 31,000 rows/s.
+    # The target dates from a machine where json_normalize reached 31,000 rows/s.
     yield at_least(
         GROUP,
         "`rebuild` against `pd.json_normalize` alone",
@@ -48,13 +48,13 @@ def figures(*, quick: bool) -> Iterator[Figure]:
 
 
 def rebuild(root: str) -> float:
-    """Rows a second; a warehouse that is right stays as it is, but all is worked out anew."""
-    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  its import is no part of it
+    """Rows per second of a rebuild of all files."""
+    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  imports are not measured
 
     for path in Path(root, "generations").rglob("*.parquet"):
         path.unlink()
     with Warehouse.writing(root) as warehouse:
-        # They have a figure of their own.
+        # Marts have their own figure.
         warehouse.refresh_marts = lambda: None  # type: ignore[method-assign]
         started = time.perf_counter()
         done = warehouse.rebuild()
@@ -62,7 +62,7 @@ def rebuild(root: str) -> float:
 
 
 def normalize(root: str) -> float:
-    """Rows a second of `pd.json_normalize`, decoding left out."""
+    """Rows per second of `pd.json_normalize`, without decoding."""
     import orjson  # noqa: PLC0415  as above
     import pandas as pd  # noqa: PLC0415
 
@@ -76,7 +76,7 @@ def normalize(root: str) -> float:
 
 
 def loads(root: str) -> float:
-    """Documents a second of `orjson.loads`."""
+    """Documents per second of `orjson.loads`."""
     import orjson  # noqa: PLC0415  as above
 
     seconds, rows = 0.0, 0
@@ -89,7 +89,7 @@ def loads(root: str) -> float:
 
 
 def duckdb(root: str) -> float:
-    """Rows a second of DuckDB, from lines of JSON to Parquet."""
+    """Rows per second of DuckDB, from JSON lines to Parquet."""
     import duckdb as engine  # noqa: PLC0415  as above
 
     lines, rows = Path(root, "..", "bodies.jsonl"), 0
@@ -113,7 +113,7 @@ def _bodies(root: str) -> Iterator[list[bytes]]:
 
 
 def marts(root: str) -> dict[str, Any]:
-    """Make the marts anew; seconds."""
+    """Make all marts; return the seconds."""
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  as above
 
     Path(root, "marts.json").unlink(missing_ok=True)
@@ -124,7 +124,7 @@ def marts(root: str) -> dict[str, Any]:
 
 
 def report(root: str) -> dict[str, Any]:
-    """Write the report; seconds and bytes."""
+    """Write the report; return seconds and bytes."""
     from connector.report import write_report  # noqa: PLC0415  as above
 
     started = time.perf_counter()
@@ -132,8 +132,8 @@ def report(root: str) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - started, "bytes": os.stat(page.path).st_size}  # noqa: PTH116
 
 
-def mart_figures(root: str, count: int) -> Iterator[Figure]:
-    """Of a warehouse that is there."""
+def measure_marts(root: str, count: int) -> Iterator[Figure]:
+    """Marts and report of an existing warehouse."""
     made = child.call("benchmarks.flattening:marts", root)
     of = f"of {count:,} generations"
     yield at_most(MARTS, f"marts {of}: time", made.result["seconds"], 10, "s")

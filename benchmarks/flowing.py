@@ -1,4 +1,4 @@
-"""What Prefect adds to a run: a flow against the command line, and against an empty flow."""
+"""The overhead of Prefect: a flow against the command line, and against an empty flow."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ GROUP: Final = "The Prefect flow"
 IDS: Final = 2_000
 
 
-def figures(*, quick: bool) -> Iterator[Figure]:
-    """Of a flow on a server that runs already, Python's imports left out."""
+def measure_flowing(*, quick: bool) -> Iterator[Figure]:
+    """Time of a flow with a running server, without imports."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         os.environ |= {"PREFECT_HOME": f"{folder}/prefect", "PREFECT_LOGGING_LEVEL": "WARNING"}
         os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-        # Here because Prefect reads its environment when it is imported.
+        # Imported here because Prefect reads the environment at import.
         from flows.local import prefect_api  # noqa: PLC0415
 
         with prefect_api(lambda _: None) as url, gateway() as sandbox:
             given = {"PREFECT_API_URL": url, **environment(sandbox)}
             write_list(root / "ids.txt", IDS)
-            child.call("benchmarks.peers:prefect_empty", **given)  # the first is always slow
+            child.call("benchmarks.peers:prefect_empty", **given)  # the first run is always slow
             empty = child.call("benchmarks.peers:prefect_empty", **given).seconds
             alone = child.command_line(
                 "ingest", "ids.txt", "--warehouse", "alone", cwd=root, **environment(sandbox)
             ).seconds
             ours = child.call(
-                f"{__name__}:run", str(root / "ids.txt"), str(root / "ours"), 500, **given
+                f"{__name__}:run_flow", str(root / "ids.txt"), str(root / "ours"), 500, **given
             )
             yield at_most(
                 GROUP,
@@ -57,25 +57,25 @@ def figures(*, quick: bool) -> Iterator[Figure]:
                 )
                 yield reference(
                     GROUP,
-                    f"a task run for each of {IDS:,} IDs, against this flow",
+                    f"one task run per ID for {IDS:,} IDs, against this flow",
                     each.seconds / ours.seconds,
                     "×",
                 )
 
 
 def _cost_of_batches(root: Path, given: dict[str, str], *, quick: bool) -> Iterator[Figure]:
-    """What a batch costs more as a task run: by CPU time, which is what lacks."""
+    """The cost of a batch as a task run, in CPU time."""
     count = 5_000 if quick else 20_000
     write_list(root / "many.txt", count, seed=1)
     small, large = (
         child.call(
-            f"{__name__}:run", str(root / "many.txt"), str(root / f"by-{size}"), size, **given
+            f"{__name__}:run_flow", str(root / "many.txt"), str(root / f"by-{size}"), size, **given
         )
         for size in (100, 500)
     )
     batches = count / 100 - count / 500
     cost = max(0.0, small.cpu - large.cpu) / batches
-    yield reference(GROUP, "CPU time of one more batch", 1000 * cost, "ms")
+    yield reference(GROUP, "CPU time per additional batch", 1000 * cost, "ms")
     from flows.batches import size_of_batch  # noqa: PLC0415  reads the environment
 
     size = size_of_batch(100_000, 2_000)
@@ -91,9 +91,9 @@ def _cost_of_batches(root: Path, given: dict[str, str], *, quick: bool) -> Itera
 
 
 def _processes(root: Path, given: dict[str, str]) -> Iterator[Figure]:
-    """Two processes against one, on the cores that the gateway uses as well.
+    """Two processes against one, on the cores that the gateway also uses.
 
-    By what more IDs take, so that the start of Prefect and of the processes is left out.
+    Measures the extra time of more IDs, which excludes the start of Prefect and of the processes.
     """
     fewer, more = 5_000, 25_000
     rates, cores = {}, {}
@@ -103,18 +103,22 @@ def _processes(root: Path, given: dict[str, str]) -> Iterator[Figure]:
         for count in (fewer, more):
             path, warehouse = root / f"{count}.txt", str(root / f"{name}-{count}")
             write_list(path, count, seed=2)
-            runs.append(child.call(f"{__name__}:run", str(path), warehouse, 2_000, where, **given))
+            runs.append(
+                child.call(f"{__name__}:run_flow", str(path), warehouse, 2_000, where, **given)
+            )
         seconds, cpu = (getattr(runs[1], n) - getattr(runs[0], n) for n in ("seconds", "cpu"))
         rates[name], cores[name] = (more - fewer) / seconds, cpu / seconds
-    yield reference(GROUP, "the flow in one process: cores that it keeps busy", cores["one"], "")
+    yield reference(GROUP, "the flow in one process: busy cores", cores["one"], "")
     yield reference(GROUP, "the flow in one process", rates["one"], "IDs/s")
     yield at_least(
         GROUP, "`runner=processes` with two, against that", rates["two"] / rates["one"], 1.7
     )
 
 
-def run(path: str, warehouse: str, batch_size: int, where: Mapping[str, Any] | None = None) -> None:
-    """Run the flow, where its parameters say."""
+def run_flow(
+    path: str, warehouse: str, batch_size: int, where: Mapping[str, Any] | None = None
+) -> None:
+    """Run the flow with the runner that `where` names."""
     from flows.ingest import ingest_generations  # noqa: PLC0415  reads the environment
 
     state = ingest_generations(

@@ -1,4 +1,4 @@
-"""Memory of the command line over a long list."""
+"""Memory of the command line with a long list."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 GROUP: Final = "Memory of the command line"
 
 
-def figures(*, quick: bool) -> Iterator[Figure]:
-    """Peak resident memory with a fifth of the answers, and with all."""
+def measure_memory(*, quick: bool) -> Iterator[Figure]:
+    """Peak resident memory with a fifth of the answers and with all."""
     given, most = (100_000, 10_000) if quick else (1_000_000, 100_000)
     with gateway() as sandbox, tempfile.TemporaryDirectory() as folder:
         write_list(Path(folder, "ids.txt"), given)

@@ -1,4 +1,4 @@
-"""The figures as Markdown and as a chart, for docs/performance.md."""
+"""The figures as Markdown and a chart, for docs/performance.md."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ END: Final = "<!-- end of the figures -->"
 MARKS: Final = {True: "met", False: "**not met**", None: ""}
 
 
-def write(figures: Sequence[Figure]) -> None:
-    """Put the figures in the place of earlier ones."""
+def write_page(figures: Sequence[Figure]) -> None:
+    """Replace the figures in the page."""
     head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, tail = rest.partition(END)
     PAGE.write_text(f"{head}{BEGIN}\n\n{markdown(figures)}\n{END}{tail}", encoding="utf-8")
@@ -31,7 +31,7 @@ def write(figures: Sequence[Figure]) -> None:
 
 
 def markdown(figures: Sequence[Figure]) -> str:
-    """One table a group."""
+    """One table per group."""
     cores = os.cpu_count()
     when = f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {cores} cores."
     lines = [f"Measured in one run on {when}", ""]
@@ -45,7 +45,7 @@ def markdown(figures: Sequence[Figure]) -> str:
 
 
 def _draw(figures: Sequence[Figure]) -> None:
-    """How many times as fast as each peer, as bars."""
+    """Bars: speed relative to each peer."""
     from matplotlib.figure import Figure as Picture  # noqa: PLC0415  of the extra [bench]
 
     ratios = [
@@ -60,7 +60,7 @@ def _draw(figures: Sequence[Figure]) -> None:
     names, values = zip(*reversed(ratios), strict=True)
     axes.bar_label(axes.barh(names, values, color="#2b8a83"), fmt=" %.1f ×")
     axes.axvline(1, color="#555", linewidth=1)
-    axes.set_xlabel("times as many task IDs a second as …")
+    axes.set_xlabel("task IDs per second, relative to …")
     axes.set_title("luma-to-parquet ingest, commit and marts included", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.12)

@@ -1,4 +1,4 @@
-"""The same job as people write it today. Each takes a base URL, a file of task IDs and a folder."""
+"""The same job, written by hand. Each takes a base URL, a file of task IDs and a folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _task_ids(path: str) -> list[str]:
 
 
 def _write(documents: list[Any], folder: str) -> None:
-    import pandas as pd  # noqa: PLC0415  not every peer needs it
+    import pandas as pd  # noqa: PLC0415  only some peers need it
 
     pd.json_normalize(documents).to_parquet(Path(folder, "generations.parquet"))
 
@@ -48,7 +48,7 @@ def threads(base_url: str, path: str, folder: str, workers: int = 32) -> None:
 
 
 def bare(base_url: str, path: str, _folder: str, workers: int = 16) -> None:
-    """`session.get` in threads, and nothing made of the answers."""
+    """`session.get` in threads, answers discarded."""
     session = requests.Session()
 
     def get(task_id: str) -> bytes:
@@ -60,7 +60,7 @@ def bare(base_url: str, path: str, _folder: str, workers: int = 16) -> None:
 
 
 def dlt(base_url: str, path: str, folder: str, workers: int = 20) -> None:
-    """A dlt pipeline whose resource yields parallel look-ups, to Parquet files."""
+    """A dlt pipeline with parallel requests, to Parquet files."""
     os.environ |= {
         "RUNTIME__DLTHUB_TELEMETRY": "false",
         "EXTRACT__WORKERS": str(workers),
@@ -91,7 +91,7 @@ def dlt(base_url: str, path: str, folder: str, workers: int = 20) -> None:
 
 
 def prefect_task_each(base_url: str, path: str, folder: str) -> None:
-    """A Prefect flow with a task run for each task ID; needs PREFECT_API_URL."""
+    """A Prefect flow with one task run per task ID; needs PREFECT_API_URL."""
     from prefect import flow, task  # noqa: PLC0415  the peer's own
     from prefect.cache_policies import NO_CACHE  # noqa: PLC0415
     from prefect.task_runners import ThreadPoolTaskRunner  # noqa: PLC0415

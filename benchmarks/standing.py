@@ -1,4 +1,4 @@
-"""A warehouse of a million: what a run costs when nothing is new, a little is, or everything."""
+"""A warehouse of a million generations: runs with nothing new, a little new, everything new."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import child
 from benchmarks.figure import Figure, at_most, reference
-from benchmarks.flattening import mart_figures
+from benchmarks.flattening import measure_marts
 from benchmarks.world import answers, environment, gateway
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 GROUP: Final = "A warehouse that is large already"
 FEW: Final = 1_000
-# A day of the first year.
+# A day in the first year.
 DAY: Final = 200
 
 
-def figures(*, quick: bool) -> Iterator[Figure]:
-    """What a run costs, against the size of what is there."""
+def measure_standing(*, quick: bool) -> Iterator[Figure]:
+    """Cost of a run relative to the size of the warehouse."""
     count = 100_000 if quick else 1_000_000
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "warehouse")
@@ -31,7 +31,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
         yield from _nothing_new(root, count)
         yield from _little_new(root, count)
         yield from _little_new_by_day(root, count)
-        yield from mart_figures(str(root), count)
+        yield from measure_marts(str(root), count)
 
 
 def _backfill(root: Path, count: int, seconds: float) -> Iterator[Figure]:
@@ -39,7 +39,7 @@ def _backfill(root: Path, count: int, seconds: float) -> Iterator[Figure]:
     yield reference(
         GROUP, f"backfill of {count:,} answers over 24 months, committed", count / seconds, "rows/s"
     )
-    name = f"seconds a row of that, against those of {count // 10:,}"
+    name = f"seconds per row of that, against a backfill of {count // 10:,}"
     yield at_most(GROUP, name, (seconds / count) / (tenth / (count // 10)), 1.5)
 
 
@@ -61,7 +61,7 @@ def _nothing_new(root: Path, count: int) -> Iterator[Figure]:
 
 
 def _files(root: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of each file; a lock leaves none behind but its own."""
+    """Size and time of each file, except for the lock's own."""
     return {
         str(path.relative_to(root)): (path.stat().st_size, path.stat().st_mtime_ns)
         for path in root.rglob("*")
@@ -79,15 +79,15 @@ def _little_new(root: Path, count: int) -> Iterator[Figure]:
     name = f"the same into {count:,} generations partitioned by month, all of one day"
     yield at_most(GROUP, f"{name}, against empty", one_day["seconds"] / empty["seconds"], 3)
     share = one_day["rewritten"] / one_day["seconds"]
-    yield reference(GROUP, f"{name}: rows rewritten a second", share, "rows/s")
+    yield reference(GROUP, f"{name}: rows rewritten per second", share, "rows/s")
     share = spread["rewritten"] / spread["seconds"]
     yield reference(
-        GROUP, "the same spread over two years: rows rewritten a second", share, "rows/s"
+        GROUP, "the same spread over two years: rows rewritten per second", share, "rows/s"
     )
 
 
 def _little_new_by_day(root: Path, count: int) -> Iterator[Figure]:
-    """The same into partitions of a day."""
+    """The same with daily partitions."""
     by_day, into = root.with_name("by-day"), root.with_name("empty-by-day")
     child.call("benchmarks.world:build", str(by_day), count, "day")
     empty, full = (
@@ -101,15 +101,15 @@ def _little_new_by_day(root: Path, count: int) -> Iterator[Figure]:
 def commit(
     root: str, first: int, day: int | None, partition_by: str | None = None
 ) -> dict[str, Any]:
-    """Commit a few new answers; seconds, and the rows of the files that were written for it."""
-    import pyarrow.parquet as pq  # noqa: PLC0415  its import is no part of it
+    """Commit a few new answers; return the seconds and the rows of all written files."""
+    import pyarrow.parquet as pq  # noqa: PLC0415  imports are not measured
 
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  as above
 
     with Warehouse.writing(root, partition_by) as warehouse:
         warehouse.save(f"few-{first}", answers(first, FEW, day=day), "few")
         before = warehouse.storage.versions("generations")
-        # A run knows what is there when it commits: it has planned.
+        # A real run has read this for its plan before it commits.
         warehouse.settled()
         started = time.perf_counter()
         warehouse.commit()

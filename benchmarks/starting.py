@@ -1,4 +1,4 @@
-"""What the command line costs before it does anything."""
+"""Start-up time of the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUP: Final = "Start-up"
 TRIES: Final = 5
 
 
-def figures(*, quick: bool) -> Iterator[Figure]:  # noqa: ARG001  quick as it is
+def measure_starting(*, quick: bool) -> Iterator[Figure]:  # noqa: ARG001  quick anyway
     """CPU time beyond that of Python itself."""
     bare = _cpu("-c", "pass")
     for name, arguments in {

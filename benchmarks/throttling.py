@@ -1,4 +1,4 @@
-"""A gateway that allows so many requests a second, and does not say how many."""
+"""A gateway with a rate limit that it does not announce."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from benchmarks.world import KEY, gateway, write_list
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GROUP: Final = "A gateway that limits the rate, unasked"
-# Seconds at the start that do not count: "after the first seconds".
+GROUP: Final = "A gateway with an unannounced rate limit"
+# Seconds at the start that are not measured: the search for the rate.
 SEARCH: Final = 15.0
-# A gateway lets in a fifth of a second's requests at once; with 5 a second, only one.
+# The gateway allows bursts of a fifth of a second's requests.
 SAVED_UP: Final = 5
 
 
-def figures(*, quick: bool) -> Iterator[Figure]:
-    """The share of the allowed rate that is reached, and the share of requests refused."""
+def measure_throttling(*, quick: bool) -> Iterator[Figure]:
+    """The reached share of the allowed rate, and the share of refused requests."""
     measured = 15.0 if quick else 40.0
     for rate in (50,) if quick else (5, 50, 200):
         for retry_after in ("seconds", "none"):
-            told = "with" if retry_after == "seconds" else "without"
-            name = f"{rate} requests/s, {told} Retry-After"
+            hint = "with" if retry_after == "seconds" else "without"
+            name = f"{rate} requests/s, {hint} Retry-After"
             yield from _judged(name, rate, max(1, rate // SAVED_UP), retry_after, measured)
     if not quick:
         for rate in (50, 200):
@@ -39,15 +39,15 @@ def figures(*, quick: bool) -> Iterator[Figure]:
 def _judged(
     name: str, rate: int, burst: int, retry_after: str, measured: float
 ) -> Iterator[Figure]:
-    found = child.call(f"{__name__}:run", rate, burst, retry_after, measured).result
+    found = child.call(f"{__name__}:ask_without_end", rate, burst, retry_after, measured).result
     yield at_least(GROUP, f"{name}: share of the rate reached", found["reached"], 0.92, "%")
     yield at_most(GROUP, f"{name}: share refused", found["refused"], 0.05, "%")
 
 
-def run(rate: int, burst: int, retry_after: str, measured: float) -> dict[str, Any]:
-    """Ask without end; counts are the gateway's own."""
+def ask_without_end(rate: int, burst: int, retry_after: str, measured: float) -> dict[str, Any]:
+    """Send requests until the time is over; the gateway counts them."""
     from connector.gateway.fetch import fetch  # noqa: PLC0415
-    from connector.run.resources import open_client  # noqa: PLC0415  what is measured
+    from connector.run.pipeline import open_client  # noqa: PLC0415  the measured code
     from connector.settings import load  # noqa: PLC0415
 
     limit = {"rate_limit": float(rate), "burst": burst, "retry_after": retry_after}

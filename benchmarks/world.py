@@ -1,4 +1,4 @@
-"""What is measured with: the gateway, task IDs, and warehouses that were long there."""
+"""Gateway, task IDs and warehouses to measure with."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ DAYS: Final = 730.5
 
 @contextmanager
 def gateway(**settings: Any) -> Iterator[Sandbox]:
-    """A gateway in a process of its own, without latency; every generation has ended."""
+    """A gateway in its own process, without latency or unfinished generations."""
     given = SandboxSettings(key=KEY, unfinished=0.0, count_task_ids=False, **settings)
     with Sandbox(given) as sandbox:
         yield sandbox
 
 
 def environment(sandbox: Sandbox) -> dict[str, str]:
-    """What the command line needs to use it."""
+    """Environment variables for the command line."""
     return {"LUMAAI_API_KEY": KEY, "LUMA_BASE_URL": sandbox.base_url}
 
 
 def write_list(path: Path, count: int, seed: int = 0) -> list[str]:
-    """A file of task IDs; returns them."""
+    """Write a file of task IDs; return them."""
     given = task_ids(count, seed=seed)
     path.write_text("\n".join(given))
     return given
 
 
 def answers(first: int, count: int, *, dates: int = MONTHS, day: int | None = None) -> list[Answer]:
-    """Answers as a gateway gives them, of so many dates in two years, or all of one day."""
+    """Answers like a gateway's, from this many dates in two years, or all from one day."""
     from connector.record.answer import Answer, Outcome  # noqa: PLC0415  brings pyarrow
 
     made = []
@@ -66,7 +66,7 @@ def answers(first: int, count: int, *, dates: int = MONTHS, day: int | None = No
 
 
 def _body(number: int, created: datetime) -> bytes:
-    """The documented example with other values; every third prompt stands in another row too."""
+    """The documented example with other values; every third prompt occurs twice."""
     template = _example()
     width, height = ((752, 1360), (1360, 752), (1280, 720), (720, 1280))[number % 4]
     size = {"width": width, "height": height}
@@ -94,12 +94,12 @@ _EXAMPLE: dict[str, Any] = {}
 
 
 def build(root: str, count: int, partition_by: str = "month") -> float:
-    """A warehouse of so many generations over two years, committed as one backfill.
+    """Build a warehouse of generations over two years, committed as one backfill.
 
     Returns:
-        Seconds that the commit took.
+        Seconds of the commit.
     """
-    import time  # noqa: PLC0415  beside the rest of what only this needs
+    import time  # noqa: PLC0415  only needed here
 
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  brings pyarrow
 

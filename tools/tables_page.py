@@ -1,8 +1,7 @@
 # ruff: noqa: INP001  a script, not a package
-"""`docs/tables.md`, the dictionary as a page: `python -m tools.tables_page docs/tables.md`.
+"""Generates the data dictionary: `python -m tools.tables_page docs/tables.md`.
 
-It is made from the declarations alone, so the page, the table `columns` and the descriptions in the
-files say the same.
+The page, the table `columns` and the descriptions in the files come from the same declarations.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ COLUMNS: Final = ("Column", "Type", "Unit", "What it holds", "Source", "Example"
 
 
 def page() -> str:
-    """The page, in Markdown."""
+    """The page in Markdown."""
     return "\n".join([HEAD, *_contents(), *(_section(table) for table in TABLES.values())])
 
 
@@ -110,7 +109,7 @@ def _code(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text for a cell: a bar would end it."""
+    """Text for a cell; a bar would end the cell."""
     return text.replace("|", "\\|")
 
 

@@ -1,8 +1,8 @@
 # ruff: noqa: INP001  a script, not a package
-"""Renew the chart library that the report carries: `pip install vl-convert-python==1.9.0` first.
+"""Update the report's chart library; first run `pip install vl-convert-python==1.9.0`.
 
-vl-convert holds Vega, Vega-Lite and Vega-Embed, and bundles them offline. The result is kept in
-the repository because bundling takes 10 s and the package 90 MB: neither is for users to pay.
+vl-convert contains Vega, Vega-Lite and Vega-Embed, and bundles them offline. The result is in the
+repository because users should not pay for bundling: 10 s, and a package of 90 MB.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ not to be edited.
 
 
 def main() -> None:
-    """Write the file, its licences at its head: so each report carries them along."""
+    """Write the file with the licences at its head, so that every report includes them."""
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
     if "</script" in bundle.lower() or "<!--" in bundle:
-        raise SystemExit("the bundle holds what would end its script element")
+        raise SystemExit("the bundle contains text that would end its script element")
     head = HEAD + (FOLDER / "vega.LICENSES.txt").read_text(encoding="utf-8")
-    # A scope of its own: the bundle's one-letter names are not for the page to see.
+    # Its own scope hides the bundle's one-letter names from the page.
     text = f"/*\n{head}*/\n(()=>{{{bundle.strip()}}})();\n"
     (FOLDER / "vega.js").write_text(text, encoding="utf-8")
 
