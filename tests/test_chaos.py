@@ -279,7 +279,7 @@ def test_a_partition_cut_short_is_rebuilt_from_the_log_and_that_is_said(world: W
 
 
 def test_readers_are_right_while_a_run_writes(tmp_path: Path) -> None:
-    watched = readers.watch(tmp_path, 4, readers.engines())
+    watched = readers.read_while_writing(tmp_path, 4, readers.engines())
     assert watched.commits > 0
     for engine, ways in watched.readings.items():
         for way, found in ways.items():
@@ -312,7 +312,7 @@ def test_an_answer_that_stops_the_run_leaves_what_came_before_it(
     tmp_path: Path, kind: str, exit_code: int
 ) -> None:
     assert hostile.EXPECTED[kind] == hostile.STOP
-    ended_with, message, kept = hostile.stop(tmp_path / kind, kind)
+    ended_with, message, kept = hostile.stop_run(tmp_path / kind, kind)
     assert (ended_with, kept > 0) == (exit_code, True)
     assert message
 

@@ -11,7 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from builders import answer, pending
-from chaos.buckets import PREFIX, STORED, BucketWorld, fail_at_random, make_past, strike_each
+from chaos.buckets import (
+    PREFIX,
+    STORED,
+    BucketWorld,
+    fail_at_random,
+    kill_at_requests,
+    make_bucket_past,
+)
 from chaos.scenario import EARLIER, INGEST
 from s3 import CREDENTIALS, Fault, Proxy, S3Server, nothing
 from writers import (
@@ -116,13 +123,13 @@ def test_nothing_is_lost_when_a_command_is_killed_between_requests(
     world: BucketWorld, name: str
 ) -> None:
     """At two of its points; `make chaos` tries all of them, and all commands."""
-    past = make_past(world, STORED[name])
+    past = make_bucket_past(world, STORED[name])
     points = (len(past.points) // 3, 2 * len(past.points) // 3)
-    assert [lost for lost in strike_each(world, past, points) if lost] == []
+    assert [lost for lost in kill_at_requests(world, past, points) if lost] == []
 
 
 def test_a_store_that_fails_and_stalls_at_random_costs_nothing(world: BucketWorld) -> None:
-    past = make_past(world, STORED["first run"])
+    past = make_bucket_past(world, STORED["first run"])
     assert fail_at_random(world, past, seed=1, share=0.1) is None
 
 

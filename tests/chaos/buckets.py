@@ -1,8 +1,7 @@
-"""The same world with its warehouse in a bucket: a writer killed between requests, a bad store.
+"""A world with its warehouse in a bucket: writers killed between requests, a failing store.
 
-What a run changes there, it changes by requests, which the proxy counts. So the points at which a
-process can die are before each of them. What must hold afterwards is the same as on a disk; it is
-looked at in a copy of the bucket.
+A run changes a bucket only by requests, which the proxy counts, so a process is killed before each
+of them. Afterwards the same must hold as on a disk; it is checked in a copy of the bucket.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ STOPPED: Final = 4
 
 
 class BucketWorld(World):
-    """A world whose warehouse is in a bucket of its own server, behind a proxy."""
+    """A world whose warehouse is in a bucket on its own server, behind a proxy."""
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -39,7 +38,7 @@ class BucketWorld(World):
 
     @property
     def warehouse(self) -> Path:
-        """A copy of what the bucket holds now."""
+        """A copy of the bucket's current contents."""
         copy = super().warehouse
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
@@ -47,20 +46,20 @@ class BucketWorld(World):
             self.server.download(PREFIX, copy)
         for folder in sorted(copy.rglob("*"), reverse=True):
             if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()  # an object that stands for an empty folder
+                folder.rmdir()  # made from an object that marks an empty folder
         shutil.rmtree(copy / ".lock", ignore_errors=True)
         return copy
 
     def lay_out(self, snapshot: Path | None) -> None:
-        """Bring the bucket to what a copy of it holds; None is nothing."""
+        """Fill the bucket from a copy of it; None empties it."""
         self.proxy.reset()
         self.server.empty(PREFIX)
         if snapshot:
             self.server.upload(snapshot, PREFIX)
 
 
-def grown(world: World) -> None:
-    """As `scenario.grown`: tables of several partitions, and a batch left in the inbox."""
+def grown_in_bucket(world: World) -> None:
+    """Like `scenario.grown`: tables with several partitions, and a batch left in the inbox."""
     assert isinstance(world, BucketWorld)
     ended = world.run("ingest", "earlier.txt")
     assert not ended.has_failed, ended.stderr
@@ -76,14 +75,16 @@ def _kill_at_generations(request: Request) -> Fault | None:
 
 
 STORED: Final = {
-    name: replace(SCENARIOS[name], prepare=grown) if name == "later run" else SCENARIOS[name]
+    name: replace(SCENARIOS[name], prepare=grown_in_bucket)
+    if name == "later run"
+    else SCENARIOS[name]
     for name in ("first run", "later run", "compact", "rebuild")
 }
 
 
 @dataclass(frozen=True)
-class Past:
-    """A scenario lived through undisturbed; see `crashes.Past`."""
+class BucketPast:
+    """A scenario played undisturbed; see `crashes.Past`."""
 
     scenario: Scenario
     snapshot: Path | None
@@ -93,8 +94,8 @@ class Past:
     undisturbed: Tables
 
 
-def make_past(world: BucketWorld, scenario: Scenario) -> Past:
-    """Live through a scenario undisturbed."""
+def make_bucket_past(world: BucketWorld, scenario: Scenario) -> BucketPast:
+    """Play a scenario undisturbed."""
     world.lay_out(None)
     world.sandbox.reset()
     scenario.prepare(world)
@@ -103,24 +104,26 @@ def make_past(world: BucketWorld, scenario: Scenario) -> Past:
         snapshot = world.folder / scenario.name
         shutil.copytree(world.warehouse, snapshot)
         before = read_all(snapshot, scenario.unreadable)
-        world.lay_out(snapshot)  # without the lock that a dead writer left
+        world.lay_out(snapshot)  # without a dead writer's lock
     world.recall(asked)
     world.proxy.reset()
     ended = world.run(*scenario.command)
-    if ended.has_failed:
-        raise Lost(f"{scenario.name} fails though nothing disturbs it: {ended.stderr}")
+    if ended.exit_code:
+        raise Lost(f"{scenario.name} fails undisturbed: {ended.stderr}")
     points = [str(request) for request in world.proxy.seen]
     go_on(world, scenario)
     copy = world.warehouse
     undisturbed = comparable(read_all(copy))
     check_final(copy, undisturbed)
-    return Past(scenario, snapshot, asked, before, points, undisturbed)
+    return BucketPast(scenario, snapshot, asked, before, points, undisturbed)
 
 
-def strike_each(world: BucketWorld, past: Past, points: Sequence[int]) -> Iterator[str | None]:
-    """Kill the command before each of these requests, counted from 1; tell what was lost."""
+def kill_at_requests(
+    world: BucketWorld, past: BucketPast, points: Sequence[int]
+) -> Iterator[str | None]:
+    """Kill the command before each of these requests, counted from 1; yield the loss, if any."""
     for number in points:
-        with _told(past, f"killed before {past.points[number - 1]}") as lost:
+        with _catching_losses(past, f"killed before {past.points[number - 1]}") as lost:
             _lay_out(world, past, killing_at(number))
             ended = world.run(*past.scenario.command)
             if not ended.was_killed:
@@ -129,9 +132,9 @@ def strike_each(world: BucketWorld, past: Past, points: Sequence[int]) -> Iterat
         yield lost[0] if lost else None
 
 
-def fail_at_random(world: BucketWorld, past: Past, seed: int, share: float) -> str | None:
-    """Run the command while a share of the requests fails; tell what was lost."""
-    with _told(past, f"{share:.0%} of the requests fail, seed {seed}") as lost:
+def fail_at_random(world: BucketWorld, past: BucketPast, seed: int, share: float) -> str | None:
+    """Run the command while a share of the requests fails; return the loss, if any."""
+    with _catching_losses(past, f"{share:.0%} of the requests fail, seed {seed}") as lost:
         _lay_out(world, past, failing_at_random(seed, share))
         ended = world.run(*past.scenario.command)
         if ended.exit_code not in {0, STOPPED} or "Traceback" in ended.stderr:
@@ -141,20 +144,20 @@ def fail_at_random(world: BucketWorld, past: Past, seed: int, share: float) -> s
 
 
 @contextmanager
-def _told(past: Past, what: str) -> Iterator[list[str]]:
+def _catching_losses(past: BucketPast, what: str) -> Iterator[list[str]]:
     lost: list[str] = []
     try:
         yield lost
-    except Exception as error:  # noqa: BLE001  whatever it is, the others are to be tried
+    except Exception as error:  # noqa: BLE001  the other points must still be tried
         lost.append(f"{past.scenario.name}, {what}: {type(error).__name__}: {error}")
 
 
-def _lay_out(world: BucketWorld, past: Past, rule: Rule) -> None:
+def _lay_out(world: BucketWorld, past: BucketPast, rule: Rule) -> None:
     world.lay_out(past.snapshot)
     world.recall(past.asked)
     world.proxy.reset(rule)
 
 
-def _go_on(world: BucketWorld, past: Past) -> None:
+def _go_on(world: BucketWorld, past: BucketPast) -> None:
     world.proxy.reset()
     check_after(world, past)

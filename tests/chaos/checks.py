@@ -1,6 +1,6 @@
-"""What must hold of a warehouse: at once after any crash, and once the next runs have ended.
+"""What must hold for a warehouse: right after a crash, and after the next runs.
 
-Lost is more than rows: an answer asked for twice, a counter off by one, a leftover that stays.
+Losses are more than rows: an answer requested twice, a counter off by one, a leftover that stays.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Tables: TypeAlias = dict[str, pa.Table]
 
 NOT_TABLES: Final = ("inbox", "damaged")
 LEFTOVERS: Final = (".spill", ".rebuild", "damaged")
-# Columns that tell when, by which run and how often a row was fetched: a run that was killed has
-# asked, so these differ from an undisturbed run's. That they agree with the log is checked apart.
+# Columns with the time, run and number of fetches: they differ from an undisturbed run's, because
+# the killed run made requests too. `check_log` checks that they agree with the log.
 OF_A_RUN: Final = {
     "generations": {
         "first_seen_at",
@@ -38,12 +38,12 @@ OF_A_RUN: Final = {
     "rejects": {"fetched_at", "elapsed_seconds", "run_id"},
 }
 
-# Tables that tell of nothing but that.
+# Tables that hold nothing else.
 NOT_COMPARED: Final = ("answers", "runs", "timings")
 
 
 class Lost(AssertionError):
-    """A promise is broken."""
+    """A broken promise."""
 
 
 def tables_of(root: Path, but: Iterable[str] = ()) -> dict[str, Path]:
@@ -60,20 +60,20 @@ def read_all(root: Path, but: Iterable[str] = ()) -> Tables:
 def check_readable(
     root: Path, before: Tables, *, unreadable: Iterable[str] = (), moving: Iterable[str] = ()
 ) -> None:
-    """With pandas all tables can be read, keys are unique, no row has gone or grown older.
+    """Pandas reads all tables, keys are unique, and no row is missing or older than before.
 
     Args:
         root: The warehouse, which may not exist yet.
         before: Its tables before the crash.
-        unreadable: Tables that could not be read before either.
-        moving: Task IDs that a rebuild moves: for a moment they are in two places.
+        unreadable: Tables that were unreadable before.
+        moving: Task IDs that a rebuild moves, so that they are briefly in two places.
     """
     tables = {}
     for name, folder in tables_of(root, unreadable).items():
         try:
             tables[name] = pd.read_parquet(folder)
         except Exception as error:
-            raise Lost(f"{name} cannot be read: {error}") from error
+            raise Lost(f"cannot read {name}: {error}") from error
     for name in {"generations", "rejects"} & set(tables):
         rows = tables[name]
         twice = set(rows.task_id[rows.task_id.duplicated()]) - set(moving) if len(rows) else None
@@ -88,18 +88,18 @@ def _check_grown(before: pa.Table, after: pd.DataFrame) -> None:
     fetched_at = after.groupby("task_id").fetched_at.max()
     missing = set(old.task_id) - set(fetched_at.index)
     if missing:
-        raise Lost(f"{len(missing)} rows of generations are gone, such as {min(missing)}")
+        raise Lost(f"{len(missing)} rows of generations are missing, such as {min(missing)}")
     if (fetched_at[old.task_id].to_numpy() < old.fetched_at.to_numpy()).any():
         raise Lost("a row of generations is older than before")
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What is durable of the answers: in the inbox, or in the log.
+    """The answers that are durable, in the inbox or in the log.
 
     Attributes:
-        settled: Task IDs that finished, or were finally rejected.
-        by_run: Answers by the run that asked for them.
+        settled: Task IDs that are finished or finally rejected.
+        by_run: Answers by run.
         by_task_id: Answers by task ID.
     """
 
@@ -109,7 +109,7 @@ class Received:
 
 
 def received(root: Path) -> Received:
-    """Read what has been received, straight from the files."""
+    """Read the durable answers, straight from the files."""
     latest: dict[str, dict[str, Any]] = {}
     by_run: Counter[str] = Counter()
     by_task_id: Counter[str] = Counter()
@@ -117,7 +117,7 @@ def received(root: Path) -> Received:
     proving: set[str] = set()
     for answer in _answers(root):
         key = (answer["task_id"], answer["fetched_at"])
-        if key in seen:  # a compaction was killed: it stands in two files of the log
+        if key in seen:  # in two files of the log after a killed compaction
             continue
         seen.add(key)
         by_run[answer["run_id"]] += 1
@@ -127,7 +127,7 @@ def received(root: Path) -> Received:
         known = latest.get(answer["task_id"])
         if known is None or known["fetched_at"] < answer["fetched_at"]:
             latest[answer["task_id"]] = answer
-    # The first run that shows that the gateway works: from then on a task may be given up.
+    # The first run that proves that the gateway works: only then is a reject final.
     proven_in = min(proving, default=None)
     settled = frozenset(name for name, one in latest.items() if _is_settled(one, proven_in))
     return Received(settled, by_run, by_task_id)
@@ -147,23 +147,23 @@ def _is_settled(answer: dict[str, Any], proven_in: str | None) -> bool:
 
 
 def check_asked(asked: dict[str, int], given: Iterable[str], settled: frozenset[str]) -> None:
-    """The next run asked once for each task ID that was not received, and for no other."""
+    """The next run asked once for each missing task ID, and for no other."""
     expected = set(given) - settled
     again = set(asked) - expected
     if again:
-        raise Lost(f"{len(again)} task IDs were asked for again, such as {min(again)}")
+        raise Lost(f"{len(again)} task IDs were requested again, such as {min(again)}")
     if expected - set(asked):
-        raise Lost(f"{len(expected - set(asked))} task IDs were not asked for")
+        raise Lost(f"{len(expected - set(asked))} task IDs were not requested")
     if max(asked.values(), default=0) > 1:
-        raise Lost("a task ID was asked for twice by one run")
+        raise Lost("one run requested a task ID twice")
 
 
 def check_final(root: Path, undisturbed: Tables) -> None:
-    """The tables equal those of a run that was never killed, and agree with their log."""
+    """The tables equal an undisturbed run's, and agree with their log."""
     tables = read_all(root)
     found = comparable(tables)
     if set(found) != set(undisturbed):
-        raise Lost(f"there are {sorted(found)}, not {sorted(undisturbed)}")
+        raise Lost(f"the tables are {sorted(found)}, not {sorted(undisturbed)}")
     for name, rows in found.items():
         if not rows.equals(undisturbed[name]):
             raise Lost(
@@ -175,7 +175,7 @@ def check_final(root: Path, undisturbed: Tables) -> None:
 
 
 def comparable(tables: Tables) -> Tables:
-    """Tables without what rightly differs from run to run, in the order of their keys."""
+    """Tables without the columns that may differ between runs, sorted by key."""
     return {
         name: _sorted(rows.drop_columns([*OF_A_RUN.get(name, ())]))
         for name, rows in tables.items()
@@ -200,7 +200,7 @@ def _diff(found: pa.Table, expected: pa.Table) -> str:
 
 
 def check_log(tables: Tables) -> None:
-    """`generations` and `rejects` are what the log says, each answer counted exactly once."""
+    """`generations` and `rejects` agree with the log, which has each answer once."""
     log = tables["answers"].select(["task_id", "fetched_at", "outcome"]).to_pandas()
     if log.duplicated(["task_id", "fetched_at"]).any():
         raise Lost("an answer is in the log twice")
@@ -210,7 +210,7 @@ def check_log(tables: Tables) -> None:
     rows = rows.set_index("task_id").sort_index()
     for name, column in expected.items():
         if rows[name].to_dict() != column.to_dict():
-            raise Lost(f"generations.{name} is not what the log says")
+            raise Lost(f"generations.{name} disagrees with the log")
     latest = log.sort_values("fetched_at").drop_duplicates("task_id", keep="last")
     reasons = latest[latest.outcome != Outcome.GENERATION.value].set_index("task_id").outcome
     rejects = tables["rejects"].select(["task_id", "reason"]).to_pandas().set_index("task_id")
@@ -230,7 +230,7 @@ def check_accounts(runs: pa.Table) -> None:
 
 
 def check_tidy(root: Path) -> None:
-    """Nothing waits, nothing was set aside, and no leftover stays."""
+    """The inbox is empty, nothing is set aside, and no leftover remains."""
     left = [name for name in LEFTOVERS if (root / name).exists()]
     left += [str(path.relative_to(root)) for path in (root / "inbox").glob("*")]
     left += [str(path.relative_to(root)) for path in (root / ".tmp").glob("*")]

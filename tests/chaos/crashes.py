@@ -1,12 +1,12 @@
-"""Strikes a command at each of its write points, and sees whether anything was lost.
+"""Strikes a command at each of its write points, and checks that nothing is lost.
 
-First the command runs undisturbed: that gives the points, and the tables to compare with. Then,
-for each point, the same past is laid out, the command is struck there, and these must hold:
+First the command runs undisturbed, which gives the points and the tables to compare with. Then, for
+each point, the same past is restored, the command is struck there, and this must hold:
 
-1. Every table can be read at once; see `checks.check_readable`.
-2. The next run asks for exactly what was not received; see `checks.check_asked`.
-3. When all tasks have come to an end, the tables equal the undisturbed run's, and the log of
-   answers accounts for each counter in them; see `checks.check_final`.
+1. Every table is readable at once; see `checks.check_readable`.
+2. The next run asks for exactly what is missing; see `checks.check_asked`.
+3. When all tasks have finished, the tables equal the undisturbed run's, and the log of answers
+   accounts for every counter; see `checks.check_final`.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MESSAGE: Final = re.compile(r"cannot (?:write|move|remove)")
-# What may fail with the run none the worse: leftovers that stay until the next run.
-OF_NO_ACCOUNT: Final = ("remove", "rmdir", "close")
+# Operations that may fail without harm: their leftovers stay until the next run.
+HARMLESS: Final = ("remove", "rmdir", "close")
 
 
 class Crew:
-    """Worlds that work at the same time, about one a core, each with `more` task IDs."""
+    """Worlds that work in parallel, about one per core, each with `more` task IDs."""
 
     def __init__(self, folder: Path, size: int = 2, more: int = 0) -> None:
         self.folder = folder
@@ -69,7 +69,7 @@ class Crew:
 
     @contextmanager
     def lent(self) -> Iterator[World]:
-        """A world that is idle, for the length of the block."""
+        """An idle world, for the length of the block."""
         world = self._idle.get()
         try:
             yield world
@@ -86,7 +86,7 @@ class Crew:
                 self._idle.put(world)
 
     def each(self, work: Callable[[World, T], R], items: Iterable[T]) -> Iterator[R]:
-        """Do some work for each item, in any world."""
+        """Do the work for each item in any world."""
 
         def do(item: T) -> R:
             with self.lent() as world:
@@ -97,14 +97,14 @@ class Crew:
 
 @dataclass(frozen=True)
 class Past:
-    """Where a scenario's command starts from, and where it must lead.
+    """The start of a scenario's command, and its expected result.
 
     Attributes:
-        snapshot: The warehouse, which may not exist.
-        asked: How often the gateway has been asked for each task ID.
-        before: The tables.
-        points: That the command passes when nothing disturbs it.
-        undisturbed: The tables that it leads to, as far as they can be compared.
+        snapshot: Copy of the warehouse, which may not exist.
+        asked: Requests so far for each task ID.
+        before: The tables before the command.
+        points: The write points of the undisturbed command.
+        undisturbed: The comparable part of the resulting tables.
     """
 
     scenario: Scenario
@@ -115,38 +115,20 @@ class Past:
     undisturbed: Tables
 
     def lay_out(self, world: World) -> None:
-        """Bring a world there."""
+        """Restore the start in a world."""
         shutil.rmtree(world.warehouse, ignore_errors=True)
         if self.snapshot.exists():
             shutil.copytree(self.snapshot, world.warehouse)
         world.recall(self.asked)
 
 
-class Pasts(dict["Path", Past]):
-    """A scenario's past in each world, by the world's folder: each has a gateway of its own."""
-
-    @property
-    def scenario(self) -> Scenario:
-        """The same for all."""
-        return next(iter(self.values())).scenario
-
-    @property
-    def points(self) -> list[str]:
-        """The same for all: nothing in a world depends on its gateway's address."""
-        return next(iter(self.values())).points
+def make_past(crew: Crew, scenario: Scenario) -> Past:
+    """Play a scenario undisturbed."""
+    with crew.lent() as world:
+        return _play(world, scenario, crew.folder / scenario.name)
 
 
-def make_past(crew: Crew, scenario: Scenario) -> Pasts:
-    """Live through a scenario undisturbed, in each world."""
-
-    def live(world: World) -> tuple[Path, Past]:
-        snapshot = crew.folder / f"{scenario.name} in {world.folder.name}"
-        return world.folder, _live(world, scenario, snapshot)
-
-    return Pasts(crew.in_all(live))
-
-
-def _live(world: World, scenario: Scenario, snapshot: Path) -> Past:
+def _play(world: World, scenario: Scenario, snapshot: Path) -> Past:
     shutil.rmtree(world.warehouse, ignore_errors=True)
     world.sandbox.reset()
     scenario.prepare(world)
@@ -157,8 +139,8 @@ def _live(world: World, scenario: Scenario, snapshot: Path) -> Past:
     log = world.folder / "points"
     orders = Orders(str(world.warehouse), log=str(log))
     ended = world.play(scenario, orders)
-    if ended.has_failed:
-        raise Lost(f"{scenario.name} fails though nothing disturbs it: {ended.stderr}")
+    if ended.exit_code:
+        raise Lost(f"{scenario.name} fails undisturbed: {ended.stderr}")
     points = log.read_text().splitlines()
     go_on(world, scenario)
     undisturbed = comparable(read_all(world.warehouse))
@@ -169,10 +151,10 @@ def _live(world: World, scenario: Scenario, snapshot: Path) -> Past:
 def strike_each(
     crew: Crew, past: Pasts, act: Act, points: Sequence[int] | None = None
 ) -> Iterator[str | None]:
-    """Strike the command at each of its points, or at some of them, counted from 1.
+    """Strike the command at all of its points, or at these, counted from 1.
 
     Yields:
-        For each point: what was lost, or None.
+        For each point: the loss, or None.
     """
     numbers = range(1, len(past.points) + 1) if points is None else points
 
@@ -193,34 +175,33 @@ def strike_each(
 
 
 def of_each_kind(points: Sequence[str], most: int) -> list[int]:
-    """Numbers of the first points of each kind, so many of them at most."""
+    """Numbers of the first points of each kind, up to `most` of them."""
     found: dict[str, list[int]] = {}
     for number, point in enumerate(points, 1):
         found.setdefault(kind_of(point), []).append(number)
     return sorted(number for numbers in found.values() for number in numbers[:most])
 
 
-def survive(world: World, pasts: Pasts, disaster: Callable[[], None], name: str) -> str | None:
-    """Lay out the past, let a disaster happen, and go on; tell what was lost, if anything."""
-    past = pasts[world.folder]
+def survive(world: World, past: Past, disaster: Callable[[], None], name: str) -> str | None:
+    """Restore the past, let a disaster happen, continue; return the loss, if any."""
     try:
         past.lay_out(world)
         disaster()
         check_after(world, past)
-    except Exception as error:  # noqa: BLE001  whatever it is, the other points are to be tried
+    except Exception as error:  # noqa: BLE001  the other points must still be tried
         return f"{past.scenario.name}, {name}: {type(error).__name__}: {error}"
     return None
 
 
 def check_after(world: World, past: Past) -> None:
-    """All can be read, the next run asks for what was not received, and at last nothing is lost."""
+    """All tables are readable, the next run asks for what is missing, and nothing is lost."""
     scenario = past.scenario
     check_readable(
         world.warehouse, past.before, unreadable=scenario.unreadable, moving=scenario.moving
     )
     kept = received(world.warehouse)
-    # What was on its way when the disaster came is asked for again, and must bring the same again:
-    # else a task that answers otherwise the second time would differ from the undisturbed run's.
+    # Answers in flight during the disaster are requested again and must be the same again, or they
+    # would differ from the undisturbed run's.
     world.recall(kept.by_task_id)
     asked_before = world.asked()
     ended = world.run(*INGEST)
@@ -237,7 +218,7 @@ def check_after(world: World, past: Past) -> None:
 
 
 def go_on(world: World, scenario: Scenario) -> None:
-    """Run until all has come to its end."""
+    """Run until all tasks have finished."""
     world.settle()
     for command in scenario.afterwards:
         ended = world.run(*command)
@@ -246,12 +227,12 @@ def go_on(world: World, scenario: Scenario) -> None:
 
 
 def _check_refusal(world: World, ended: Ended, point: str) -> None:
-    """A disk that fails ends the run with one message, the right code, and a true account."""
+    """A failing disk ends the run with one message, the right exit code and a true account."""
     operation, _, name = point.partition(" ")
     said = ended.stdout + ended.stderr
     if "Traceback" in said or ended.exit_code < 0:
         raise Lost(f"it ended with {ended.exit_code} and a traceback: {said}")
-    if ended.exit_code == 0 and operation in OF_NO_ACCOUNT:
+    if ended.exit_code == 0 and operation in HARMLESS:
         return
     expected = 2 if point == "mkdir ." or name.startswith(".lock") else 4
     if ended.exit_code != expected or len(MESSAGE.findall(said)) != 1:
@@ -260,4 +241,4 @@ def _check_refusal(world: World, ended: Ended, point: str) -> None:
         summary = ended.summary()
         kept = received(world.warehouse).by_run.get(summary["run_id"], 0)
         if summary["fetched"] + summary["rejected"] != kept:
-            raise Lost(f"{kept} answers were kept, but the account says otherwise: {summary}")
+            raise Lost(f"{kept} answers were kept, but the account differs: {summary}")

@@ -1,4 +1,4 @@
-"""Real disks of a chosen size, to fill up or to make read-only. Mounting one needs root."""
+"""Real disks of a chosen size, to fill up or make read-only. Mounting needs root."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def can_mount() -> bool:
     """Whether this process may mount a disk."""
     if os.geteuid() or not shutil.which("unshare"):
         return False
-    # A container's root may not.
+    # Root in a container may not.
     return not subprocess.run(
         ["unshare", "--mount", "true"], check=False, capture_output=True
     ).returncode
@@ -31,18 +31,18 @@ class Disk:
     folder: Path
 
     def remount(self, *options: str) -> None:
-        """Change its size, or whether it can be written: `size=8m`, `ro`, `rw`."""
+        """Change its size or mode: `size=8m`, `ro`, `rw`."""
         chosen = ",".join(("remount", *options))
         subprocess.run(["mount", "-o", chosen, str(self.folder)], check=True)
 
     def used(self) -> int:
-        """Bytes that are taken."""
+        """Bytes in use."""
         return shutil.disk_usage(self.folder).used
 
 
 @contextmanager
 def disk(folder: Path, size: str) -> Iterator[Disk]:
-    """Mount one of a size such as `200k`, for the length of the block."""
+    """Mount a disk of a size such as `200k` for the length of the block."""
     folder.mkdir(parents=True, exist_ok=True)
     options = ["-t", "tmpfs", "-o", f"size={size}"]
     subprocess.run(["mount", *options, "tmpfs", str(folder)], check=True)

@@ -1,6 +1,6 @@
-"""Command lines run in forks of a process that has imported everything: ten times as many a minute.
+"""Runs command lines in forks of a process that has imported everything: ten times as fast.
 
-Run as a program it is that process; `Forks` is its other end.
+As a program, this is that process; `Forks` starts and uses it.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Job:
 
     Attributes:
         arguments: Of `luma-to-parquet`.
-        folder: Where it runs, and where its output goes.
-        environment: All of it.
-        orders: For the killer, if there is to be one.
+        folder: Working directory, which also gets the output.
+        environment: The complete environment.
+        orders: Orders for the killer, if any.
         patches: Values for constants, by `module:NAME`.
     """
 
@@ -59,7 +59,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command line ended; the exit code is negative if a signal ended it."""
+    """Result of a command line; a signal gives a negative exit code."""
 
     exit_code: int
     stdout: str
@@ -78,13 +78,13 @@ class Ended:
         return bool(self.exit_code) and not met_faults_only
 
     def summary(self) -> dict[str, Any]:
-        """What `--json` printed."""
+        """The output of `--json`."""
         summary: dict[str, Any] = json.loads(self.stdout)
         return summary
 
 
 class Forks:
-    """Runs command lines, one after the other."""
+    """Runs command lines one after another."""
 
     def __enter__(self) -> Self:
         path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
@@ -106,7 +106,7 @@ class Forks:
         """Run a command line to its end.
 
         Raises:
-            RuntimeError: The process that is forked from has died.
+            RuntimeError: The parent of the forks has died.
         """
         assert self._process.stdin
         assert self._process.stdout
@@ -114,7 +114,7 @@ class Forks:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError("there is nothing to fork from any more")
+            raise RuntimeError("the parent of the forks has died")
         status, peak_kib = json.loads(line)
         return Ended(
             exit_code=os.waitstatus_to_exitcode(status),
@@ -125,30 +125,30 @@ class Forks:
 
 
 def main() -> None:
-    """Fork for each job that comes on standard input, and tell how each has ended."""
+    """Fork for each job on standard input; print the result of each."""
     for name in IMPORTED:
         importlib.import_module(name)
     if threading.active_count() > 1:
         raise RuntimeError("a fork would lose threads")
-    # A collection in a fork would touch, and so copy, all that is shared.
+    # A garbage collection in a fork would touch, and so copy, all shared memory.
     gc.freeze()
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
-            _be(json.loads(line))
+            _become(json.loads(line))
         _, status, usage = os.wait4(pid, 0)
         print(json.dumps([status, usage.ru_maxrss]), flush=True)  # noqa: T201  the answer
 
 
-def _be(job: dict[str, Any]) -> None:
+def _become(job: dict[str, Any]) -> None:
     """Become the command line; does not return."""
     code = 1
     try:
         os.setsid()
         signal.alarm(PATIENCE_SECONDS)
-        _dress(job)
+        _set_up(job)
         code = _run_main(job["orders"])
-    except BaseException:  # noqa: BLE001  as the interpreter would
+    except BaseException:  # noqa: BLE001  like the interpreter
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -157,8 +157,8 @@ def _be(job: dict[str, Any]) -> None:
         os._exit(code)
 
 
-def _dress(job: dict[str, Any]) -> None:
-    """Take on the folder, the environment, the arguments and the constants."""
+def _set_up(job: dict[str, Any]) -> None:
+    """Set folder, environment, standard streams, arguments and constants."""
     os.chdir(job["folder"])
     os.environ.clear()
     os.environ.update(job["environment"])
@@ -174,7 +174,7 @@ def _dress(job: dict[str, Any]) -> None:
     for place, value in job["patches"].items():
         module, _, name = place.partition(":")
         if not hasattr(importlib.import_module(module), name):
-            raise AttributeError(f"there is no {place} to patch any more")
+            raise AttributeError(f"{place} no longer exists")
         setattr(sys.modules[module], name, value)
 
 

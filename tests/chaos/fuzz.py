@@ -1,7 +1,7 @@
-"""Any bytes as a body, through the real path: judged, saved, committed, read.
+"""Random bodies through the real pipeline: judged, saved, committed, read.
 
-The bodies are the documented examples and the sandbox's odd ones, with bytes flipped, pieces cut
-out, repeated, or put in from elsewhere.
+The bodies are the documented examples and the sandbox's odd ones with bytes flipped, or with pieces
+cut out, repeated or inserted.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _SETTINGS: Final = SandboxSettings()
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """A body that was tampered with."""
+    """A damaged body."""
     body = bytearray(draw(st.sampled_from(bases())))
     for _ in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, len(body)))
@@ -79,10 +79,10 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 
 def fuzz(examples: int) -> int:
-    """Try so many lots of bodies; return how many bodies that were.
+    """Try this many lots of bodies; return the number of bodies.
 
     Raises:
-        AssertionError: One ended nowhere, or in two places.
+        AssertionError: A body ended nowhere, or in two places.
     """
     tried = 0
 
@@ -104,7 +104,7 @@ def fuzz(examples: int) -> int:
 
 
 def swallow(root: Path, lot: Sequence[tuple[bytes, int]]) -> None:
-    """Take bodies in as a run does, and see that each is found in one place."""
+    """Ingest bodies like a run, and check that each ends in one place."""
     answers = [_answered(f"t{number}", *one) for number, one in enumerate(lot)]
     for answer in answers:
         judge(200, answer.body or b"")

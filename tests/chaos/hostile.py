@@ -1,7 +1,7 @@
-"""Every bad answer on the sandbox's menu at once, among good ones, through the command line.
+"""All bad answers of the sandbox at once, among good ones, through the command line.
 
-Each must end as a row or as a reject with the reason declared here, in bounded memory, and none
-may hold up the others.
+Each must end as a row, or as a reject with the reason declared here, in bounded memory and without
+delaying the others.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ ENDS: Final = {
     ),
     STOP: "unauthorized rate-limited-forever",
 }
-# How each kind must end: as a row, as a reject for this reason, or by stopping the run.
+# The expected end of each kind: a row, a reject with this reason, or a stopped run.
 EXPECTED: Final = {kind: end for end, kinds in ENDS.items() for kind in kinds.split()}
 
 IMPATIENT: Final = {
@@ -89,7 +89,7 @@ PATIENT: Final = {
     "LUMA_TOTAL_TIMEOUT": "600",
     "LUMA_MAX_ATTEMPTS": "1",
 }
-# Not `wait4`: what that tells of memory includes the process that this one was forked from.
+# Not `wait4`: its peak memory includes the parent's at the time of the fork.
 _MEASURED: Final = """\
 import atexit, pathlib
 atexit.register(lambda: pathlib.Path("status").write_bytes(
@@ -101,17 +101,17 @@ main()
 THREADS: Final = 16
 HANGING: Final = 8
 GOOD_MEANWHILE: Final = 200
-# Seconds that it takes to find that the others are held up.
+# Seconds after which the other answers count as delayed.
 LONGEST_HANG: Final = 120.0
 
 
 @dataclass(slots=True)
 class Attack:
-    """What came of it.
+    """Result of an attack.
 
     Attributes:
-        peak_mib: Most memory that the process held at once.
-        wrong: A sentence for each task ID that ended otherwise than declared.
+        peak_mib: Peak memory of the process.
+        wrong: A sentence for each task ID with an unexpected end.
     """
 
     seconds: float
@@ -120,12 +120,12 @@ class Attack:
 
 
 def undeclared() -> list[str]:
-    """Kinds on the sandbox's menu whose end is not declared, and the other way round."""
+    """Kinds without a declared end, and declared ends without a kind."""
     return sorted(set(KINDS) ^ set(EXPECTED))
 
 
 def attack(folder: Path, good: int) -> Attack:
-    """Ask for every kind that stops nothing, spread among good task IDs."""
+    """Request every kind that does not stop the run, spread among good task IDs."""
     bad = [f"bad-{kind}-1" for kind, end in EXPECTED.items() if end != STOP]
     others = task_ids(good)
     step = len(others) // len(bad)
@@ -147,7 +147,7 @@ KINDS_OF: Final = {f"bad-{kind}-1": kind for kind in EXPECTED}
 
 
 def ends_in(warehouse: Path) -> dict[str, list[str]]:
-    """Where each task ID is found: as a row, as a reject with its reason."""
+    """The ends of each task ID: as a row, as a reject with its reason."""
     ends: dict[str, list[str]] = {}
     tables = read_all(warehouse)
     if "generations" in tables:
@@ -168,13 +168,13 @@ def _differences(found: dict[str, list[str]], expected: dict[str, str]) -> list[
 
 
 def hang(folder: Path, good: int) -> tuple[int, dict[str, Any]]:
-    """Have half of the threads meet an ID that never answers, and the others go on meanwhile.
+    """Let half of the threads hang on IDs without an answer; the others must continue.
 
-    Those IDs are given up only when the gateway goes away, and it stays until all others have been
-    answered, or for long: nothing here depends on how fast the machine is.
+    The gateway stays until all other IDs have an answer, or for a long time, so nothing depends on
+    the speed of the machine.
 
     Returns:
-        Good answers that came while the others hung, and the run's summary.
+        Good answers while the others hung, and the run's summary.
     """
     hanging = [f"bad-hang-{number}" for number in range(HANGING)]
     with Sandbox(SandboxSettings(key=KEY)) as sandbox:
@@ -189,16 +189,16 @@ def hang(folder: Path, good: int) -> tuple[int, dict[str, Any]]:
 
 
 def _answered(sandbox: Sandbox) -> int:
-    """Good answers that are out, at least."""
+    """A lower bound of the good answers sent."""
     stats = sandbox.stats()
     return int(stats["by_status"].get("200", 0)) - max(0, int(stats["in_flight"]) - HANGING)
 
 
-def stop(folder: Path, kind: str) -> tuple[int, str, int]:
-    """Ask for a kind that stops the run, after good ones.
+def stop_run(folder: Path, kind: str) -> tuple[int, str, int]:
+    """Request a kind that stops the run, after good ones.
 
     Returns:
-        Exit code, message, and the rows that were kept.
+        Exit code, message, and number of rows kept.
     """
     good = task_ids(40)
     done, _, exit_code = _run(folder, [*good, f"bad-{kind}-1", *task_ids(400, seed=2)])
@@ -214,7 +214,7 @@ def _ingest(folder: Path, given: list[str]) -> tuple[dict[str, Any], float]:
 
 
 def _run(folder: Path, given: list[str]) -> tuple[dict[str, Any], float, int]:
-    """Run the command line as a process of its own; return its summary, peak MiB and exit code."""
+    """Run the command line in its own process; return its summary, peak MiB and exit code."""
     with Sandbox(SandboxSettings(key=KEY, slow_seconds=0.2, drip_seconds=0.1)) as sandbox:
         return _end(_start(folder, given, sandbox.base_url, IMPATIENT), folder)
 

@@ -1,8 +1,8 @@
-"""Watches what a process changes in a folder, and ends or fails it at one of those points.
+"""Watches the changes that a process makes in a folder, and kills it or fails it at one of them.
 
-The connector knows nothing of it: Python's audit events tell of files that are opened, renamed and
-removed; fsync, and writing, which have no event, are wrapped. So a new write point is found by
-itself. A write that is struck leaves half of its bytes.
+The connector needs no hooks: Python's audit events report files opened, renamed and removed; fsync
+and write have no events and are wrapped. New write points are found automatically. A struck write
+leaves half of its bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 class Act(StrEnum):
     """What happens at the point.
 
-    A disk that is full takes nothing any more, but lets go; a read-only one does neither.
+    A full disk allows removal but no writes; a read-only one allows neither.
     """
 
     KILL = "SIGKILL"
@@ -44,9 +44,9 @@ class Orders:
 
     Attributes:
         root: The folder.
-        at: Number of the point, from 1; or how its text starts; None only watches.
-        act: What happens there.
-        log: File that gets the points, one a line, at the end.
+        at: Number of the point, from 1, or the start of its text; None only watches.
+        act: What to do there.
+        log: File for the points, one per line, written at the end.
     """
 
     root: str
@@ -56,7 +56,7 @@ class Orders:
 
 
 def kind_of(point: str) -> str:
-    """The operation and the table of a point, without names that change from run to run."""
+    """The operation and table of a point, without names that differ between runs."""
     operation, _, path = point.partition(" ")
     if is_draft := ".tmp/" in path:
         path = re.sub(r"\.\d+(\.candidate)?(?=\.|$)", "", path).replace("+", "/")
@@ -65,7 +65,7 @@ def kind_of(point: str) -> str:
 
 
 class Killer:
-    """Watches from `arm` on until the process ends; there is no disarming."""
+    """Watches from `arm` until the process ends."""
 
     def __init__(self, orders: Orders) -> None:
         self._root = os.path.abspath(orders.root)  # noqa: PTH100  no Path in an audit hook
@@ -78,24 +78,24 @@ class Killer:
         """Start to watch.
 
         Raises:
-            RuntimeError: The process leads no group of its own: whom it would kill is unknown.
+            RuntimeError: The process does not lead its own group, so it would kill others.
         """
         if os.getpgrp() != os.getpid():
-            raise RuntimeError("a process that is to be killed needs a group of its own")
+            raise RuntimeError("a process to be killed needs its own group")
         _wrap_opening(self)
         _wrap_fsync(self)
         _wrap_arrow_streams(self)
         sys.addaudithook(self._audit)
 
     def report(self) -> None:
-        """Write the points that were passed to the log."""
+        """Write the passed points to the log."""
         if self._orders.log:
             points, self._points = self._points, []
             with open(self._orders.log, "w", encoding="utf-8") as log:  # noqa: PTH123  as above
                 log.writelines(f"{point}\n" for point in points)
 
     def watches(self, path: Any, folder: int = -1) -> str | None:
-        """The path relative to the root, if it is in it; `folder` is a descriptor or -1."""
+        """The path relative to the root, None if outside; `folder` is a descriptor or -1."""
         if not isinstance(path, str | os.PathLike):
             return None
         text = os.fspath(path)
@@ -106,12 +106,12 @@ class Killer:
         return text[len(self._root) + 1 :] or "." if is_inside else None
 
     def reach(self, operation: str, name: str, tear: Callable[[], object] | None = None) -> None:
-        """Pass a point; strike if it is the one.
+        """Pass a point; strike if the orders say so.
 
         Args:
             operation: What is about to happen.
-            name: To which file or folder.
-            tear: Does half of it.
+            name: The file or folder.
+            tear: Does half of the operation.
         """
         point = f"{operation} {name}"
         with self._lock:
@@ -165,36 +165,36 @@ def _wrap_fsync(killer: Killer) -> None:
             killer.reach("fsync", name)
         fsync(descriptor)
 
-    os.fsync = wrapped  # type: ignore[assignment]  # looser than the stubs have it
+    os.fsync = wrapped  # type: ignore[assignment]  # looser than in the stubs
 
 
 def _wrap_opening(killer: Killer) -> None:
-    """Have files that Python opens to write tell of each write that reaches the system."""
+    """Report each write to a file that Python opened."""
     opened = io.open
 
-    class Watched(io.FileIO):
+    class WatchedFile(io.FileIO):
         def write(self, data: Any, /) -> int:
             half = memoryview(data)[: len(data) // 2]
             name = killer.watches(self.name) or str(self.name)
-            killer.reach("write", name, lambda: super(Watched, self).write(half))
+            killer.reach("write", name, lambda: super(WatchedFile, self).write(half))
             return super().write(data)
 
     def wrapped(file: Any, mode: str = "r", buffering: int = -1, *args: Any, **kwargs: Any) -> Any:
         if not set(mode) & set("wax+") or not killer.watches(file):
             return opened(file, mode, buffering, *args, **kwargs)
-        binary = io.BufferedWriter(Watched(file, mode.replace("b", "").replace("t", "")))
+        binary = io.BufferedWriter(WatchedFile(file, mode.replace("b", "").replace("t", "")))
         return binary if "b" in mode else io.TextIOWrapper(binary, *args, **kwargs)
 
     io.open = builtins.open = wrapped
 
 
 def _wrap_arrow_streams(killer: Killer) -> None:
-    """Have Arrow's streams, which C++ writes, tell of each batch."""
-    import pyarrow as pa  # noqa: PLC0415  only where a connector runs anyway
+    """Report each batch of Arrow's streams, which C++ writes."""
+    import pyarrow as pa  # noqa: PLC0415  only where the connector runs
 
     opened = pa.ipc.new_stream
 
-    class Watched:
+    class WatchedStream:
         def __init__(self, path: str, *args: Any, **kwargs: Any) -> None:
             self._name = killer.watches(path) or path
             killer.reach("open", self._name)
@@ -209,4 +209,4 @@ def _wrap_arrow_streams(killer: Killer) -> None:
             killer.reach("close", self._name)
             self._stream.close()
 
-    pa.ipc.new_stream = Watched
+    pa.ipc.new_stream = WatchedStream

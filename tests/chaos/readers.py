@@ -1,11 +1,11 @@
-"""Readers that loop over `generations` while a writer commits without pause.
+"""Readers of `generations` while a writer commits without pause.
 
-Each is a process of its own: `python -m chaos.readers ENGINE FOLDER SECONDS`. A writer comes first,
-upserting and inserting into several partitions; a reader checks what it reads each time:
+Each is its own process: `python -m chaos.readers ENGINE FOLDER SECONDS`. The writer updates and
+inserts rows in several partitions; the reader checks after each read, filtered or not, that
 
-- a task ID stands there once;
-- there are no fewer rows than at the last look, filtered or not;
-- each row is whole: the prompt, the estimate and the counter of one and the same answer.
+- each task ID occurs once;
+- no rows have disappeared since the last read;
+- each row is whole: its prompt, estimate and counter are from the same answer.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ TESTS: Final = Path(__file__).parents[1]
 NOON: Final = datetime(2026, 1, 2, 12, tzinfo=UTC)
 MONTHS: Final = tuple(f"2025-{month:02}" for month in range(1, 7))
 ROWS_BEFORE: Final = 3_000
-# Rows that a commit inserts, and that it updates.
+# Rows that each commit inserts and updates.
 NEW, NEWER = 6, 18
 
 CHECKED: Final = ["task_id", "prompt", "estimate_wait_seconds", "fetches"]
 MONTH: Final = MONTHS[2]
 
-# Engines that open a file more than once: they may fail aloud when it is replaced in between.
+# Engines that open a file more than once: they may fail, with an error, if it is replaced.
 MAY_FAIL: Final = ("duckdb", "polars")
 
 
 @dataclass(slots=True)
 class Reading:
-    """What came of one way to read.
+    """Result of one way to read.
 
     Attributes:
-        reads: That gave an answer.
-        failures: That raised an error.
-        rows: Of the last answer.
-        wrong: Answers that cannot be, one sentence each.
+        reads: Successful reads.
+        failures: Reads that raised an error.
+        rows: Rows of the last read.
+        wrong: A sentence for each impossible result.
         example: The first error.
     """
 
@@ -72,14 +72,14 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """What readers and writer did at the same time.
+class Observed:
+    """What readers and writer did in parallel.
 
     Attributes:
         readings: By engine and way to read.
-        commits: Made meanwhile.
-        replaced: Files of `generations` replaced meanwhile.
-        seconds: How long it took.
+        commits: Commits of the writer.
+        replaced: Files of `generations` replaced by the writer.
+        seconds: Duration.
     """
 
     readings: dict[str, dict[str, Reading]]
@@ -88,7 +88,7 @@ class Watched:
     seconds: float
 
 
-def watch(folder: Path, seconds: float, engines: tuple[str, ...]) -> Watched:
+def read_while_writing(folder: Path, seconds: float, engines: tuple[str, ...]) -> Observed:
     """Let engines read while a writer commits."""
     root = folder / "warehouse"
     fill(root)
@@ -98,13 +98,13 @@ def watch(folder: Path, seconds: float, engines: tuple[str, ...]) -> Watched:
         engine: {way: Reading(**found) for way, found in _result(engine, root, process).items()}
         for engine, process in readers.items()
     }
-    # The writer ends when its standard input does.
-    return Watched(readings, **_result("writer", root, writer))
+    # The writer stops when its stdin closes.
+    return Observed(readings, **_result("writer", root, writer))
 
 
 def _start(what: str, root: Path, seconds: float) -> subprocess.Popen[str]:
     path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
-    # Not a pipe, which nobody reads meanwhile: an engine that panics prints a lot.
+    # Not a pipe, which would fill up: an engine that panics prints a lot.
     with _log_of(what, root).open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "chaos.readers", what, str(root), str(seconds)],
@@ -123,7 +123,7 @@ def _log_of(what: str, root: Path) -> Path:
 def _result(what: str, root: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
     stdout, _ = process.communicate()
     if process.returncode:
-        raise RuntimeError(f"{what} broke down: {_log_of(what, root).read_text()[-2000:]}")
+        raise RuntimeError(f"{what} failed: {_log_of(what, root).read_text()[-2000:]}")
     result: dict[str, Any] = json.loads(stdout)
     return result
 
@@ -132,7 +132,7 @@ def _result(what: str, root: Path, process: subprocess.Popen[str]) -> dict[str, 
 
 
 def answer(number: int, version: int) -> Answer:
-    """An answer, all of whose fields tell of the same version."""
+    """An answer whose fields all hold the same version."""
     task_id = f"t{number:06}"
     body = {
         "id": task_id,
@@ -153,7 +153,7 @@ def answer(number: int, version: int) -> Answer:
 
 
 def fill(root: Path) -> None:
-    """Make a warehouse to start from."""
+    """Make the initial warehouse."""
     with Warehouse.writing(root) as warehouse:
         warehouse.save("first", [answer(number, 1) for number in range(ROWS_BEFORE)], "run")
         warehouse.commit()
@@ -181,7 +181,7 @@ def write(root: Path, is_over: threading.Event) -> dict[str, float]:
 
 
 def ways(engine: str, root: Path) -> dict[str, Callable[[], Any]]:
-    """The ways of an engine to read the table, each giving rows for pandas or their number."""
+    """An engine's ways to read the table; each returns a data frame or a number of rows."""
     folder = root / "generations"
     return {
         "pandas": _pandas,
@@ -193,8 +193,8 @@ def ways(engine: str, root: Path) -> dict[str, Callable[[], Any]]:
 
 
 def engines() -> tuple[str, ...]:
-    """The engines that are here to be tried."""
-    import connector  # noqa: PLC0415  only to see what it has
+    """The installed engines."""
+    import connector  # noqa: PLC0415  only to look for `read`
 
     optional = [name for name in ("duckdb", "polars") if find_spec(name)]
     own = ["connector"] if hasattr(connector, "read") else []
@@ -202,7 +202,7 @@ def engines() -> tuple[str, ...]:
 
 
 def _pandas(folder: Path) -> dict[str, Callable[[], Any]]:
-    import pandas as pd  # noqa: PLC0415  each process imports its own engine
+    import pandas as pd  # noqa: PLC0415  each process imports only its engine
 
     read = partial(pd.read_parquet, folder)
     return {
@@ -268,30 +268,30 @@ def _polars(folder: Path) -> dict[str, Callable[[], Any]]:
 def _connector(folder: Path) -> dict[str, Callable[[], Any]]:
     import connector  # noqa: PLC0415  as above
 
-    read: Any = getattr(connector, "read")  # noqa: B009  it may not be there
+    read: Any = getattr(connector, "read")  # noqa: B009  may be missing
     return {
         "whole": lambda: read("generations", folder.parent),
         "by column": lambda: read("generations", folder.parent, columns=CHECKED),
     }
 
 
-def look(engine: str, root: Path, seconds: float) -> dict[str, Any]:
-    """Read in every way, over and over."""
+def read_repeatedly(engine: str, root: Path, seconds: float) -> dict[str, Any]:
+    """Read in every way, again and again."""
     reads = ways(engine, root)
     readings = {way: Reading() for way in reads}
     end = time.monotonic() + seconds
     while time.monotonic() < end or not readings[max(reads)].tried:
         for way, read in reads.items():
-            _look_once(read, readings[way])
+            _read_once(read, readings[way])
     return {way: asdict(reading) for way, reading in readings.items()}
 
 
-def _look_once(read: Callable[[], Any], reading: Reading) -> None:
+def _read_once(read: Callable[[], Any], reading: Reading) -> None:
     try:
         found = read()
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # noqa: BLE001  a panic of Polars is no Exception
+    except BaseException as error:  # noqa: BLE001  a panic in Polars is not an Exception
         reading.failures += 1
         reading.example = reading.example or f"{type(error).__name__}: {error}"[:300]
         return
@@ -305,28 +305,28 @@ def _look_once(read: Callable[[], Any], reading: Reading) -> None:
 
 
 def wrong_in(rows: pd.DataFrame) -> Iterator[str]:
-    """Tell what cannot be in rows."""
+    """Sentences about impossible rows."""
     if not rows.task_id.is_unique:
         yield f"{rows.task_id.duplicated().sum()} task IDs twice"
     version = rows.estimate_wait_seconds.astype("int64")
     if (rows.prompt != rows.task_id + " " + version.astype("str")).any():
-        yield "a row of two answers"
+        yield "a row from two answers"
     if (rows.fetches.astype("int64") != version).any():
-        yield "an answer counted twice, or not"
+        yield "an answer counted twice or never"
 
 
 def main() -> None:
-    """Be the writer, or a reader."""
+    """Run the writer or a reader."""
     what, root, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
-    result = _be_writer(root) if what == "writer" else look(what, root, seconds)
+    result = _run_writer(root) if what == "writer" else read_repeatedly(what, root, seconds)
     print(json.dumps(result))  # noqa: T201  the answer
 
 
-def _be_writer(root: Path) -> dict[str, float]:
+def _run_writer(root: Path) -> dict[str, float]:
     is_over = threading.Event()
 
     def await_end_of_stdin() -> None:
-        sys.stdin.buffer.raw.read()  # type: ignore[attr-defined]  # it has one: no wrapper's lock
+        sys.stdin.buffer.raw.read()  # type: ignore[attr-defined]  # avoids the wrapper's lock
         is_over.set()
 
     threading.Thread(target=await_end_of_stdin, daemon=True).start()

@@ -1,4 +1,4 @@
-"""`make chaos`: all that could lose, double or tear something, tried for minutes.
+"""`make chaos`: everything that could lose, duplicate or tear data, for minutes.
 
 Prints what was tried, how often, and what was lost, which must be nothing. Name parts to run only
 those.
@@ -27,7 +27,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Scenarios that are killed at every point; between them they have every kind of point.
+# Scenarios to kill at their write points; together they have every kind of point.
 SWEPT: Final = ("first run", "run that spills", "compact", "rebuild", "repair")
 
 # Scenarios whose disk fails at the first point of each kind.
@@ -36,21 +36,21 @@ FAILED: Final = {
     Act.READ_ONLY: ("rebuild",),
 }
 
-# Points of one kind at which a command is killed: the first row group, the next, one more.
+# Kills per kind of point, such as the first row group, the next, one more.
 PER_KIND: Final = 3
 
-# Task IDs more for the kills at random times: so a run takes long enough to be hit.
+# Extra task IDs for kills at random times, so that a run lasts long enough.
 MORE: Final = 150
 
 
 @dataclass(slots=True)
 class Line:
-    """A line of the table.
+    """A line of the result.
 
     Attributes:
-        times: How often it was tried.
+        times: Number of tries.
         lost: A sentence for each loss.
-        note: What else was seen.
+        note: Other observations.
     """
 
     what: str
@@ -60,7 +60,7 @@ class Line:
 
 
 def kill_everywhere(folder: Path, scale: float) -> Iterator[Line]:
-    """Kill each command at write points of each kind; by `--scale 10` at every single one."""
+    """Kill each command at write points of each kind; with `--scale 10` at every point."""
     with crashes.Crew(folder / "crashes") as crew:
         for name in SWEPT:
             past = crashes.make_past(crew, SCENARIOS[name])
@@ -75,9 +75,9 @@ def kill_in_buckets(folder: Path, scale: float) -> Iterator[Line]:
     """Kill each command before each request that changes a bucket; let requests fail at random."""
     with buckets.BucketWorld(folder / "buckets") as world:
         for name, scenario in buckets.STORED.items():
-            past = buckets.make_past(world, scenario)
+            past = buckets.make_bucket_past(world, scenario)
             points = range(1, len(past.points) + 1, max(1, round(8 / scale)))
-            lost = list(buckets.strike_each(world, past, points))
+            lost = list(buckets.kill_at_requests(world, past, points))
             yield Line(f"{name} in a bucket, killed between requests", len(lost), _given(lost))
             seeds = range(max(1, round(scale)))
             lost = [buckets.fail_at_random(world, past, seed, 0.15) for seed in seeds]
@@ -115,7 +115,7 @@ def kill_flows(folder: Path, scale: float) -> Iterator[Line]:
 
 def read_meanwhile(folder: Path, scale: float) -> Iterator[Line]:
     """Read while a writer commits without pause."""
-    watched = readers.watch(folder / "readers", 40 * scale, readers.engines())
+    watched = readers.read_while_writing(folder / "readers", 40 * scale, readers.engines())
     pace = watched.replaced / watched.seconds
     for engine, ways in watched.readings.items():
         wrong = [f"{engine} {way}: {text}" for way, found in ways.items() for text in found.wrong]
@@ -132,7 +132,7 @@ def read_meanwhile(folder: Path, scale: float) -> Iterator[Line]:
 
 
 def be_hostile(folder: Path, scale: float) -> Iterator[Line]:
-    """Bring every bad answer at once, and any bytes as bodies."""
+    """Send all bad answers at once, and random bodies."""
     found = hostile.attack(folder / "menu", round(5000 * scale))
     lost = [*found.wrong, *(f"{kind}: no end declared" for kind in hostile.undeclared())]
     if found.peak_mib > hostile.MOST_MIB:
@@ -145,10 +145,10 @@ def be_hostile(folder: Path, scale: float) -> Iterator[Line]:
     yield Line(
         "task IDs that never answer",
         hostile.HANGING,
-        [f"only {meanwhile} others were answered meanwhile"] if held_up else [],
+        [f"only {meanwhile} others had answers meanwhile"] if held_up else [],
         f"{meanwhile} others answered meanwhile",
     )
-    yield Line("bodies of any bytes", fuzz.fuzz(round(120 * scale)))
+    yield Line("random bodies", fuzz.fuzz(round(120 * scale)))
 
 
 PARTS: Final[dict[str, Callable[[Path, float], Iterator[Line]]]] = {
@@ -163,15 +163,17 @@ PARTS: Final[dict[str, Callable[[Path, float], Iterator[Line]]]] = {
 
 
 def main() -> int:
-    """Run the parts that were named, or all; return the exit code."""
+    """Run the named parts, or all; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").replace("`", ""))
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--scale", type=float, default=1.0, help="such a part of it (default: 1)")
-    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary one)")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="factor for the number of tries (default: 1)"
+    )
+    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
     options = parser.parse_args()
     unknown = set(options.parts) - set(PARTS)
     if unknown:
-        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+        parser.error(f"unknown part: {', '.join(sorted(unknown))}")
     console, lines, started = Console(), [], time.monotonic()
     with tempfile.TemporaryDirectory(dir=options.folder, ignore_cleanup_errors=True) as folder:
         for part in options.parts or PARTS:
@@ -187,7 +189,7 @@ def main() -> int:
 
 
 def _surviving(part: str, lines: Iterator[Line]) -> Iterator[Line]:
-    """Count a part that cannot even begin as a loss."""
+    """Count a part that cannot start as a loss."""
     try:
         for line in lines:
             if not line.times:

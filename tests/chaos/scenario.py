@@ -36,10 +36,10 @@ LATER: Final = [
     "bad-object-200-1",
 ]
 INGEST: Final = ("ingest", "ids.txt", "--json", "--max-concurrency", "1")
-# Runs that must be enough for every task to finish and every passing fault to pass.
-FEWEST: Final = 5
+# Runs that are enough for all tasks to finish and all temporary faults to pass.
+MOST_RUNS: Final = 5
 
-# Constants of the connector, so small that a few rows commit in mid-run, and spill.
+# Constants of the connector, small enough for a few rows to spill and commit mid-run.
 SMALL: Final = {
     "connector.run.run:COMMIT_ANSWERS": 12,
     "connector.warehouse.inbox:GROUP_BYTES": 10_000,
@@ -47,7 +47,7 @@ SMALL: Final = {
     "connector.warehouse.spill:CHUNK_ROWS": 4,
 }
 
-# For commands whose marts another scenario strikes already.
+# For commands whose marts are covered by another scenario.
 WITHOUT_MARTS: Final = {"LUMA_MARTS": "false"}
 
 
@@ -56,12 +56,12 @@ class Scenario:
     """A command on a warehouse with a past.
 
     Attributes:
-        prepare: Makes that past.
-        patches: Constants for the command that is struck.
-        environment: For it, besides the world's.
-        afterwards: Commands to run once the next runs have brought all that was missing.
-        unreadable: Tables that were damaged before, so need not be readable at once.
-        moving: Task IDs that it moves to another partition.
+        prepare: Creates the past.
+        patches: Constants for the struck command.
+        environment: Added to the world's for that command.
+        afterwards: Commands to run after the next runs have fetched everything.
+        unreadable: Tables that were damaged before.
+        moving: Task IDs that the command moves to another partition.
     """
 
     name: str
@@ -75,10 +75,10 @@ class Scenario:
 
 
 class World:
-    """A folder, a gateway of its own, and a process to fork command lines from.
+    """A folder, its own gateway, and a process that forks command lines.
 
     Attributes:
-        given: All task IDs that are ever asked for: a few with a past, and as many more as wanted.
+        given: All task IDs: a few with a past, and `more` others.
     """
 
     def __init__(self, folder: Path, more: int = 0) -> None:
@@ -105,7 +105,7 @@ class World:
             "LUMA_BASE_URL": self.sandbox.base_url,
             "LUMA_MAX_ATTEMPTS": "1",
             "LUMA_BATCH_SIZE": "8",
-            # The gateway's present is in the past, always the same.
+            # The gateway's present is fixed, in the past.
             "LUMA_GIVE_UP_AFTER": "P36500D",
             "COLUMNS": "200",
         }
@@ -117,7 +117,7 @@ class World:
 
     @property
     def warehouse(self) -> Path:
-        """The warehouse, to look at from outside."""
+        """Folder of the warehouse."""
         return self.folder / "warehouse"
 
     def run(self, *arguments: str, orders: Orders | None = None) -> Ended:
@@ -125,19 +125,19 @@ class World:
         return self._forks.run(Job(arguments, str(self.folder), self.environment, orders))
 
     def play(self, scenario: Scenario, orders: Orders) -> Ended:
-        """Run a scenario's command, watched."""
+        """Run a scenario's command under the killer."""
         environment = {**self.environment, **scenario.environment}
         return self._forks.run(
             Job(scenario.command, str(self.folder), environment, orders, scenario.patches)
         )
 
     def asked(self) -> dict[str, int]:
-        """How often the gateway was asked for each task ID."""
+        """Requests to the gateway for each task ID."""
         counts: dict[str, int] = self.sandbox.stats()["by_task_id"]
         return counts
 
     def recall(self, asked: Mapping[str, int]) -> None:
-        """Bring a gateway that knows nothing to where it was when it had been asked so often."""
+        """Reset the gateway and repeat these requests, so that its tasks progress likewise."""
         self.sandbox.reset()
         with Client(self.sandbox.base_url) as client:
             for task_id, times in asked.items():
@@ -148,21 +148,21 @@ class World:
                     )
 
     def settle(self) -> None:
-        """Run until every task has finished, and every fault that passes has passed."""
-        for _ in range(FEWEST):
+        """Run until all tasks have finished and all temporary faults have passed."""
+        for _ in range(MOST_RUNS):
             if received(self.warehouse).settled.issuperset(self.given):
                 return
             ended = self.run(*INGEST)
-            assert not ended.has_failed, ended.stderr
-        raise AssertionError("the tasks do not come to an end")
+            assert not ended.exit_code, ended.stderr
+        raise AssertionError("the tasks do not finish")
 
 
-def nothing(_: World) -> None:
+def no_past(_: World) -> None:
     """No warehouse yet."""
 
 
 def grown(world: World) -> None:
-    """Tables of several partitions, tasks unfinished and rejected, a batch left in the inbox."""
+    """Several partitions, unfinished and rejected tasks, a batch left in the inbox."""
     _run(world, "ingest", "earlier.txt")
     struck = world.run(
         "ingest", "middle.txt", orders=Orders(str(world.warehouse), at="open .tmp/generations")
@@ -172,7 +172,7 @@ def grown(world: World) -> None:
 
 
 def logged(world: World) -> None:
-    """All of it ingested; a compacted log and small files that came after it."""
+    """Everything ingested; a compacted log, and small files after it."""
     _run(world, "ingest", "earlier.txt")
     _run(world, "ingest", "middle.txt")
     _run(world, "compact")
@@ -180,7 +180,7 @@ def logged(world: World) -> None:
 
 
 def outdated(world: World) -> None:
-    """What a rebuild changes: rows filed under an unknown time, a column that old files lack."""
+    """Rows that a rebuild changes: filed under an unknown time, or without a newer column."""
     logged(world)
     _run(world, "ingest", "earlier.txt", "--refresh")
     path = max((world.warehouse / "generations").rglob("*=2025-*/*.parquet"))
@@ -188,7 +188,7 @@ def outdated(world: World) -> None:
 
 
 def damaged(world: World) -> None:
-    """A partition that is cut short."""
+    """A truncated partition file."""
     grown(world)
     path = max((world.warehouse / "generations").rglob("*=2025-*/*.parquet"))
     path.write_bytes(path.read_bytes()[:-40])
@@ -202,7 +202,7 @@ def _run(world: World, *arguments: str) -> None:
 SCENARIOS: Final = {
     scenario.name: scenario
     for scenario in (
-        Scenario("first run", INGEST, nothing),
+        Scenario("first run", INGEST, no_past),
         Scenario("later run", INGEST, grown),
         Scenario("run that spills", INGEST, grown, SMALL, WITHOUT_MARTS),
         Scenario("compact", ("compact",), logged, afterwards=(("compact",),)),

@@ -1,7 +1,6 @@
-"""Kills real processes, the whole group at once, at moments that nobody chose.
+"""Kills real process groups at random times.
 
-Two doors: the command line, and the Prefect flow. What must hold afterwards is what `crashes` asks
-of every disaster.
+Two doors: the command line, and the Prefect flow. Afterwards the same must hold as in `crashes`.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 OWNER: Final = ".lock-owner.json"
 LOOK_UP_SECONDS: Final = 0.002
-# Of the moments drawn, so many times the kills wanted are tried at most: some come too late.
+# Try at most this many times the wanted kills: some come too late.
 MORE: Final = 3
 
 _FLOW: Final = """\
@@ -44,10 +43,10 @@ sys.exit(not done.is_completed())
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A way to run the pipeline in a process of its own.
+    """A way to run the pipeline in its own process.
 
     Attributes:
-        forget: Makes it forget a run that was killed, where it would wait for that to be noticed.
+        forget: Clears the traces of a killed run that would delay the next one.
     """
 
     name: str
@@ -65,7 +64,7 @@ COMMAND_LINE: Final = Door(
 
 @contextmanager
 def flow_door(folder: Path) -> Iterator[Door]:
-    """The flow, with a Prefect server of its own; for a process that has not imported Prefect."""
+    """The flow, with its own Prefect server; call it before Prefect is imported."""
     if "prefect" in sys.modules:
         raise RuntimeError("Prefect has read its environment already")
     settings = {
@@ -88,7 +87,7 @@ def flow_door(folder: Path) -> Iterator[Door]:
 
 
 def _free_turns(url: str) -> None:
-    """A run that was killed keeps its turn for a minute more; no strike has that long."""
+    """Free the turn that a killed run keeps for another minute."""
     limits = requests.post(f"{url}/v2/concurrency_limits/filter", json={}, timeout=60).json()
     for limit in limits:
         requests.delete(f"{url}/v2/concurrency_limits/{limit['id']}", timeout=60)
@@ -96,19 +95,19 @@ def _free_turns(url: str) -> None:
 
 @dataclass(slots=True)
 class Kills:
-    """What came of it.
+    """Result of kills at random times.
 
     Attributes:
-        done: Kills that met the process alive, with the warehouse in its hands.
-        lost: A sentence for each promise that was broken.
+        done: Kills of a live process that held the warehouse.
+        lost: A sentence for each broken promise.
     """
 
     done: int
     lost: list[str]
 
 
-def kill_at_random(crew: Crew, past: Pasts, door: Door, kills: int, seed: int = 0) -> Kills:
-    """Kill so many runs, each at a random moment after it took the warehouse's lock."""
+def kill_at_random(crew: Crew, past: Past, door: Door, kills: int, seed: int = 0) -> Kills:
+    """Kill this many runs, each at a random time after it locked the warehouse."""
     with crew.lent() as world:
         span = _span(world, past, door)
     draw = random.Random(seed)
@@ -131,9 +130,9 @@ def kill_at_random(crew: Crew, past: Pasts, door: Door, kills: int, seed: int = 
     return found
 
 
-def _span(world: World, past: Pasts, door: Door) -> float:
-    """Seconds that an undisturbed run holds the warehouse."""
-    past[world.folder].lay_out(world)
+def _span(world: World, past: Past, door: Door) -> float:
+    """Seconds for which an undisturbed run holds the warehouse."""
+    past.lay_out(world)
     process = _start(world, door)
     _await_owner(world, process, lambda: None)
     started = time.monotonic()
@@ -144,11 +143,11 @@ def _span(world: World, past: Pasts, door: Door) -> float:
 
 
 def _kill_after(world: World, door: Door, seconds: float) -> bool:
-    """Start a run and kill it; whether it was still alive."""
+    """Start a run and kill it; return whether it was still alive."""
     door.forget()
     process = _start(world, door)
     _await_owner(world, process, lambda: time.sleep(seconds))
-    with suppress(ProcessLookupError):  # it has ended by itself
+    with suppress(ProcessLookupError):  # it ended by itself
         os.killpg(process.pid, signal.SIGKILL)
     return process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
 
@@ -167,7 +166,7 @@ def _start(world: World, door: Door) -> subprocess.Popen[bytes]:
 
 
 def _await_owner(world: World, process: subprocess.Popen[bytes], then: Callable[[], None]) -> None:
-    """Wait until the process has taken the warehouse, or ended."""
+    """Wait until the process holds the warehouse, or ended."""
     owner, marker = world.warehouse / OWNER, f'"pid": {process.pid},'
     while process.poll() is None:
         if owner.exists() and marker in owner.read_text():
