@@ -352,7 +352,7 @@ def test_a_file_is_replaced_whole_or_left_as_it_was(root: Path, tmp_path: Path, 
         ("t.parquet", [], "unknown format of t.parquet"),
         ("t.csv", ["prompts", "timings"], "one table, not 2"),
         ("t.csv", ["prompt"], "did you mean prompts"),
-        (".", [], "cannot tell"),
+        (".", [], "unknown format"),
     ],
 )
 def test_what_cannot_be_exported_is_told(root: Path, to: str, tables: list[str], told: str) -> None:

@@ -619,7 +619,7 @@ def test_a_warehouse_without_anything_has_a_page(browser: Page, tmp_path: Path) 
     browser.open(write_report(warehouse(tmp_path / "w"), tmp_path / "report.html").path)
     assert browser.count(".chart") == 0
     assert browser.count(".empty") == 16
-    assert "No generation with a time of creation yet" in browser.text("[data-chart=activity]")
+    assert "No generation with a creation time yet" in browser.text("[data-chart=activity]")
     assert "none finished" in browser.text("#cards")
     assert browser.complaints() == []
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PLAIN_SECONDS: Final = 5.0
 
 BAR_WIDTH: Final = 24
+NAME_WIDTH: Final = 14
 PROMPT_WIDTH: Final = 44
 
 
@@ -98,7 +99,7 @@ def print_summary(console: Console, summary: Summary) -> None:
     if summary.message:
         console.print(Text(f"Stopped early: {words.plain(summary.message)}", "bold red"))
     rate = summary.asked / max(summary.elapsed_seconds, 1e-3)
-    took = f" in {summary.elapsed_seconds:.1f} s ({rate:,.0f}/s)" if summary.asked else ""
+    took = f" ({summary.elapsed_seconds:.1f} s, {rate:,.0f}/s)" if summary.asked else ""
     console.print(Text.assemble((headline(summary), "bold green"), took))
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
@@ -176,8 +177,8 @@ def print_overview(console: Console, overview: Overview) -> None:
 def _print_turnaround(console: Console, found: Spread) -> None:
     """Show bounds: it is known when a generation was seen, but not always when it ended."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(width=12)
-    table.add_row("half", f"within {words.between(*found.typical)}")
+    table.add_column(width=NAME_WIDTH)
+    table.add_row("median", words.between(*found.typical))
     table.add_row("nine in ten", f"within {words.between(*found.slow)}")
     measured = f" of {words.plural(found.count, 'generation')} measured"
     console.print(Text.assemble(("\nturnaround", "bold"), measured))
@@ -190,7 +191,7 @@ def _print_stages(console: Console, stages: Mapping[str, Stage | None]) -> None:
     if not reported:
         return
     table = Table.grid(padding=(0, 2))
-    table.add_column(width=12)
+    table.add_column(width=NAME_WIDTH)
     for name, stage in reported.items():
         median, slow = words.at_most(stage.typical), words.at_most(stage.slow)
         count = words.plural(stage.count, "generation")
@@ -203,7 +204,7 @@ def _bars(console: Console, title: str, counts: Mapping[str, int]) -> None:
     if not counts:
         return
     table = Table.grid(padding=(0, 2))
-    table.add_column(width=12)
+    table.add_column(width=NAME_WIDTH)
     table.add_column(justify="right")
     table.add_column()
     most = max(counts.values())

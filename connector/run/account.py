@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from connector.words import plural
@@ -36,6 +37,7 @@ def headline(summary: Summary) -> str:
 
 def ends_of(summary: Summary) -> list[End]:
     """Where each task ID ended, empty rows left out; the last row is their sum."""
+    dropped = Counter(blank=summary.blank, duplicate=summary.duplicate, invalid=summary.invalid)
     ends = (
         End("completed", summary.completed),
         End("failed", summary.failed, "at the gateway; `failure_reason` says why"),
@@ -43,7 +45,7 @@ def ends_of(summary: Summary) -> list[End]:
         End("rejected", summary.rejected, _listed(summary.reasons)),
         End("settled before", summary.already_terminal, "finished, finally rejected or given up"),
         End("not reached", summary.not_reached, "the next run asks for them"),
-        End("dropped", summary.blank + summary.duplicate + summary.invalid, _dropped(summary)),
+        End("dropped", dropped.total(), _listed(dropped)),
     )
     return [
         *(end for end in ends if end.task_ids),
@@ -61,15 +63,6 @@ def requests_in(summary: Summary) -> str:
     return ", ".join(parts)
 
 
-def _dropped(summary: Summary) -> str:
-    counts = {
-        "blank": summary.blank,
-        "duplicate": summary.duplicate,
-        "invalid": summary.invalid,
-    }
-    return _listed({name: count for name, count in counts.items() if count})
-
-
 def _listed(counts: Mapping[str, int]) -> str:
-    most_first = sorted(counts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{count:,} {name}" for name, count in most_first)
+    most_first = Counter(counts).most_common()
+    return ", ".join(f"{count:,} {name}" for name, count in most_first if count)

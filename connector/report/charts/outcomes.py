@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from connector.report.figures import Format
 
 SHOWN: Final = 12
+COUNT: Final = {"field": "count", "type": "quantitative", "axis": None, "scale": {"nice": False}}
 ORDER: Final = ("completed", "failed", "unfinished")
 # Indexed by whether the reject is final.
 ASKED_AGAIN: Final = ("by the next run", "only on request")
@@ -128,13 +129,11 @@ def _by_kind(description: str, kinds: Sequence[Outcomes], nothing: str) -> dict[
         return {}
     rows = [_outcomes_row(label(one.name, nothing), one) for one in kinds[:SHOWN]]
     statuses = [name for name in ORDER if any(row[name] for row in rows)]
-    parts = stacked(statuses)
-    bars = {"transform": parts.pop("transform"), "encoding": parts.pop("encoding")}
+    bars = stacked(statuses)
     bars["encoding"] |= {
-        "x": {"field": "count", "type": "quantitative", "axis": None, "scale": {"nice": False}},
+        "x": COUNT,
         "tooltip": tooltip_of(["name"], [*statuses, "total"]) + tooltip_of(["failed_of_finished"]),
     }
-    bars["params"] = parts.pop("params")
     return {"": labelled_rows(description, rows, bars)}
 
 
@@ -165,7 +164,7 @@ def _plain_bars(
     if not rows:
         return {}
     encoding = {
-        "x": {"field": "count", "type": "quantitative", "axis": None, "scale": {"nice": False}},
+        "x": COUNT,
         "color": colour,
         "tooltip": tooltip_of(["name"], ["count"]) + tooltip_of(["share", *texts]),
     }

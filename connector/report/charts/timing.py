@@ -33,7 +33,13 @@ MOST_TICKS: Final = 6
 # A median of fewer generations says little, so it is shown pale.
 FEW: Final = 10
 
-PALE: Final = {"condition": {"test": f"datum.count < {FEW}", "value": 0.45}, "value": 1}
+# Titles, attribute and description of the two views of a turnaround.
+CASES: Final = (
+    ("Typical (median)", "typical", "Median turnaround"),
+    ("Slow (90th percentile)", "slow", "90th percentile"),
+)
+
+PALE: Final = {"condition": {"test": f"datum.generations < {FEW}", "value": 0.45}, "value": 1}
 # The stroke keeps an interval visible when its bounds are close or equal.
 RANGE: Final = {"color": "@range", "cornerRadius": 3, "stroke": "@range", "strokeWidth": 3}
 
@@ -159,7 +165,7 @@ def by_hour(found: Turnaround) -> dict[str, Spec]:
     """Median and 90th percentile by hour of creation."""
     return {
         title: _hours([_row(one, getattr(one, which)) for one in found.hours], what)
-        for title, which, what in _cases()
+        for title, which, what in CASES
         if found.hours
     }
 
@@ -192,7 +198,7 @@ def _hours(rows: Sequence[Spec], what: str) -> Spec:
             "y": y,
             "y2": {"field": "upper"},
             "opacity": PALE,
-            "tooltip": tooltip_of(["name", "between"]) + tooltip_of([], ["generations"]),
+            "tooltip": tooltip_of(["name", "between"], ["generations"]),
         },
     )
 
@@ -207,14 +213,16 @@ def by_model(found: Turnaround) -> dict[str, Spec]:
     """Median and 90th percentile by model."""
     return {
         title: _models([_row(one, getattr(one, which)) for one in found.models], what)
-        for title, which, what in _cases()
+        for title, which, what in CASES
         if found.models
     }
 
 
 def _models(rows: Sequence[Spec], what: str) -> Spec:
+    names = (label(row["key"], "unknown model") for row in rows)
     named = [
-        {**row, "name": label(row["key"], "unknown model"), "text": row["between"]} for row in rows
+        {**row, "name": name, "label": name, "text": row["between"]}
+        for name, row in zip(names, rows, strict=True)
     ]
     encoding = {
         "x": {
@@ -225,18 +233,10 @@ def _models(rows: Sequence[Spec], what: str) -> Spec:
         },
         "x2": {"field": "upper"},
         "opacity": PALE,
-        "tooltip": tooltip_of(["name", "between"]) + tooltip_of([], ["generations"]),
+        "tooltip": tooltip_of(["name", "between"], ["generations"]),
     }
-    labelled = [{**row, "label": row["name"]} for row in named]
     description = f"{what}, by model, with bounds"
-    return labelled_rows(description, labelled, {"mark": RANGE, "encoding": encoding})
-
-
-def _cases() -> tuple[tuple[str, str, str], ...]:
-    return (
-        ("Typical (median)", "typical", "Median turnaround"),
-        ("Slow (90th percentile)", "slow", "90th percentile"),
-    )
+    return labelled_rows(description, named, {"mark": RANGE, "encoding": encoding})
 
 
 def _row(one: Spread, bounds: Bounds) -> dict[str, Any]:
@@ -245,6 +245,5 @@ def _row(one: Spread, bounds: Bounds) -> dict[str, Any]:
         "lower": bounds.lower,
         "upper": bounds.upper,
         "between": words.between(*bounds),
-        "count": one.count,
         "generations": one.count,
     }

@@ -1,11 +1,11 @@
 "use strict";
 
-/** Draws Vega-Lite charts in the colours of the page, when they come near the screen. */
+/** Draws Vega-Lite charts in the colours of the page, once they are near the screen. */
 const Charts = (() => {
   const { make, showEmpty } = Elements;
   const tooltip = document.getElementById("tooltip");
 
-  /** Put colours for `@name`, everywhere but in the data. */
+  /** Replace `@name` by colours, except in the data. */
   function coloured(value) {
     if (typeof value === "string") return value.startsWith("@") ? Theme.colour(value.slice(1)) : value;
     if (Array.isArray(value)) return value.map(coloured);
@@ -78,7 +78,7 @@ const Charts = (() => {
     const { view } = await vegaEmbed(chart.element, coloured(chart.views[chart.shown].spec), {
       mode: "vega-lite",
       actions: false,
-      ast: true, // expressions are interpreted: the page's policy bars `eval`
+      ast: true, // interpret expressions: the page's policy forbids `eval`
       config: config(),
       defaultStyle: false,
       renderer: "svg",
@@ -87,7 +87,7 @@ const Charts = (() => {
     chart.view = view;
   }
 
-  /** Draw a chart, for the first time or anew; one drawing of it waits for the other. */
+  /** Draw or redraw a chart; drawings of the same chart wait for each other. */
   function draw(chart) {
     near.unobserve(chart.card);
     chart.isDrawn = true;
@@ -110,7 +110,7 @@ const Charts = (() => {
     return make("div", { className: "tabs", role: "group", children: buttons });
   }
 
-  /** Prepare a card for its chart, which is drawn when it comes near the screen. */
+  /** Prepare a card for its chart, which is drawn once it is near the screen. */
   function place(card, views, remark) {
     if (!views?.length) {
       showEmpty(card);

@@ -1,6 +1,6 @@
 "use strict";
 
-/** Elements and what is in them. Texts become text nodes: no text here can become markup. */
+/** Builds elements. Texts become text nodes, so that no text can become markup. */
 const Elements = (() => {
   function make(tag, { className, text, children = [], ...attributes } = {}) {
     const element = document.createElement(tag);
@@ -11,7 +11,7 @@ const Elements = (() => {
     return element;
   }
 
-  /** A bar filled to `part`, from 0 to 1. As SVG: attributes need no style, which the policy bars. */
+  /** A bar filled to `part`, from 0 to 1. SVG, because the policy forbids style attributes. */
   function bar(part) {
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("class", "bar");
@@ -26,7 +26,7 @@ const Elements = (() => {
     return svg;
   }
 
-  /** Put the card's own words where there is nothing to show. */
+  /** Show the card's text for missing data. */
   function showEmpty(card) {
     for (const child of [...card.children]) {
       if (!child.matches("h3")) child.remove();

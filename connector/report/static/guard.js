@@ -1,7 +1,7 @@
 "use strict";
 
-// The page's policy bars texts from becoming markup. Vega empties elements by `innerHTML = ""`:
-// that, and nothing else, is let through.
+// The page's policy keeps texts from becoming markup. Vega empties elements by `innerHTML = ""`;
+// only that is allowed.
 globalThis.trustedTypes?.createPolicy("default", {
   createHTML(text) {
     if (text !== "") throw new TypeError("no text becomes markup in this page");

@@ -80,7 +80,7 @@
 
   about();
   cards();
-  // Some gateways never tell what these are about: then they are left out.
+  // Omit these if the gateway never reports their data.
   for (const card of document.querySelectorAll("[data-optional]")) {
     if (!data.charts[card.dataset.chart].length) card.remove();
   }

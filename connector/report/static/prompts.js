@@ -1,6 +1,6 @@
 "use strict";
 
-/** The table of prompts: found by words, sorted by a column, a page at a time. */
+/** The table of prompts: searched by words, sorted by a column, shown in pages. */
 const Prompts = (() => {
   const { make, showEmpty } = Elements;
   const PAGE = 25;
@@ -18,7 +18,7 @@ const Prompts = (() => {
     return found.sort((a, b) => sign * compare(a.key[column], b.key[column]) || a.rank - b.rank);
   }
 
-  /** The text with the words searched for marked, as nodes. */
+  /** The text as nodes, with search words marked. */
   function marked(text) {
     const lower = text.toLowerCase();
     if (!state.words.length || lower.length !== text.length) return [text];

@@ -1,6 +1,6 @@
 "use strict";
 
-/** Light or dark: as the system says, until somebody chooses. */
+/** Light or dark: the system's choice until the reader makes one. */
 const Theme = (() => {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const root = document.documentElement;
@@ -8,7 +8,7 @@ const Theme = (() => {
   const listeners = [];
   let chosen = remembered();
 
-  // A file opened from disk may be denied any storage; then the choice lasts as long as the page.
+  // A file opened from disk may have no storage; then the choice lasts until the page closes.
   function remembered() {
     try {
       return localStorage.getItem("theme");
