@@ -47,7 +47,7 @@ def _judged(
 def ask_without_end(rate: int, burst: int, retry_after: str, measured: float) -> dict[str, Any]:
     """Send requests until the time is over; the gateway counts them."""
     from connector.gateway.fetch import fetch  # noqa: PLC0415
-    from connector.run.pipeline import open_client  # noqa: PLC0415  the measured code
+    from connector.run.resources import open_client  # noqa: PLC0415  what is measured
     from connector.settings import load  # noqa: PLC0415
 
     limit = {"rate_limit": float(rate), "burst": burst, "retry_after": retry_after}

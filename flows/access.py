@@ -11,7 +11,7 @@ from prefect.blocks.system import Secret
 from pydantic import SecretStr
 
 from connector.errors import SettingsError
-from connector.metrics import meters as metrics
+from connector.metrics.meters import open_metrics
 from connector.run.resources import open_client
 from connector.settings import load
 from flows import dask_cluster
@@ -105,7 +105,7 @@ def of_batch(access: Access) -> Iterator[Gateway]:
         yield shared(access)
         return
     # The run's own figures are the flow's to tell.
-    with metrics.opened(metrics_file=None) as meters:
+    with open_metrics(metrics_file=None) as meters:
         gateway = _open(access, meters)
         with closing(gateway.client), following(dask_cluster.stop_of(access.run_id), gateway.stop):
             rate = access.settings.requests_per_second

@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from connector.errors import ConnectorError, Interrupted, RunStopped
-from connector.metrics import meters as metrics
+from connector.metrics.meters import open_metrics
 from connector.run import pipeline
 from connector.run.resources import open_warehouse
 from connector.run.run import Run
@@ -147,7 +147,7 @@ def _ingest(
     selection: Selection, settings: Settings, key_block: str | None, where: Where
 ) -> Summary:
     """Run; an account that there is at the end, good or early, is shown."""
-    with metrics.opened(settings.metrics_file) as meters, open_warehouse(settings) as warehouse:
+    with open_metrics(settings.metrics_file) as meters, open_warehouse(settings) as warehouse:
         run = Run(selection, settings, warehouse, meters, _LogWatcher())
         previous = warehouse.last_run()
         access = gateway.Access(

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from connector import words
 from connector.run.account import ends_of, headline
+from connector.run.watcher import Watcher
 
 if TYPE_CHECKING:
     import threading
@@ -33,7 +34,7 @@ NAME_WIDTH: Final = 14
 PROMPT_WIDTH: Final = 44
 
 
-class LiveProgress(AbstractContextManager["LiveProgress"]):
+class LiveProgress(Watcher):
     """A bar in a terminal, otherwise a line every few seconds."""
 
     def __init__(self, console: Console, stop: threading.Event) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from connector.metrics.meter import Meter
-    from connector.run.tally import Summary
+    from connector.summary import Summary
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 

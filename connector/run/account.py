@@ -10,7 +10,7 @@ from connector.words import plural
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from connector.run.tally import Summary
+    from connector.summary import Summary
 
 
 class End(NamedTuple):

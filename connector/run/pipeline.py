@@ -16,7 +16,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from connector.errors import RunStopped
-from connector.metrics import meters as metrics
+from connector.metrics.meters import open_metrics
 from connector.run.discover import Discovery
 from connector.run.poll import due
 from connector.run.receive import Batch, collect, receive
@@ -47,7 +47,7 @@ def ingest(selection: Selection, settings: Settings, watcher: Watcher | None = N
         RunStopped: The run ended early; its `summary` says how far it came.
     """
     with (
-        metrics.opened(settings.metrics_file) as meters,
+        open_metrics(settings.metrics_file) as meters,
         open_client(settings, meters) as client,
         open_warehouse(settings) as warehouse,
     ):

@@ -35,7 +35,7 @@ def open_client(
     """
     throttle = Throttle(settings.max_concurrency, settings.requests_per_second)
     if meters:
-        meters.watch(lambda: throttle.state().in_flight)
+        meters.watch_in_flight(lambda: throttle.state().in_flight)
     client = Client(
         ClientSettings(
             base_url=settings.base_url,
@@ -49,7 +49,7 @@ def open_client(
             max_connections=settings.max_concurrency,
         ),
         throttle,
-        on_attempt=meters.attempt if meters else None,
+        on_attempt=meters.count_attempt if meters else None,
     )
     if is_proven:
         client.trust()

@@ -144,7 +144,7 @@ class Run:
         committed = self._warehouse.commit(but)
         # A task that is polled has been counted, as new or as updated, with its first answer.
         self._committed += committed._replace(updated=0) if self.tally.polls else committed
-        self.meters.committed(committed.new, committed.updated)
+        self.meters.count_rows(committed.new, committed.updated)
 
     def commit_if_due(self, but: tuple[str, ...] = ()) -> None:
         """Do so if enough has gathered."""
@@ -169,7 +169,7 @@ class Run:
             failed = _failure_of(lambda: self._warehouse.record_run(summary.to_dict()))
             if failed and not stopped:
                 stopped, summary = failed, self._summary(failed)
-        self.meters.finish(summary)
+        self.meters.count_run(summary)
         if stopped:
             stopped.summary = summary
             raise stopped

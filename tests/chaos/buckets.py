@@ -108,8 +108,8 @@ def make_bucket_past(world: BucketWorld, scenario: Scenario) -> BucketPast:
     world.recall(asked)
     world.proxy.reset()
     ended = world.run(*scenario.command)
-    if ended.exit_code:
-        raise Lost(f"{scenario.name} fails undisturbed: {ended.stderr}")
+    if ended.has_failed:
+        raise Lost(f"{scenario.name} fails though nothing disturbs it: {ended.stderr}")
     points = [str(request) for request in world.proxy.seen]
     go_on(world, scenario)
     copy = world.warehouse

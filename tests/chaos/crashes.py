@@ -122,10 +122,28 @@ class Past:
         world.recall(self.asked)
 
 
-def make_past(crew: Crew, scenario: Scenario) -> Past:
-    """Play a scenario undisturbed."""
-    with crew.lent() as world:
-        return _play(world, scenario, crew.folder / scenario.name)
+class Pasts(dict["Path", Past]):
+    """A scenario's past in each world, by the world's folder: each has a gateway of its own."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """The same for all."""
+        return next(iter(self.values())).scenario
+
+    @property
+    def points(self) -> list[str]:
+        """The same for all: nothing in a world depends on its gateway's address."""
+        return next(iter(self.values())).points
+
+
+def make_past(crew: Crew, scenario: Scenario) -> Pasts:
+    """Live through a scenario undisturbed, in each world."""
+
+    def live(world: World) -> tuple[Path, Past]:
+        snapshot = crew.folder / f"{scenario.name} in {world.folder.name}"
+        return world.folder, _play(world, scenario, snapshot)
+
+    return Pasts(crew.in_all(live))
 
 
 def _play(world: World, scenario: Scenario, snapshot: Path) -> Past:
@@ -139,8 +157,8 @@ def _play(world: World, scenario: Scenario, snapshot: Path) -> Past:
     log = world.folder / "points"
     orders = Orders(str(world.warehouse), log=str(log))
     ended = world.play(scenario, orders)
-    if ended.exit_code:
-        raise Lost(f"{scenario.name} fails undisturbed: {ended.stderr}")
+    if ended.has_failed:
+        raise Lost(f"{scenario.name} fails though nothing disturbs it: {ended.stderr}")
     points = log.read_text().splitlines()
     go_on(world, scenario)
     undisturbed = comparable(read_all(world.warehouse))
@@ -182,8 +200,9 @@ def of_each_kind(points: Sequence[str], most: int) -> list[int]:
     return sorted(number for numbers in found.values() for number in numbers[:most])
 
 
-def survive(world: World, past: Past, disaster: Callable[[], None], name: str) -> str | None:
-    """Restore the past, let a disaster happen, continue; return the loss, if any."""
+def survive(world: World, pasts: Pasts, disaster: Callable[[], None], name: str) -> str | None:
+    """Lay out the past, let a disaster happen, and go on; tell what was lost, if anything."""
+    past = pasts[world.folder]
     try:
         past.lay_out(world)
         disaster()

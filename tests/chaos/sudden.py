@@ -106,8 +106,8 @@ class Kills:
     lost: list[str]
 
 
-def kill_at_random(crew: Crew, past: Past, door: Door, kills: int, seed: int = 0) -> Kills:
-    """Kill this many runs, each at a random time after it locked the warehouse."""
+def kill_at_random(crew: Crew, past: Pasts, door: Door, kills: int, seed: int = 0) -> Kills:
+    """Kill so many runs, each at a random moment after it took the warehouse's lock."""
     with crew.lent() as world:
         span = _span(world, past, door)
     draw = random.Random(seed)
@@ -130,9 +130,9 @@ def kill_at_random(crew: Crew, past: Past, door: Door, kills: int, seed: int = 0
     return found
 
 
-def _span(world: World, past: Past, door: Door) -> float:
-    """Seconds for which an undisturbed run holds the warehouse."""
-    past.lay_out(world)
+def _span(world: World, past: Pasts, door: Door) -> float:
+    """Seconds that an undisturbed run holds the warehouse."""
+    past[world.folder].lay_out(world)
     process = _start(world, door)
     _await_owner(world, process, lambda: None)
     started = time.monotonic()
