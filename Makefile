@@ -33,8 +33,8 @@ format: .venv/test  ## let the linter and the formatter mend what they can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: .venv/run  ## the generated page, docs/tables.md
-	@$(BIN)/python -m tools.tables_page docs/tables.md
+docs: .venv/run  ## the generated pages: docs/tables.md, docs/cli.md, docs/settings.md
+	@for page in tables cli settings; do $(BIN)/python -m tools.$${page}_page docs/$$page.md || exit 1; done
 
 constraints: clean  ## the newest versions that fit pyproject.toml, into constraints.txt
 	@$(PYTHON) -m venv .venv

@@ -59,6 +59,12 @@ def _as_duration(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_as_duration)]
 
 
+def _setting(default: Any, description: str, unit: str | None = None, **more: Any) -> Any:
+    """A field, and what docs/settings.md says of it."""
+    in_schema: Any = {"unit": unit} if unit else None
+    return Field(default, description=description, json_schema_extra=in_schema, **more)
+
+
 class Settings(BaseSettings):
     """What a run needs to know, the task IDs aside. Frozen; the key never shows in its `repr`."""
 
@@ -73,31 +79,54 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    key: SecretStr | None = Field(default=None, validation_alias="LUMAAI_API_KEY")
-    base_url: BaseUrl = OFFICIAL_BASE_URL
-    allow_http: bool = False
-    warehouse: Address = "warehouse"
-    partition_by: Literal["month", "day"] | None = None
-    lock_timeout: float = Field(default=0, ge=0)
-    give_up_after: Duration = timedelta(days=7)
-    redact_signatures: bool = False
-    marts: bool = True
+    key: SecretStr | None = _setting(None, "Key of the gateway.", validation_alias="LUMAAI_API_KEY")
+    base_url: BaseUrl = _setting(OFFICIAL_BASE_URL, "Address of the gateway.")
+    allow_http: bool = _setting(False, "Send the key over plain http to another machine.")
 
-    max_concurrency: PositiveInt = 64
-    requests_per_second: PositiveFloat | None = None
-    connect_timeout: PositiveFloat = 10
-    read_timeout: PositiveFloat = 30
-    total_timeout: PositiveFloat = 60
-    max_body_bytes: PositiveInt = 4 * 1024 * 1024
-    max_attempts: PositiveInt = 5
-    max_wait: PositiveFloat = 300
-    batch_size: PositiveInt = 500
+    warehouse: Address = _setting("warehouse", "Folder or bucket of the tables.")
+    partition_by: Literal["month", "day"] | None = _setting(
+        None, "Partitions of a new warehouse; `month` if unset. A warehouse keeps what it has."
+    )
+    lock_timeout: float = _setting(
+        0, "Longest wait for another run on this warehouse.", "seconds", ge=0
+    )
+    redact_signatures: bool = _setting(
+        False, "Cut the query, which is a credential, off presigned URLs before they are saved."
+    )
+    marts: bool = _setting(True, "Rebuild the marts at the end of a run.")
 
-    wait: Annotated[Duration, Field(ge=timedelta(0))] | None = None
-    poll_first: PositiveFloat = 5
-    poll_longest: PositiveFloat = 60
+    max_concurrency: PositiveInt = _setting(64, "Most requests in flight at once.", "requests")
+    requests_per_second: PositiveFloat | None = _setting(
+        None, "Highest rate; if unset, as many as the gateway takes.", "requests per second"
+    )
+    max_attempts: PositiveInt = _setting(5, "Most requests for one task ID.", "requests")
+    max_wait: PositiveFloat = _setting(
+        300, "Longest wait that a gateway may ask for; beyond it, the run stops.", "seconds"
+    )
+    connect_timeout: PositiveFloat = _setting(10, "Longest wait for a connection.", "seconds")
+    read_timeout: PositiveFloat = _setting(
+        30, "Longest wait for the next bytes of an answer.", "seconds"
+    )
+    total_timeout: PositiveFloat = _setting(60, "Longest time for a whole answer.", "seconds")
+    max_body_bytes: PositiveInt = _setting(
+        4 * 1024 * 1024, "Largest body, decompressed; a larger one is rejected.", "bytes"
+    )
+    batch_size: PositiveInt = _setting(
+        500, "Answers that are saved together in one file.", "answers"
+    )
 
-    metrics_file: Path | None = None
+    give_up_after: Duration = _setting(
+        timedelta(days=7), "Age at which an unfinished generation is given up.", "length of time"
+    )
+    wait: Annotated[Duration, Field(ge=timedelta(0))] | None = _setting(
+        None, "How long to poll unfinished generations; not at all if unset.", "length of time"
+    )
+    poll_first: PositiveFloat = _setting(5, "Time until the first poll.", "seconds")
+    poll_longest: PositiveFloat = _setting(60, "Longest time between two polls.", "seconds")
+
+    metrics_file: Path | None = _setting(
+        None, "File for the run's figures, for Prometheus's node exporter."
+    )
 
     def ready(self) -> SecretStr:
         """The key, when nothing speaks against sending it to the base URL.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from connector.record.schema import TABLES
 from connector.warehouse.reading import TIME_COLUMNS
+from tools.markdown import cell, code, codes, grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from connector.record.column import Column, Table
 
 HEAD: Final = """\
-# The tables
+# Tables
 
 <!-- Made by `make docs` from the declarations in connector/record. Do not edit. -->
 
@@ -49,8 +50,8 @@ def page() -> str:
 
 
 def _contents() -> Iterable[str]:
-    rows = ((_link(table), _cell(table.description)) for table in TABLES.values())
-    return (*_grid(("Table", "A row is, or holds"), rows), "")
+    rows = ((_link(table), cell(table.description)) for table in TABLES.values())
+    return (*grid(("Table", "A row is, or holds"), rows), "")
 
 
 def _link(table: Table) -> str:
@@ -64,11 +65,11 @@ def _section(table: Table) -> str:
         table.description,
         "",
         f"- **Files:** {_files(table)}",
-        f"- **Key:** {_codes(table.key)}",
-        f"- **Sorted by:** {_codes(table.sort) or 'order of writing'}",
-        f"- **`since` looks at:** {_codes([TIME_COLUMNS.get(table.name)]) or 'no column'}",
+        f"- **Key:** {codes(table.key)}",
+        f"- **Sorted by:** {codes(table.sort) or 'order of writing'}",
+        f"- **`since` looks at:** {codes([TIME_COLUMNS.get(table.name)]) or 'no column'}",
         "",
-        *_grid(COLUMNS, map(_row, table.columns)),
+        *grid(COLUMNS, map(_row, table.columns)),
         "",
     )
     return "\n".join(lines)
@@ -84,33 +85,15 @@ def _files(table: Table) -> str:
 
 
 def _row(column: Column) -> tuple[str, ...]:
-    allowed = f" One of {_codes(column.allowed)}." if column.allowed else ""
+    allowed = f" One of {codes(column.allowed)}." if column.allowed else ""
     return (
-        _code(column.name),
+        code(column.name),
         str(column.type),
-        _cell(column.unit or ""),
-        _cell(column.description + allowed),
-        _codes(column.paths, " or "),
-        _codes([column.example]),
+        cell(column.unit or ""),
+        cell(column.description + allowed),
+        codes(column.paths, " or "),
+        codes([column.example]),
     )
-
-
-def _grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    every = (head, ("---",) * len(head), *rows)
-    return [f"| {' | '.join(cells)} |" for cells in every]
-
-
-def _codes(texts: Iterable[str | None], separator: str = ", ") -> str:
-    return separator.join(_code(text) for text in texts if text)
-
-
-def _code(text: str) -> str:
-    return f"`{_cell(text)}`"
-
-
-def _cell(text: str) -> str:
-    """Text for a cell; a bar would end the cell."""
-    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ def check(
     allow_http: bool = False,
     json: bool = False,
 ) -> None:
-    """Check settings, key, gateway and warehouse without starting a run.
+    """Check whether settings, key, gateway and warehouse work, without starting a run.
 
-    Asks the gateway once, for a task ID that does not exist. Locks the warehouse for a moment, and
-    writes and removes a draft. Exits as a run would: 0 if all is well, 2 for settings and
-    warehouse, 3 if the gateway refuses the key, 4 if it cannot be reached.
+    The gateway is asked once, for a made-up task ID. The warehouse is locked for a moment,
+    and a draft is written and removed. Exits as a run would: 0 if all is well, 2 for settings and
+    warehouse, 3 if the key is refused, 4 if the gateway cannot be reached.
 
     Args:
         warehouse: Where the tables are or will be; also LUMA_WAREHOUSE. [default: warehouse]

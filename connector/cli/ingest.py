@@ -47,8 +47,9 @@ def ingest(  # noqa: D417  the sources are described by the text
 
     SOURCES are task IDs; files of them (text, CSV, Excel, JSON, JSON Lines or Parquet, also .gz);
     globs of files; `-` for standard input; a SQLAlchemy URL with `--query`; or `luma:list`: what
-    the gateway lists, newest first, up to what is known. Files and tables may be in a bucket:
-    s3://bucket/prefix, gs://…, abfss://…
+    the gateway lists, newest first, down to what an earlier run has read. Files and tables may be
+    in a bucket: s3://bucket/prefix, gs://…, abfss://…
+
     The key is read from LUMAAI_API_KEY, in the environment or in a `.env` file.
 
     Args:
@@ -59,17 +60,17 @@ def ingest(  # noqa: D417  the sources are described by the text
         limit: Ask for no more than this many.
         refresh: Ask again for finished ones too.
         retry_rejected: Ask again for finally rejected and given-up ones too.
-        dry_run: Only tell what would be asked for.
+        dry_run: Count what would be asked for, and ask for nothing.
         json: Print the run's summary as one JSON object on standard output, and nothing else there.
-        max_concurrency: Requests in flight at once, at most.
-        requests_per_second: Requests a second, at most.
-        max_wait: Seconds to wait when the gateway asks for it; beyond, the run stops.
+        max_concurrency: Most requests in flight at once.
+        requests_per_second: Highest rate of requests per second.
+        max_wait: Longest wait in seconds that the gateway may ask for; beyond it, the run stops.
         wait: Then ask for unfinished ones again, at growing intervals, until all are finished or
-            so much time has gone by, such as 30m.
-        give_up_after: No longer ask for what is unfinished for so long, such as 7d.
+            this much time has passed, such as 30m.
+        give_up_after: Age at which an unfinished generation is given up, such as 7d.
         partition_by: Partitions of a new warehouse. [default: month]
-        rejects_allowed: Percent of the answers that may be rejects; with more, the exit code is 4.
-        lock_timeout: Seconds to wait for another run on this warehouse.
+        rejects_allowed: Percent of answers that may be rejects; beyond it, the exit code is 4.
+        lock_timeout: Longest wait in seconds for another run on this warehouse.
         redact_signatures: Cut the query, which is a credential, off presigned URLs.
         metrics_file: Write the run's figures there, for Prometheus's node exporter.
         allow_http: Send the key over plain http to another machine.

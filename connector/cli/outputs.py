@@ -44,7 +44,7 @@ def duckdb(
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         output: The file.
-        relative: Store paths relative to the output's folder instead of absolute ones.
+        relative: Write paths of Parquet files relative to the output's folder.
     """
     import_pyarrow()
     from connector.export.catalogue import write_catalogue  # noqa: PLC0415  takes long
@@ -61,10 +61,10 @@ def export(*table: str, to: str, warehouse: str | None = None, schema: str | Non
     """Copy tables to a database or a spreadsheet, replacing an earlier export.
 
     Args:
-        table: Names of tables. [default: `generations` for CSV, otherwise all but `answers`]
+        table: Names of tables; if none, `generations` for a CSV file, else all but `answers`.
         to: A SQLAlchemy URL, or a file that ends in `.csv` (one table) or `.xlsx`.
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
-        schema: Schema of the database, created if missing.
+        schema: Schema of the database; created if it is missing.
     """
     import_pyarrow()
     from connector.export.export import export_tables  # noqa: PLC0415  takes long

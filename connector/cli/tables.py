@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def show(
     *, warehouse: str | None = None, give_up_after: str | None = None, json: bool = False
 ) -> None:
-    """Show what a warehouse holds.
+    """Print what a warehouse holds.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
-        give_up_after: Count what is unfinished for longer, such as 7d, as given up.
+        give_up_after: Age at which an unfinished generation counts as given up, such as 7d.
         json: Print one JSON object.
     """
     import_pyarrow()
@@ -39,7 +39,7 @@ def show(
 
 
 def rebuild(*, warehouse: str | None = None) -> None:
-    """Rebuild all tables from the log of answers, without the gateway.
+    """Rebuild all tables from the log of answers, without asking the gateway.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
@@ -54,7 +54,7 @@ def rebuild(*, warehouse: str | None = None) -> None:
 
 
 def compact(*, warehouse: str | None = None) -> None:
-    """Join small files: `answers` into one file per month, `runs` into a single one.
+    """Join the small files of `answers` into one per month, and those of `runs` into one.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]

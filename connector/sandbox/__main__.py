@@ -47,8 +47,8 @@ names have underscores.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the sandbox with command line arguments; return the exit code."""
-    parser = _parser()
+    """Run the sandbox as the command line says; return the exit code."""
+    parser = make_parser()
     options = parser.parse_args(arguments)
     try:
         settings = _settings(options)
@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The options, made from the declared knobs; docs/cli.md shows them too."""
     parser = argparse.ArgumentParser(
         prog="luma-to-parquet sandbox",
         usage="%(prog)s [options]",
