@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-EXTRAS := bi,xlsx,postgresql,otel,dask,test,dev
+EXTRAS := bi,xlsx,postgresql,otel,dask,site,test,dev
 
-.PHONY: help run test chaos bench bench-quick check format docs constraints clean
+.PHONY: help run test chaos bench bench-quick check format docs site constraints clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,8 +33,12 @@ format: .venv/test  ## let the linter and the formatter mend what they can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: .venv/run  ## the generated pages: docs/tables.md, docs/cli.md, docs/settings.md
+docs: .venv/test  ## the pages made from the code, and the outputs of docs/notebook.ipynb
 	@for page in tables cli settings; do $(BIN)/python -m tools.$${page}_page docs/$$page.md || exit 1; done
+	@$(BIN)/python -m tools.notebook docs/notebook.ipynb
+
+site: .venv/test  ## the documentation as a site, in site/; a broken link fails
+	@$(BIN)/zensical build --clean --strict
 
 constraints: clean  ## the newest versions that fit pyproject.toml, into constraints.txt
 	@$(PYTHON) -m venv .venv
