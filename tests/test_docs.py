@@ -54,6 +54,14 @@ def test_each_file_that_is_named_exists(page: Path) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_each_test_that_reliability_names_exists() -> None:
+    page = read(DOCS / "reliability.md")
+    named = re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", page)
+    assert len(named) > 15
+    for file, name in named:
+        assert f"def {name}" in read(ROOT / "tests" / file), f"{file}::{name}"
+
+
 def test_the_architecture_names_each_folder() -> None:
     page = read(DOCS / "architecture.md")
     folders = {path.parent for path in (ROOT / "connector").rglob("*.py")} - {ROOT / "connector"}

@@ -30,15 +30,15 @@ they are. The same texts are in the files, as metadata of their fields, and in t
 - Timestamps are in UTC, to the microsecond.
 - Null means that nothing is known: the gateway did not say, or what it said made no sense (then
   `coercions` has it).
-- Source is the JSON path in the gateway's answer; the first one that is there counts.
-- Every table is there from the first run on, with all its columns, and with zero rows if there are
+- Source is the JSON path in the gateway's answer; the first path that exists counts.
+- Every table exists from the first run on, with all its columns, and with zero rows if there are
   none. For that, some folders have a file without rows.
-- A partition folder's name is a column to readers. A month is text such as `2024-10`. A day such as
-  `2024-10-15` is a date, or text to pandas and pyarrow, which do not look for dates there.
-- What has no time of creation, or none from 2000 to 2099, is in the month `unknown` or on the day
-  `1970-01-01`. A day has to be a date, or readers would take the whole column for text. Hive's name
-  for null would not do: pandas and ClickHouse fail over it. [bi.md](bi.md#readers-of-parquet) has
-  which readers were tried.
+- Readers see the name of a partition folder as a column. A month is text such as `2024-10`. A day
+  such as `2024-10-15` is a date, except in pandas and pyarrow, which read it as text.
+- Generations without a time of creation, or with one outside 2000 to 2099, are in the month
+  `unknown` or on the day `1970-01-01`. A day must be a date, or readers would take the whole column
+  for text. Hive's name for null does not work: pandas and ClickHouse fail on it.
+  [BI tools](bi.md#readers-of-parquet) lists the readers that were tried.
 """
 
 COLUMNS: Final = ("Column", "Type", "Unit", "What it holds", "Source", "Example")
@@ -51,7 +51,7 @@ def page() -> str:
 
 def _contents() -> Iterable[str]:
     rows = ((_link(table), cell(table.description)) for table in TABLES.values())
-    return (*grid(("Table", "A row is, or holds"), rows), "")
+    return (*grid(("Table", "Content"), rows), "")
 
 
 def _link(table: Table) -> str:
