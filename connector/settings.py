@@ -52,7 +52,7 @@ def _as_duration(value: object) -> object:
     if short := _DURATION.fullmatch(value):
         return timedelta(seconds=float(short[1]) * _SECONDS_IN[short[2].lower()])
     if not re.match(r"\s*-?P", value):
-        raise ValueError("is no length of time, such as 30m, 2h, 7d or PT30M")
+        raise ValueError("is not a length of time, such as 30m, 2h, 7d or PT30M")
     return value
 
 

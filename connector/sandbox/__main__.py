@@ -39,10 +39,10 @@ Stop:                                     Ctrl-C
 """
 _METAVARS = {str: "TEXT", int: "N", float: "NUMBER", datetime: "TIME"}
 _EPILOG = """\
-While it runs: POST a JSON object of settings, such as {"refusal": "none"}, to /_sandbox/settings
-to change them; POST to /_sandbox/reset to restore all settings and forget all requests; GET
-/_sandbox/stats for counts of requests, /_sandbox/truth/TASK_ID for the facts about a task. In JSON,
-names have underscores.
+While it runs, POST a JSON object of these knobs, such as {"refusal": "none"}, to
+/_sandbox/settings to change them; POST to /_sandbox/reset to undo that and forget what was
+asked; GET /_sandbox/stats and /_sandbox/truth/TASK_ID to see what was asked and what is true.
+In JSON, names have underscores.
 """
 
 

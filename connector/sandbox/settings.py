@@ -45,8 +45,8 @@ def _choice(default: StrEnum, about: str) -> str:
 # Titles of groups, by the first setting of each.
 GROUPS = {
     "host": "Address and key",
-    "seed": "Facts about an ID",
-    "dialect": "Dialect: shapes, words and times",
+    "seed": "Generations behind the task IDs",
+    "dialect": "Shapes, words and times of answers",
     "polls": "Progress of unfinished IDs",
     "latency": "Speed and limits",
     "refusal": "Refused accounts and 'not now'",
@@ -109,17 +109,17 @@ class SandboxSettings:
         " `finish_after`)",
     )
 
-    latency: float = _knob(0.0, "average seconds per answer")
-    jitter: float = _knob(0.5, "latency varies up and down by this share", most=1)
-    workers: int = _knob(0, "requests processed at once, others queue; 0: no limit")
-    rate_limit: float = _knob(0.0, "requests a second, beyond which comes 429; 0: no limit")
+    latency: float = _knob(0.0, "seconds that an answer takes, on average")
+    jitter: float = _knob(0.5, "the latency varies by this part of it, up and down", most=1)
+    workers: int = _knob(0, "requests worked on at once, others queue; 0: no limit")
+    rate_limit: float = _knob(0.0, "requests a second, beyond which it answers 429; 0: no limit")
     burst: int = _knob(10, "requests that may come at once under the rate limit")
     retry_after: str = _knob(
         "seconds",
         "how a refusal says when to come back; 'none' has no body either",
         choices=("seconds", "date", "none"),
     )
-    max_concurrent: int = _knob(0, "requests at once, beyond which comes a refusal; 0: no limit")
+    max_concurrent: int = _knob(0, "requests at once, beyond which it refuses; 0: no limit")
     overload_status: int = _knob(503, "status of that refusal", choices=(429, 503))
 
     refusal: str = _choice(Refusal.NONE, "refuse every ID, as for an account without credit")
@@ -135,9 +135,7 @@ class SandboxSettings:
 
     count_task_ids: bool = _knob(True, "count requests by ID in the statistics")
     listing: tuple[str, ...] = field(default=(), repr=False)
-    listing_fails_after: int = _knob(
-        0, "pages of the listing beyond this many IDs get 500; 0: none"
-    )
+    listing_fails_after: int = _knob(0, "pages of the listing after which it answers 500; 0: none")
     fixtures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
