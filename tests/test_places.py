@@ -1,23 +1,16 @@
-"""What is named in one place and carried out in another: nothing of it is left out."""
+"""What is made in one place and shown in another: nothing of it is left out."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
 
 from connector.report.charts import charts
 from connector.report.figures import read_figures
-from connector.task_ids import reading
-from connector.task_ids.formats import Format
 from connector.warehouse.warehouse import Warehouse
 
 PAGE = Path(__file__).parent.parent / "connector/report/static/page.html"
-
-
-def test_each_format_of_task_ids_has_a_reader() -> None:
-    assert set(reading._READERS) == set(get_args(Format))
 
 
 def test_each_chart_has_its_place_in_the_page(tmp_path: Path) -> None:

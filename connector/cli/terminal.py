@@ -61,8 +61,8 @@ class LiveProgress(Watcher):
     def __exit__(self, *exc_info: object) -> None:
         self._bar.stop()
 
-    def __call__(self, plan: Plan, tally: Tally) -> None:
-        """Show progress: pass it to a run as `on_progress`."""
+    def progress(self, plan: Plan, tally: Tally) -> None:
+        """Show how far the run is."""
         total, now = len(plan.task_ids), time.monotonic()
         if not total:
             return
@@ -83,8 +83,8 @@ class LiveProgress(Watcher):
                 highlight=False,
             )
 
-    def wait(self, unfinished: int, seconds: float) -> None:
-        """Show what the run waits for and when it polls next: pass it as `on_wait`."""
+    def waiting(self, unfinished: int, seconds: float) -> None:
+        """Show what the run waits for, and when it polls next."""
         now = time.monotonic()
         next_at = datetime.now(UTC) + timedelta(seconds=seconds)
         what = f"{unfinished:,} unfinished, next poll at {next_at:%H:%M:%S} UTC"
