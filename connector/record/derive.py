@@ -112,20 +112,30 @@ def _failures(columns: Mapping[str, pa.Array], status: pa.Array) -> pa.Array:
 
 def _frames(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
     """Resolution, aspect ratio, orientation and megapixels: by size, else by what was asked for."""
-    rows = list(zip(*(columns[name].to_pylist() for name in FRAMED_BY), strict=True))
+    told = (*_size(columns), columns["requested_resolution"], columns["requested_aspect_ratio"])
+    rows = list(zip(*(values.to_pylist() for values in told), strict=True))
     numbers = {row: number for number, row in enumerate(dict.fromkeys(rows))}
     frames = pa.Table.from_pylist([_frame(*row)._asdict() for row in numbers], FRAME)
     found = frames.take(pa.array(map(numbers.get, rows), pa.int32()))
     return dict(zip(FRAME.names, found.columns, strict=True))
 
 
-def _frame(*told: Any) -> Frame:
-    *sides, resolution, aspect_ratio = told
-    for width, height in zip(sides[::2], sides[1::2], strict=True):
-        found = frame(width, height)
-        if found is not NO_FRAME:
-            return found
-    return requested_frame(resolution, aspect_ratio)
+def _size(columns: Mapping[str, pa.Array]) -> tuple[pa.Array, pa.Array]:
+    """Width and height of the first picture that has both; zero is not a size."""
+    widths, heights = [], []
+    for names in SIZES:
+        width, height = (columns[name] for name in names)
+        is_size = pc.and_(pc.greater(width, 0), pc.greater(height, 0))
+        widths.append(pc.if_else(is_size, width, None))
+        heights.append(pc.if_else(is_size, height, None))
+    return pc.coalesce(*widths), pc.coalesce(*heights)
+
+
+def _frame(
+    width: int | None, height: int | None, resolution: str | None, aspect_ratio: str | None
+) -> Frame:
+    found = frame(width, height)
+    return requested_frame(resolution, aspect_ratio) if found is NO_FRAME else found
 
 
 def storage_model(urls: pa.Array) -> pa.Array:

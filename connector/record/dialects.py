@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -27,7 +26,8 @@ from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_S
 from connector.record.states import status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
 Json = dict[str, Any]
 
@@ -57,7 +57,6 @@ PLAIN_KEYS: Final = frozenset(
     ]
 )
 MEDIA: Final = ("video", "assets", "artifact", "output", "video_raw", "video_url")
-PICTURES: Final = ("video", "thumbnail", "video_raw", "last_frame")
 WRAPPERS: Final = ("generation", "data", "output", "result", "response", "task")
 # Not `output`: a list there holds files.
 LISTS: Final = (
@@ -110,7 +109,6 @@ OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
     *IDS[1:],
     *OF_RECORDS,
     *OF_ERRORS,
-    "artifact",
     "success",
 }
 
@@ -133,16 +131,14 @@ def parse(body: bytes) -> Any:
             raise ValueError("nested too deeply") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapper:
+class Wrapper(NamedTuple):
     """An object around the generation, and the key under which it goes on."""
 
     fields: Json
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A generation in a document.
 
     Attributes:
@@ -188,7 +184,13 @@ def _is_plain(document: Json) -> bool:
     """Whether an object is in one of the documented dialects, and nothing else."""
     if not _has_plain_shape(tuple(document)):
         return False
-    return not any(_is_address(document.get(name)) for name in PICTURES)
+    artifact = document.get("artifact")
+    return artifact is None or _lacks_columns(artifact)
+
+
+def _lacks_columns(artifact: Any) -> bool:
+    """Whether an `artifact` holds nothing that a column wants: then it is one more extra field."""
+    return not isinstance(artifact, dict) or HEADS.keys().isdisjoint(_folded(artifact))
 
 
 def _unwrap(document: Any, task_id: str, depth: int) -> Found | None:
@@ -302,10 +304,11 @@ def _media_of(document: Json) -> Any:
 def _is_media(name: str, value: Any) -> bool:
     if name in ("output", "artifact"):
         return isinstance(value, dict) and _media_of(value) is not None
-    return _is_address(value) or (isinstance(value, dict) and bool(value))
+    return is_address(value) or (isinstance(value, dict) and bool(value))
 
 
-def _is_address(value: Any) -> bool:
+def is_address(value: Any) -> bool:
+    """Whether a value is the URL of a file, as some gateways send it in place of an object."""
     return type(value) is str and value.startswith(("http://", "https://"))
 
 
@@ -315,9 +318,14 @@ def _state_in(document: Json) -> Any:
     return next((word for word in words if isinstance(word, str) and word.strip()), None)
 
 
-def _folded(document: Json) -> dict[str, str]:
+def _folded(document: Json) -> Mapping[str, str]:
     """The keys of an object by how they are written in snake case."""
-    return {_snake(key): key for key in document}
+    return _folded_keys(tuple(document))
+
+
+@lru_cache(maxsize=4096)
+def _folded_keys(keys: tuple[str, ...]) -> Mapping[str, str]:
+    return {_snake(key): key for key in keys}
 
 
 @lru_cache(maxsize=4096)
@@ -325,8 +333,7 @@ def _snake(key: str) -> str:
     return key if key.islower() else _HUMP.sub("_", key).lower()
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
+class _Value(NamedTuple):
     """A value that a column may have, and where it stands."""
 
     layer: int
@@ -341,6 +348,8 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     Each column's value stands at the first of the column's paths. What the generation lacks is
     taken from the nearest wrapper that has it. A value that loses to another one is left over.
     """
+    if _is_just_wrapped(found):
+        return found.generation, _around(found, found.generation)
     layers = [found.generation, *_artifact(found.generation)]
     layers += [wrapper.fields for wrapper in reversed(found.wrappers)]
     values: dict[str, list[_Value]] = {}
@@ -362,6 +371,22 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
         if name in IDS and layer[key] == task_id
     }
     return fields, _left_over(found, layers, taken)
+
+
+def _is_just_wrapped(found: Found) -> bool:
+    """Whether a documented generation is in wrappers that have nothing for any column."""
+    if found.others or not _is_plain(found.generation):
+        return False
+    return all(HEADS.keys().isdisjoint(_folded(wrapper.fields)) for wrapper in found.wrappers)
+
+
+def _around(found: Found, taken: Json) -> Json:
+    """The wrappers as `extra` holds them, each without what is inside."""
+    around: Json = {}
+    for wrapper in reversed(found.wrappers):
+        inner = {wrapper.key: around} if around else {}
+        around = _but(_without(wrapper.fields, frozenset()), wrapper.key) | inner
+    return {_free_name("wrapper", taken): around} if around else {}
 
 
 def _artifact(generation: Json) -> list[Json]:
@@ -393,7 +418,7 @@ def _at(layer: Json, key: str, path: str) -> tuple[tuple[str, ...], Any]:
         # `error` is a column's value where it is a text, and an object of values elsewhere.
         is_value = path != "error" or isinstance(value, str)
         return (key,), value if is_value else None
-    if rest == "url" and _is_address(value):
+    if rest == "url" and is_address(value):
         return (key,), value
     if not isinstance(value, dict):
         return (key,), None
@@ -458,7 +483,7 @@ def _keys_of(number: int, taken: set[tuple[int, tuple[str, ...]]]) -> set[tuple[
     return {keys for layer, keys in taken if layer == number}
 
 
-def _without(layer: Json, taken: set[tuple[str, ...]]) -> Json:
+def _without(layer: Json, taken: AbstractSet[tuple[str, ...]]) -> Json:
     """An object without what columns have, without nulls, and without objects that are empty so."""
     rest: Json = {}
     for key, value in layer.items():

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from connector.record.coerce import COERCERS, parse_time, to_json
 from connector.record.column import TIMESTAMP, Column
-from connector.record.dialects import FROM_JSON, PLAIN_KEYS
+from connector.record.dialects import FROM_JSON, PLAIN_KEYS, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -98,6 +98,10 @@ def _split(path: str) -> tuple[str, str]:
     return parent, key
 
 
+# The first keys of each column's paths: without them there is nothing to read.
+HEADS: Final = {
+    name: frozenset(path.partition(".")[0] for path in paths) for name, paths in PATHS.items()
+}
 KNOWN_KEYS: Final = _known_keys()
 SHAPES: Final = _shapes()
 
@@ -117,6 +121,7 @@ class Fields:
             if left:
                 self._kept[row] = left
         self._documents = documents
+        self._present = frozenset[str]().union(*set(map(tuple, documents)))
         self._objects = {"": documents}
         for name in KNOWN_KEYS:
             if name:
@@ -127,7 +132,9 @@ class Fields:
         found = [document.get(name) for document in self._documents]
         if not OBJECT.issuperset(map(type, found)):
             for row, value in enumerate(found):
-                if value is not None and not isinstance(value, dict):
+                if is_address(value) and "url" in KNOWN_KEYS[name]:
+                    found[row] = {"url": value}
+                elif value is not None and not isinstance(value, dict):
                     self._note(row, name, value, None)
                     self._keep(row, name, value)
                     found[row] = None
@@ -140,6 +147,8 @@ class Fields:
     def _column(self, column: Column) -> pa.Array:
         """One column's values, from the first of its paths that has one."""
         paths = PATHS[column.name]
+        if self._present.isdisjoint(HEADS[column.name]):
+            return pa.nulls(len(self._documents), column.type)
         arrays = [self._as_documented.get(path) for path in paths]
         if None not in arrays:
             return arrays[0] if len(arrays) == 1 else self._first_of(paths, arrays)
