@@ -35,8 +35,8 @@ def _as_text(address: object) -> object:
     return os.fspath(address) if isinstance(address, os.PathLike) else address
 
 
+# Text, so that `s3://bucket/prefix` stays what it is; a path is taken too.
 Address = Annotated[str, BeforeValidator(_as_text)]
-"""Text, so that `s3://bucket/prefix` stays what it is; a path is taken too."""
 
 
 BaseUrl = Annotated[str, AfterValidator(as_base_url)]

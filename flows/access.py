@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from connector.run.run import Run
     from connector.settings import Settings
 
+# Name of the Secret block that is looked for if none is named.
 KEY_BLOCK: Final = "luma-api-key"
-"""Name of the Secret block that is looked for if none is named."""
 
 _LOOK_UP_SECONDS = 1.0
 

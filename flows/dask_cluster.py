@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner
 
 CONNECT_SECONDS: Final = 60.0
-WORKERS_SECONDS: Final = 300.0
-"""How long a cluster may be without any worker: the last one may be on its way back."""
 
+# How long a cluster may be without any worker: the last one may be on its way back.
+WORKERS_SECONDS: Final = 300.0
+
+# While one waits for its last answers or for the flow, the other uses the core.
 BATCHES_PER_PROCESS: Final = 2
-"""While one waits for its last answers or for the flow, the other uses the core."""
 
 _LOOK_UP_SECONDS = 5.0
 

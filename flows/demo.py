@@ -34,8 +34,9 @@ DEMO_KEY: Final = "demo-key"
 DEMO_PORT: Final = 8641
 
 EXAMPLE_ID: Final = "32ec5549-7b7a-4111-a43b-445b3a89c8ef"
+
+# The documented example: the one answer in the demo that is not made up.
 EXAMPLE_FILE: Final = "data/examples/completed.json"
-"""The documented example: the one answer in the demo that is not made up."""
 
 
 def main() -> int:

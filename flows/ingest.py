@@ -31,8 +31,8 @@ from flows import artifacts, batches, parameters, run_log, runners, states
 from flows.runners import Where
 from flows.turn import turn
 
+# What a run asks for again, by the parameter that says so.
 AGAIN: Final = {"refresh": "finished", "retry_rejected": "rejected"}
-"""What a run asks for again, by the parameter that says so."""
 
 
 def _run_name() -> str:

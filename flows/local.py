@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 LOG_FILE: Final = "local-server.log"
 
+# The first start migrates an empty database, which a busy machine may need a minute for.
 START_SECONDS: Final = 180.0
-"""The first start migrates an empty database, which a busy machine may need a minute for."""
 
+# A server that is asked to end in the middle of a migration finishes it first.
 STOP_SECONDS: Final = 60.0
-"""A server that is asked to end in the middle of a migration finishes it first."""
 
 DATABASE: Final = "prefect.db"
 _LOOK_UP_SECONDS = 0.2

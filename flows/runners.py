@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     Future = PrefectFuture[Any]
 
+# Batches that run at once: while one waits for its last answers, the others use its connections.
+# The throttle, which they share, decides how many requests are in flight.
 THREADS: Final = 4
-"""Batches that run at once: while one waits for its last answers, the others use its connections.
-The throttle, which they share, decides how many requests are in flight."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from prefect.client.orchestration import SyncPrefectClient
 
+# How long a turn outlives a process that was killed. The server takes no less.
 LEASE_SECONDS: Final = 60.0
-"""How long a turn outlives a process that was killed. The server takes no less."""
 
+# What a busy server may take to hand out a slot that is free.
 ANSWER_SECONDS: Final = 30.0
-"""What a busy server may take to hand out a slot that is free."""
 
 _LOOK_UP_SECONDS: Final = 2.0
 

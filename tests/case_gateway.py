@@ -16,11 +16,12 @@ from uuid import NAMESPACE_URL, uuid5
 CASES: Final = Path(__file__).parent / "cases"
 EXAMPLES: Final = Path(__file__).parent / "examples"
 PATH: Final = "/dream-machine/v1/generations/"
-WEB: Final = "/web/"
-"""Below this path the gateway answers with web pages, as one does whose API is elsewhere."""
 
+# Below this path the gateway answers with web pages, as one does whose API is elsewhere.
+WEB: Final = "/web/"
+
+# Tasks that the gateway knows beside the cases; all are completed.
 TASK_IDS: Final = tuple(str(uuid5(NAMESPACE_URL, f"task {number}")) for number in range(40))
-"""Tasks that the gateway knows beside the cases; all are completed."""
 
 
 class Case(NamedTuple):

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from connector.gateway.pace.pace import Pace
     from connector.gateway.pace.request import Request
 
+# One way between client and gateway.
 TRAVEL_SECONDS = 0.001
-"""One way between client and gateway."""
 
 
+# Share of what is late by chance, if anything is.
 STALLED = 1 / 30
-"""Share of what is late by chance, if anything is."""
 
 
 class Rule(Protocol):

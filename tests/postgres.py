@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PASSWORD = "pg-secret-51c2"
 
+# Nothing in it has to last. A time zone with half an hour shows where one was forgotten.
 FAST = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c timezone=Asia/Kolkata"
-"""Nothing in it has to last. A time zone with half an hour shows where one was forgotten."""
 
 
 def why_not() -> str | None:

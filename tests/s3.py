@@ -37,8 +37,9 @@ CREDENTIALS: Final = {
 }
 CHANGES: Final = ("PUT", "POST", "DELETE")
 HOP_BY_HOP: Final = {"connection", "keep-alive", "transfer-encoding", "expect"}
+
+# What the connector writes into its lock: whom to kill.
 CLAIM: Final = re.compile(rb'"pid": (\d+)')
-"""What the connector writes into its lock: whom to kill."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def phase_of(state: str) -> str:
     return next(phase for phase, states in DOCUMENTED_STATES.items() if state in states)
 
 
+# Where each shape has its state.
 STATE_OF: dict[Dialect, Reader] = {
     Dialect.DOCUMENTED: lambda body: body["state"],
     Dialect.OFFICIAL: lambda body: body["state"],
@@ -50,8 +51,8 @@ STATE_OF: dict[Dialect, Reader] = {
     Dialect.ARTIFACT: lambda body: body["state"],
     Dialect.STATUS: lambda body: body["status"],
 }
-"""Where each shape has its state."""
 
+# Where each shape has its video.
 VIDEO_OF: dict[Dialect, Reader] = {
     Dialect.DOCUMENTED: lambda body: body["video"]["url"],
     Dialect.OFFICIAL: lambda body: body["assets"]["video"],
@@ -65,7 +66,6 @@ VIDEO_OF: dict[Dialect, Reader] = {
     Dialect.ARTIFACT: lambda body: body["artifact"]["video"]["url"],
     Dialect.STATUS: lambda body: body["video"]["url"],
 }
-"""Where each shape has its video."""
 
 
 def told(settings: SandboxSettings, task_id: str = "an-id") -> Any:

@@ -11,10 +11,10 @@ from connector.sandbox.gateway import Gateway
 from connector.sandbox.incoming import Request
 from connector.sandbox.replies import Reply
 
+# Every ID is a completed generation in the documented shape.
 PLAIN = SandboxSettings(
     failed=0, unfinished=0, official=0, enveloped=0, extra_keys=0, vip=0, other_id=0
 )
-"""Every ID is a completed generation in the documented shape."""
 
 
 class Steered:

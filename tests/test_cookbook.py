@@ -31,6 +31,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ENGINES = ["pandas", "DuckDB", "Polars"]
 
 
+# Kinds of bad answers, and how many of each.
 BAD = {
     "not-found": 3,
     "forbidden": 2,
@@ -40,7 +41,6 @@ BAD = {
     "script-prompt": 1,
     "nul-character": 1,
 }
-"""Kinds of bad answers, and how many of each."""
 
 
 class Question(NamedTuple):

@@ -42,8 +42,8 @@ SCHEDULED = "ingest-generations/ingest-every-15-minutes"
 WEEKLY = "ingest-generations/refresh-weekly"
 BACKFILL = "ingest-generations/backfill"
 
+# How long to wait for what must come.
 SECONDS = 240.0
-"""How long to wait for what must come."""
 
 
 @dataclass

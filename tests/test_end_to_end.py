@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from connector.record.answer import Answer
     from connector.sandbox import Sandbox
 
+# Kinds of the sandbox's menu, and the reason that each must end with.
 BAD = {
     "not-found": "not_found",
     "not-found-400": "not_found",
@@ -59,7 +60,6 @@ BAD = {
     "object-200": "not_a_generation",
     "too-large": "too_large",
 }
-"""Kinds of the sandbox's menu, and the reason that each must end with."""
 
 IMPATIENT = {
     "LUMA_READ_TIMEOUT": "3",

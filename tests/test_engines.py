@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from connector.record.column import Table
 
+# Readers that have one type for both.
 BYTES_AS_TEXT = ("pandas", "fastparquet", "ClickHouse")
-"""Readers that have one type for both."""
 
+# What a day in a folder's name is to readers; to all others it is a date.
 DATES = {"pandas": "text", "pyarrow": "text", "fastparquet": "time"}
-"""What a day in a folder's name is to readers; to all others it is a date."""
 
 SIZED = {"int32": "Int32", "int64": "Int64", "bool": "boolean"}
 

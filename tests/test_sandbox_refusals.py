@@ -13,6 +13,7 @@ from connector.sandbox.choices import NotNow, Refusal, Wording
 
 # Refused accounts
 
+# Status, and what stands where in the body; a page has it anywhere.
 REFUSALS: dict[Refusal, tuple[int, str, Any]] = {
     Refusal.PAYMENT_402: (402, "detail", "Insufficient credits"),
     Refusal.QUOTA_403: (403, "error.code", "insufficient_user_quota"),
@@ -22,7 +23,6 @@ REFUSALS: dict[Refusal, tuple[int, str, Any]] = {
     Refusal.CHALLENGE_PAGE: (403, "", b"<title>Just a moment...</title>"),
     Refusal.LOGIN_PAGE: (200, "", b'type="password"'),
 }
-"""Status, and what stands where in the body; a page has it anywhere."""
 
 
 def _at(body: Any, names: str) -> Any:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(2026, 1, 2, tzinfo=UTC)
 SECOND = 1_000_000
+
+# In microseconds: seconds are floating point numbers.
 ROUNDING = 0.5
-"""In microseconds: seconds are floating point numbers."""
 SKEW = ALLOWANCE.clock_skew // timedelta(microseconds=1)
 MOST_POLLS = 6
 LONGEST_ANSWER = ALLOWANCE.answer // timedelta(microseconds=1)
@@ -35,8 +36,9 @@ TOLD_IN = ("seconds", "milliseconds", "milliseconds", "microseconds", None)
 SIGNINGS = ("once", "never", "once", "each")
 
 REPORTED_IN = (None, "seconds", "milliseconds", "microseconds")
+
+# How much of a time its notation cuts off, at most; in microseconds.
 GRAINS = {None: 0, "seconds": SECOND, "milliseconds": 1_000, "microseconds": 0}
-"""How much of a time its notation cuts off, at most; in microseconds."""
 
 
 @dataclass(frozen=True)

@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from connector.gateway.client import Client
     from connector.record.answer import Answer
 
+# What stands for it where a source of task IDs is named.
 SOURCE: Final = "luma:list"
-"""What stands for it where a source of task IDs is named."""
 
+# Generations on a page, which is the most that the official gateway gives.
 PAGE: Final = 100
-"""Generations on a page, which is the most that the official gateway gives."""
 
 
+# What an envelope's `code` says when all is well.
 FINE_CODES: Final = (None, "", "success", "ok", 0, 200, "0", "200")
-"""What an envelope's `code` says when all is well."""
 
 
 class PageRefused(GatewayDown):

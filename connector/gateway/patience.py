@@ -11,8 +11,8 @@ from connector.record.answer import Concern, Outcome
 if TYPE_CHECKING:
     from connector.record.answer import Answer
 
+# One task ID that hangs is no sign of a gateway that is down, however long it hangs.
 FEWEST_FAILURES: Final = 5
-"""One task ID that hangs is no sign of a gateway that is down, however long it hangs."""
 
 
 class Patience:

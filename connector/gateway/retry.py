@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Seconds; beyond it a Retry-After is taken for this much, so that it stays a date that exists.
 LONGEST_RETRY_AFTER = 30 * 86_400.0
-"""Seconds; beyond it a Retry-After is taken for this much, so that it stays a date that exists."""
 
 _SECONDS = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Smaller pages do not overlap: a gateway that sends such ones has a short list.
 OVERLAP_FROM: Final = 10
-"""Smaller pages do not overlap: a gateway that sends such ones has a short list."""
 
+# Pages in a row without a new ID: that many generations are hardly created between requests.
 REPEATS: Final = 3
-"""Pages in a row without a new ID: that many generations are hardly created between requests."""
 
+# A list that makes a walk go back more often has no order to rely on.
 STEPS_BACK: Final = 100
-"""A list that makes a walk go back more often has no order to rely on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 COUNTS: Final = {"completed": "sum", "failed": "sum", "unfinished": "sum"}
 
+# Rows that gather before they are folded.
 FOLD_ROWS: Final = 65_536
-"""Rows that gather before they are folded."""
 
 
 def counts(status: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:

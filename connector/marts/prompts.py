@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from connector.marts.fold import Read
 
+# Columns that are taken from the row in which a prompt appears first.
 TEXTS: Final = ("prompt", "prompt_words", "prompt_characters")
-"""Columns that are taken from the row in which a prompt appears first."""
 
 KEY: Final = PROMPTS["prompt_id"].field
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 
+# What pandas is told of each type: its names for it, and the time zone.
 PANDAS_TYPES: Final = {
     # Nulls would turn these into floats or objects in a plain `pd.read_parquet`.
     pa.bool_(): ("bool", "boolean", None),
@@ -22,7 +23,6 @@ PANDAS_TYPES: Final = {
     pa.binary(): ("bytes", "object", None),
     TIMESTAMP: ("datetimetz", "datetime64[us]", {"timezone": "UTC"}),
 }
-"""What pandas is told of each type: its names for it, and the time zone."""
 
 
 @dataclass(frozen=True, slots=True)

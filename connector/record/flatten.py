@@ -17,16 +17,16 @@ from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_S
 if TYPE_CHECKING:
     from connector.record.fields import Json
 
+# What is read from bodies, the rest follows from that.
 FOUND: Final = pa.schema(
     [
         *(column.field for column in FROM_JSON),
         *(GENERATIONS[n].field for n in ("extra", "coercions")),
     ]
 )
-"""What is read from bodies, the rest follows from that."""
 
+# Parsed bodies held at once: more of them fall out of the processor's cache, and it shows.
 CHUNK_ROWS: Final = 1000
-"""Parsed bodies held at once: more of them fall out of the processor's cache, and it shows."""
 
 
 def flatten(answers: pa.Table) -> pa.Table:

@@ -17,16 +17,16 @@ from connector.record.schema import GENERATIONS, REJECTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+# Lineage columns, and how two fetches of one task ID become one row's.
 FOLDS: Final = {
     "first_seen_at": "min",
     "last_unfinished_at": "max",
     "first_finished_at": "min",
     "fetches": "sum",
 }
-"""Lineage columns, and how two fetches of one task ID become one row's."""
 
+# What `resolve` needs of the rows that are there already.
 KNOWN_COLUMNS: Final = ("task_id", "fetched_at", *FOLDS)
-"""What `resolve` needs of the rows that are there already."""
 
 ROW: Final = "__row"
 BY_ID_AND_TIME: Final = [("task_id", "ascending"), ("fetched_at", "ascending")]

@@ -6,8 +6,9 @@ import re
 from typing import Final
 
 SECRET_PARTS: Final = (b"ignature=", b"redential=", b"oken=", b"-Key-", b"Key-Pair-Id=")
+
+# What says when a URL was signed and for how long; no secret, and needed to rebuild.
 TIMES: Final = (b"X-Amz-Date=", b"X-Amz-Expires=")
-"""What says when a URL was signed and for how long; no secret, and needed to rebuild."""
 
 # No second "?" inside: a body full of them is read once. Not so short that it is no secret.
 _QUERY = re.compile(rb'\?[^"\s<>?]{8,}')

@@ -26,23 +26,28 @@ OTHER_NAMES: Final = {"s3a": S3, "s3n": S3, "gcs": GS, "wasbs": "abfss", "az": "
 S3_OPTIONS: Final = ("region", "endpoint_override", "scheme")
 
 CONNECT_SECONDS: Final = 10
+
+# A request on which nothing moves for so long is given up, and tried again.
 STALL_SECONDS: Final = 20
-"""A request on which nothing moves for so long is given up, and tried again."""
+
+# Of a request to S3; the waits between them double, half a minute in all at most.
 ATTEMPTS: Final = 6
-"""Of a request to S3; the waits between them double, half a minute in all at most."""
+
+# How long Google's client tries; its own default is a quarter of an hour.
 RETRY_FOR: Final = timedelta(seconds=90)
-"""How long Google's client tries; its own default is a quarter of an hour."""
 
 _URL: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.]*)://")
+
+# An object that was removed between the look at its size and the request for its content; or an
+# answer that broke off.
 _GONE: Final = "Failed to flush response stream"
-"""An object that was removed between the look at its size and the request for its content; or an
-answer that broke off."""
 _OF_A_STORE: Final = re.compile(r"AWS Error|google::cloud|Azure Error|HTTP status|curlCode")
 NO_BUCKET: Final = "there is no such bucket"
 DENIED: Final = "access is denied: look at what these credentials may do there"
 NOT_ACCEPTED: Final = "the credentials are not accepted: are they mistyped, or expired?"
 OTHER_REGION: Final = "the bucket is in another region: set AWS_REGION"
 
+# How stores put it, by what it means. Nothing they say is quoted: it may hold parts of a key.
 _SIGNS: Final = {
     NO_BUCKET: ("NO_SUCH_BUCKET", "NoSuchBucket", "ContainerNotFound", "bucket does not exist"),
     NOT_ACCEPTED: (
@@ -84,7 +89,6 @@ _SIGNS: Final = {
         "Could not resolve",
     ),
 }
-"""How stores put it, by what it means. Nothing they say is quoted: it may hold parts of a key."""
 
 
 @dataclass(frozen=True, slots=True)

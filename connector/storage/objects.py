@@ -35,16 +35,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DRAFTS: Final = ".tmp"
-SCRATCH: Final = "luma-to-parquet-"
-"""How local folders of spilled rows begin; the process follows."""
-SMALL: Final = 5 * 1024 * 1024
-"""Bytes that go up or come down in one request; more of them do so in parts. Parts that went up
-become visible as one."""
-PART: Final = 8 * 1024 * 1024
-"""Bytes that come down in one request."""
 
+# How local folders of spilled rows begin; the process follows.
+SCRATCH: Final = "luma-to-parquet-"
+
+# Bytes that go up or come down in one request; more of them do so in parts. Parts that went up
+# become visible as one.
+SMALL: Final = 5 * 1024 * 1024
+
+# Bytes that come down in one request.
+PART: Final = 8 * 1024 * 1024
+
+# Bytes that S3 copies by itself.
 LARGEST_COPY: Final = 5 * 1024**3
-"""Bytes that S3 copies by itself."""
 
 
 class ObjectStorage:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from connector.record.column import Table
     from connector.storage.storage import Storage
 
+# Rows held in memory at once while a partition is written: about 25 MB of generations.
 ROW_GROUP_ROWS: Final = 16_384
-"""Rows held in memory at once while a partition is written: about 25 MB of generations."""
 
+# Rows read at once. Each is held a few times over while a partition is rewritten.
 PIECE_ROWS: Final = 4_096
-"""Rows read at once. Each is held a few times over while a partition is rewritten."""
 
 # Endings of columns whose values hardly repeat: a dictionary would be built for nothing.
 MANY_VALUED: Final = ("_url", "task_id", "_at", "body", "extra")

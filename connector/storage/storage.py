@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+# Where a warehouse is.
 Address = str | os.PathLike[str]
-"""Where a warehouse is."""
 
 
 class Storage(Protocol):

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from connector.record.column import Table
     from connector.storage.storage import Storage
 
+# Sorts before the batches and runs that come after it.
 COMPACTED: Final = "0-compacted.parquet"
-"""Sorts before the batches and runs that come after it."""
 
+# Metadata of a compacted file: the names of the files that went into it.
 CONTAINS: Final = "contains"
-"""Metadata of a compacted file: the names of the files that went into it."""
 
 logger = logging.getLogger(__name__)
 

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from connector.record.column import Table
     from connector.storage.storage import Storage
 
+# Partition of rows whose time is unknown. A month is text to every reader, but a day is a date to
+# most, and one folder with another name would turn the column into text. Hive's name for null will
+# not do: pandas fails over it beside others, ClickHouse does among days, and alone it has no type.
+# Of dates, ClickHouse has none before 1970.
 WITHOUT_TIME: Final = {"month": "unknown", "day": "1970-01-01"}
-"""Partition of rows whose time is unknown. A month is text to every reader, but a day is a date to
-most, and one folder with another name would turn the column into text. Hive's name for null will
-not do: pandas fails over it beside others, ClickHouse does among days, and alone it has no type. Of
-dates, ClickHouse has none before 1970."""
 
+# File of a table to which each run adds files. It sorts before them.
 ZERO_ROWS: Final = "0-empty.parquet"
-"""File of a table to which each run adds files. It sorts before them."""
 
 
+# All tables but the dictionary, which always has rows.
 FOUNDED: Final = tuple(name for name in TABLES if name != COLUMNS.name)
-"""All tables but the dictionary, which always has rows."""
 
 
 def found(storage: Storage, partition_by: str, tables: Iterable[str] = FOUNDED) -> None:

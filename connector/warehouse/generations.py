@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from connector.storage.storage import Storage
 
+# A nonsense time must not make a partition of its own.
 FIRST_YEAR, LAST_YEAR = 2000, 2099
-"""A nonsense time must not make a partition of its own."""
 
 FORMATS: Final = {"month": "%Y-%m", "day": "%Y-%m-%d"}
 

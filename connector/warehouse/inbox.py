@@ -25,8 +25,9 @@ logger = logging.getLogger(__name__)
 
 FOLDER: Final = "inbox"
 DAMAGED: Final = "damaged"
+
+# Bytes of bodies that are flattened at once.
 GROUP_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of bodies that are flattened at once."""
 
 
 def name_of(batch: str) -> str:

@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 ATTEMPTS: Final = 5
 
+# What `since` looks at; the other tables have no time.
 TIME_COLUMNS: Final = {
     "generations": "created_at",
     "rejects": "fetched_at",
@@ -47,7 +48,6 @@ TIME_COLUMNS: Final = {
     "prompts": "last_used_at",
     "timings": "created_at",
 }
-"""What `since` looks at; the other tables have no time."""
 
 
 def read(

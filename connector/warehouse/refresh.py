@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 PROMPTS_FILE: Final = f"{PROMPTS.name}/{PROMPTS.name}.parquet"
 RESOLUTIONS_FILE: Final = f"{RESOLUTIONS.name}/{RESOLUTIONS.name}.parquet"
 
+# Of which files the marts were made, and which. Written last: after a crash it does not match.
 STATE: Final = "marts.json"
-"""Of which files the marts were made, and which. Written last: after a crash it does not match."""
 
 
 def rebuild(

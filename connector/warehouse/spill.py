@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 PARTITION: Final = "__partition"
 MEMORY_BYTES: Final = 48 * 1024 * 1024
+
+# Rows that come back at once: about 100 MB of generations.
 CHUNK_ROWS: Final = 100_000
-"""Rows that come back at once: about 100 MB of generations."""
 
 
 class Spill:

@@ -10,20 +10,24 @@ if TYPE_CHECKING:
     from connector.gateway.pace.request import Request, Sample
 
 FIRST: Final = 4
+
+# Logarithm of the rise in latency that is too much: half as much again.
 RISE: Final = 0.4
-"""Logarithm of the rise in latency that is too much: half as much again."""
+
+# Of a cut by half, answers must get 2 ** 0.8 times as fast; else it is undone.
 IN_STEP: Final = 0.8
-"""Of a cut by half, answers must get 2 ** 0.8 times as fast; else it is undone."""
 SMALLEST_COHORT: Final = 8
+
+# Requests, and seconds: a stall of a moment, here or there, must not be half of a cohort.
 SHORTEST_COHORT: Final = 0.25
-"""Requests, and seconds: a stall of a moment, here or there, must not be half of a cohort."""
 MOST_FAILED: Final = 0.2
 
+# Good answers that it takes to tell a refusal's reason.
 WITNESSES: Final = 8
-"""Good answers that it takes to tell a refusal's reason."""
 PASSES: Final = 3
+
+# Seconds between two tries at one more in flight than the cap.
 FIRST_HOLD, LONGEST_HOLD = 5.0, 120.0
-"""Seconds between two tries at one more in flight than the cap."""
 
 
 @dataclass(slots=True)

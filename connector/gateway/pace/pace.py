@@ -17,8 +17,8 @@ from connector.gateway.pace.strays import Strays
 if TYPE_CHECKING:
     from connector.gateway.pace.request import Sample
 
+# Seconds of work for each second that a refusal costs, before the next one is risked.
 WORK_PER_PAUSE = 25.0
-"""Seconds of work for each second that a refusal costs, before the next one is risked."""
 
 
 class Pace:

@@ -10,33 +10,40 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from connector.gateway.pace.request import Request
 
+# Requests a second to begin with if the first refusal came before there was anything to count.
 FIRST: Final = 4.0
-"""Requests a second to begin with if the first refusal came before there was anything to count."""
 
+# Seconds to the plateau, if refusals cost nothing.
 CLIMB: Final = 10.0
-"""Seconds to the plateau, if refusals cost nothing."""
+
+# Requests to the plateau at least, so that refusals stay few at low rates too.
 REQUESTS_PER_REFUSAL: Final = 80
-"""Requests to the plateau at least, so that refusals stay few at low rates too."""
+
+# Seconds from the plateau to twice as much.
 DOUBLING: Final = 20.0
-"""Seconds from the plateau to twice as much."""
+
+# So many times the plateau without a refusal: that limit is gone, and the search begins anew.
 OUTGROWN: Final = 1.5
-"""So many times the plateau without a refusal: that limit is gone, and the search begins anew."""
 
 START: Final = 0.96
+
+# Shares of the rate found: to go on with, and to come back to.
 PLATEAU: Final = 0.98
-"""Shares of the rate found: to go on with, and to come back to."""
+
+# What a refusal at once takes off `START`: what had been saved up hid how low the limit is.
 EARLY: Final = 0.1
-"""What a refusal at once takes off `START`: what had been saved up hid how low the limit is."""
 
 ENOUGH: Final = 8
+
+# Fewer requests, or fewer seconds, than this measure nothing.
 SOON: Final = 0.5
-"""Fewer requests, or fewer seconds, than this measure nothing."""
 FORGIVING: Final = 10.0
 PER_FORGIVEN: Final = 50
+
+# Above so many requests a second, one refusal in so many requests teaches nothing, nor do so many
+# in a row: now and then a thread wakes up late, and the next request comes too soon after. Where
+# requests are further apart than any thread is late, or a refusal costs a pause, each one counts.
 MOST_FORGIVEN: Final = 2.0
-"""Above so many requests a second, one refusal in so many requests teaches nothing, nor do so many
-in a row: now and then a thread wakes up late, and the next request comes too soon after. Where
-requests are further apart than any thread is late, or a refusal costs a pause, each one counts."""
 REMEMBERED: Final = 2048
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from connector.gateway.pace.request import Request, Sample
 
+# Seconds of patience, at least, and before there is anything to go by.
 SHORTEST: Final = 1.0
-"""Seconds of patience, at least, and before there is anything to go by."""
 
 
 class Strays:
