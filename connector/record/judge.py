@@ -257,7 +257,7 @@ def _judge_page(http_status: int, body: bytes) -> Verdict:
     if CHALLENGE.search(start) or LOGIN.search(start):
         what = "a challenge page" if CHALLENGE.search(start) else "a login page"
         return Verdict(Outcome.FORBIDDEN, said + f"{what} came in place of JSON", Concern.ACCOUNT)
-    message = said + "a web page came in place of JSON: is the base URL right?"
+    message = said + "a web page came in place of JSON: check the base URL"
     if http_status in range(200, 300):
         return Verdict(Outcome.NOT_JSON, message, Concern.GATEWAY)
     by_status = _by_status(http_status, message)
