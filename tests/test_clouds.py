@@ -22,7 +22,7 @@ from writers import (
 import connector
 from connector.errors import UsageError
 from connector.sandbox import Sandbox, SandboxSettings, task_ids
-from connector.storage import lease
+from connector.storage import lease, owner
 from connector.storage.storage import storage_of
 from connector.warehouse.warehouse import Warehouse
 
@@ -119,7 +119,7 @@ def test_one_writes_at_a_time(store: Store) -> None:
 
 
 def test_the_lock_of_a_dead_writer_ends(store: Store) -> None:
-    claim = json.dumps({**lease._me(), "pid": 2**22 + 1})
+    claim = json.dumps({**owner.this_process(), "pid": 2**22 + 1})
     store.put("dead/.lock/dead.json", claim.encode())
     time.sleep(lease.YOUNG + 1.5)  # younger ones are not looked into, and Azure's time has seconds
     with storage_of(f"{store.root}/dead").locked(0):

@@ -67,7 +67,7 @@ def nothing_fetched(
     with CaseGateway({"refused": refusal}) as gateway:
         dead = f"http://127.0.0.1:{free_port()}"
         task_ids, url, exit_code = {
-            "all rejected": (["missing"], gateway.base_url, 0),
+            "all rejected": (["missing"], gateway.base_url, 4),
             "key refused": (["refused"], gateway.base_url, 3),
             "stopped": ([f"task-{number}" for number in range(200)], dead, 4),
         }[request.param]

@@ -38,14 +38,15 @@ def show(
         print_overview(console(), found)
 
 
-def rebuild(*, warehouse: str | None = None) -> None:
+def rebuild(*, warehouse: str | None = None, may_shrink: bool = False) -> None:
     """Rebuild all tables from the log of answers, without asking the gateway.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        may_shrink: Accept tables with fewer task IDs than before, if files of the log are lost.
     """
     with _open_to_change(warehouse) as found:
-        done = found.rebuild()
+        done = found.rebuild(may_shrink=may_shrink)
     console().print(
         f"{done.generations:,} generations from {done.answers:,} answers;"
         f" {done.changed_files:,} files changed",

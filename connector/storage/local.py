@@ -86,6 +86,10 @@ class LocalStorage:
         """Bytes of all files."""
         return sum(self.path(name).stat().st_size for name in self.list("", ""))
 
+    def bytes_of(self, name: str) -> int:
+        """Size of a file."""
+        return self.path(name).stat().st_size
+
     def version(self, name: str) -> str | None:
         """Size and time of the last change, to the nanosecond."""
         try:

@@ -137,6 +137,11 @@ class ObjectStorage:
         """Bytes of all files."""
         return sum(found.size for found in self._found("").values())
 
+    def bytes_of(self, name: str) -> int:
+        """Size of a file."""
+        size: int = self._info(name).size or 0
+        return size
+
     def version(self, name: str) -> str | None:
         """Size and time of the last change; to the second, as stores have it."""
         info = self._info(name)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connector.errors import DamagedFile
+from connector.errors import ConnectorError, DamagedFile, StorageFailed
 from connector.record.merge import conform
+from connector.storage.address import is_from_store, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -150,8 +151,36 @@ def _telling_damage(storage: Storage, name: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).rstrip(".")
-        raise DamagedFile(f"{storage.where(name)} cannot be read: {reason}") from error
+        raise _fault(storage, name, error) from error
+
+
+def _fault(storage: Storage, name: str, error: Exception) -> DamagedFile | StorageFailed:
+    """Whose fault it is: a file is damaged only if a second read, of all of it, says so too."""
+    where, said = storage.where(name), reason(error)
+    is_of_storage = getattr(error, "errno", None) is not None or is_from_store(error)
+    if is_of_storage or _is_sound(storage, name):
+        return StorageFailed(
+            f"cannot read {where}: {said}. Nothing was changed; start again when the storage can"
+            " be read."
+        )
+    return DamagedFile(f"{where} cannot be read: {said}")
+
+
+def _is_sound(storage: Storage, name: str) -> bool:
+    """Whether a file can be read after all, or cannot be had whole."""
+    try:
+        content = storage.read(name)
+        if len(content) != storage.bytes_of(name):
+            return True
+    except (OSError, ConnectorError):
+        return True
+    try:
+        with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
+            for _ in file.iter_batches(PIECE_ROWS):
+                continue
+    except (pa.ArrowInvalid, OSError):
+        return False
+    return True
 
 
 def is_same(one: Storage, other: Storage, name: str, schema: pa.Schema) -> bool:

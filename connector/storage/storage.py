@@ -52,6 +52,9 @@ class Storage(Protocol):
     def size(self) -> int:
         """Bytes of all files."""
 
+    def bytes_of(self, name: str) -> int:
+        """Size of a file, as the storage gives it without reading the file."""
+
     def version(self, name: str) -> str | None:
         """A text that changes when the file is replaced; None if there is no such file."""
 

@@ -263,13 +263,21 @@ class Warehouse:
             parquet.write(self.storage, REJECTS_FILE, REJECTS, [rejects])
         return Committed(answers, upserted.new, upserted.updated)
 
-    def rebuild(self) -> Rebuilt:
+    def rebuild(self, *, may_shrink: bool = False) -> Rebuilt:
         """Make `generations` and `rejects` anew, from the log of answers alone.
 
         The way to take a new column back through history. A generation whose time of creation
         became known only after its first answer moves to its proper partition.
         """
         shadow, committed = self._shadow()
+        found = shadow.size()
+        known = 0 if may_shrink else self.size()
+        if found < known:
+            raise WarehouseError(
+                f"the log of answers in {self.storage.address} has {found:,} task IDs, the tables"
+                f" have {known:,}: the tables stay as they are. Put the missing files of"
+                " `answers` back, or accept the loss with `rebuild --may-shrink`."
+            )
         return self._adopt(shadow, committed)
 
     def _shadow(self) -> tuple[Warehouse, Committed]:
@@ -339,13 +347,15 @@ class Warehouse:
 
     def _repair(self, error: DamagedFile) -> None:
         logger.warning("%s. All tables are being rebuilt from the log of answers.", error)
-        self.rebuild()
+        self.rebuild(may_shrink=True)
 
     def _write_dictionary(self) -> None:
         dictionary = columns_table()
         with contextlib.suppress(DamagedFile):
-            if parquet.read(self.storage, COLUMNS_FILE, COLUMNS.schema).equals(dictionary):
-                return
+            if self.storage.exists(COLUMNS_FILE):
+                found = parquet.read(self.storage, COLUMNS_FILE, COLUMNS.schema)
+                if found.equals(dictionary):
+                    return
         parquet.write(self.storage, COLUMNS_FILE, COLUMNS, [dictionary])
 
     def last_run(self) -> dict[str, Any] | None:

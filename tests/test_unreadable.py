@@ -1,0 +1,109 @@
+"""A storage that cannot be read for a moment is no reason to take a file for damaged."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+from builders import answer
+
+from connector.errors import DamagedFile, StorageFailed, WarehouseError
+from connector.record.schema import ANSWERS
+from connector.storage import parquet
+from connector.storage.local import LocalStorage
+from connector.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from conftest import CommandLine
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A warehouse with two files in its log."""
+    root = tmp_path / "warehouse"
+    with Warehouse.writing(root) as warehouse:
+        for batch in ("one", "two"):
+            warehouse.save(batch, [answer(f"{batch}-{n}") for n in range(50)], "run")
+            warehouse.commit()
+    return root
+
+
+def files_of(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*.parquet"))
+        if ".rebuild" not in path.parts
+    }
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOENT])
+def test_an_error_of_the_storage_stops_a_rebuild_and_changes_nothing(
+    root: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files_of(root)
+    opened = LocalStorage.opened
+
+    def fail_once(storage: LocalStorage, name: str) -> Any:
+        if name.endswith("two.parquet"):
+            raise OSError(number, "the storage does not answer")
+        return opened(storage, name)
+
+    with Warehouse.writing(root) as warehouse:
+        monkeypatch.setattr(LocalStorage, "opened", fail_once)
+        with pytest.raises(StorageFailed, match="Nothing was changed"):
+            warehouse.rebuild()
+    monkeypatch.undo()
+    assert files_of(root) == before
+    assert not (root / "damaged").exists()
+    with Warehouse.writing(root) as warehouse:
+        assert warehouse.rebuild().generations == 100
+
+
+def test_half_a_file_that_is_whole_the_next_time_is_not_damaged(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object store's answer may break off without an error."""
+    before = files_of(root)
+    opened = LocalStorage.opened
+
+    def halve(storage: LocalStorage, name: str) -> Any:
+        if name.endswith("two.parquet"):
+            content = storage.read(name)
+            return pa.BufferReader(content[: len(content) // 2])
+        return opened(storage, name)
+
+    with Warehouse.writing(root) as warehouse:
+        monkeypatch.setattr(LocalStorage, "opened", halve)
+        with pytest.raises(StorageFailed):
+            warehouse.rebuild()
+    assert files_of(root) == before
+
+
+def test_a_file_that_is_cut_short_is_damaged(root: Path) -> None:
+    path = next(root.glob("answers/*/two.parquet"))
+    path.write_bytes(path.read_bytes()[:-20])
+    storage = LocalStorage(root)
+    with pytest.raises(DamagedFile):
+        parquet.read(storage, str(path.relative_to(root)), ANSWERS.schema)
+
+
+def test_a_rebuild_that_would_lose_rows_needs_a_word(root: Path, cli: CommandLine) -> None:
+    """A file of the log that is gone must not take sound rows with it."""
+    lost = next(root.glob("answers/*/two.parquet"))
+    kept = shutil.move(lost, root.parent / "kept.parquet")
+    with Warehouse.writing(root) as warehouse, pytest.raises(WarehouseError, match="50 task IDs"):
+        warehouse.rebuild()
+    refused = cli("rebuild", "--warehouse", root)
+    assert refused.returncode == 2
+    assert "--may-shrink" in refused.stderr
+    shutil.copy(kept, lost)
+    with Warehouse.writing(root) as warehouse:
+        assert warehouse.rebuild().generations == 100
+    lost.unlink()
+    allowed = cli("rebuild", "--warehouse", root, "--may-shrink")
+    assert allowed.returncode == 0
+    assert "50 generations" in allowed.stdout
