@@ -4,8 +4,8 @@ The flow's process plans, commits and keeps the account, and so holds the wareho
 batches only fetch, into files of the inbox that nobody else writes.
 """
 
-# ruff: noqa: TC001  Prefect reads the annotations of a flow while it runs
-from __future__ import annotations
+# No `from __future__ import annotations`: `serve` sends the flow pickled to another process, and
+# text in place of types would be looked up among names that do not travel with it.
 
 import math
 from contextlib import suppress

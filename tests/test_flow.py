@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import cloudpickle
 import pandas as pd
 import pytest
 from conftest import KEY
@@ -418,6 +419,12 @@ def test_a_batch_that_the_storage_did_not_take_is_saved_again(
     assert sandbox.stats()["requests"] == 5
     log = prefect.log(flow_run_id(state))
     assert [line for line in log if "cannot" in line and "trying again in 2 s" in line], log
+
+
+def test_the_flow_can_be_sent_to_another_process() -> None:
+    """As `serve` does: what its parameters' types need must travel along."""
+    sent = cloudpickle.loads(cloudpickle.dumps(ingest_generations))
+    assert sent.validate_parameters({"task_ids": "ids.txt"})["batch_size"] == 2_000
 
 
 def test_each_parameter_is_described_in_the_form() -> None:
