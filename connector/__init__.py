@@ -7,31 +7,43 @@ In a notebook::
     connector.ingest(["4b3c464e-…", "task_…"], warehouse="warehouse", key="luma-…")
     connector.ingest("ids.csv", warehouse="warehouse")   # the key from LUMAAI_API_KEY
     connector.ingest(frame, warehouse="warehouse")       # its column task_id, or another by column=
-    connector.read("generations", "warehouse")           # a data frame with Arrow-backed types
+    connector.read("generations", "warehouse")           # a data frame
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
     from uuid import UUID
 
-    from connector.summary import Summary
+    from connector.keywords import Keywords
+    from connector.run.tally import Summary
     from connector.warehouse.reading import read
 
-__all__ = ["ingest", "read"]
+    __version__: str
+
+__all__ = ["__version__", "ingest", "read"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `read` when it is asked for: it brings pyarrow."""
+    """Look up what takes long to import once it is asked for: `read` brings pyarrow."""
     if name == "read":
         from connector.warehouse.reading import read  # noqa: PLC0415  see above
 
         return read
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415  see above
+
+        return version("luma-to-parquet")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What is there, for completion and `help`, that which is not imported yet included."""
+    return sorted({*globals(), *__all__})
 
 
 def ingest(
@@ -42,7 +54,7 @@ def ingest(
     limit: int | None = None,
     refresh: bool = False,
     retry_rejected: bool = False,
-    **settings: Any,
+    **settings: Unpack[Keywords],
 ) -> Summary:
     """Fetch the generations of task IDs that are new or unfinished into a warehouse.
 
@@ -55,9 +67,10 @@ def ingest(
         refresh: Ask again for finished ones.
         retry_rejected: Ask again for finally rejected and given-up ones.
         **settings: `warehouse`, `base_url`, `key` and the rest of `connector.settings.Settings`;
-            what is not given comes from the environment and `.env`.
+            what is not given, or None, comes from the environment and `.env`.
 
     Raises:
+        connector.errors.SettingsError: A setting is misspelt or makes no sense.
         connector.errors.UsageError: Nothing could be started.
         connector.errors.RunStopped: The run ended early; its `summary` tells how far it came.
     """

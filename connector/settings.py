@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from connector.errors import SettingsError
 from connector.record.base_url import as_base_url
+from connector.words import did_you_mean
 
 OFFICIAL_BASE_URL = "https://api.lumalabs.ai"
 
@@ -149,9 +150,14 @@ def load(**given: Any) -> Settings:
     """Make settings from arguments, where not None, over environment over `.env` over defaults.
 
     Raises:
-        SettingsError: A value makes no sense; the message names the setting, never the value. Or
-            `.env` is not UTF-8.
+        SettingsError: There is no such setting, or a value makes no sense; the message names the
+            setting, never the value. Or `.env` is not UTF-8.
     """
+    for name in given.keys() - Settings.model_fields.keys():
+        raise SettingsError(
+            f"there is no setting {name!r}{did_you_mean(name, Settings.model_fields)};"
+            f" there are {', '.join(Settings.model_fields)}"
+        )
     values = {name: value for name, value in given.items() if value is not None}
     try:
         return Settings(**{**values, "_env_file_encoding": _encoding_of(_ENV_FILE)})

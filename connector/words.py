@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import date, datetime
 
 BLANKS: Final = re.compile(r"[^\S ]+")  # line ends, tabs and the like
@@ -59,6 +60,12 @@ def number(count: int) -> str:
 def plural(count: int, noun: str) -> str:
     """Such as 1 prompt, 2,000 prompts."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Such as ` (did you mean prompt?)`, to be put after a wrong name; empty if none is near."""
+    near = difflib.get_close_matches(name, [*names])
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def percent(part: float, whole: float) -> str:

@@ -1,4 +1,4 @@
-"""`connector.read`: tables by name, in types that keep nulls, right also while a run writes."""
+"""`connector.read`: tables by name, in pandas' own types, right also while a run writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import threading
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from connector.record.answer import Answer
+
+
+PARTITIONS = ["created_month", "received_month"]
 
 
 def made(task_id: str, created_at: str, *, minutes: float = 0, **fields: object) -> Answer:
@@ -55,22 +58,48 @@ def root(built: Path, tmp_path: Path) -> Path:
     return shutil.copytree(built, tmp_path / "warehouse")
 
 
+def plain_read(root: Path, name: str, **options: Any) -> pd.DataFrame:
+    """What pandas makes of a table by itself; of the partitions, those that have rows."""
+    frame = pd.read_parquet(root / name, **options)
+    for column in frame.columns[frame.dtypes == "category"]:
+        frame[column] = frame[column].cat.remove_unused_categories()
+    return frame
+
+
+@pytest.mark.parametrize("partition_by", ["month", "day"])
 @pytest.mark.parametrize("name", TABLES)
-def test_every_table_comes_in_arrow_types_with_its_columns_in_order(root: Path, name: str) -> None:
-    frame = read(name, root)
-    assert list(frame.columns) == TABLES[name].schema.names
-    types = [pd.ArrowDtype(field.type) for field in TABLES[name].schema]
-    assert list(frame.dtypes) == types
-    assert len(frame) or name == "runs"
+def test_every_table_is_as_pandas_reads_it(root: Path, name: str, partition_by: str) -> None:
+    """The same rows, columns (the partition's too), order and types."""
+    if partition_by == "day":
+        again = [answer(task_id) for task_id in ("one", "two")]
+        root = root.with_name("by-day")
+        with Warehouse.writing(root, partition_by="day") as warehouse:
+            warehouse.save("batch", again, "run")
+            warehouse.commit()
+            warehouse.refresh_marts()
+    pd.testing.assert_frame_equal(read(name, root), plain_read(root, name))
+    if partition_by == "month":
+        arrow = read(name, root, dtype_backend="pyarrow").drop(columns=PARTITIONS, errors="ignore")
+        assert list(arrow.dtypes) == [pd.ArrowDtype(field.type) for field in TABLES[name].schema]
 
 
-def test_what_was_never_written_is_empty_and_has_its_types(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", [None, "pyarrow"])
+def test_what_was_never_written_is_empty_and_has_its_types(
+    tmp_path: Path, backend: Literal["pyarrow"] | None
+) -> None:
     with Warehouse.writing(tmp_path / "new"):
         pass
     for name, table in TABLES.items():
-        frame = read(name, tmp_path / "new")
+        frame = read(name, tmp_path / "new", dtype_backend=backend)
         assert (len(frame) == 0) == (name != "columns")
-        assert list(frame.dtypes) == [pd.ArrowDtype(field.type) for field in table.schema]
+        known = [name for name in frame.columns if name not in PARTITIONS]
+        assert known == table.schema.names
+        if backend:
+            types = [pd.ArrowDtype(field.type) for field in table.schema]
+            assert list(frame[known].dtypes) == types
+        elif name != "columns":
+            plain = plain_read(tmp_path / "new", name)
+            assert list(frame[known].dtypes) == list(plain[known].dtypes)
 
 
 def test_values_and_nulls_are_exact(root: Path) -> None:
@@ -78,8 +107,27 @@ def test_values_and_nulls_are_exact(root: Path) -> None:
     assert rows.loc["august", "video_width"] == 752
     assert rows.loc["august", "created_at"] == pd.Timestamp("2025-08-31T23:59:59.999999Z")
     assert rows.video_width.isna().sum() == 3
-    assert rows.loc["october", "liked"] is True
-    assert rows.loc["undated", "created_at"] is pd.NA
+    assert rows.video_width.sum() == 752
+    assert rows.loc["october", "liked"]
+    assert rows.loc["undated", "liked"] is pd.NA
+    assert rows.loc["undated", "created_at"] is pd.NaT
+
+
+def test_a_time_can_be_compared_with_text_and_cut_into_periods(root: Path) -> None:
+    """What is usual in a notebook, and what Arrow's types refuse."""
+    generations = read("generations", root)
+    recent = generations[generations.created_at >= "2025-09-01"]
+    assert sorted(recent.task_id) == ["october", "september"]
+    months = generations.created_at.dt.tz_localize(None).dt.to_period("M").value_counts()
+    assert months["2025-08"] == 1
+    by_month = generations.groupby("created_month").size()
+    assert by_month.to_dict() == {"2025-08": 1, "2025-09": 1, "2025-10": 1, "unknown": 1}
+
+
+def test_the_partition_is_a_column_like_others(root: Path) -> None:
+    frame = read("generations", root, columns=["created_month", "task_id"], since="2025-09-15")
+    assert list(frame.columns) == ["created_month", "task_id"]
+    assert dict(frame.astype(str).values) == {"2025-09": "september", "2025-10": "october"}
 
 
 def test_columns_come_in_the_order_asked_for(root: Path) -> None:
@@ -147,7 +195,8 @@ def test_every_table_with_a_time_takes_since(root: Path) -> None:
     [
         ({"table": "generation"}, "did you mean generations.*there are generations, rejects"),
         ({"columns": ["promt"]}, "no column 'promt'.*did you mean prompt"),
-        ({"columns": ["created_month"]}, "no column 'created_month'"),
+        ({"columns": ["created_day"]}, "no column 'created_day'.*did you mean created_at"),
+        ({"dtype_backend": "arrow"}, "'arrow' is unknown.*write pyarrow"),
         ({"since": "yesterday"}, "'yesterday' is no time"),
         ({"since": 2025}, "since is a int"),
         ({"table": "resolutions", "since": "2025-01-01"}, "resolutions has no time"),
@@ -181,7 +230,7 @@ def test_a_column_that_older_files_lack_is_null(root: Path) -> None:
     path = root / "generations/created_month=2025-09/generations.parquet"
     pq.write_table(pq.read_table(path, partitioning=None).drop_columns(["liked"]), path)
     liked = read("generations", root).set_index("task_id").liked
-    assert liked["october"] is True
+    assert liked["october"]
     assert liked["september"] is pd.NA
 
 

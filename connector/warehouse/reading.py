@@ -7,10 +7,9 @@ before it is opened (`compact` and `rebuild` remove some) makes the reading star
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,10 +24,11 @@ from connector.storage.parquet import ROW_GROUP_ROWS
 from connector.warehouse import refresh as marts
 from connector.warehouse.compact import CONTAINS
 from connector.warehouse.warehouse import Warehouse
+from connector.words import did_you_mean
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
 
@@ -56,32 +56,57 @@ def read(
     *,
     columns: Sequence[str] | None = None,
     since: datetime | date | timedelta | str | None = None,
+    dtype_backend: Literal["pyarrow"] | None = None,
 ) -> pd.DataFrame:
-    """Read a table as a data frame with Arrow-backed types, in which an integer may be null.
+    """Read a table as a data frame, as `pd.read_parquet` does: the same columns and types.
 
     Args:
         table: Its name, such as `generations`.
         warehouse: Folder or bucket of the tables; that of the settings (`LUMA_WAREHOUSE`) if not
             given.
-        columns: The columns wanted, in this order; all if not given.
+        columns: The columns wanted, in this order; all if not given, then also the one that the
+            table's folders are named after, such as `created_month`.
         since: Only rows whose time (`TIME_COLUMNS`) is this or later. A moment or a day, also as
             ISO 8601 text; or a time span, which ends now. UTC where it names no time zone. Rows
             whose time is unknown are left out.
+        dtype_backend: `pyarrow` for Arrow's types in place of pandas' own.
 
     Raises:
-        connector.errors.UsageError: There is no such table or column, or `since` makes no sense.
+        connector.errors.UsageError: There is no such table, column or backend, or `since` makes no
+            sense.
         connector.errors.WarehouseError: There is no warehouse, or a file of it is damaged.
     """
     import pandas as pd  # noqa: PLC0415  half a second, and a wrong name is told without it
 
+    if dtype_backend not in {None, "pyarrow"}:
+        raise UsageError(
+            f"dtype_backend {dtype_backend!r} is unknown: leave it out for pandas' own types, or"
+            " write pyarrow"
+        )
     declared = table_named(table)
-    schema = schema_of(declared, [columns] if isinstance(columns, str) else columns)
+    wanted = [columns] if isinstance(columns, str) else columns
     start = None if since is None else moment(since)
     storage = Warehouse.existing(warehouse or load().warehouse).storage
+    partition = _partition_column(storage, declared)
+    schema = schema_of(declared, wanted, partition)
     nothing = schema.empty_table()
     rows = retried(lambda: pa.concat_tables([nothing, *pieces(storage, declared, schema, start)]))
-    # Without what the files tell pandas: it would ask for other types.
-    return rows.replace_schema_metadata(None).to_pandas(types_mapper=pd.ArrowDtype)
+    if partition in schema.names:
+        place = schema.names.index(partition)
+        rows = rows.set_column(place, partition, rows[place].dictionary_encode())
+    if dtype_backend:
+        # Without what the files tell pandas: it would ask for other types.
+        return rows.replace_schema_metadata(None).to_pandas(types_mapper=pd.ArrowDtype)
+    return rows.replace_schema_metadata(declared.schema.metadata).to_pandas()
+
+
+def _partition_column(storage: Storage, table: Table) -> str | None:
+    """What the folders of a table are named after, if it has folders: `created_month`, say."""
+    if table.partition is None:
+        return None
+    names = storage.list(table.name)
+    folder = names[0].split("/")[1] if names else f"{table.partition}_month="
+    return folder.partition("=")[0]
 
 
 def table_named(name: str) -> Table:
@@ -92,32 +117,37 @@ def table_named(name: str) -> Table:
     """
     if name not in TABLES:
         raise UsageError(
-            f"there is no table {name!r}{_near(name, TABLES)}; there are {', '.join(TABLES)}"
+            f"there is no table {name!r}{did_you_mean(str(name), TABLES)};"
+            f" there are {', '.join(TABLES)}"
         )
     return TABLES[name]
 
 
-def schema_of(table: Table, columns: Sequence[str] | None = None) -> pa.Schema:
+def schema_of(
+    table: Table, columns: Sequence[str] | None = None, partition: str | None = None
+) -> pa.Schema:
     """The schema of these columns of a table, in this order; of all if None.
+
+    Args:
+        table: The table.
+        columns: Names of columns.
+        partition: What its folders are named after, which is a column then.
 
     Raises:
         UsageError: It has not got one of them.
     """
+    schema = table.schema
+    if partition:
+        schema = schema.append(pa.field(partition, pa.string()))
     if columns is None:
-        return table.schema
-    names = table.schema.names
+        return schema
     for column in columns:
-        if column not in names:
+        if column not in schema.names:
             raise UsageError(
-                f"{table.name} has no column {column!r}{_near(column, names)};"
-                f" it has {', '.join(names)}"
+                f"{table.name} has no column {column!r}{did_you_mean(str(column), schema.names)};"
+                f" it has {', '.join(schema.names)}"
             )
-    return pa.schema([table[column].field for column in dict.fromkeys(columns)])
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name), names)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
+    return pa.schema([schema.field(column) for column in dict.fromkeys(columns)])
 
 
 def moment(since: datetime | date | timedelta | str) -> datetime:
@@ -159,6 +189,8 @@ def pieces(
 ) -> Iterator[pa.Table]:
     """Read a table piece by piece, in the order of its files; the memory needed is bounded.
 
+    A column that is none of the table's, but in the names of its folders, is read from there.
+
     Raises:
         DamagedFile: A file cannot be read, or was gone before it was opened: see `retried`.
         UsageError: `since` is given for a table that has no time.
@@ -182,7 +214,8 @@ def pieces(
             ):
                 # Compacting adds the joined file before it removes what went into it.
                 contained |= _contained(file, name)
-                yield from _pieces_of(file, schema, is_recent)
+                for piece in _pieces_of(file, schema, is_recent):
+                    yield _with_partition(piece, name)
         except (pa.ArrowInvalid, OSError) as error:
             raise DamagedFile(f"{storage.where(name)} cannot be read: {error}") from error
 
@@ -206,6 +239,15 @@ def _pieces_of(
     for batch in file.iter_batches(ROW_GROUP_ROWS, row_groups=groups, columns=names):
         piece = pa.Table.from_batches([batch])
         yield conform(is_recent.filter(piece) if is_recent else piece, schema)
+
+
+def _with_partition(piece: pa.Table, name: str) -> pa.Table:
+    """Fill in the column that a file's folder, `created_month=2025-10`, has the value of."""
+    column, _, value = name.split("/")[-2].partition("=")
+    if column not in piece.schema.names:
+        return piece
+    place = piece.schema.names.index(column)
+    return piece.set_column(place, column, pa.repeat(pa.scalar(value), len(piece)))
 
 
 class _IsRecent:

@@ -1,0 +1,41 @@
+"""The settings as keywords of `connector.ingest`, for editors and type checkers.
+
+Apart from `Settings`, which takes pydantic a tenth of a second; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+if TYPE_CHECKING:
+    import os
+    from datetime import timedelta
+
+    from pydantic import SecretStr
+
+
+class Keywords(TypedDict, total=False):
+    """What each is, and its default: `connector.settings.Settings`."""
+
+    key: str | SecretStr | None
+    base_url: str | None
+    allow_http: bool | None
+    warehouse: str | os.PathLike[str] | None
+    partition_by: Literal["month", "day"] | None
+    lock_timeout: float | None
+    give_up_after: str | float | timedelta | None
+    redact_signatures: bool | None
+    marts: bool | None
+    max_concurrency: int | None
+    requests_per_second: float | None
+    connect_timeout: float | None
+    read_timeout: float | None
+    total_timeout: float | None
+    max_body_bytes: int | None
+    max_attempts: int | None
+    max_wait: float | None
+    batch_size: int | None
+    wait: str | float | timedelta | None
+    poll_first: float | None
+    poll_longest: float | None
+    metrics_file: str | os.PathLike[str] | None
