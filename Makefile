@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-EXTRAS := bi,xlsx,postgresql,otel,dask,site,test,dev
+EXTRAS := bi,xlsx,postgresql,otel,dask,test,dev
+# The tests run on the oldest Prefect that pyproject.toml allows; tools.try_wheel runs on the newest.
+OLDEST_PREFECT := 3.8.8
 
-.PHONY: help run test chaos bench bench-quick check format docs site constraints clean
+.PHONY: help run test chaos bench bench-quick check format docs release constraints clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,9 +42,15 @@ docs: .venv/test  ## the pages made from the code, and the outputs of docs/noteb
 site: .venv/test  ## the documentation as a site, in site/; a broken link fails
 	@$(BIN)/zensical build --clean --strict
 
+release: .venv/test  ## build dist/, check it, and try the wheel in an empty environment
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist .
+	@$(BIN)/python -m twine check --strict dist/*
+	@$(BIN)/python -m tools.try_wheel dist/*.whl
+
 constraints: clean  ## the newest versions that fit pyproject.toml, into constraints.txt
 	@$(PYTHON) -m venv .venv
-	@$(PIP) install '.[$(EXTRAS)]'
+	@$(PIP) install '.[$(EXTRAS)]' prefect==$(OLDEST_PREFECT)
 	@echo '# Versions this project is tested with; `make constraints` renews them.' > constraints.txt
 	@$(PIP) freeze --exclude luma-to-parquet >> constraints.txt
 

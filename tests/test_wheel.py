@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
-import venv
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 from conftest import KEY
+from dockerfile import replay
 from prefect_harness import PROJECT, Prefect
 from servers import free_port
 from test_deployment import answers, wait_for
@@ -22,7 +21,6 @@ from flows.files import NAMES, write_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from connector.sandbox import Sandbox
 
@@ -41,28 +39,24 @@ WAYS = {
 
 
 class Installed:
-    """The wheel in an environment and a folder of its own.
+    """The wheel in an environment and a folder of its own, as `deploy/Dockerfile` installs it.
 
     Attributes:
         folder: Where commands run.
         prefect: The server, once it is started.
     """
 
-    def __init__(self, folder: Path, wheel: Path, base_url: str) -> None:
-        self.folder = folder
-        venv.create(folder / "venv", with_pip=True)
+    def __init__(self, root: Path, base_url: str) -> None:
         self.environment = {
-            **{name: text for name, text in os.environ.items() if name != "PYTHONPATH"},
-            "PATH": f"{folder / 'venv/bin'}{os.pathsep}{os.environ['PATH']}",
+            **replay(PROJECT / "deploy/Dockerfile", PROJECT, root),
             "LUMAAI_API_KEY": KEY,
             "LUMA_BASE_URL": base_url,
-            "PREFECT_HOME": str(folder / "home"),
             "PREFECT_SERVER_API_PORT": str(port := free_port()),
             "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         }
-        self.prefect = Prefect(self.environment["PREFECT_API_URL"], folder / "home")
-        self.run(
-            f"python -m pip install --quiet --no-compile -c {PROJECT / 'constraints.txt'} {wheel}"
+        self.folder = root / "site"
+        self.prefect = Prefect(
+            self.environment["PREFECT_API_URL"], Path(self.environment["PREFECT_HOME"])
         )
 
     def run(self, command: str) -> str:
@@ -96,10 +90,7 @@ class Installed:
 
 @pytest.fixture
 def installed(running_sandbox: Sandbox, tmp_path: Path) -> Installed:
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, PROJECT]
-    subprocess.run(build, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    return Installed(tmp_path, wheel, running_sandbox.base_url)
+    return Installed(tmp_path, running_sandbox.base_url)
 
 
 @pytest.mark.slow
@@ -107,7 +98,7 @@ def installed(running_sandbox: Sandbox, tmp_path: Path) -> Installed:
 def test_without_a_clone_every_way_to_start_a_run_fills_tables(installed: Installed) -> None:
     """`serve`, `prefect flow serve`, and `prefect deploy` with a worker; and the project's YAML."""
     (installed.folder / "serve.py").write_text(SERVE)
-    assert installed.run("python -m flows.files .").split() == list(NAMES)
+    assert {*NAMES} <= {path.name for path in installed.folder.iterdir()}
     with ExitStack() as running:
         running.enter_context(installed.running("prefect server start"))
         wait_for(lambda: answers(f"{installed.prefect.api_url}/health"))
