@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EXTRAS := bi,xlsx,postgresql,otel,dask,test,dev
-# The tests run on the oldest Prefect that pyproject.toml allows; tools.try_wheel runs on the newest.
+# All tests run on the oldest Prefect that pyproject.toml allows; `make newest` and `release` on the newest.
 OLDEST_PREFECT := 3.8.8
 
-.PHONY: help run test chaos bench bench-quick check format docs release constraints clean
+.PHONY: help run test chaos bench bench-quick check format docs release newest constraints clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,11 @@ release: .venv/test  ## build dist/, check it, and try the wheel in an empty env
 	@$(BIN)/python -m twine check --strict dist/*
 	@$(BIN)/python -m tools.try_wheel dist/*.whl
 
+newest:  ## the flow's tests on what a plain `pip install` brings, in .newest
+	@$(PYTHON) -m venv --clear .newest
+	@.newest/bin/python -m pip --disable-pip-version-check --quiet install '.[test,otel]'
+	@.newest/bin/python -m pytest tests/test_flow.py
+
 constraints: clean  ## the newest versions that fit pyproject.toml, into constraints.txt
 	@$(PYTHON) -m venv .venv
 	@$(PIP) install '.[$(EXTRAS)]' prefect==$(OLDEST_PREFECT)
@@ -55,7 +60,7 @@ constraints: clean  ## the newest versions that fit pyproject.toml, into constra
 	@$(PIP) freeze --exclude luma-to-parquet >> constraints.txt
 
 clean:  ## remove the environment
-	@rm -rf .venv
+	@rm -rf .venv .newest
 
 .venv/base:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'

@@ -42,6 +42,9 @@ EXAMPLE_FILE: Final = "data/examples/completed.json"
 def main() -> int:
     """Run the demo; return the exit code."""
     console = Console(highlight=False)
+    if not (PROJECT / TASK_IDS).exists():
+        console.print(f"The demo needs {TASK_IDS}, which only a clone of the project has.")
+        return 2
     os.chdir(PROJECT)
     _prepare_environment()
     # SIGTERM ends it as Ctrl-C does: with the data kept, and no process left behind.
