@@ -2,11 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-EXTRAS := bi,xlsx,postgresql,otel,dask,test,dev
+EXTRAS := bi,xlsx,postgresql,otel,dask,site,test,dev
 # All tests run on the oldest Prefect that pyproject.toml allows; `make newest` and `release` on the newest.
 OLDEST_PREFECT := 3.8.8
 
-.PHONY: help run test chaos bench bench-quick check format docs release newest constraints clean
+.PHONY: help run test chaos bench bench-quick check format docs site release newest constraints clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from connector.keywords import Keywords
-    from connector.run.tally import Summary
+    from connector.run.keywords import Keywords
+    from connector.summary import Summary
     from connector.warehouse.reading import read
 
     __version__: str

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr, TypeAdapter
 
 import connector
-import connector.keywords
+import connector.run.keywords
 from connector.errors import SettingsError
 from connector.settings import Settings, load
 
@@ -67,7 +67,7 @@ def test_a_misspelt_setting_is_an_error_even_without_a_value() -> None:
 def test_the_keywords_are_the_settings() -> None:
     """Name for name; and each takes its default, and in its plainest form what pydantic reads."""
     names = {"os": os, "SecretStr": SecretStr, "timedelta": timedelta}
-    hints = get_type_hints(connector.keywords.Keywords, localns=names)
+    hints = get_type_hints(connector.run.keywords.Keywords, localns=names)
     assert [*hints] == [*Settings.model_fields]
     schema = Settings.model_json_schema(by_alias=False)["properties"]
     plainest = {"string": "1", "boolean": True, "integer": 1, "number": 1.5}

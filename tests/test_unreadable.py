@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  pytest resolves a fixture's annotation
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
