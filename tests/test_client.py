@@ -121,8 +121,7 @@ def test_a_generation_is_seen_where_there_is_one_and_only_there(
     sandbox: Sandbox, kind: str
 ) -> None:
     answer = ask(sandbox.base_url, f"bad-{kind}-1", max_attempts=1, **patience_with(kind))
-    # A list of one is a wrapper like others.
-    is_generation = True if kind == "array-200" else KINDS[kind].is_generation
+    is_generation = KINDS[kind].is_generation
     assert is_generation in (None, answer.outcome is Outcome.GENERATION)
 
 

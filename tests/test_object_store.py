@@ -115,7 +115,7 @@ def test_a_run_a_second_one_and_every_command(world: BucketWorld, proxy: Proxy) 
     exported = world.run("export", "--to", "generations.csv")
     assert f"{len(rows)} rows" in exported.stdout, exported.stderr
     refused = world.run("duckdb")
-    assert (refused.exit_code, "cannot be made" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "cannot make a catalogue" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["later run", "rebuild"])

@@ -77,7 +77,12 @@ NO_GENERATIONS = (
     ),
     _answer("null-200", "null", json_reply(200, None)),
     _answer("object-200", "an empty object", json_reply(200, {})),
-    body("array-200", "the generation in an array", lambda c: encode_json([c.generation])),
+    body(
+        "array-200",
+        "the generation in an array",
+        lambda c: encode_json([c.generation]),
+        is_generation=None,
+    ),
     _answer("string-200", "a string", json_reply(200, "completed")),
     _answer("number-200", "a number", json_reply(200, 42)),
 )
