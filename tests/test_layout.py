@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "connector.words": set(),
     "connector.record": set(),
     "connector.marts": {"connector.record"},
-    "connector.settings": {"connector.errors", "connector.record"},
+    "connector.settings": {"connector.errors", "connector.record", "connector.words"},
     "connector.storage": RECORD,
     "connector.task_ids": {*BASE, "connector.storage"},
     "connector.gateway": RECORD,

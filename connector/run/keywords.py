@@ -23,18 +23,18 @@ class Keywords(TypedDict, total=False):
     warehouse: str | os.PathLike[str] | None
     partition_by: Literal["month", "day"] | None
     lock_timeout: float | None
-    give_up_after: str | float | timedelta | None
     redact_signatures: bool | None
     marts: bool | None
     max_concurrency: int | None
     requests_per_second: float | None
+    max_attempts: int | None
+    max_wait: float | None
     connect_timeout: float | None
     read_timeout: float | None
     total_timeout: float | None
     max_body_bytes: int | None
-    max_attempts: int | None
-    max_wait: float | None
     batch_size: int | None
+    give_up_after: str | float | timedelta | None
     wait: str | float | timedelta | None
     poll_first: float | None
     poll_longest: float | None
