@@ -49,6 +49,9 @@ MADE_FROM: Final = (
     "resolution",
 )
 
+# Bases whose bounds say something; the others would only blur the picture.
+MEASURED: Final = ("reported", "observed", "signed")
+
 # In microseconds, as all times are here while they are reckoned with.
 SECOND: Final = 1_000_000
 MILLISECOND: Final = 1_000
@@ -84,9 +87,18 @@ def timings(generations: pa.Table, allowance: Allowance = ALLOWANCE) -> pa.Table
         **bounds,
         **_stages(generations, bounds["basis"]),
         "model": pc.coalesce(generations["model"], generations["storage_model"]),
+        "model_source": _model_source(generations),
+        "is_measured": pc.is_in(bounds["basis"], pa.array(MEASURED)),
         "created_hour": pc.hour(generations["created_at"]).cast(pa.int32()),
     }
     return pa.table([columns[name] for name in TIMINGS.schema.names], schema=TIMINGS.schema)
+
+
+def _model_source(rows: pa.Table) -> pa.ChunkedArray:
+    from_storage = pc.if_else(
+        pc.is_valid(rows["storage_model"]), pa.scalar("storage"), pa.scalar(None, pa.string())
+    )
+    return pc.if_else(pc.is_valid(rows["model"]), pa.scalar("requested"), from_storage)
 
 
 class _Known(NamedTuple):

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connector.marts.timings import MEASURED
 from connector.record.schema import TIMINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-# Bases whose bounds say something; the others would only blur the picture.
-MEASURED: Final = ("reported", "observed", "signed")
 
 BOUNDS: Final = ("seconds_lower", "seconds_upper")
 BY: Final = (*BOUNDS, "model", "created_hour")

@@ -33,9 +33,29 @@ OUTCOMES: Final = (
 )
 
 
-def marts_of(generations: Table) -> tuple[Table, Table, Table]:
-    """Declare `prompts`, `resolutions` and `timings`, given the table that they are made from."""
-    return _prompts(generations), _resolutions(generations), _timings(generations)
+GROUPED_BY: Final = ("all", "model", "resolution", "month")
+GROUP: Final = (
+    Column("group_by", pa.string(), "What the generations are grouped by.", allowed=GROUPED_BY),
+    Column(
+        "group",
+        pa.string(),
+        "Model, resolution or month of creation; null for `all`, and where it is not known.",
+        example="720p",
+    ),
+)
+
+
+def marts_of(generations: Table) -> tuple[Table, ...]:
+    """Declare the marts, given the table that they are made from."""
+    return (
+        _prompts(generations),
+        _families(generations),
+        _terms(),
+        _resolutions(generations),
+        _timings(generations),
+        _turnaround(),
+        _turnaround_quantiles(),
+    )
 
 
 def _prompts(generations: Table) -> Table:
@@ -60,8 +80,131 @@ def _prompts(generations: Table) -> Table:
             Column("last_used_at", TIMESTAMP, "Latest `created_at`.", "UTC"),
             generations["prompt_words"],
             generations["prompt_characters"],
+            Column(
+                "family_id",
+                pa.string(),
+                "Family of near-duplicates: `prompt_id` of the one that was fetched first.",
+            ),
+            Column(
+                "tries_until_completed",
+                COUNT,
+                "Uses until the first one that is completed, itself included, in order of "
+                "`created_at`; null if none is.",
+            ),
+            Column(
+                "tries_after_failure",
+                COUNT,
+                "Uses created after the first one that failed; null if none did.",
+            ),
         ),
         key=("prompt_id",),
+    )
+
+
+def _families(generations: Table) -> Table:
+    return Table(
+        "families",
+        "Families of near-duplicate prompts, largest first: their words are those of the family's "
+        "first prompt to 70% or more (Jaccard).",
+        (
+            Column("family_id", pa.string(), "`prompt_id` of the prompt that was fetched first."),
+            Column(
+                "prompt",
+                pa.string(),
+                "Its most used wording.",
+                paths=generations["prompt"].paths,
+            ),
+            Column("prompts", COUNT, "Distinct prompts."),
+            *OUTCOMES,
+            Column("first_used_at", TIMESTAMP, "Earliest `created_at`.", "UTC"),
+            Column("last_used_at", TIMESTAMP, "Latest `created_at`.", "UTC"),
+        ),
+        key=("family_id",),
+    )
+
+
+def _terms() -> Table:
+    without = "failed ÷ (completed + failed) of the prompts that do not hold it."
+    return Table(
+        "terms",
+        "Words, and phrases of up to three words, of prompts, each with how failures go with it; "
+        "those first of which that is surest. One that fewer than five distinct prompts hold is "
+        "left out.",
+        (
+            Column("term", pa.string(), "The words, in lower case.", example="slow motion"),
+            Column("words", pa.int32(), "Words in the term.", "words", example="2"),
+            Column("prompts", COUNT, "Distinct prompts that hold it."),
+            Column("uses", COUNT, "Generations of those prompts, finished or not."),
+            *OUTCOMES[1:3],
+            OUTCOMES[-1],
+            Column("failure_share_without", SHARE, without),
+            Column("failure_difference", SHARE, "failure_share − failure_share_without."),
+            Column(
+                "failure_difference_lower",
+                SHARE,
+                "Lower end of the 95% interval of the difference, for this term alone.",
+            ),
+            Column("failure_difference_upper", SHARE, "Upper end of that interval."),
+            Column(
+                "is_sure",
+                pa.bool_(),
+                "Whether the difference is no accident at 95%, with all terms tried "
+                "(Fisher's exact test, Bonferroni's correction).",
+            ),
+            Column(
+                "moderation_share",
+                SHARE,
+                "Failures by moderation ÷ (completed + failed); null while none is finished.",
+            ),
+            Column("first_used_at", TIMESTAMP, "Earliest `created_at`.", "UTC"),
+            Column("last_used_at", TIMESTAMP, "Latest `created_at`.", "UTC"),
+        ),
+        key=("term",),
+    )
+
+
+def _turnaround() -> Table:
+    return Table(
+        "turnaround",
+        "Estimated share of generations that are finished within a time of their creation, "
+        "by Turnbull's estimator.",
+        (
+            *GROUP,
+            Column("seconds", SHARE, "Time since the creation.", "seconds"),
+            Column(
+                "share_finished",
+                SHARE,
+                "Estimated share that is finished by then, from 0 to 1; null where nothing tells.",
+            ),
+            Column("share_lower", SHARE, "Lower end of its 95% band."),
+            Column("share_upper", SHARE, "Upper end of its 95% band."),
+        ),
+        key=("group_by", "group", "seconds"),
+        sort=(),
+    )
+
+
+def _turnaround_quantiles() -> Table:
+    return Table(
+        "turnaround_quantiles",
+        "Estimated quantiles of how long generations took, by Turnbull's estimator.",
+        (
+            *GROUP,
+            Column("generations", COUNT, "Generations whose time of creation is known."),
+            Column("exact", COUNT, "Those of which the gateway says when they finished."),
+            *(column for percent in (10, 50, 90) for column in _quantile(percent)),
+        ),
+        key=("group_by", "group"),
+        sort=(),
+    )
+
+
+def _quantile(percent: int) -> tuple[Column, Column, Column]:
+    name, what = f"p{percent}", f"Time within which {percent}% are finished"
+    return (
+        Column(name, SHARE, f"{what}; null if known to less than a factor of two.", "seconds"),
+        Column(f"{name}_lower", SHARE, "Lower end of its 95% band.", "seconds"),
+        Column(f"{name}_upper", SHARE, "Upper end; null if there is none.", "seconds"),
     )
 
 
@@ -163,6 +306,19 @@ def _timings(generations: Table) -> Table:
                 example="lit_lite_inference_v1.6-xl",
             ),
             generations["resolution"],
+            Column(
+                "model_source",
+                pa.string(),
+                "Where `model` is from: `requested` is `generations.model`, `storage` is "
+                "`generations.storage_model`; null if neither is known.",
+                allowed=("requested", "storage"),
+            ),
+            Column(
+                "is_measured",
+                pa.bool_(),
+                "Whether the bounds say something: `basis` is `reported`, `observed` or `signed`.",
+            ),
+            generations["first_finished_at"],
             Column("created_hour", pa.int32(), "Hour of the day of `created_at`, 0 to 23.", "UTC"),
         ),
         key=generations.key,

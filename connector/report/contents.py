@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from connector import words
-from connector.marts.turnaround import MEASURED
+from connector.marts.timings import MEASURED
 from connector.report.charts import charts
 from connector.report.charts.outcomes import left_out
 from connector.report.explained import BASES, CATEGORIES

@@ -46,6 +46,8 @@ TIME_COLUMNS: Final = {
     "answers": "fetched_at",
     "runs": "started_at",
     "prompts": "last_used_at",
+    "families": "last_used_at",
+    "terms": "last_used_at",
     "timings": "created_at",
 }
 

@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from connector.marts.prompts import prompts
+from connector.marts import curves
+from connector.marts.prompts import TERM_PROMPTS, families, gather, prompts, terms
 from connector.marts.resolutions import resolutions
 from connector.marts.timings import ALLOWANCE, MADE_FROM, timings
-from connector.record.schema import GENERATIONS, PROMPTS, RESOLUTIONS, TIMINGS
+from connector.record.schema import (
+    FAMILIES,
+    GENERATIONS,
+    MARTS,
+    PROMPTS,
+    RESOLUTIONS,
+    TERMS,
+    TIMINGS,
+    TURNAROUND,
+    TURNAROUND_QUANTILES,
+)
 from connector.storage import parquet
 
 if TYPE_CHECKING:
@@ -27,13 +38,24 @@ logger = logging.getLogger(__name__)
 
 PROMPTS_FILE: Final = f"{PROMPTS.name}/{PROMPTS.name}.parquet"
 RESOLUTIONS_FILE: Final = f"{RESOLUTIONS.name}/{RESOLUTIONS.name}.parquet"
+QUANTILES_FILE: Final = f"{TURNAROUND_QUANTILES.name}/{TURNAROUND_QUANTILES.name}.parquet"
+
+WHOLE: Final = {
+    table.name: f"{table.name}/{table.name}.parquet" for table in MARTS if not table.partition
+}
+"""Marts of one file each."""
+
+TERM_PROMPTS_KEY: Final = "term_prompts"
 
 # Of which files the marts were made, and which. Written last: after a crash it does not match.
 STATE: Final = "marts.json"
 
 
 def rebuild(
-    storage: Storage, generations_files: Iterable[str], allowance: Allowance = ALLOWANCE
+    storage: Storage,
+    generations_files: Iterable[str],
+    allowance: Allowance = ALLOWANCE,
+    term_prompts: int | None = None,
 ) -> list[str]:
     """Bring the marts up to date with `generations`; costs next to nothing if they are.
 
@@ -44,6 +66,7 @@ def rebuild(
         storage: The warehouse's.
         generations_files: All files of `generations`.
         allowance: What the bounds of `timings` have to bear.
+        term_prompts: Distinct prompts that a term needs; as before if None.
 
     Returns:
         The files that were made, replaced or removed.
@@ -54,7 +77,9 @@ def rebuild(
     sources = _sources(generations_files)
     files = _files(sources)
     built, state = _read_state(storage), _state(storage, files, allowance)
-    if state == built:
+    built_with = int(built.pop(TERM_PROMPTS_KEY, TERM_PROMPTS))
+    least = term_prompts or built_with
+    if state == built and least == built_with:
         return []
     changed = list(_remove_orphans(storage, files))
     for source, name in sources.items():
@@ -65,9 +90,14 @@ def rebuild(
         for source in sources:
             yield from _read(storage, source, columns)
 
-    changed += _write(storage, RESOLUTIONS_FILE, RESOLUTIONS, [resolutions(read)])
-    changed += _write(storage, PROMPTS_FILE, PROMPTS, prompts(read))
-    _write_state(storage, _state(storage, files, allowance))
+    changed += _write_whole(storage, RESOLUTIONS, [resolutions(read)])
+    for table, rows in _turnarounds(storage, sources.values()).items():
+        changed += _write_whole(storage, table, [rows])
+    gathered = gather(read)
+    changed += _write_whole(storage, TERMS, [terms(read, gathered, least)])
+    changed += _write_whole(storage, FAMILIES, families(read, gathered))
+    changed += _write_whole(storage, PROMPTS, prompts(read, gathered))
+    _write_state(storage, {**_state(storage, files, allowance), TERM_PROMPTS_KEY: str(least)})
     logger.info("rebuilt the marts: %d files changed", len(changed))
     return changed
 
@@ -77,8 +107,9 @@ def are_current(
 ) -> bool:
     """Whether all marts are there, made by this version of `generations` as it is now."""
     files = _files(_sources(generations_files))
-    state = _state(storage, files, allowance)
-    return len(state) == len(files) and state == _read_state(storage)
+    state, built = _state(storage, files, allowance), _read_state(storage)
+    built.pop(TERM_PROMPTS_KEY, None)
+    return len(state) == len(files) and state == built
 
 
 def was_left_out(storage: Storage, table: Table) -> bool:
@@ -107,6 +138,13 @@ def read_timings(
         yield from parquet.read_pieces(storage, name, schema)
 
 
+def read_quantiles(storage: Storage, generations_files: Sequence[str]) -> pa.Table:
+    """The table `turnaround_quantiles`: from its file if it is current, else worked out."""
+    if are_current(storage, generations_files):
+        return parquet.read(storage, QUANTILES_FILE, TURNAROUND_QUANTILES.schema)
+    return curves.turnarounds(read_timings(storage, generations_files, curves.READ)).quantiles
+
+
 def _sources(generations_files: Iterable[str]) -> dict[str, str]:
     """For each file of `generations`, the file of `timings` that is made of it."""
     return {name: _timings_file(name) for name in sorted(generations_files)}
@@ -114,14 +152,14 @@ def _sources(generations_files: Iterable[str]) -> dict[str, str]:
 
 def _files(sources: dict[str, str]) -> list[str]:
     """What the marts are made of, and what is made."""
-    return [*sources, *sources.values(), RESOLUTIONS_FILE, PROMPTS_FILE]
+    return [*sources, *sources.values(), *WHOLE.values()]
 
 
 def _state(storage: Storage, files: Iterable[str], allowance: Allowance) -> dict[str, str]:
     """For each file that is there, text that changes when it does, or what is made of it."""
     made_by = f"luma-to-parquet {version('luma-to-parquet')}, {allowance}"
     found: dict[str, str] = {}
-    for table in (GENERATIONS, TIMINGS, RESOLUTIONS, PROMPTS):
+    for table in (GENERATIONS, *MARTS):
         found |= storage.versions(table.name)
     return {name: f"{found[name]}, {made_by}" for name in files if name in found}
 
@@ -158,6 +196,16 @@ def _read(storage: Storage, name: str, columns: Sequence[str]) -> Iterator[pa.Ta
 
 def _timings(storage: Storage, source: str, allowance: Allowance) -> Iterator[pa.Table]:
     return (timings(piece, allowance) for piece in _read(storage, source, MADE_FROM))
+
+
+def _turnarounds(storage: Storage, names: Iterable[str]) -> dict[Table, pa.Table]:
+    schema = pa.schema([TIMINGS[column].field for column in curves.READ])
+    pieces = (piece for name in names for piece in parquet.read_pieces(storage, name, schema))
+    return dict(zip((TURNAROUND, TURNAROUND_QUANTILES), curves.turnarounds(pieces), strict=True))
+
+
+def _write_whole(storage: Storage, table: Table, pieces: Iterable[pa.Table]) -> Iterator[str]:
+    return _write(storage, WHOLE[table.name], table, pieces)
 
 
 def _write(storage: Storage, name: str, table: Table, pieces: Iterable[pa.Table]) -> Iterator[str]:

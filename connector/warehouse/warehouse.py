@@ -329,9 +329,14 @@ class Warehouse:
         """How many task IDs the tables hold, rejects included."""
         return self.generations.rows() + len(self.rejects())
 
-    def refresh_marts(self) -> None:
-        """Bring `prompts`, `resolutions` and `timings` up to date; nothing happens if they are."""
-        marts.rebuild(self.storage, list(self.generations.files().values()))
+    def refresh_marts(self, term_prompts: int | None = None) -> None:
+        """Bring the marts up to date; nothing happens if they are.
+
+        Args:
+            term_prompts: Distinct prompts that a term needs; as before if None.
+        """
+        files = list(self.generations.files().values())
+        marts.rebuild(self.storage, files, term_prompts=term_prompts)
 
     def compact(self) -> int:
         """Join small files of the log and of `runs`; returns how many went."""

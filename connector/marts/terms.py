@@ -1,0 +1,295 @@
+"""Words and phrases of up to three words, and how surely failures go with them.
+
+Uses of one prompt are not independent, nor are those of its near-duplicates. How alike they end is
+estimated once from all families (the intraclass correlation, by analysis of variance), and each
+term counts for fewer uses by Kish's design effect, 1 + (m − 1) × correlation.
+
+- The interval of a difference is Newcombe's (1998, method 10), made of Wilson's intervals.
+- What is sure is decided by Fisher's exact test, times the number of terms (Bonferroni).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from connector.marts.tokens import phrase
+from connector.record.column import TIMESTAMP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from connector.marts.tokens import Tokens
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+
+LONGEST: Final = 3
+ALPHA: Final = 0.05
+Z: Final = NormalDist().inv_cdf(1 - ALPHA / 2)
+
+# Keys of terms that are sorted at once: about 200 MB.
+SORTED: Final = 2_000_000
+
+# Below this many standard errors no test can be sure, so none is made.
+WORTH_A_TEST: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Of each prompt: counts, times in microseconds, and its family."""
+
+    completed: Ints
+    failed: Ints
+    unfinished: Ints
+    moderated: Ints
+    first_used_at: Ints
+    last_used_at: Ints
+    family: Ints
+
+
+class _Sample(NamedTuple):
+    """Finished uses, failed ones, and the sum of the squares of each family's finished ones."""
+
+    finished: Floats
+    failed: Floats
+    squares: Floats
+
+
+def count_terms(tokens: Tokens, uses: Uses, least: int) -> dict[str, Any]:
+    """The columns of `terms`, surest first.
+
+    Args:
+        tokens: Words of the prompts.
+        uses: Of the same prompts.
+        least: Distinct prompts that a term needs.
+    """
+    found = [group for group in _groups(tokens, uses, least) if len(group["prompts"])]
+    names = tuple(found[0]) if found else ()
+    columns: dict[str, Any] = {name: np.concatenate([g[name] for g in found]) for name in names}
+    if not found:
+        columns = _nothing()
+    columns |= _compared(columns, uses)
+    order = np.lexsort(
+        (-columns["words"], -columns["prompts"], -columns.pop("sureness"), ~columns["is_sure"])
+    )
+    vocabulary = list(tokens.vocabulary)
+    codes = columns.pop("codes")[order]
+    ordered: dict[str, Any] = {
+        name: pa.array(column[order], from_pandas=True) for name, column in columns.items()
+    }
+    for name, gap in (("first_used_at", 2**63 - 1), ("last_used_at", -(2**63 - 1))):
+        moments = columns[name][order]
+        ordered[name] = pa.array(moments, pa.int64(), mask=moments == gap).cast(TIMESTAMP)
+    texts = (phrase([vocabulary[code] for code in row if code]) for row in codes.tolist())
+    ordered["term"] = pa.array(texts, pa.string())
+    ordered["words"] = pa.array(columns["words"][order].astype(np.int32))
+    return ordered
+
+
+def _nothing() -> dict[str, Any]:
+    counted = ("words", "prompts", "uses", "completed", "failed", "moderated", "squares", "mixed")
+    none: dict[str, Any] = {name: np.empty(0, np.int64) for name in counted}
+    times = {name: np.empty(0, np.int64) for name in ("first_used_at", "last_used_at")}
+    return none | times | {"codes": np.empty((0, LONGEST), np.int32)}
+
+
+def _groups(tokens: Tokens, uses: Uses, least: int) -> Iterator[dict[str, Any]]:
+    """Terms of one word, then two, then three: a phrase is no more frequent than its parts."""
+    codes, texts = tokens.codes().astype(np.int64), tokens.texts()
+    rank = np.empty(len(uses.family), np.int32)  # families side by side, prompts within them
+    rank[np.argsort(uses.family, kind="stable")] = np.arange(len(rank), dtype=np.int32)
+    starts = np.flatnonzero(codes)
+    key = codes[starts]
+    parts = np.zeros(len(codes), np.int64)
+    for length in range(1, LONGEST + 1):
+        frequent, number, groups = _frequent(key, texts[starts], rank, uses, least)
+        for group in groups:
+            at = starts[group.pop("example")]
+            found = np.zeros((len(at), LONGEST), np.int32)
+            for offset in range(length):
+                found[:, offset] = codes[at + offset]
+            yield {**group, "codes": found, "words": np.full(len(at), length)}
+        parts = np.zeros(len(codes) + 1, np.int64)
+        parts[starts[frequent]] = number + 1
+        starts = starts[frequent]
+        follows = (parts[starts + 1] > 0) if len(starts) else np.empty(0, bool)
+        starts = starts[follows]
+        starts = starts[texts[starts] == texts[starts + 1]]
+        key = parts[starts] * (parts.max(initial=0) + 1) + parts[starts + 1]
+
+
+def _frequent(
+    key: Ints, text: NDArray[np.int32], rank: NDArray[np.int32], uses: Uses, least: int
+) -> tuple[NDArray[np.bool_], Ints, list[dict[str, Any]]]:
+    """Which positions hold a term of enough prompts, a number for each such term, and the terms."""
+    shards = len(key) // SORTED + 1
+    shard = (key * 0x9E3779B1 >> 7) % shards
+    frequent, number = np.zeros(len(key), bool), np.zeros(len(key), np.int64)
+    groups, numbered = [], 0
+    for one in range(shards):
+        chosen = np.flatnonzero(shard == one)
+        order = chosen[np.lexsort((rank[text[chosen]], key[chosen]))]
+        keys, prompts = key[order], text[order]
+        is_term = np.ones(len(keys), bool)
+        is_term[1:] = keys[1:] != keys[:-1]
+        is_prompt = is_term.copy()
+        is_prompt[1:] |= prompts[1:] != prompts[:-1]
+        term = np.cumsum(is_term) - 1
+        count = np.bincount(term[is_prompt], minlength=int(is_term.sum()))
+        enough = count >= least
+        new = numbered + np.cumsum(enough) - 1
+        frequent[order], number[order] = enough[term], new[term]
+        numbered += int(enough.sum())
+        kept = is_prompt & enough[term]
+        group = _summed(term[kept], prompts[kept], uses)
+        groups.append({"prompts": count[enough], "example": order[is_term][enough], **group})
+    return frequent, number[frequent], groups
+
+
+def _summed(term: Ints, prompt: NDArray[np.int32], uses: Uses) -> dict[str, Any]:
+    """Sums over the prompts of each term, which stand side by side."""
+    starts = np.flatnonzero(np.diff(term, prepend=-1))
+    if not len(starts):
+        return {n: c for n, c in _nothing().items() if n not in {"words", "prompts", "codes"}}
+    sums = {
+        name: np.add.reduceat(getattr(uses, name)[prompt], starts)
+        for name in ("completed", "failed", "moderated")
+    }
+    finished = (uses.completed + uses.failed)[prompt]
+    family = uses.family[prompt]
+    is_new = np.ones(len(term), bool)
+    is_new[1:] = (term[1:] != term[:-1]) | (family[1:] != family[:-1])
+    in_family = np.flatnonzero(is_new)
+    with_it = np.add.reduceat(finished, in_family)
+    total = np.bincount(uses.family, uses.completed + uses.failed).astype(np.int64)
+    mixed = total[family[in_family]] ** 2 - (total[family[in_family]] - with_it) ** 2
+    of_term = np.flatnonzero(np.diff(term[in_family], prepend=-1))
+    return {
+        **sums,
+        "uses": np.add.reduceat(uses.unfinished[prompt], starts)
+        + sums["completed"]
+        + sums["failed"],
+        "squares": np.add.reduceat(with_it**2, of_term),
+        "mixed": np.add.reduceat(mixed, of_term),
+        "first_used_at": np.minimum.reduceat(uses.first_used_at[prompt], starts),
+        "last_used_at": np.maximum.reduceat(uses.last_used_at[prompt], starts),
+    }
+
+
+def _compared(columns: dict[str, Any], uses: Uses) -> dict[str, Any]:
+    """How terms do against all prompts without them."""
+    failed, squares = columns["failed"], columns.pop("squares").astype(float)
+    finished, moderated = columns["completed"] + failed, columns.pop("moderated")
+    of_family = np.bincount(uses.family, uses.completed + uses.failed)
+    failed_of_family = np.bincount(uses.family, uses.failed)
+    all_squares = float((of_family**2).sum()) - columns.pop("mixed")
+    held = _Sample(finished.astype(float), failed.astype(float), squares)
+    others = of_family.sum() - finished, failed_of_family.sum() - failed
+    rest = _Sample(others[0].astype(float), others[1].astype(float), all_squares)
+    alike = correlation(of_family, failed_of_family)
+    n1, n2 = _effective(held, alike), _effective(rest, alike)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p1, p2 = held.failed / held.finished, rest.failed / rest.finished
+        difference, lower, upper = newcombe(p1, n1, p2, n2, Z)
+        tests = max(int(np.isfinite(difference).sum()), 1)
+        widest = NormalDist().inv_cdf(1 - ALPHA / 2 / tests)
+        _, wide_lower, wide_upper = newcombe(p1, n1, p2, n2, widest)
+        pooled = (p1 * n1 + p2 * n2) / (n1 + n2)
+        errors = np.abs(difference) / np.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
+    is_sure = np.nan_to_num(errors) >= min(WORTH_A_TEST, widest)
+    tried = np.flatnonzero(is_sure)
+    is_sure[tried] = fisher(p1[tried], n1[tried], p2[tried], n2[tried]) * tests <= ALPHA
+    return {
+        "failure_share": p1,
+        "failure_share_without": p2,
+        "failure_difference": difference,
+        "failure_difference_lower": lower,
+        "failure_difference_upper": upper,
+        "moderation_share": np.where(finished > 0, moderated / np.maximum(finished, 1), np.nan),
+        "is_sure": is_sure,
+        "sureness": np.nan_to_num(np.maximum(wide_lower, -wide_upper), nan=-np.inf),
+    }
+
+
+def correlation(finished: Floats, failed: Floats) -> float:
+    """How alike uses of one family end, from 0 to 1: the intraclass correlation."""
+    is_used = finished > 0
+    sizes, share = finished[is_used], failed[is_used] / finished[is_used]
+    total, families = sizes.sum(), len(sizes)
+    if families < 2 or total <= families:  # noqa: PLR2004  nothing to compare
+        return 0.0
+    mean = (sizes * share).sum() / total
+    between = (sizes * (share - mean) ** 2).sum() / (families - 1)
+    within = (sizes * share * (1 - share)).sum() / (total - families)
+    usual = (total - (sizes**2).sum() / total) / (families - 1)
+    spread = between + (usual - 1) * within
+    return float(np.clip((between - within) / spread, 0, 1)) if spread > 0 else 0.0
+
+
+def _effective(sample: _Sample, alike: float) -> Floats:
+    """How many independent uses a sample is worth."""
+    size = sample.squares / np.maximum(sample.finished, 1)
+    return sample.finished / (1 + np.maximum(size - 1, 0) * alike)
+
+
+def wilson(p: Floats, n: Floats, z: float) -> tuple[Floats, Floats]:
+    """Wilson's interval of a share."""
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return middle - half, middle + half
+
+
+def newcombe(
+    p1: Floats, n1: Floats, p2: Floats, n2: Floats, z: float
+) -> tuple[Floats, Floats, Floats]:
+    """The difference of two shares with Newcombe's interval (method 10)."""
+    (l1, u1), (l2, u2) = wilson(p1, n1, z), wilson(p2, n2, z)
+    difference = p1 - p2
+    lower = difference - np.sqrt((p1 - l1) ** 2 + (u2 - p2) ** 2)
+    return difference, lower, difference + np.sqrt((u1 - p1) ** 2 + (p2 - l2) ** 2)
+
+
+def fisher(p1: Floats, n1: Floats, p2: Floats, n2: Floats) -> Floats:
+    """Twice the smaller tail of Fisher's exact test; counts that are no integers lose their rest.
+
+    The tail is summed away from the expected count, where each addend is smaller than the last.
+    """
+    n1, n2 = np.floor(n1 + 1e-9), np.floor(n2 + 1e-9)
+    is_more = p1 > p2
+    # The other tail is that of the uses which did not fail.
+    x1 = np.floor(np.where(is_more, p1, 1 - p1) * n1 + 1e-9)
+    total = x1 + np.ceil(np.where(is_more, p2, 1 - p2) * n2 - 1e-9)
+    log_p = _log_choose(n1, x1) + _log_choose(n2, total - x1) - _log_choose(n1 + n2, total)
+    addend = np.exp(log_p)
+    tail = addend.copy()
+    x, active = x1.copy(), np.arange(len(x1))
+    while len(active):
+        a, top, below = x[active], n1[active], n2[active]
+        addend[active] *= (
+            (total[active] - a)
+            * (top - a)
+            / ((a + 1) * np.maximum(below - total[active] + a + 1, 1))
+        )
+        x[active] += 1
+        tail[active] += addend[active]
+        active = active[addend[active] > tail[active] * 1e-9]
+    return np.minimum(2 * tail, 1)
+
+
+def _log_choose(n: Floats, k: Floats) -> Floats:
+    return _log_factorial(n) - _log_factorial(k) - _log_factorial(n - k)
+
+
+def _log_factorial(n: Floats) -> Floats:
+    """Stirling's series, from 8 on; exact below."""
+    small = np.log([1.0, 1, 2, 6, 24, 120, 720, 5040])[np.clip(n, 0, 7).astype(int)]
+    x = np.maximum(n, 8)
+    series = 1 / (12 * x) - 1 / (360 * x**3) + 1 / (1260 * x**5) - 1 / (1680 * x**7)
+    return np.where(n < 8, small, x * np.log(x) - x + 0.5 * np.log(2 * np.pi * x) + series)  # noqa: PLR2004

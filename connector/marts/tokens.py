@@ -1,0 +1,88 @@
+"""Words of texts in any script, by the Unicode properties that Arrow's RE2 knows.
+
+Texts are normalized (NFKC) and in lower case. A word is a run of letters, marks and digits; an
+apostrophe within stays. Scripts without blanks between words (Chinese, Japanese, Thai and some
+neighbours) give a word for each character, so their phrases are runs of characters.
+Everything but a blank, a hyphen, an underscore or a slash ends a phrase.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BREAK: Final = "."
+APOSTROPHE: Final = "\u02bc"  # a letter to Unicode, which the other two are not
+UNSPACED: Final = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
+
+STEPS: Final = (
+    (r"(\p{L})['’](\p{L})", rf"\1{APOSTROPHE}\2"),
+    (r"[-‐‑–_/'’]+", " "),
+    (r"[^\p{L}\p{M}\p{N}\s]+|[\n\r]+", f" {BREAK} "),
+    (rf"([{UNSPACED}]\p{{M}}*)", r" \1 "),
+)
+
+
+def words(texts: pa.Array | pa.ChunkedArray) -> pa.ListArray:
+    """Words of each text in order; `BREAK` stands where a phrase ends."""
+    flat = pa.chunked_array([texts]) if isinstance(texts, pa.Array) else texts
+    plain = pc.utf8_lower(pc.utf8_normalize(flat.combine_chunks(), form="NFKC"))
+    for pattern, replacement in STEPS:
+        plain = pc.replace_substring_regex(plain, pattern=pattern, replacement=replacement)
+    split = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(plain))
+    return split if isinstance(split, pa.ListArray) else split.combine_chunks()
+
+
+@dataclass(slots=True)
+class Tokens:
+    """Words of many texts as numbers, text after text.
+
+    Attributes:
+        vocabulary: Number of each word; 0 is `BREAK`.
+    """
+
+    vocabulary: dict[str, int] = field(default_factory=lambda: {BREAK: 0})
+    _codes: list[NDArray[np.int32]] = field(default_factory=list)
+    _lengths: list[NDArray[np.int64]] = field(default_factory=list)
+
+    def add(self, texts: pa.ChunkedArray) -> None:
+        """Take texts in."""
+        found = words(pc.fill_null(texts, ""))
+        lengths = np.asarray(pc.list_value_length(found)).astype(np.int64)
+        encoded = found.flatten().dictionary_encode()
+        known = self.vocabulary
+        own = [known.setdefault(word, len(known)) for word in encoded.dictionary.to_pylist()]
+        codes = np.array(own, np.int32)[np.asarray(encoded.indices)]
+        is_word = np.ones(len(codes), bool)
+        if "" in known:  # of a blank text
+            is_word = codes != known[""]
+            texts_of = np.repeat(np.arange(len(lengths)), lengths)
+            lengths = np.bincount(texts_of[is_word], minlength=len(lengths))
+        self._codes.append(codes[is_word])
+        self._lengths.append(lengths)
+
+    def codes(self) -> NDArray[np.int32]:
+        """Words of all texts."""
+        return np.concatenate([np.empty(0, np.int32), *self._codes])
+
+    def texts(self) -> NDArray[np.int32]:
+        """For each of `codes`, the position of its text."""
+        lengths = np.concatenate([np.empty(0, np.int64), *self._lengths])
+        return np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+
+
+def phrase(words_of_it: list[str]) -> str:
+    """Words as they are written: without a blank between characters of unspaced scripts."""
+    text = words_of_it[0]
+    is_unspaced = pc.match_substring_regex(pa.array(words_of_it), pattern=f"^[{UNSPACED}]")
+    for number, word in enumerate(words_of_it[1:], 1):
+        is_glued = is_unspaced[number].as_py() and is_unspaced[number - 1].as_py()
+        text += word if is_glued else f" {word}"
+    return text.replace(APOSTROPHE, "'")
