@@ -484,7 +484,6 @@ def created(task_id: str, day: str, state: str = "completed", **more: Any) -> An
     return answer(task_id, body, **more)
 
 
-RESOLUTIONS_FILE, PROMPTS_FILE = marts.RESOLUTIONS_FILE, marts.PROMPTS_FILE
 MARCH, APRIL = (f"timings/created_month=2025-{month}/timings.parquet" for month in ("03", "04"))
 
 
@@ -509,7 +508,9 @@ def test_marts_that_are_up_to_date_are_left_alone(tmp_path: Path) -> None:
 
 def test_only_what_changed_is_replaced(tmp_path: Path) -> None:
     first = ingest(tmp_path, "1", created("a", "2025-03-01", "queued"), created("b", "2025-04-01"))
-    assert sorted(first) == sorted([MARCH, APRIL, RESOLUTIONS_FILE, PROMPTS_FILE])
+    # No term is in five prompts: that file has zero rows, as from the beginning.
+    whole = set(marts.WHOLE.values()) - {marts.WHOLE["terms"]}
+    assert set(first) == {MARCH, APRIL, *whole}
     # Later, but not otherwise: only the bound that its last sight gives has changed.
     assert ingest(tmp_path, "2", created("a", "2025-03-01", "queued", minutes=5)) == [MARCH]
     # Seen finished once more: nothing has.
@@ -517,9 +518,9 @@ def test_only_what_changed_is_replaced(tmp_path: Path) -> None:
     assert rebuilt(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", [MARCH, RESOLUTIONS_FILE, PROMPTS_FILE, marts.STATE])
+@pytest.mark.parametrize("name", [MARCH, *marts.WHOLE.values(), marts.STATE])
 def test_a_mart_that_is_missing_or_cut_short_is_made_again(tmp_path: Path, name: str) -> None:
-    ingest(tmp_path, "1", created("a", "2025-03-01"))
+    ingest(tmp_path, "1", *(created(f"a{number}", "2025-03-01") for number in range(5)))
     whole = (tmp_path / name).read_bytes()
     for damage in (os.unlink, lambda path: os.truncate(path, 10)):
         damage(tmp_path / name)
@@ -534,7 +535,7 @@ def test_a_rebuild_that_died_is_done_again(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(KeyboardInterrupt):
         ingest(tmp_path, "2", created("b", "2025-03-02"))
     monkeypatch.undo()
-    assert rebuilt(tmp_path) == [RESOLUTIONS_FILE, PROMPTS_FILE]
+    assert set(rebuilt(tmp_path)) == set(marts.WHOLE.values()) - {marts.WHOLE["terms"]}
     assert pd.read_parquet(tmp_path / "resolutions").uses.sum() == 2
 
 
@@ -557,6 +558,30 @@ def test_other_allowances_make_other_bounds(tmp_path: Path) -> None:
         files = list(warehouse.generations.files().values())
         assert marts.rebuild(warehouse.storage, files, generous) == [MARCH]
         assert marts.rebuild(warehouse.storage, files, generous) == []
+
+
+def test_other_numbers_of_prompts_make_other_terms(tmp_path: Path) -> None:
+    answers = [made(str(n), f"red {n}x") for n in range(5)]
+    ingest(tmp_path, "1", *answers)
+    assert pd.read_parquet(tmp_path / "terms").term.tolist() == ["red"]
+    with Warehouse.writing(tmp_path) as warehouse:
+        warehouse.refresh_marts(term_prompts=6)
+        assert pd.read_parquet(tmp_path / "terms").term.tolist() == []
+        assert rebuild(warehouse) == [], "it stays with the number that it was given"
+        warehouse.refresh_marts(term_prompts=1)
+    assert len(pd.read_parquet(tmp_path / "terms")) == 11
+
+
+def test_timings_say_where_the_model_is_from_and_whether_they_are_measured() -> None:
+    video = {"url": "https://storage/lit_v2/a/video.mp4"}
+    asked = timed(seen("completed", 0, model="ray-2", video=video))
+    assert (asked["model"], asked["model_source"]) == ("ray-2", "requested")
+    stored = timed(seen("completed", 0, video=video))
+    assert (stored["model"], stored["model_source"]) == ("lit_v2", "storage")
+    neither = timed(seen("queued", 0))
+    assert (neither["model"], neither["model_source"]) == (None, None)
+    assert not stored["is_measured"]
+    assert timed(seen("queued", 0), seen("completed", 5))["is_measured"]
 
 
 def test_timings_of_many_row_groups_stay_in_order(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The marts `turnaround` and `turnaround_quantiles`: how long generations take, and how sure that is.
+"""The marts `turnaround` and `turnaround_quantiles`: how long generations take.
 
 Every generation whose creation is known counts as the interval that is known of it:
 
@@ -24,7 +24,7 @@ from connector.marts.terms import wilson
 from connector.marts.timings import ALLOWANCE
 from connector.marts.turnbull import Curve, Intervals, band, estimate
 from connector.record.mart_schema import GROUPED_BY
-from connector.record.schema import TIMINGS, TURNAROUND, TURNAROUND_QUANTILES
+from connector.record.schema import TURNAROUND, TURNAROUND_QUANTILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,18 +55,24 @@ FOLDED: Final = pa.schema(
 
 # From a tenth of a second to ten years, in steps of 2%; the last bin has no end.
 SHORTEST, STEP = 0.1, 1.02
-EDGES: Final = np.concatenate([[0.0], SHORTEST * STEP ** np.arange(1105), [np.inf]])
+EDGES: Final = np.concatenate([[0.0], SHORTEST * STEP ** np.arange(1110), [np.inf]])
 NO_END: Final = len(EDGES) - 1
 
 MOST_GROUPS: Final = 50
 """Of models, and of resolutions, those with the most generations."""
 
 LEVELS: Final = (0.1, 0.5, 0.9)
-SHARES: Final = np.array(
-    [0.005, 0.02, 0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.44, 0.47, 0.5]
-    + [0.53, 0.56, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.95, 0.98, 0.995]
+# Closer around the quantiles that are told.
+SHARES: Final = np.concatenate(
+    [
+        [0.005, 0.02, 0.05, 0.08, 0.1, 0.12],
+        np.arange(0.15, 0.41, 0.05),
+        [0.44, 0.47, 0.5, 0.53, 0.56],
+        np.arange(0.6, 0.86, 0.05),
+        [0.88, 0.9, 0.92, 0.95, 0.98, 0.995],
+    ]
 )
-FEW_SHARES: Final = np.array([0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99])
+FEW_SHARES: Final = np.array([0.05, 0.5, 0.95])
 
 # An estimate that is open by more than this is none.
 MOST_OPEN, MOST_UNSURE = 2.0, 0.5

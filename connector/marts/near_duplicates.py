@@ -39,7 +39,8 @@ Set = tuple["NDArray[np.uint64]", "NDArray[np.int64]"]
 
 def hashes_of(vocabulary: Sequence[str]) -> NDArray[np.uint64]:
     """A number for each word that depends on the word alone."""
-    return pd.util.hash_array(np.array(vocabulary, object), categorize=False)
+    hashes: NDArray[np.uint64] = pd.util.hash_array(np.array(vocabulary, object), categorize=False)
+    return hashes
 
 
 def sets_of(words: NDArray[np.uint64], texts: NDArray[np.int32], count: int) -> Set:

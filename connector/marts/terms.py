@@ -187,8 +187,8 @@ def _compared(columns: dict[str, Any], uses: Uses) -> dict[str, Any]:
     """How terms do against all prompts without them."""
     failed, squares = columns["failed"], columns.pop("squares").astype(float)
     finished, moderated = columns["completed"] + failed, columns.pop("moderated")
-    of_family = np.bincount(uses.family, uses.completed + uses.failed)
-    failed_of_family = np.bincount(uses.family, uses.failed)
+    of_family = np.bincount(uses.family, uses.completed + uses.failed).astype(float)
+    failed_of_family = np.bincount(uses.family, uses.failed).astype(float)
     all_squares = float((of_family**2).sum()) - columns.pop("mixed")
     held = _Sample(finished.astype(float), failed.astype(float), squares)
     others = of_family.sum() - finished, failed_of_family.sum() - failed
@@ -280,7 +280,8 @@ def fisher(p1: Floats, n1: Floats, p2: Floats, n2: Floats) -> Floats:
         x[active] += 1
         tail[active] += addend[active]
         active = active[addend[active] > tail[active] * 1e-9]
-    return np.minimum(2 * tail, 1)
+    both: Floats = np.minimum(2 * tail, 1)
+    return both
 
 
 def _log_choose(n: Floats, k: Floats) -> Floats:

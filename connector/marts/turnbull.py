@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 CHI_SQUARE: Final = 3.8415  # 95%, one degree of freedom
 ITERATIONS, PRECISE = 3_000, 1e-6
-BAND_ITERATIONS, BAND_STEPS = 100, 9
+BAND_ITERATIONS, BAND_STEPS = 250, 8
+
+# EM may step nearly twice as far and still arrive.
+STRIDE: Final = 1.8
+# What moving the ends to the nearest cut does to a share, of the mass around the cut; measured.
+MOVED: Final = 0.05
 TINY: Final = 1e-300
 
 
@@ -49,7 +54,7 @@ class Intervals:
         is_kept = is_wide & (near_end > near_start)
         start, end = np.where(is_kept, near_start, start), np.where(is_kept, near_end, end)
         key, inverse = np.unique(start * (len(cuts) + 1) + end, return_inverse=True)
-        weight = np.bincount(inverse, self.weight)
+        weight = np.bincount(inverse, self.weight).astype(float)
         return Intervals(key // (len(cuts) + 1), key % (len(cuts) + 1), weight)
 
 
@@ -84,7 +89,9 @@ def estimate(given: Intervals) -> Curve:
 
 def band(given: Intervals, curve: Curve, at: Ints) -> tuple[Floats, Floats]:
     """The 95% band of the share finished by each of these edges."""
-    cuts = np.unique(np.concatenate([curve.cuts[[0, -1]], at]))
+    # Ends move to the nearest cut: with one more between any two, they move half as far.
+    between = (at[1:] + at[:-1]) // 2
+    cuts = np.unique(np.concatenate([curve.cuts[[0, -1]], at, between]))
     likelihood = _Likelihood(given.at(cuts), len(cuts))
     position = np.searchsorted(cuts, at)
     middle = np.interp(at, curve.cuts, curve.share)
@@ -100,7 +107,10 @@ def band(given: Intervals, curve: Curve, at: Ints) -> tuple[Floats, Floats]:
         is_kept = 2 * (best[0] - found) <= CHI_SQUARE
         inside, outside = np.where(is_kept, share, inside), np.where(is_kept, outside, share)
     lower, upper = outside[: len(at)], outside[len(at) :]
-    # The widest is right where the maximum was not quite reached.
+    if (given.end - given.start > 1).any():
+        around = np.concatenate([[0.0], middle, [1.0]])
+        moved = MOVED * (around[2:] - around[:-2])
+        lower, upper = np.maximum(lower - moved, 0), np.minimum(upper + moved, 1)
     return np.maximum.accumulate(lower), np.minimum.accumulate(upper[::-1])[::-1]
 
 
@@ -112,7 +122,7 @@ class _Likelihood:
         self._of, self._cuts, self._by_end = of, cuts, order
         self._starts, self._first = np.unique(of.start, return_index=True)
         self._ends, self._last = np.unique(of.end[order], return_index=True)
-        self._weight = of.weight[:, None]
+        self._weight, self._total = of.weight[:, None], of.weight.sum()
 
     def first(self, columns: int) -> Floats:
         """Equal masses."""
@@ -131,21 +141,26 @@ class _Likelihood:
             change = np.zeros((self._cuts, mass.shape[1]))
             change[self._starts] += np.add.reduceat(each, self._first)
             change[self._ends] -= np.add.reduceat(each[self._by_end], self._last)
-            mass = _held(mass * np.maximum(np.cumsum(change, axis=0)[:-1], 0), is_before, share)
+            growth = np.maximum(np.cumsum(change, axis=0)[:-1] / self._total, 0)
+            mass = _held(mass * growth**STRIDE, is_before, share)
         return mass, (self._weight * np.log(self._probability(mass))).sum(axis=0)
 
     def _probability(self, mass: Floats) -> Floats:
         summed = np.zeros((self._cuts, mass.shape[1]))
         np.cumsum(mass, axis=0, out=summed[1:])
-        return np.maximum(summed[self._of.end] - summed[self._of.start], TINY)
+        found: Floats = np.maximum(summed[self._of.end] - summed[self._of.start], TINY)
+        return found
 
 
 def _held(mass: Floats, is_before: NDArray[np.bool_] | None, share: Floats | None) -> Floats:
     """Masses scaled to one, with this share before the cut."""
     mass = mass + 1e-7  # what is zero would stay so
     if is_before is None or share is None:
-        return mass / mass.sum(axis=0)
+        scaled: Floats = mass / mass.sum(axis=0)
+        return scaled
     before = np.where(is_before, mass, 0)
     after = mass - before
     before *= share / np.maximum(before.sum(axis=0), TINY)
-    return before + after * ((1 - share) / np.maximum(after.sum(axis=0), TINY))
+    after *= (1 - share) / np.maximum(after.sum(axis=0), TINY)
+    both: Floats = before + after
+    return both

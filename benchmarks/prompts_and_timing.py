@@ -1,0 +1,229 @@
+"""What the marts on prompts and timing cost, and how often they are right: truths that were planted.
+
+`python -m benchmarks.prompts_and_timing cost|families|alarms|timing [FILE]`: each prints its
+figures. `families` takes a file of prompts, one a line, which it varies; those of the PyPI package
+`vbench` are 944 (`prompt_en` in its VBench_full_info.json).
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from connector.marts import near_duplicates
+from connector.marts.curves import turnarounds
+from connector.marts.prompts import terms
+from connector.marts.tokens import Tokens
+from connector.record.derive import prompt_id
+from connector.record.schema import GENERATIONS
+from connector.storage import parquet
+from connector.warehouse import refresh
+from connector.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from histories import SCENARIOS, quantile, share_finished, timings_of  # noqa: E402
+
+SECOND = 1_000_000
+EXTRA = "slowly at night with music in rain cinematic dramatic detailed golden wide aerial".split()
+
+
+def history(
+    seed: int, uses: int, prompts: int, phrase: str = "", words: int = 3_000
+) -> Iterator[pa.Table]:
+    """Generations over 100 days; moderation fails 5%, and twice as many with the phrase."""
+    draw = np.random.default_rng(seed)
+    vocabulary = np.array([f"w{n}" for n in range(words)])
+    sizes = draw.integers(6, 25, prompts)
+    texts = [" ".join(vocabulary[_ranks(draw, int(size), words)]) for size in sizes]
+    has_phrase = draw.random(prompts) < 0.05
+    texts = [f"{text} {phrase}" if has and phrase else text for text, has in zip(texts, has_phrase)]
+    ids = np.array([prompt_id(text) for text in texts])
+    used = np.concatenate([np.arange(prompts), draw.integers(0, prompts, uses - prompts)])
+    draw.shuffle(used)
+    moderated = draw.random(uses) < np.where(has_phrase[used] & bool(phrase), 0.1, 0.05)
+    failed = moderated | (draw.random(uses) < 0.03)
+    took = np.exp(draw.normal(np.log(90), 0.5, uses)) * np.where(used % 3 == 0, 2, 1)
+    created = 1_760_000_000 * SECOND + np.arange(uses) * (100 * 86_400 * SECOND // uses)
+    seen = created + ((took + draw.random(uses) * 60) * SECOND).astype(np.int64)
+    names = np.array(texts, object)
+    for start in range(0, uses, 65_536):
+        piece = slice(start, start + 65_536)
+        count = len(used[piece])
+        moment = GENERATIONS["created_at"].type
+        columns = {
+            "task_id": pa.array([f"{n:012d}" for n in range(start, start + count)]),
+            "prompt": pa.array(names[used[piece]]),
+            "prompt_id": pa.array(ids[used[piece]]),
+            "created_at": pa.array(created[piece]).cast(moment),
+            "first_seen_at": pa.array(created[piece] + SECOND).cast(moment),
+            "last_unfinished_at": pa.array(seen[piece] - 60 * SECOND).cast(moment),
+            "first_finished_at": pa.array(seen[piece]).cast(moment),
+            "status": pa.array(np.where(failed[piece], "failed", "completed")),
+            "model": pa.array([f"ray-{n % 3}" for n in used[piece]]),
+            "resolution": pa.array([("540p", "720p", "1080p")[n % 3] for n in used[piece] // 3]),
+            "failure_category": pa.array(
+                np.where(moderated[piece], "moderation", None), pa.string()
+            ),
+        }
+        gaps = {field.name: pa.nulls(count, field.type) for field in GENERATIONS.schema}
+        yield pa.table({**gaps, **columns}, schema=GENERATIONS.schema)
+
+
+def _ranks(draw: np.random.Generator, size: int, words: int) -> np.ndarray:
+    return np.exp(draw.random(size) * np.log(words)).astype(int) % words
+
+
+def cost(uses: int = 1_000_000, prompts: int = 300_000) -> None:
+    """Time and memory of all marts, in a process of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        with Warehouse.writing(folder) as warehouse:
+            names = [
+                f"generations/created_month=2025-{10 + n}/generations.parquet" for n in range(3)
+            ]
+            pieces = list(history(1, uses, prompts, "glass dragon"))
+            third = -(-len(pieces) // 3)
+            for n, name in enumerate(names):
+                part = pieces[n * third : (n + 1) * third]
+                parquet.write(warehouse.storage, name, GENERATIONS, part)
+        print(f"{folder} is written", flush=True)
+        import subprocess  # noqa: PLC0415  only here
+
+        subprocess.run([sys.executable, "-m", __spec__.name, "rebuild", folder], check=True)  # noqa: S603
+
+
+def rebuild(folder: str) -> None:
+    """Make all marts of a warehouse."""
+    storage = Warehouse.existing(folder).storage
+    started, used = time.monotonic(), time.process_time()
+    refresh.rebuild(storage, storage.list("generations"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds, cpu = time.monotonic() - started, time.process_time() - used
+    print(f"all marts: {seconds:.1f} s, {cpu:.1f} s of processor, peak {peak:,.0f} MiB")
+
+
+def families(file: str, count: int = 20_000) -> None:
+    """Families by MinHash against an exact search, as pairs of prompts in one family."""
+    texts = varied(Path(file).read_text(encoding="utf-8").splitlines(), count)
+    started = time.process_time()
+    tokens = Tokens()
+    tokens.add(pa.chunked_array([texts]))
+    codes, of = tokens.codes(), tokens.texts()
+    hashes = near_duplicates.hashes_of(list(tokens.vocabulary))[codes[codes > 0]]
+    sets = near_duplicates.sets_of(hashes, of[codes > 0], len(texts))
+    found = near_duplicates.families(sets, np.arange(len(texts)))
+    seconds = time.process_time() - started
+    ours, truth = _pairs(found.tolist()), _pairs(exact(sets, len(texts)))
+    both = len(ours & truth)
+    print(f"{count:,} prompts in {len(set(found.tolist())):,} families, {seconds:.1f} s")
+    print(f"precision {both / len(ours):.4f}, recall {both / len(truth):.4f}, {len(truth):,} pairs")
+
+
+def varied(prompts: Sequence[str], count: int) -> list[str]:
+    """Prompts in other case, with other punctuation, with a word more or less; in any order."""
+    draw = np.random.default_rng(5)
+    found = dict.fromkeys(prompts)
+    while len(found) < count:
+        words = str(draw.choice(prompts)).split()
+        kind, position = draw.integers(5), int(draw.integers(len(words)))
+        if kind == 0:
+            words = [word.upper() for word in words]
+        elif kind == 1:
+            words[-1] += str(draw.choice([".", "!", "..."]))
+        elif kind == 2 and len(words) > 3:  # noqa: PLR2004  or too little would be left
+            del words[position]
+        else:
+            words.insert(position, str(draw.choice(EXTRA)))
+        found[" ".join(words)] = None
+    texts = list(found)
+    draw.shuffle(texts)
+    return texts
+
+
+def exact(sets: near_duplicates.Set, count: int) -> list[int]:
+    """The same rule, with every family's first prompt compared that shares a word."""
+    words, offsets = sets
+    texts = [frozenset(words[offsets[n] : offsets[n + 1]].tolist()) for n in range(count)]
+    holds: defaultdict[int, list[int]] = defaultdict(list)
+    known: dict[frozenset[int], int] = {}
+    for number, here in enumerate(texts):
+        if here in known:
+            continue
+        shared = Counter(first for word in here for first in holds.get(word, ()))
+        like = [(n / (len(here) + len(texts[one]) - n), -one) for one, n in shared.items()]
+        best = max(like, default=(0.0, 0))
+        known[here] = -best[1] if best[0] >= near_duplicates.SIMILAR else number
+        if known[here] == number:
+            for word in here:
+                holds[word].append(number)
+    return [known[here] for here in texts]
+
+
+def _pairs(labels: Sequence[int]) -> set[tuple[int, int]]:
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for position, label in enumerate(labels):
+        members[label].append(position)
+    return {pair for group in members.values() for pair in combinations(group, 2)}
+
+
+def alarms(histories: int = 200, uses: int = 10_000, prompts: int = 4_000) -> None:
+    """How many histories without a cause have a sure term."""
+
+    def top(seed: int, phrase: str = "") -> dict[str, object]:
+        pieces = list(history(seed, uses, prompts, phrase))
+        rows = terms(lambda columns: (piece.select(columns) for piece in pieces))
+        row: dict[str, object] = rows.slice(0, 1).to_pylist()[0]
+        return row
+
+    found = sum(bool(top(1_000 + seed)["is_sure"]) for seed in range(histories))
+    print(f"{found} of {histories} null histories raise an alarm")
+    planted = list(history(7, 50_000, 20_000, "glass dragon"))
+    rows = terms(lambda columns: (piece.select(columns) for piece in planted)).slice(0, 3)
+    for row in rows.to_pylist():
+        print(row["term"], f"{row['failure_difference']:+.3f}", row["is_sure"])
+
+
+def timing(histories: int = 30) -> None:
+    """How often the band holds the truth, and how far the median is off."""
+    for count in (300, 3_000, 20_000):
+        for scenario in SCENARIOS:
+            shares, quantiles, medians = [], [], []
+            for seed in range(histories):
+                rows = timings_of(10_000 * count + seed, count, scenario)
+                rows = rows.set_column(
+                    rows.schema.get_field_index("model"), "model", pa.nulls(count, pa.string())
+                )
+                found = turnarounds([rows])
+                is_all = [n == "all" for n in found.turnaround["group_by"].to_pylist()]
+                points = found.turnaround.filter(pa.array(is_all))
+                truth = share_finished(points["seconds"].to_numpy())
+                lower, upper = (points[f"share_{end}"].to_numpy() for end in ("lower", "upper"))
+                shares += ((lower <= truth) & (truth <= upper)).tolist()
+                row = found.quantiles.to_pylist()[0]
+                for level in (10, 50, 90):
+                    high = row[f"p{level}_upper"]
+                    high = np.inf if high is None else high
+                    quantiles.append(row[f"p{level}_lower"] <= quantile(level / 100) <= high)
+                medians.append(row["p50"])
+            off = [abs(median / 100 - 1) for median in medians if median is not None]
+            print(
+                f"{count:>6} {scenario:>8}: shares {np.mean(shares):.3f},"
+                f" quantiles {np.mean(quantiles):.3f}, median off by {np.mean(off):.1%} on average,"
+                f" {max(off):.1%} at most",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
