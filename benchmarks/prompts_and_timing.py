@@ -1,4 +1,4 @@
-"""What the marts on prompts and timing cost, and how often they are right: truths that were planted.
+"""What the marts on prompts and timing cost, and whether they find truths that were planted.
 
 `python -m benchmarks.prompts_and_timing cost|families|alarms|timing [FILE]`: each prints its
 figures. `families` takes a file of prompts, one a line, which it varies; those of the PyPI package
@@ -8,6 +8,7 @@ figures. `families` takes a file of prompts, one a line, which it varies; those 
 from __future__ import annotations
 
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from rich.console import Console
 
 from connector.marts import near_duplicates
 from connector.marts.curves import turnarounds
@@ -33,10 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from histories import SCENARIOS, quantile, share_finished, timings_of  # noqa: E402
+from histories import SCENARIOS, quantile, share_finished, timings_of
 
 SECOND = 1_000_000
-EXTRA = "slowly at night with music in rain cinematic dramatic detailed golden wide aerial".split()
+MODERATED, BROKEN, WITH_PHRASE = 0.05, 0.03, 0.05
+EXTRA = ("slowly", "at", "night", "music", "rain", "cinematic", "dramatic", "golden", "aerial")
+
+say = Console(highlight=False).print
 
 
 def history(
@@ -47,13 +52,18 @@ def history(
     vocabulary = np.array([f"w{n}" for n in range(words)])
     sizes = draw.integers(6, 25, prompts)
     texts = [" ".join(vocabulary[_ranks(draw, int(size), words)]) for size in sizes]
-    has_phrase = draw.random(prompts) < 0.05
-    texts = [f"{text} {phrase}" if has and phrase else text for text, has in zip(texts, has_phrase)]
+    has_phrase = draw.random(prompts) < WITH_PHRASE
+    texts = [
+        f"{text} {phrase}" if has and phrase else text
+        for text, has in zip(texts, has_phrase, strict=True)
+    ]
     ids = np.array([prompt_id(text) for text in texts])
     used = np.concatenate([np.arange(prompts), draw.integers(0, prompts, uses - prompts)])
     draw.shuffle(used)
-    moderated = draw.random(uses) < np.where(has_phrase[used] & bool(phrase), 0.1, 0.05)
-    failed = moderated | (draw.random(uses) < 0.03)
+    moderated = draw.random(uses) < np.where(
+        has_phrase[used] & bool(phrase), 2 * MODERATED, MODERATED
+    )
+    failed = moderated | (draw.random(uses) < BROKEN)
     took = np.exp(draw.normal(np.log(90), 0.5, uses)) * np.where(used % 3 == 0, 2, 1)
     created = 1_760_000_000 * SECOND + np.arange(uses) * (100 * 86_400 * SECOND // uses)
     seen = created + ((took + draw.random(uses) * 60) * SECOND).astype(np.int64)
@@ -97,9 +107,7 @@ def cost(uses: int = 1_000_000, prompts: int = 300_000) -> None:
             for n, name in enumerate(names):
                 part = pieces[n * third : (n + 1) * third]
                 parquet.write(warehouse.storage, name, GENERATIONS, part)
-        print(f"{folder} is written", flush=True)
-        import subprocess  # noqa: PLC0415  only here
-
+        say(f"{folder} is written", flush=True)
         subprocess.run([sys.executable, "-m", __spec__.name, "rebuild", folder], check=True)  # noqa: S603
 
 
@@ -110,7 +118,7 @@ def rebuild(folder: str) -> None:
     refresh.rebuild(storage, storage.list("generations"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds, cpu = time.monotonic() - started, time.process_time() - used
-    print(f"all marts: {seconds:.1f} s, {cpu:.1f} s of processor, peak {peak:,.0f} MiB")
+    say(f"all marts: {seconds:.1f} s, {cpu:.1f} s of processor, peak {peak:,.0f} MiB")
 
 
 def families(file: str, count: int = 20_000) -> None:
@@ -126,8 +134,8 @@ def families(file: str, count: int = 20_000) -> None:
     seconds = time.process_time() - started
     ours, truth = _pairs(found.tolist()), _pairs(exact(sets, len(texts)))
     both = len(ours & truth)
-    print(f"{count:,} prompts in {len(set(found.tolist())):,} families, {seconds:.1f} s")
-    print(f"precision {both / len(ours):.4f}, recall {both / len(truth):.4f}, {len(truth):,} pairs")
+    say(f"{count:,} prompts in {len(set(found.tolist())):,} families, {seconds:.1f} s")
+    say(f"precision {both / len(ours):.4f}, recall {both / len(truth):.4f}, {len(truth):,} pairs")
 
 
 def varied(prompts: Sequence[str], count: int) -> list[str]:
@@ -187,11 +195,11 @@ def alarms(histories: int = 200, uses: int = 10_000, prompts: int = 4_000) -> No
         return row
 
     found = sum(bool(top(1_000 + seed)["is_sure"]) for seed in range(histories))
-    print(f"{found} of {histories} null histories raise an alarm")
+    say(f"{found} of {histories} null histories raise an alarm")
     planted = list(history(7, 50_000, 20_000, "glass dragon"))
     rows = terms(lambda columns: (piece.select(columns) for piece in planted)).slice(0, 3)
     for row in rows.to_pylist():
-        print(row["term"], f"{row['failure_difference']:+.3f}", row["is_sure"])
+        say(row["term"], f"{row['failure_difference']:+.3f}", row["is_sure"])
 
 
 def timing(histories: int = 30) -> None:
@@ -217,7 +225,7 @@ def timing(histories: int = 30) -> None:
                     quantiles.append(row[f"p{level}_lower"] <= quantile(level / 100) <= high)
                 medians.append(row["p50"])
             off = [abs(median / 100 - 1) for median in medians if median is not None]
-            print(
+            say(
                 f"{count:>6} {scenario:>8}: shares {np.mean(shares):.3f},"
                 f" quantiles {np.mean(quantiles):.3f}, median off by {np.mean(off):.1%} on average,"
                 f" {max(off):.1%} at most",
