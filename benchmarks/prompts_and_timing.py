@@ -107,7 +107,7 @@ def cost(uses: int = 1_000_000, prompts: int = 300_000) -> None:
             for n, name in enumerate(names):
                 part = pieces[n * third : (n + 1) * third]
                 parquet.write(warehouse.storage, name, GENERATIONS, part)
-        say(f"{folder} is written", flush=True)
+        say(f"{folder} is written")
         subprocess.run([sys.executable, "-m", __spec__.name, "rebuild", folder], check=True)  # noqa: S603
 
 
@@ -229,7 +229,6 @@ def timing(histories: int = 30) -> None:
                 f"{count:>6} {scenario:>8}: shares {np.mean(shares):.3f},"
                 f" quantiles {np.mean(quantiles):.3f}, median off by {np.mean(off):.1%} on average,"
                 f" {max(off):.1%} at most",
-                flush=True,
             )
 
 

@@ -291,7 +291,7 @@ def test_show_tells_what_is_there(cli: CommandLine, tmp_path: Path) -> None:
     assert "20 generations and 1 reject in" in shown.stdout
     assert "completed" in shown.stdout
     assert "not_found" in shown.stdout
-    assert "\nmedian          0–" in shown.stdout
+    assert "\nhalf          within at most " in shown.stdout
     told = json.loads(cli("show", "--json").stdout)
     assert told["generations"] == 20
     assert told["turnaround"]["count"] > 0

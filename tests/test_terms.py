@@ -38,12 +38,14 @@ if TYPE_CHECKING:
 )
 def test_words_are_runs_of_letters_in_any_script(text: str, found: list[str]) -> None:
     (split,) = words(pa.array([text])).to_pylist()
-    assert [phrase([word]) for word in split if word] == found
+    assert [phrase([word], [False]) for word in split if word] == found
 
 
 def test_phrases_of_scripts_without_blanks_are_written_without() -> None:
-    assert phrase(["走", "る"]) == "走る"
-    assert phrase(["4k", "猫"]) == "4k 猫"
+    used = [made(str(n), f"{n}x 4k 猫が走る") for n in range(5)]
+    assert {term for term, row in rows_of(*used).items() if row["words"] > 1} == {
+        *("4k 猫", "猫が", "が走", "走る", "4k 猫が", "猫が走", "が走る")
+    }
 
 
 def rows_of(*answers: Answer, least: int = 5) -> dict[str, dict[str, Any]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from connector.marts.turnaround import Spread, Stage
+    from connector.marts.turnaround import Bounds, Spread, Stage
     from connector.run.plan import Plan
     from connector.run.tally import Tally
     from connector.summary import Summary
@@ -159,7 +159,7 @@ def print_overview(console: Console, overview: Overview) -> None:
     _bars(console, "aspect ratio", overview.aspect_ratios)
     _bars(console, "rejected", overview.reasons)
     if overview.turnaround:
-        _print_turnaround(console, overview.turnaround)
+        _print_turnaround(console, overview.turnaround, overview.estimated or {})
     _print_stages(console, {"waiting": overview.queue, "working": overview.work})
     console.print()
     if overview.given_up:
@@ -175,15 +175,24 @@ def print_overview(console: Console, overview: Overview) -> None:
         )
 
 
-def _print_turnaround(console: Console, found: Spread) -> None:
-    """Show bounds: it is known when a generation was seen, but not always when it ended."""
+def _print_turnaround(console: Console, found: Spread, estimated: Mapping[str, Any]) -> None:
+    """An estimate where there is one, else a bound that says so."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(width=NAME_WIDTH)
-    table.add_row("median", words.between(*found.typical))
-    table.add_row("nine in ten", f"within {words.between(*found.slow)}")
+    table.add_column(width=12)
+    for name, level, bounds in (("half", "p50", found.typical), ("nine in ten", "p90", found.slow)):
+        table.add_row(name, f"within {_estimate(estimated, level, bounds)}")
     measured = f" of {words.plural(found.count, 'generation')} measured"
     console.print(Text.assemble(("\nturnaround", "bold"), measured))
     console.print(table)
+
+
+def _estimate(estimated: Mapping[str, Any], level: str, bounds: Bounds) -> str:
+    value, low, high = (estimated.get(f"{level}{end}") for end in ("", "_lower", "_upper"))
+    if value is not None and low is not None and high is not None:
+        return f"about {words.at_most(value)} ({words.between(low, high)})"
+    if low is not None and low > bounds.lower:
+        return f"at least {words.at_least(low)}" if high is None else words.between(low, high)
+    return f"at most {words.at_most(bounds.upper if high is None else min(high, bounds.upper))}"
 
 
 def _print_stages(console: Console, stages: Mapping[str, Stage | None]) -> None:

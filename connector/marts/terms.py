@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from connector.marts.tokens import phrase
+from connector.marts.tokens import are_unspaced, phrase
 from connector.record.column import TIMESTAMP
 
 if TYPE_CHECKING:
@@ -87,10 +87,16 @@ def count_terms(tokens: Tokens, uses: Uses, least: int) -> dict[str, Any]:
     for name, gap in (("first_used_at", 2**63 - 1), ("last_used_at", -(2**63 - 1))):
         moments = columns[name][order]
         ordered[name] = pa.array(moments, pa.int64(), mask=moments == gap).cast(TIMESTAMP)
-    texts = (phrase([vocabulary[code] for code in row if code]) for row in codes.tolist())
-    ordered["term"] = pa.array(texts, pa.string())
+    ordered["term"] = pa.array(_texts(vocabulary, codes), pa.string())
     ordered["words"] = pa.array(columns["words"][order].astype(np.int32))
     return ordered
+
+
+def _texts(vocabulary: list[str], codes: NDArray[np.int32]) -> Iterator[str]:
+    unspaced = are_unspaced(vocabulary)
+    for row in codes.tolist():
+        of_it = [code for code in row if code]
+        yield phrase([vocabulary[code] for code in of_it], [unspaced[code] for code in of_it])
 
 
 def _nothing() -> dict[str, Any]:

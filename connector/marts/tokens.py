@@ -78,11 +78,22 @@ class Tokens:
         return np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
 
 
-def phrase(words_of_it: list[str]) -> str:
-    """Words as they are written: without a blank between characters of unspaced scripts."""
+def are_unspaced(vocabulary: list[str]) -> list[bool]:
+    """Whether each word is of a script without blanks between words."""
+    found: list[bool] = pc.match_substring_regex(
+        pa.array(vocabulary, pa.string()), pattern=f"^[{UNSPACED}]"
+    ).to_pylist()
+    return found
+
+
+def phrase(words_of_it: list[str], are_glued: list[bool]) -> str:
+    """Words as they are written.
+
+    Args:
+        words_of_it: In order.
+        are_glued: What `are_unspaced` says of each; no blank stands between two such.
+    """
     text = words_of_it[0]
-    is_unspaced = pc.match_substring_regex(pa.array(words_of_it), pattern=f"^[{UNSPACED}]")
-    for number, word in enumerate(words_of_it[1:], 1):
-        is_glued = is_unspaced[number].as_py() and is_unspaced[number - 1].as_py()
-        text += word if is_glued else f" {word}"
+    for word, is_glued, was_glued in zip(words_of_it[1:], are_glued[1:], are_glued, strict=False):
+        text += word if is_glued and was_glued else f" {word}"
     return text.replace(APOSTROPHE, "'")

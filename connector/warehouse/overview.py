@@ -30,7 +30,8 @@ class Overview:
         waiting: Batches in the inbox, which the next run commits.
         created: Creation of the oldest and the newest generation.
         failures: Failed generations by category.
-        turnaround: How long generations took; None if none is measured.
+        turnaround: Bounds of how long generations took; None if none is measured.
+        estimated: The row of all in `turnaround_quantiles`; None if there is none.
         queue: How long they waited; None if no gateway reports it.
         work: How long they were worked on; None if no gateway reports it.
         last_run: Its row in `runs`.
@@ -49,6 +50,7 @@ class Overview:
     reasons: dict[str, int]
     created: tuple[datetime, datetime] | None
     turnaround: Spread | None
+    estimated: dict[str, Any] | None
     queue: Stage | None
     work: Stage | None
     last_run: dict[str, Any] | None
@@ -79,6 +81,7 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
         reasons=_counts(rejects["reason"]),
         created=(span["min"], span["max"]) if span["min"] else None,
         turnaround=times.all,
+        estimated=next(iter(marts.read_quantiles(storage, files).slice(0, 1).to_pylist()), None),
         queue=times.queue,
         work=times.work,
         last_run=warehouse.last_run(),
