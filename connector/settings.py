@@ -80,16 +80,9 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    key: SecretStr | None = Field(default=None, validation_alias="LUMAAI_API_KEY")
-    base_url: BaseUrl = OFFICIAL_BASE_URL
-    allow_http: bool = False
-    warehouse: Address = "warehouse"
-    partition_by: Literal["month", "day"] | None = None
-    lock_timeout: float = Field(default=0, ge=0)
-    give_up_after: Duration = timedelta(days=7)
-    redact_signatures: bool = False
-    marts: bool = True
-    term_prompts: PositiveInt | None = None
+    key: SecretStr | None = _setting(None, "Key of the gateway.", validation_alias="LUMAAI_API_KEY")
+    base_url: BaseUrl = _setting(OFFICIAL_BASE_URL, "Address of the gateway.")
+    allow_http: bool = _setting(False, "Send the key over plain http to another machine.")
 
     warehouse: Address = _setting("warehouse", "Folder or bucket of the tables.")
     partition_by: Literal["month", "day"] | None = _setting(
@@ -102,6 +95,9 @@ class Settings(BaseSettings):
         False, "Cut the query, which is a credential, off presigned URLs before they are saved."
     )
     marts: bool = _setting(True, "Rebuild the marts at the end of a run.")
+    term_prompts: PositiveInt | None = _setting(
+        None, "Distinct prompts that a term needs for a row in `terms`; 5 in a new warehouse."
+    )
 
     max_concurrency: PositiveInt = _setting(64, "Most requests in flight at once.", "requests")
     requests_per_second: PositiveFloat | None = _setting(

@@ -25,6 +25,7 @@ class Keywords(TypedDict, total=False):
     lock_timeout: float | None
     redact_signatures: bool | None
     marts: bool | None
+    term_prompts: int | None
     max_concurrency: int | None
     requests_per_second: float | None
     max_attempts: int | None

@@ -162,7 +162,8 @@ class Run:
             stopped = Interrupted("interrupted; the next run goes on from here")
         failed = _failure_of(self.commit)
         if self.settings.marts and not failed:
-            failed = _failure_of(self._warehouse.refresh_marts)
+            least = self.settings.term_prompts
+            failed = _failure_of(lambda: self._warehouse.refresh_marts(least))
         stopped = stopped or failed or self._nothing_fetched()
         summary = self._summary(stopped)
         if len(self.plan.task_ids):
