@@ -202,7 +202,7 @@ def alarms(histories: int = 200, uses: int = 10_000, prompts: int = 4_000) -> No
         say(row["term"], f"{row['failure_difference']:+.3f}", row["is_sure"])
 
 
-def timing(histories: int = 30) -> None:
+def timing(histories: int = 20) -> None:
     """How often the band holds the truth, and how far the median is off."""
     for count in (300, 3_000, 20_000):
         for scenario in SCENARIOS:

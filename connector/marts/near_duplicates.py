@@ -11,7 +11,6 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 from rensa import RMinHash
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ Set = tuple["NDArray[np.uint64]", "NDArray[np.int64]"]
 
 def hashes_of(vocabulary: Sequence[str]) -> NDArray[np.uint64]:
     """A number for each word that depends on the word alone."""
+    import pandas as pd  # noqa: PLC0415  half a second, and most commands make no marts
+
     hashes: NDArray[np.uint64] = pd.util.hash_array(np.array(vocabulary, object), categorize=False)
     return hashes
 
