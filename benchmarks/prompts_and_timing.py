@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from rich.console import Console
 
-from connector.marts import near_duplicates
+from connector.marts import curves, near_duplicates
 from connector.marts.curves import turnarounds
 from connector.marts.prompts import terms
 from connector.marts.tokens import Tokens
@@ -204,17 +204,14 @@ def alarms(histories: int = 200, uses: int = 10_000, prompts: int = 4_000) -> No
 
 def timing(histories: int = 20) -> None:
     """How often the band holds the truth, and how far the median is off."""
+    curves.GROUPED_BY = ("all",)
     for count in (300, 3_000, 20_000):
         for scenario in SCENARIOS:
             shares, quantiles, medians = [], [], []
             for seed in range(histories):
                 rows = timings_of(10_000 * count + seed, count, scenario)
-                rows = rows.set_column(
-                    rows.schema.get_field_index("model"), "model", pa.nulls(count, pa.string())
-                )
                 found = turnarounds([rows])
-                is_all = [n == "all" for n in found.turnaround["group_by"].to_pylist()]
-                points = found.turnaround.filter(pa.array(is_all))
+                points = found.turnaround
                 truth = share_finished(points["seconds"].to_numpy())
                 lower, upper = (points[f"share_{end}"].to_numpy() for end in ("lower", "upper"))
                 shares += ((lower <= truth) & (truth <= upper)).tolist()
