@@ -142,7 +142,9 @@ class _Likelihood:
             change[self._starts] += np.add.reduceat(each, self._first)
             change[self._ends] -= np.add.reduceat(each[self._by_end], self._last)
             growth = np.maximum(np.cumsum(change, axis=0)[:-1] / self._total, 0)
-            mass = _held(mass * growth**STRIDE, is_before, share)
+            last, mass = mass, _held(mass * growth**STRIDE, is_before, share)
+            if np.abs(mass - last).max() < PRECISE / 10:
+                break
         return mass, (self._weight * np.log(self._probability(mass))).sum(axis=0)
 
     def _probability(self, mass: Floats) -> Floats:
