@@ -8,6 +8,7 @@ later changes no family that is there, even if it lies between two of them.
 from __future__ import annotations
 
 from collections import defaultdict
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -38,10 +39,8 @@ Set = tuple["NDArray[np.uint64]", "NDArray[np.int64]"]
 
 def hashes_of(vocabulary: Sequence[str]) -> NDArray[np.uint64]:
     """A number for each word that depends on the word alone."""
-    import pandas as pd  # noqa: PLC0415  half a second, and most commands make no marts
-
-    hashes: NDArray[np.uint64] = pd.util.hash_array(np.array(vocabulary, object), categorize=False)
-    return hashes
+    digests = b"".join(blake2b(word.encode(), digest_size=8).digest() for word in vocabulary)
+    return np.frombuffer(digests, np.uint64)
 
 
 def sets_of(words: NDArray[np.uint64], texts: NDArray[np.int32], count: int) -> Set:
