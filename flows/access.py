@@ -77,7 +77,7 @@ _sharing = threading.Lock()
 
 
 @contextmanager
-def opened(access: Access, run: Run) -> Iterator[Gateway]:
+def share_gateway(access: Access, run: Run) -> Iterator[Gateway]:
     """Share a run's gateway for as long as the block lasts.
 
     Raises:
@@ -95,14 +95,14 @@ def opened(access: Access, run: Run) -> Iterator[Gateway]:
 
 
 @contextmanager
-def of_batch(access: Access) -> Iterator[Gateway]:
+def batch_gateway(access: Access) -> Iterator[Gateway]:
     """The gateway for a batch: shared with the others of its process, or its own.
 
     Raises:
-        SettingsError: As for `opened`.
+        SettingsError: As for `share_gateway`.
     """
     if not access.is_apart:
-        yield shared(access)
+        yield shared_gateway(access)
         return
     # The run's own figures are the flow's to tell.
     with open_metrics(metrics_file=None) as meters:
@@ -139,11 +139,11 @@ def following(stop_of_run: Any, stop: threading.Event) -> Iterator[None]:
         following_thread.join()
 
 
-def shared(access: Access) -> Gateway:
+def shared_gateway(access: Access) -> Gateway:
     """The gateway that this process shares; opened by whoever needs it first.
 
     Raises:
-        SettingsError: As for `opened`.
+        SettingsError: As for `share_gateway`.
     """
     with _sharing:
         if access.run_id not in _shared:

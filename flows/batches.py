@@ -21,7 +21,7 @@ from connector.run.receive import receive
 from connector.run.save import AnswersLost, save_answers
 from connector.run.tally import Tally
 from connector.warehouse.warehouse import Warehouse
-from flows.access import Access, Gateway, of_batch
+from flows.access import Access, Gateway, batch_gateway
 from flows.account import in_words
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Recei
         result, not raised: each batch would log a traceback.
     """
     batch = _Batch(number, access)
-    with of_batch(access) as gateway:
+    with batch_gateway(access) as gateway:
         failure = batch.fetch(task_ids, gateway)
     received = Received(batch.tally, batch.unfinished, failure)
     missing = len(task_ids) - batch.tally.answers

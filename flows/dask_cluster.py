@@ -86,13 +86,13 @@ class Cluster:
 
 
 @contextmanager
-def of_this_machine(processes: int | None, run_id: str, most: int) -> Iterator[Cluster]:
+def open_local_cluster(processes: int | None, run_id: str, most: int) -> Iterator[Cluster]:
     """Have worker processes for as long as the block lasts; they end with this process, however.
 
     Args:
         processes: How many; None is one a core.
-        run_id: As for `opened`.
-        most: As for `opened`.
+        run_id: As for `open_cluster`.
+        most: As for `open_cluster`.
 
     Raises:
         SettingsError: Dask is not installed.
@@ -110,12 +110,12 @@ def of_this_machine(processes: int | None, run_id: str, most: int) -> Iterator[C
         dashboard_address="127.0.0.1:0",  # None would be port 8787, for each run on the machine
         memory_limit=0,  # batches are bounded in themselves
     )
-    with cluster, opened(cluster.scheduler_address, run_id, most, ours=True) as found:
+    with cluster, open_cluster(cluster.scheduler_address, run_id, most, ours=True) as found:
         yield found
 
 
 @contextmanager
-def opened(
+def open_cluster(
     scheduler: str | None, run_id: str, most: int, *, ours: bool = False
 ) -> Iterator[Cluster]:
     """Use a cluster for as long as the block lasts.

@@ -26,8 +26,8 @@ from connector.settings import Settings, load
 from connector.storage.address import is_object_store
 from connector.summary import Summary
 from connector.words import plural
-from flows import access as gateway
 from flows import artifacts, batches, parameters, run_log, runners, states
+from flows.access import KEY_BLOCK, Access, find_key, share_gateway
 from flows.runners import Where
 from flows.turn import turn
 
@@ -75,7 +75,7 @@ def ingest_generations(
     wait: parameters.Wait = None,
     lock_timeout: parameters.LockTimeout = None,
     rejects_allowed: parameters.RejectsAllowed = 5,
-    key_block: parameters.KeyBlock = gateway.KEY_BLOCK,
+    key_block: parameters.KeyBlock = KEY_BLOCK,
     runner: parameters.Runner = "threads",
     processes: parameters.Processes = None,
     dask_scheduler: parameters.DaskScheduler = None,
@@ -127,7 +127,7 @@ def ingest_generations(
             max_wait=max_wait,
             wait=wait,
             lock_timeout=lock_timeout,
-            key=gateway.find_key(key_block),
+            key=find_key(key_block),
         )
         settings.ready()
         with (
@@ -150,7 +150,7 @@ def _ingest(
     with open_metrics(settings.metrics_file) as meters, open_warehouse(settings) as warehouse:
         run = Run(selection, settings, warehouse, meters, _LogWatcher())
         previous = warehouse.last_run()
-        access = gateway.Access(
+        access = Access(
             run.run_id,
             settings.model_copy(update={"key": None}),
             key_block,
@@ -166,23 +166,23 @@ def _ingest(
         return summary
 
 
-def _fetch(run: Run, access: gateway.Access, where: Where) -> Summary:
+def _fetch(run: Run, access: Access, where: Where) -> Summary:
     """Fetch all batches; however that ends, what came is committed and accounted for."""
     given, asked = plural(run.plan.given, "task ID"), f"{len(run.plan.task_ids):,}"
     get_run_logger().info("%s given, %s to ask for", given, asked)
     if not len(run.plan.task_ids) and not run.selection.is_listing:
         return run.finish()
     with (
-        gateway.opened(access, run) as opened,
-        runners.opened(where, access, opened.stop) as runner,
+        share_gateway(access, run) as gateway,
+        runners.open_runner(where, access, gateway.stop) as runner,
     ):
         try:
             if run.selection.is_listing:
                 # One page after the other, so there is nothing to split into batches.
-                pipeline.fetch(run, opened.client)
+                pipeline.fetch(run, gateway.client)
             else:
                 batches.Batches(run, access, runner, artifacts.Progress(run).update).fetch()
-            pipeline.poll(run, opened.client)
+            pipeline.poll(run, gateway.client)
         except RunStopped as stopped:
             return run.finish(stopped)
         except BaseException as error:

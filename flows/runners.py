@@ -91,7 +91,7 @@ class Threads:
 
 
 @contextmanager
-def opened(where: Where, access: Access, stop: threading.Event) -> Iterator[Runner]:
+def open_runner(where: Where, access: Access, stop: threading.Event) -> Iterator[Runner]:
     """Have a runner for as long as the block lasts.
 
     Args:
@@ -104,10 +104,10 @@ def opened(where: Where, access: Access, stop: threading.Event) -> Iterator[Runn
     """
     most = access.settings.max_concurrency
     if where.kind == "dask":
-        with dask_cluster.opened(where.scheduler, access.run_id, most) as cluster:
+        with dask_cluster.open_cluster(where.scheduler, access.run_id, most) as cluster:
             yield cluster
     elif where.kind == "processes":
-        with dask_cluster.of_this_machine(where.processes, access.run_id, most) as cluster:
+        with dask_cluster.open_local_cluster(where.processes, access.run_id, most) as cluster:
             yield cluster
     else:
         yield Threads(stop)

@@ -35,7 +35,7 @@ from connector.sandbox import task_ids
 from connector.settings import Settings, load
 from connector.summary import Summary
 from connector.warehouse.warehouse import Warehouse
-from flows.access import Access, opened
+from flows.access import Access, share_gateway
 from flows.assets import key_of
 from flows.batches import fetch_batch
 from flows.ingest import ingest_generations
@@ -392,7 +392,7 @@ def test_a_batch_repeated_replaces_its_own_files(
     access = Access("a-run", settings, key_block=None)
     with Warehouse.writing(settings.warehouse) as warehouse:
         run = Run(Selection([IDS[:5]]), settings, warehouse)
-        with opened(access, run):
+        with share_gateway(access, run):
             for _ in range(2):
                 assert fetch_batch.fn(7, IDS[:5], access).is_completed()
         inbox = list((tmp_path / "warehouse/inbox").rglob("*.parquet"))

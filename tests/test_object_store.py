@@ -163,11 +163,11 @@ def test_a_file_left_in_both_places_by_a_move_is_counted_once(server: S3Server, 
         warehouse.save("b1", [pending("a"), answer("b")], "run")
     with Warehouse.writing(root) as warehouse:
         before = connector.read("generations", root)
-        (logged,) = inbox.logged(warehouse.storage)
+        (logged,) = inbox.logged_files(warehouse.storage)
     server.files.copy_file(f"{path}/{logged}", f"{path}/inbox/b1.parquet")
     with Warehouse.writing(root) as warehouse:
-        assert inbox.waiting(warehouse.storage) == []
-        assert inbox.logged(warehouse.storage) == [logged]
+        assert inbox.waiting_files(warehouse.storage) == []
+        assert inbox.logged_files(warehouse.storage) == [logged]
         assert warehouse.rebuild().changed_files == 0
     pd.testing.assert_frame_equal(before, connector.read("generations", root))
     assert before.fetches.tolist() == [1, 1]
@@ -219,7 +219,7 @@ def test_a_file_replaced_while_it_is_read_is_noticed(
         with storage.replacing("file") as file:
             file.write(content)
         if content == b"one":
-            reading = storage.opened("file")
+            reading = storage.open_file("file")
             opened = reading.__enter__()
             assert opened.read(1) == b"o"
     with pytest.raises(OSError, match="was replaced"):

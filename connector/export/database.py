@@ -19,7 +19,7 @@ from connector.export import postgresql
 from connector.export.cells import Mended, without_nul
 from connector.export.exported import Exported
 from connector.record.column import TIMESTAMP
-from connector.storage.database_url import errors_told, parsed
+from connector.storage.database_url import parse_database_url, translate_errors
 from connector.warehouse.reading import pieces, retried
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def export_to_database(
         UsageError: No driver, no connection, no permission, or another table of the same name. The
             message shows no part of the URL that may be secret.
     """
-    url = parsed(address)
-    with errors_told(url):
+    url = parse_database_url(address)
+    with translate_errors(url):
         engine = sa.create_engine(url, poolclass=NullPool)
         if engine.dialect.is_async:
             raise UsageError(

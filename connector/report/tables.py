@@ -53,7 +53,7 @@ class Tables:
     def resolutions(self) -> pa.Table:
         """The table `resolutions`."""
         if self._has_marts:
-            return parquet.read(self._storage, marts.RESOLUTIONS_FILE, RESOLUTIONS.schema)
+            return parquet.read_table(self._storage, marts.RESOLUTIONS_FILE, RESOLUTIONS.schema)
         return resolutions(self.generations)
 
     def prompts(self) -> Iterator[pa.Table]:
@@ -74,7 +74,7 @@ class Tables:
             if len(rows) >= count:
                 break
             try:
-                rows += parquet.read(self._storage, name, RUNS.schema).to_pylist()
+                rows += parquet.read_table(self._storage, name, RUNS.schema).to_pylist()
             except DamagedFile:
                 continue
         return sorted(rows, key=lambda run: run["run_id"], reverse=True)[:count]

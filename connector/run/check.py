@@ -124,7 +124,7 @@ def _judged(base_url: str, answer: Answer, seconds: float) -> Check:
 
 def _warehouse(settings: Settings) -> Check:
     try:
-        found = Warehouse.tried(settings.warehouse)
+        found = Warehouse.probe(settings.warehouse)
     except WarehouseLocked as error:
         return Check("warehouse", "note", str(error))
     except ConnectorError as error:

@@ -139,7 +139,7 @@ def is_object_store(address: str) -> bool:
     return address.partition("://")[0] in SCHEMES and "://" in address
 
 
-def opened(address: str) -> Place:
+def open_place(address: str) -> Place:
     """Open the store that an address names; it is asked nothing, but for the region at times.
 
     Raises:

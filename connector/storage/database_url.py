@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 POSTGRESQL: Final = ("postgresql", "postgres")
 
 
-def parsed(text: str, error: type[UsageError] = UsageError) -> URL:
+def parse_database_url(text: str, error: type[UsageError] = UsageError) -> URL:
     """Read a SQLAlchemy URL; `postgresql://` takes psycopg where that is installed.
 
     Raises:
@@ -47,30 +47,30 @@ def _driver() -> str:
     return next(found, "psycopg")
 
 
-def shown(url: URL) -> str:
+def display(url: URL) -> str:
     """A URL without user, password and options, any of which may be a secret."""
     place = URL.create(url.drivername, host=url.host, port=url.port, database=url.database)
     return place.render_as_string()
 
 
 @contextmanager
-def errors_told(url: URL, error: type[UsageError] = UsageError) -> Iterator[None]:
+def translate_errors(url: URL, error: type[UsageError] = UsageError) -> Iterator[None]:
     """Turn what a database or its driver raises into an `error` without secrets."""
     try:
         yield
     except NoSuchModuleError:
         raise error(
-            f"{shown(url)}: SQLAlchemy knows no {url.drivername}. Is its package installed?"
+            f"{display(url)}: SQLAlchemy knows no {url.drivername}. Is its package installed?"
         ) from None
     except ImportError as exc:
         raise error(
-            f"{shown(url)} needs a Python package that is not installed: {exc.name or exc}."
+            f"{display(url)} needs a Python package that is not installed: {exc.name or exc}."
             " For PostgreSQL: pip install 'luma-to-parquet[postgresql]'"
         ) from None
     except SQLAlchemyError as exc:
         # Not chained: the cause may quote the password, and holds the rows.
         reason = exc.orig if isinstance(exc, DBAPIError) else exc
-        raise error(f"{shown(url)}: {_without_secrets(str(reason), url)}") from None
+        raise error(f"{display(url)}: {_without_secrets(str(reason), url)}") from None
 
 
 def _without_secrets(message: str, url: URL) -> str:

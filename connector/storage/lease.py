@@ -26,7 +26,7 @@ from pyarrow import fs
 
 from connector.errors import StorageFailed, WarehouseError, WarehouseLocked
 from connector.storage.address import NO_BUCKET, is_to_mend, reason
-from connector.storage.owner import describe, is_dead, taken, this_process
+from connector.storage.owner import describe, is_dead, locked_message, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,7 +183,7 @@ class Lease:
 
     def _taken_by(self, claim: dict[str, Any]) -> str:
         sign_of_life = f"; last sign of life {max(claim['age'], 0):.0f} s ago"
-        message = taken(self._place.address, self._read(claim["path"]), sign_of_life)
+        message = locked_message(self._place.address, self._read(claim["path"]), sign_of_life)
         return f"{message}. If it has died, its lock ends after {EXPIRES:.0f} s."
 
 

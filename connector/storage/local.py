@@ -107,7 +107,7 @@ class LocalStorage:
         """A small file, whole."""
         return self.path(name).read_bytes()
 
-    def opened(self, name: str) -> AbstractContextManager[pa.NativeFile]:
+    def open_file(self, name: str) -> AbstractContextManager[pa.NativeFile]:
         """Open a file to read parts of it; who has it open never notices a replacement."""
         file: AbstractContextManager[pa.NativeFile] = pa.OSFile(str(self.path(name)), "rb")
         return file

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from filelock import FileLock, Timeout
 
 from connector.errors import WarehouseError, WarehouseLocked
-from connector.storage.owner import taken, this_process
+from connector.storage.owner import locked_message, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def writer_lock(root: Path, timeout: float) -> Iterator[None]:
         lock.acquire()
         (root / OWNER_FILE).write_text(json.dumps(this_process()))
     except Timeout:
-        raise WarehouseLocked(taken(root, _owner(root))) from None
+        raise WarehouseLocked(locked_message(root, _owner(root))) from None
     except OSError as error:
         raise WarehouseError(f"cannot write to {root}: {error.strerror or error}") from error
     try:

@@ -25,7 +25,7 @@ from connector.storage.address import (
     is_from_store,
     is_perhaps_gone,
     is_to_mend,
-    opened,
+    open_place,
     reason,
 )
 from connector.storage.lease import Lease
@@ -66,7 +66,7 @@ class ObjectStorage:
         Raises:
             UsageError: It names nothing that is known, or holds a secret.
         """
-        return cls(opened(address))
+        return cls(open_place(address))
 
     @property
     def address(self) -> str:
@@ -170,7 +170,7 @@ class ObjectStorage:
             raise
 
     @contextlib.contextmanager
-    def opened(self, name: str) -> Iterator[pa.NativeFile]:
+    def open_file(self, name: str) -> Iterator[pa.NativeFile]:
         """Open a file to read parts of it; a small one comes down at once.
 
         Each part is asked for by itself, so the parts may be of two files if it is replaced
@@ -243,7 +243,7 @@ class ObjectStorage:
             if (self._info(name).size or 0) <= LARGEST_COPY:
                 self._fs.copy_file(self._path(name), self._path(new_name))
             else:
-                with self.replacing(new_name) as draft, self.opened(name) as file:
+                with self.replacing(new_name) as draft, self.open_file(name) as file:
                     file.download(draft)
             self._fs.delete_file(self._path(name))
 

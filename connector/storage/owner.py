@@ -50,7 +50,7 @@ def describe(owner: object) -> str:
         return "owner unknown"
 
 
-def taken(address: object, owner: object, sign_of_life: str = "") -> str:
+def locked_message(address: object, owner: object, sign_of_life: str = "") -> str:
     """The message that another run is writing."""
     return (
         f"another run is writing to {address} ({describe(owner)}{sign_of_life}): wait for it, or"

@@ -30,7 +30,7 @@ MANY_VALUED: Final = ("_url", "task_id", "_at", "body", "extra")
 FEW_VALUED: Final = frozenset({"base_url"})
 
 
-def write(
+def write_table(
     storage: Storage,
     name: str,
     table: Table,
@@ -94,7 +94,7 @@ def _regroup(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table
     yield held
 
 
-def read(storage: Storage, name: str, schema: pa.Schema) -> pa.Table:
+def read_table(storage: Storage, name: str, schema: pa.Schema) -> pa.Table:
     """Read a file's columns in this schema; those it has not are null.
 
     Raises:
@@ -108,7 +108,7 @@ def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.T
     """The same, `PIECE_ROWS` at a time."""
     with (
         _telling_damage(storage, name),
-        storage.opened(name) as source,
+        storage.open_file(name) as source,
         pq.ParquetFile(source, page_checksum_verification=True) as file,
     ):
         written = set(file.schema_arrow.names)
@@ -117,7 +117,7 @@ def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.T
             yield conform(pa.Table.from_batches([batch]), schema)
 
 
-def column_names(storage: Storage, name: str) -> list[str]:
+def read_column_names(storage: Storage, name: str) -> list[str]:
     """A file's columns.
 
     Raises:
@@ -125,14 +125,14 @@ def column_names(storage: Storage, name: str) -> list[str]:
     """
     with (
         _telling_damage(storage, name),
-        storage.opened(name) as source,
+        storage.open_file(name) as source,
         pq.ParquetFile(source) as file,
     ):
         names: list[str] = file.schema_arrow.names
         return names
 
 
-def metadata(storage: Storage, name: str) -> dict[bytes, bytes]:
+def read_metadata(storage: Storage, name: str) -> dict[bytes, bytes]:
     """A file's own metadata.
 
     Raises:
@@ -140,7 +140,7 @@ def metadata(storage: Storage, name: str) -> dict[bytes, bytes]:
     """
     with (
         _telling_damage(storage, name),
-        storage.opened(name) as source,
+        storage.open_file(name) as source,
         pq.ParquetFile(source) as file,
     ):
         return dict(file.metadata.metadata or {})
@@ -186,7 +186,7 @@ def _is_sound(storage: Storage, name: str) -> bool:
 def is_same(one: Storage, other: Storage, name: str, schema: pa.Schema) -> bool:
     """Whether the files of one name on two storages have these columns and the same rows."""
     try:
-        with one.opened(name) as source, pq.ParquetFile(source) as file:
+        with one.open_file(name) as source, pq.ParquetFile(source) as file:
             if not file.schema_arrow.equals(schema, check_metadata=True):
                 return False
         pieces = (read_pieces(storage, name, schema) for storage in (one, other))

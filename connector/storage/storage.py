@@ -68,7 +68,7 @@ class Storage(Protocol):
             FileNotFoundError: There is none.
         """
 
-    def opened(self, name: str) -> AbstractContextManager[pa.NativeFile]:
+    def open_file(self, name: str) -> AbstractContextManager[pa.NativeFile]:
         """Open a file to read parts of it.
 
         Raises:

@@ -75,13 +75,13 @@ def _join(storage: Storage, table: Table, names: list[str]) -> int:
     contained = _contained(storage, compacted) if compacted in names else []
     contained += [name.rpartition("/")[2] for name in loose]
     pieces = (piece for name in names for piece in parquet.read_pieces(storage, name, table.schema))
-    parquet.write(storage, compacted, table, pieces, {CONTAINS: json.dumps(contained)})
+    parquet.write_table(storage, compacted, table, pieces, {CONTAINS: json.dumps(contained)})
     for name in loose:
         storage.remove(name)
     return len(loose)
 
 
 def _contained(storage: Storage, compacted: str) -> list[str]:
-    metadata = parquet.metadata(storage, compacted)
+    metadata = parquet.read_metadata(storage, compacted)
     names: list[str] = json.loads(metadata.get(CONTAINS.encode(), b"[]"))
     return names

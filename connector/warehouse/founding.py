@@ -43,7 +43,7 @@ def found(storage: Storage, partition_by: str, tables: Iterable[str] = FOUNDED) 
     for table in map(TABLES.__getitem__, tables):
         name = _file_of(table, partition_by)
         if not storage.exists(name):
-            parquet.write(storage, name, table, [])
+            parquet.write_table(storage, name, table, [])
 
 
 def is_zero_rows(name: str) -> bool:

@@ -82,7 +82,9 @@ class Generations:
         """Base URLs that generations came from."""
         if self._gateways is None:
             schema = pa.schema([GENERATIONS["base_url"].field])
-            pieces = (parquet.read(self._storage, name, schema) for name in self.files().values())
+            pieces = (
+                parquet.read_table(self._storage, name, schema) for name in self.files().values()
+            )
             found = (pc.unique(piece["base_url"]).to_pylist() for piece in pieces)
             self._gateways = {base_url for some in found for base_url in some if base_url}
         return self._gateways
@@ -99,7 +101,7 @@ class Generations:
     def _known_in(self, partition: str, name: str) -> pa.Table:
         wanted = ("task_id", "status", "created_at", "first_seen_at")
         schema = pa.schema([GENERATIONS[column].field for column in wanted])
-        rows = parquet.read(self._storage, name, schema)
+        rows = parquet.read_table(self._storage, name, schema)
         columns = [
             rows["task_id"],
             pa.DictionaryArray.from_arrays(
@@ -141,7 +143,7 @@ class Generations:
         name = self.files().get(self._without_time)
         if name is None:
             return
-        rows = parquet.read(self._storage, name, GENERATIONS.schema)
+        rows = parquet.read_table(self._storage, name, GENERATIONS.schema)
         is_unknown = pc.equal(self._computed(rows), self._without_time)
         if pc.all(is_unknown, min_count=0).as_py():
             return
@@ -154,13 +156,15 @@ class Generations:
         return f"{GENERATIONS.name}/{folder}/{GENERATIONS.name}.parquet"
 
     def _upsert_into(self, partition: str, rows: pa.Table, name: str | None) -> Upserted:
-        known = parquet.read(self._storage, name, LINEAGE) if name else LINEAGE.empty_table()
+        known = parquet.read_table(self._storage, name, LINEAGE) if name else LINEAGE.empty_table()
         upserts = resolve(known, rows)
         if not len(upserts):
             return Upserted()
         updated = pc.sum(pc.is_in(upserts["task_id"], known["task_id"])).as_py()
         existing = parquet.read_pieces(self._storage, name, GENERATIONS.schema) if name else ()
-        parquet.write(self._storage, self._name(partition), GENERATIONS, splice(existing, upserts))
+        parquet.write_table(
+            self._storage, self._name(partition), GENERATIONS, splice(existing, upserts)
+        )
         return Upserted(len(upserts) - updated, updated, 1)
 
     def _find_homes(self, rows: pa.Table) -> pa.ChunkedArray:

@@ -30,12 +30,12 @@ DAMAGED: Final = "damaged"
 GROUP_BYTES: Final = 16 * 1024 * 1024
 
 
-def name_of(batch: str) -> str:
+def file_of(batch: str) -> str:
     """The file of a batch that waits."""
     return f"{FOLDER}/{batch}.parquet"
 
 
-def save(storage: Storage, batch: str, answers: Sequence[Answer], run_id: str) -> None:
+def save_batch(storage: Storage, batch: str, answers: Sequence[Answer], run_id: str) -> None:
     """Make a batch of answers durable, as one file named after the batch.
 
     A batch saved again replaces what it was.
@@ -46,13 +46,13 @@ def save(storage: Storage, batch: str, answers: Sequence[Answer], run_id: str) -
         if name != "run_id"
     }
     table = pa.table({**columns, "run_id": [run_id] * len(answers)}, schema=ANSWERS.schema)
-    parquet.write(storage, name_of(batch), ANSWERS, [table])
+    parquet.write_table(storage, file_of(batch), ANSWERS, [table])
 
 
-def read(storage: Storage, batch: str) -> list[Answer]:
+def read_batches(storage: Storage, batch: str) -> list[Answer]:
     """Answers that wait, of batches whose names begin so."""
-    names = [name for name in waiting(storage) if name.startswith(f"{FOLDER}/{batch}")]
-    tables = [parquet.read(storage, name, ANSWERS.schema) for name in names]
+    names = [name for name in waiting_files(storage) if name.startswith(f"{FOLDER}/{batch}")]
+    tables = [parquet.read_table(storage, name, ANSWERS.schema) for name in names]
     return [_answer(**row) for table in tables for row in table.to_pylist()]
 
 
@@ -61,13 +61,13 @@ def _answer(*, outcome: str, run_id: str, **rest: Any) -> Answer:  # noqa: ARG00
     return Answer(outcome=Outcome(outcome), **rest)
 
 
-def waiting(storage: Storage, but: tuple[str, ...] = ()) -> list[str]:
+def waiting_files(storage: Storage, but: tuple[str, ...] = ()) -> list[str]:
     """Files that wait for a commit, oldest first, but for batches whose names begin so."""
     left = tuple(f"{FOLDER}/{batch}" for batch in but)
     return [name for name in storage.list(FOLDER) if not name.startswith(left)]
 
 
-def logged(storage: Storage) -> list[str]:
+def logged_files(storage: Storage) -> list[str]:
     """Files of the log that hold answers, oldest first."""
     return [name for name in storage.list(ANSWERS.name) if not is_zero_rows(name)]
 
@@ -98,13 +98,13 @@ def read_groups(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:
         yield pa.concat_tables(group)
 
 
-def bring_up_to_date(storage: Storage) -> None:
+def upgrade_log(storage: Storage) -> None:
     """Give files of the log that an earlier version wrote the columns of this one."""
-    for name in logged(storage):
-        if parquet.column_names(storage, name) != ANSWERS.schema.names:
+    for name in logged_files(storage):
+        if parquet.read_column_names(storage, name) != ANSWERS.schema.names:
             pieces = parquet.read_pieces(storage, name, ANSWERS.schema)
-            kept = parquet.metadata(storage, name)
-            parquet.write(storage, name, ANSWERS, pieces, _own_metadata(kept))
+            kept = parquet.read_metadata(storage, name)
+            parquet.write_table(storage, name, ANSWERS, pieces, _own_metadata(kept))
 
 
 def _own_metadata(metadata: dict[bytes, bytes]) -> dict[str, str]:
@@ -125,6 +125,6 @@ def archive(storage: Storage, names: Iterable[str]) -> None:
 
 
 def _month_of(storage: Storage, name: str) -> str:
-    times = parquet.read(storage, name, pa.schema([ANSWERS["fetched_at"].field]))
+    times = parquet.read_table(storage, name, pa.schema([ANSWERS["fetched_at"].field]))
     latest = pc.max(times["fetched_at"]).as_py() or datetime.now(UTC)
     return f"{latest:%Y-%m}"

@@ -62,7 +62,7 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
     names = ("status", "failure_category", "resolution", "aspect_ratio", "created_at")
     schema = pa.schema([GENERATIONS[name].field for name in names])
     files = list(warehouse.generations.files().values())
-    pieces = [parquet.read(storage, name, schema) for name in files]
+    pieces = [parquet.read_table(storage, name, schema) for name in files]
     rows = pa.concat_tables([schema.empty_table(), *pieces])
     rejects = warehouse.rejects()
     span = pc.min_max(rows["created_at"]).as_py()
@@ -73,7 +73,7 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
         rejects=len(rejects),
         given_up=warehouse.given_up(give_up_after),
         bytes=storage.size(),
-        waiting=len(inbox.waiting(storage)),
+        waiting=len(inbox.waiting_files(storage)),
         statuses=_counts(rows["status"]),
         resolutions=_counts(rows["resolution"]),
         aspect_ratios=_counts(rows["aspect_ratio"]),

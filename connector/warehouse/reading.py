@@ -211,7 +211,7 @@ def pieces(
             continue
         try:
             with (
-                storage.opened(name) as source,
+                storage.open_file(name) as source,
                 pq.ParquetFile(source, page_checksum_verification=True) as file,
             ):
                 # Compacting adds the joined file before it removes what went into it.

@@ -141,7 +141,7 @@ def read_timings(
 def read_quantiles(storage: Storage, generations_files: Sequence[str]) -> pa.Table:
     """The table `turnaround_quantiles`: from its file if it is current, else worked out."""
     if are_current(storage, generations_files):
-        return parquet.read(storage, QUANTILES_FILE, TURNAROUND_QUANTILES.schema)
+        return parquet.read_table(storage, QUANTILES_FILE, TURNAROUND_QUANTILES.schema)
     return curves.turnarounds(read_timings(storage, generations_files, curves.READ)).quantiles
 
 
@@ -211,6 +211,6 @@ def _write_whole(storage: Storage, table: Table, pieces: Iterable[pa.Table]) -> 
 def _write(storage: Storage, name: str, table: Table, pieces: Iterable[pa.Table]) -> Iterator[str]:
     """Write a file if it differs from what is there."""
     before = storage.version(name)
-    parquet.write(storage, name, table, pieces, unless_same=True)
+    parquet.write_table(storage, name, table, pieces, unless_same=True)
     if storage.version(name) != before:
         yield name

@@ -42,7 +42,6 @@ MARKER: Final = "warehouse.json"
 DRAFT: Final = ".draft"
 REJECTS_FILE: Final = f"{REJECTS.name}/{REJECTS.name}.parquet"
 COLUMNS_FILE: Final = f"{COLUMNS.name}/{COLUMNS.name}.parquet"
-PARTITION_BY: Final = ("month", "day")
 
 
 class Committed(NamedTuple):
@@ -95,7 +94,7 @@ class Warehouse:
         return cls(storage, marker["partition_by"])
 
     @classmethod
-    def tried(cls, address: Address) -> Warehouse | None:
+    def probe(cls, address: Address) -> Warehouse | None:
         """See whether one can be written, by writing a draft and removing it.
 
         Returns:
@@ -200,19 +199,19 @@ class Warehouse:
         """The table `rejects`."""
         if not self.storage.exists(REJECTS_FILE):
             return REJECTS.schema.empty_table()
-        return parquet.read(self.storage, REJECTS_FILE, REJECTS.schema)
+        return parquet.read_table(self.storage, REJECTS_FILE, REJECTS.schema)
 
     def save(self, batch: str, answers: Sequence[Answer], run_id: str) -> None:
         """Make a batch of answers durable; from now on they count as received."""
-        inbox.save(self.storage, batch, answers, run_id)
+        inbox.save_batch(self.storage, batch, answers, run_id)
 
     def has(self, batch: str) -> bool:
         """Whether a batch waits in the inbox."""
-        return inbox.name_of(batch) in inbox.waiting(self.storage)
+        return inbox.file_of(batch) in inbox.waiting_files(self.storage)
 
     def saved(self, batch: str) -> list[Answer]:
         """Answers that wait in the inbox, of batches whose names begin so."""
-        return inbox.read(self.storage, batch)
+        return inbox.read_batches(self.storage, batch)
 
     def commit(self, but: tuple[str, ...] = ()) -> Committed:
         """Merge the inbox into the tables, then move its files to the log.
@@ -223,7 +222,7 @@ class Warehouse:
         Args:
             but: Batches whose names begin so are left for later.
         """
-        names = inbox.waiting(self.storage, but)
+        names = inbox.waiting_files(self.storage, but)
         if not names:
             return Committed()
         try:
@@ -260,7 +259,7 @@ class Warehouse:
 
         upserted = self.generations.upsert(groups())
         if rejects is not before or not self.storage.exists(REJECTS_FILE):
-            parquet.write(self.storage, REJECTS_FILE, REJECTS, [rejects])
+            parquet.write_table(self.storage, REJECTS_FILE, REJECTS, [rejects])
         return Committed(answers, upserted.new, upserted.updated)
 
     def rebuild(self, *, may_shrink: bool = False) -> Rebuilt:
@@ -282,7 +281,7 @@ class Warehouse:
 
     def _shadow(self) -> tuple[Warehouse, Committed]:
         shadow = Warehouse(rebuild.shadow_of(self.storage), self.partition_by)
-        names = inbox.logged(self.storage)
+        names = inbox.logged_files(self.storage)
         committed = shadow._merge(self.storage, names, self._gateways_of_runs())
         shadow.generations.refile()
         founding.found(shadow.storage, self.partition_by, rebuild.REBUILT)
@@ -298,13 +297,15 @@ class Warehouse:
     def _gateways_of_runs(self) -> dict[str, str]:
         """Base URL by run ID: earlier versions kept it nowhere else."""
         schema = pa.schema([RUNS["run_id"].field, RUNS["base_url"].field])
-        pieces = [parquet.read(self.storage, name, schema) for name in self.storage.list(RUNS.name)]
+        pieces = [
+            parquet.read_table(self.storage, name, schema) for name in self.storage.list(RUNS.name)
+        ]
         rows = [row for piece in pieces for row in piece.to_pylist()]
         return {row["run_id"]: as_base_url(row["base_url"]) for row in rows if row["base_url"]}
 
     def _upgrade(self) -> None:
         """Make tables that an earlier version made anew from the log."""
-        if not inbox.logged(self.storage):
+        if not inbox.logged_files(self.storage):
             return
         logger.warning(
             "The tables in %s were made by an earlier version: they are being made anew from the"
@@ -323,7 +324,7 @@ class Warehouse:
             )
             return
         self._adopt(shadow, committed)
-        inbox.bring_up_to_date(self.storage)
+        inbox.upgrade_log(self.storage)
 
     def size(self) -> int:
         """How many task IDs the tables hold, rejects included."""
@@ -358,21 +359,21 @@ class Warehouse:
         dictionary = columns_table()
         with contextlib.suppress(DamagedFile):
             if self.storage.exists(COLUMNS_FILE):
-                found = parquet.read(self.storage, COLUMNS_FILE, COLUMNS.schema)
+                found = parquet.read_table(self.storage, COLUMNS_FILE, COLUMNS.schema)
                 if found.equals(dictionary):
                     return
-        parquet.write(self.storage, COLUMNS_FILE, COLUMNS, [dictionary])
+        parquet.write_table(self.storage, COLUMNS_FILE, COLUMNS, [dictionary])
 
     def last_run(self) -> dict[str, Any] | None:
         """The newest row of `runs`; None if no run has asked the gateway for anything yet."""
         names = self.storage.list(RUNS.name)  # the one without rows is the first
-        rows = parquet.read(self.storage, names[-1], RUNS.schema).to_pylist() if names else []
+        rows = parquet.read_table(self.storage, names[-1], RUNS.schema).to_pylist() if names else []
         return rows[-1] if rows else None
 
     def record_run(self, run: Mapping[str, Any]) -> None:
         """Add a row to `runs`."""
         row = pa.Table.from_pylist([dict(run)], schema=RUNS.schema)
-        parquet.write(self.storage, f"{RUNS.name}/{run['run_id']}.parquet", RUNS, [row])
+        parquet.write_table(self.storage, f"{RUNS.name}/{run['run_id']}.parquet", RUNS, [row])
 
 
 def _chosen(

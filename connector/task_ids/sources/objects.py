@@ -39,7 +39,7 @@ def find_objects(address: str) -> list[StoredFile]:
         SourceError: There is none, or the store does not answer.
     """
     try:
-        place = object_store.opened(address)
+        place = object_store.open_place(address)
         found = _matches(place) if _WILD.search(place.path) else _below(place)
     except UsageError as error:
         raise SourceError(str(error)) from None

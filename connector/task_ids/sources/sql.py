@@ -32,13 +32,13 @@ def read_query(query: Query, column: str | None) -> Iterator[list[object]]:
         SourceError: No driver, no connection, a faulty query, or no such column. The text shows no
             part of the URL that may be secret.
     """
-    target = database_url.parsed(query.url, SourceError)
+    target = database_url.parse_database_url(query.url, SourceError)
     _check_file(target)
-    with database_url.errors_told(target, SourceError):
+    with database_url.translate_errors(target, SourceError):
         engine = create_engine(target, poolclass=NullPool)
         if engine.dialect.is_async:
             raise SourceError(
-                f"{database_url.shown(target)}: {engine.driver} is an asynchronous driver. "
+                f"{database_url.display(target)}: {engine.driver} is an asynchronous driver. "
                 "Name another one, such as psycopg for PostgreSQL."
             )
         with engine.connect() as connection:
@@ -47,9 +47,9 @@ def read_query(query: Query, column: str | None) -> Iterator[list[object]]:
             result = connection.exec_driver_sql(query.sql, execution_options=options)
             if not result.returns_rows:
                 raise SourceError(
-                    f"{database_url.shown(target)}: the query returns no rows. Is it a SELECT?"
+                    f"{database_url.display(target)}: the query returns no rows. Is it a SELECT?"
                 )
-            index = _index(list(result.keys()), column, database_url.shown(target))
+            index = _index(list(result.keys()), column, database_url.display(target))
             for rows in result.partitions(_ROWS):
                 yield [row[index] for row in rows]
 
