@@ -287,7 +287,7 @@ def test_a_port_where_nobody_listens_is_a_network_error_that_names_it() -> None:
     ],
 )
 def test_a_base_url_that_cannot_be_one_is_refused_without_showing_it(base_url: str) -> None:
-    with pytest.raises(SettingsError, match="set it like https://") as caught:
+    with pytest.raises(SettingsError, match="such as https://") as caught:
         make_client(base_url)
     assert "password" not in str(caught.value)
 

@@ -311,7 +311,7 @@ def test_a_gateway_that_ignores_the_offset_is_told_of(
     gateway.has_more = lambda _: True
     account = walker.walk()
     assert (account.outcome, account.fetched) == ("stopped", min(count, 100))
-    assert "cannot be walked to its end" in (account.message or "")
+    assert "cannot be read to its end" in (account.message or "")
     assert account.requests <= 3
     gateway.items = []
     gateway.create(5)
@@ -324,7 +324,7 @@ def test_a_gateway_that_goes_round_in_circles_is_left(walker: Walker, gateway: L
     gateway.offset_of = lambda offset: offset % 250
     gateway.has_more = lambda _: True
     account = walker.walk()
-    assert "cannot be walked to its end" in (account.message or "")
+    assert "cannot be read to its end" in (account.message or "")
     assert account.requests < 15
 
 

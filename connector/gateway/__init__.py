@@ -1,1 +1,1 @@
-"""Asking the gateway: one request, its retries, many at once, and its list."""
+"""The client of a gateway: one request, its retries, many at once, and the list of generations."""

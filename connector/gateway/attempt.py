@@ -1,4 +1,4 @@
-"""What one request told: from the reply's status and body to an outcome."""
+"""The outcome of one request, from the reply's status and body."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KEPT_OF_TOO_LARGE = 4096
 
-# What a gateway that is down makes of a task ID; one that limits the rate is not down.
+# Outcomes that suggest the gateway is down; a gateway that limits the rate is not.
 DOWN = PASSING - {Outcome.RATE_LIMITED}
 
 _ASK_TO_WAIT = frozenset({429, 503})
@@ -25,14 +25,14 @@ _ASK_TO_WAIT = frozenset({429, 503})
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of one request.
+    """The result of one request.
 
     Attributes:
-        verdict: What the answer means, or the lack of one.
-        is_worth_retrying: Whether another attempt may end otherwise.
+        verdict: What the answer, or its absence, means.
+        is_worth_retrying: Whether another attempt may have another result.
         http_status: HTTP status, if there was an answer.
-        body: Of the answer; only its start if it was too large.
-        retry_after: Seconds that the gateway asks to wait.
+        body: The answer's body; only the start if it was too large.
+        retry_after: Seconds the gateway asks to wait.
     """
 
     verdict: Verdict
@@ -43,30 +43,30 @@ class Attempt:
 
     @property
     def outcome(self) -> Outcome:
-        """What the task ID ends as if this was the last attempt."""
+        """The task ID's outcome if this was the last attempt."""
         return self.verdict.outcome
 
     @property
     def message(self) -> str | None:
-        """As the gateway or the HTTP stack said it; None for a generation."""
+        """The error in the gateway's or the HTTP stack's words; None for a generation."""
         return self.verdict.message
 
     @property
     def kind(self) -> Literal["good", "refused", "failed"]:
-        """What it tells the throttle of the gateway's state."""
+        """What the throttle learns about the gateway's state."""
         if self.http_status in _ASK_TO_WAIT or self.outcome is Outcome.RATE_LIMITED:
             return "refused"
         return "failed" if self.outcome in DOWN else "good"
 
 
 def from_failure(failure: AttemptFailed) -> Attempt:
-    """No answer came."""
+    """Describe an attempt without an answer."""
     verdict = Verdict(failure.outcome, str(failure), usual_concern(failure.outcome))
     return Attempt(verdict, failure.is_worth_retrying, failure.status)
 
 
 def from_reply(reply: Reply, now: datetime, task_id: str = "") -> Attempt:
-    """An answer came: judge it by its status and its body."""
+    """Judge an answer by its status and body."""
     verdict = _judged(reply, task_id)
     may_pass = verdict.outcome in PASSING and verdict.concerns is Concern.MOMENT
     return Attempt(

@@ -1,4 +1,4 @@
-"""Reading a body: decompressed as it comes, and never more of it than may be kept in memory."""
+"""Reads a body: decompressed as it arrives, within a bound on its size in memory."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 PIECE_BYTES = 64 * 1024
-_GZIP_OR_ZLIB = zlib.MAX_WBITS + 32  # told apart by their first bytes
+_GZIP_OR_ZLIB = zlib.MAX_WBITS + 32  # zlib recognizes which by the first bytes
 
 
 class BrokenBody(Exception):
-    """A compressed body ends early, or is no compressed data."""
+    """A compressed body ends early, or is not compressed data."""
 
 
 def read_body(raw: BaseHTTPResponse, limit: int) -> tuple[bytes, bool]:
     """Read a body up to `limit` bytes, counted after decompression.
 
     Returns:
-        The body, and whether that is all of it; if not, the rest is still to come.
+        The body, and whether it is complete; if not, the rest is unread.
 
     Raises:
-        BrokenBody: If it cannot be decompressed.
-        urllib3.exceptions.HTTPError: If the connection breaks, or the body is shorter than was
-            announced.
+        BrokenBody: The body cannot be decompressed.
+        urllib3.exceptions.HTTPError: The connection breaks, or the body is shorter than announced.
     """
     pieces, size = [], 0
     for piece in _decoded(raw, limit + 1):
@@ -39,7 +38,7 @@ def read_body(raw: BaseHTTPResponse, limit: int) -> tuple[bytes, bool]:
 
 
 def _decoded(raw: BaseHTTPResponse, most: int) -> Iterator[bytes]:
-    """Pass an unknown coding on as it is: some gateways write a charset into that header."""
+    """Decode gzip and deflate. Other codings pass: some gateways put a charset in that header."""
     coding = raw.headers.get("content-encoding", "").strip().lower()
     if coding in ("gzip", "x-gzip", "deflate"):
         return _inflated(_pieces(raw), most)
@@ -52,9 +51,9 @@ def _pieces(raw: BaseHTTPResponse) -> Iterator[bytes]:
 
 
 def _inflated(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
-    """Decompress, up to `most` bytes at a time: a thousandfold of what came in is possible.
+    """Decompress up to `most` bytes at a time: data can grow a thousandfold.
 
-    urllib3 can do this, but older releases of it, which requests accepts too, know no bound.
+    urllib3 can do this too, but its older releases, which requests also accepts, have no bound.
     """
     inflate = None
     for piece in pieces:

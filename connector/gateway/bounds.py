@@ -1,4 +1,4 @@
-"""The bounds of one request, in time and in bytes, held where the bytes come in."""
+"""Limits of one request in time and bytes, enforced where the bytes arrive."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one request may take.
+    """Limits of one request.
 
     Attributes:
-        connect_seconds: To connect to one address of the host.
-        silent_seconds: Between two bytes that arrive.
-        total_seconds: From the request to the end of its answer.
-        body_bytes: Decompressed.
+        connect_seconds: Time to connect to one address of the host.
+        silent_seconds: Time between two bytes.
+        total_seconds: Time from the request to the end of its answer.
+        body_bytes: Size of the decompressed body.
     """
 
     connect_seconds: float
@@ -32,12 +32,12 @@ class Bounds:
 
     @property
     def wire_bytes(self) -> int:
-        """All that may arrive for one request: headers and the framing of small chunks included."""
+        """Bytes that may arrive for one request, with headers and the framing of small chunks."""
         return 2 * self.body_bytes + 1024 * 1024
 
 
 class BoundedResponse(HTTPResponse):
-    """Reads an answer, its status line and headers included, within the bounds of one request."""
+    """Reads an answer, status line and headers included, within the limits of one request."""
 
     def __init__(self, bounds: Bounds, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -45,9 +45,9 @@ class BoundedResponse(HTTPResponse):
 
 
 class _BoundedReader(io.RawIOBase):
-    """A socket's bytes, until there are too many of them or it takes too long.
+    """A socket's bytes, until they are too many or take too long.
 
-    A socket's own timeout starts anew with each byte.
+    A socket's own timeout restarts with each byte.
     """
 
     def __init__(self, inner: io.RawIOBase, sock: socket.socket, bounds: Bounds) -> None:
@@ -75,7 +75,7 @@ class _BoundedReader(io.RawIOBase):
             raise
         self._left -= count
         if self._left < 0:
-            raise OSError(f"more than {self._bounds.wire_bytes} bytes came for one answer")
+            raise OSError(f"more than {self._bounds.wire_bytes} bytes arrived for one answer")
         return count
 
     def _overdue(self) -> Overdue:

@@ -1,4 +1,4 @@
-"""Asks the gateway for one task ID, as often as it takes, and says what came of it."""
+"""Requests one task ID from the gateway, with retries, and returns the answer."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class ClientSettings:
         base_url: Scheme and host, perhaps with a path in front of `/dream-machine`.
         key: Sent as a bearer token, to this host only.
         connect_timeout: Seconds to connect to one address of the host.
-        read_timeout: Seconds without a byte until an attempt is given up.
+        read_timeout: Seconds without a byte after which an attempt fails.
         total_timeout: Seconds from a request to the end of its answer.
-        max_body_bytes: A larger body, decompressed, is rejected.
+        max_body_bytes: Limit of a decompressed body; a larger one is rejected.
         max_attempts: Attempts at one task ID, the first included.
         backoff_base: Seconds; see `Backoff`.
         backoff_cap: Seconds; see `Backoff`.
-        max_wait: A Retry-After of more seconds than this stops the run.
-        max_outage: After so many seconds without a good answer nothing is tried twice any more.
-        max_failures_in_row: So many task IDs that fail in a row stop the run; see `Patience`.
-        max_downtime: Seconds of that which stop it too.
-        max_connections: Kept open for the next request: as many as there are threads.
-        user_agent: As the gateway is told.
+        max_wait: Seconds; a longer Retry-After stops the run.
+        max_outage: Seconds without a good answer after which nothing is retried.
+        max_failures_in_row: Consecutive failed task IDs that stop the run; see `Patience`.
+        max_downtime: Seconds of consecutive failures that stop the run.
+        max_connections: Connections kept open; as many as there are threads.
+        user_agent: The header that names this program.
     """
 
     base_url: str
@@ -86,13 +86,13 @@ class Client:
     Args:
         settings: How to ask.
         throttle: When to ask.
-        clock: Seconds that never go back.
+        clock: Monotonic clock, in seconds.
         now: The time of day, for answers.
         draw: Random numbers from [0, 1), for jitter.
-        on_attempt: Told of each attempt what came of it, and how many seconds it took.
+        on_attempt: Called after each attempt with its outcome and its duration in seconds.
 
     Raises:
-        SettingsError: If the base URL, the key, the proxy or the CA certificates cannot be used.
+        SettingsError: The base URL, the key, the proxy or the CA certificates cannot be used.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Client:
         self.close()
 
     def trust(self) -> None:
-        """Take the base URL for right: it has given a generation before."""
+        """Trust the base URL: it has given a generation before."""
         self._doubt.dispel()
 
     def close(self) -> None:
@@ -140,26 +140,31 @@ class Client:
         self._transport.close()
 
     def fetch(self, task_id: str, stop: threading.Event) -> Answer | None:
-        """Ask for a task ID until there is an answer to keep, or attempts run out.
+        """Request a task ID until there is an answer to keep, or attempts run out.
 
         Returns:
-            The answer; None if `stop` was set before there was one: the ID counts as not reached.
+            The answer; None if `stop` was set first: the ID counts as not reached.
 
         Raises:
             KeyRefused: The gateway refuses the key.
-            AccountRefused: It refuses the account, or lets only people pass.
+            AccountRefused: The gateway refuses the account, or serves a page meant for people.
             WaitTooLong: The gateway asks to wait for longer than `max_wait`.
         """
         return self._fetch(task_id, f"{self._path}/{quote(task_id, safe='')}", stop)
 
     def fetch_listing(self, limit: int, offset: int, stop: threading.Event) -> Answer | None:
-        """Ask for a page of the gateway's list of generations, as persistently as for a task ID.
+        """Request a page of the gateway's list of generations, with the retries of `fetch`.
+
+        Args:
+            limit: Generations on the page.
+            offset: Generations before the page.
+            stop: As for `fetch`.
 
         Returns:
-            The answer, which is no generation if all is well; None as from `fetch`.
+            The answer, whose body is the page if all is well; None as from `fetch`.
 
         Raises:
-            RunStopped: As `fetch`.
+            RunStopped: As for `fetch`.
         """
         path = f"{self._path}?limit={limit}&offset={offset}"
         return self._fetch(f"the list from {offset:,} on", path, stop)
@@ -193,29 +198,29 @@ class Client:
         return None
 
     def observe(self, answer: Answer) -> None:
-        """Count an answer that was handed on, be it one of this batch or of another.
+        """Count an answer, whichever batch it belongs to.
 
         Raises:
-            GatewayDown: Nothing but failures has come for too long.
-            WrongGateway: The first answers all refuse, and the base URL is not known to work.
+            GatewayDown: Only failures have come for too long.
+            WrongGateway: The first answers are all refusals, and the base URL is not known to work.
         """
         self._patience.observe(answer, self._clock())
         if self._doubt.observe(answer):
             raise WrongGateway(
-                f"the first {self._doubt.count} answers from {self._base_url} all refuse alike, the"
-                f" last one so: {answer.message}. This base URL has never given a generation."
+                f"the first {self._doubt.count} answers from {self._base_url} are all the same"
+                f" refusal: {answer.message}. This base URL has never given a generation."
                 f" {self.probe()} No task is given up: set LUMA_BASE_URL or --base-url and start"
                 " again."
             )
 
     def probe(self) -> str:
-        """Ask once for a task ID that nobody has, and say whether the base URL may be wrong."""
+        """Request a made-up task ID once, and say whether the base URL may be wrong."""
         self._throttle.acquire(Event())
         verdict = self._attempt(f"{self._path}/{uuid4()}", "").verdict
         return describe(self._base_url, verdict.outcome, verdict.concerns, verdict.message)
 
     def _attempt(self, path: str, task_id: str) -> Attempt:
-        """Make one request, and tell the throttle and the outage how it went."""
+        """Make one request, and report it to the throttle and the outage."""
         sent = self._clock()
         sample = Sample("failed", 0.0)
         try:
@@ -242,13 +247,13 @@ class Client:
         return attempt
 
     def _hint(self, attempt: Attempt) -> None:
-        """Let a person hear at once of a wrong host or certificate, while attempts go on."""
+        """Warn at once of a wrong host or certificate, while attempts continue."""
         if self._is_first_attempt and attempt.http_status is None:
             logger.warning("%s", attempt.message)
         self._is_first_attempt = False
 
     def _delay(self, number: int, attempt: Attempt) -> float | None:
-        """Seconds until the next attempt; None if this one was the last."""
+        """Seconds until the next attempt; None if there is none."""
         self._stop_if_hopeless(attempt)
         if attempt.retry_after is not None and attempt.retry_after > self._settings.max_wait:
             raise self._wait_too_long(attempt.retry_after, attempt)
@@ -257,7 +262,7 @@ class Client:
         return self._backoff.delay(number, attempt.retry_after)
 
     def _stop_if_hopeless(self, attempt: Attempt) -> None:
-        """Stop at an answer that every task would get."""
+        """Stop the run at an answer that every task would get."""
         concerns = attempt.verdict.concerns
         if concerns is Concern.KEY:
             raise KeyRefused(
@@ -266,14 +271,13 @@ class Client:
             )
         if concerns is Concern.ACCOUNT:
             raise AccountRefused(
-                f"{self._base_url} refuses the account, whichever task is asked for "
-                f"({attempt.message}). Top up or unblock the account, or ask the gateway's operator"
-                " to let this program pass, and start again; no task is given up, and what was"
-                " fetched is kept."
+                f"{self._base_url} refuses the account for every task ({attempt.message}). Top up"
+                " or unblock the account, or ask the gateway's operator to let this program in, and"
+                " start again; no task is given up, and what was fetched is kept."
             )
 
     def _is_down(self) -> bool:
-        """Whether nothing good has come for so long that trying twice is a waste of time."""
+        """Whether no good answer has come for too long to retry."""
         return (
             self._outage.length >= self._settings.max_attempts
             and self._outage.seconds(self._clock()) > self._settings.max_outage
@@ -283,7 +287,7 @@ class Client:
         resume = self._now() + timedelta(seconds=seconds)
         return WaitTooLong(
             f"{self._base_url} asks to wait {seconds:,.0f} s ({attempt.message}); a run waits "
-            f"{self._settings.max_wait:,.0f} s at most (--max-wait). Start again after "
+            f"at most {self._settings.max_wait:,.0f} s (--max-wait). Start again after "
             f"{resume.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC; what was fetched is kept."
         )
 
@@ -292,7 +296,7 @@ def _headers(key: str, settings: ClientSettings) -> dict[str, str]:
     return {
         "Authorization": f"Bearer {key}",
         "Accept": "application/json",
-        # The one coding that is decompressed here with a bound on its size.
+        # The coding that `body` decompresses within a bound.
         "Accept-Encoding": "gzip",
         "User-Agent": settings.user_agent,
     }
@@ -308,26 +312,26 @@ def _bounds(settings: ClientSettings) -> Bounds:
 
 
 def _checked_key(secret: SecretStr) -> str:
-    """The key, fit for a header; the HTTP stack's own complaint would show it.
+    """Return the key if it fits in a header; the HTTP stack's own error would show it.
 
-    A key of a few letters could not be told from those letters in a body, from which it is cut.
+    A key of a few letters would be cut out of every body in which those letters occur.
     """
     key = secret.get_secret_value()
     if key and len(key) < SHORTEST_KEY:
         raise SettingsError(
-            f"the key has fewer than {SHORTEST_KEY} characters, which no gateway's key has: set "
-            "LUMAAI_API_KEY"
+            f"the key has fewer than {SHORTEST_KEY} characters, too few for a key: set"
+            " LUMAAI_API_KEY"
         )
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError(
-            "the key is empty, or holds a blank, a line break or another character that no key "
-            "has: set LUMAAI_API_KEY"
+            "the key is empty, or contains a blank, a line break or another character that keys do"
+            " not have: set LUMAAI_API_KEY"
         )
     return key
 
 
 def _checked_base_url(text: str) -> str:
-    """The base URL without a trailing slash; a wrong one is not shown: it may be the key."""
+    """Return the base URL without a trailing slash; errors do not show it: it may be the key."""
     try:
         url = urlsplit(text.strip())
         is_address = url.scheme in ("http", "https") and url.hostname and url.port != 0
@@ -335,7 +339,7 @@ def _checked_base_url(text: str) -> str:
         is_address = False
     if not is_address or url.username is not None or url.query or url.fragment:
         raise SettingsError(
-            "the base URL is no plain http or https address without user, query and fragment: "
-            "set it like https://api.lumalabs.ai"
+            "the base URL must be an http or https address without user, query or fragment, such"
+            " as https://api.lumalabs.ai"
         )
     return url.geturl().rstrip("/")

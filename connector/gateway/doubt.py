@@ -1,4 +1,4 @@
-"""Whether the base URL is the right one, judged by the first answers of a run."""
+"""Doubt about the base URL, from the first answers of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIRST_ANSWERS: Final = 20
 
 
 class Doubt:
-    """Grows while the first answers all refuse alike, and ends with the first that does not.
+    """Grows while the first answers are the same refusal, and ends with the first that is not.
 
     Attributes:
         count: Refusals of the same kind so far.
@@ -27,16 +27,16 @@ class Doubt:
         self._lock = Lock()
 
     def dispel(self) -> None:
-        """Have no doubt any more."""
+        """End the doubt."""
         self._is_over = True
 
     def observe(self, answer: Answer) -> bool:
-        """Count an answer; tell, once, that the base URL is doubtful now."""
+        """Count an answer; return True once, when `FIRST_ANSWERS` refusals have come."""
         if self._is_over:
             return False
         with self._lock:
             kind = (answer.outcome, answer.http_status)
-            # What passes says nothing of the address.
+            # A failure that may pass says nothing about the address.
             is_refusal = answer.concerns in (Concern.TASK, Concern.GATEWAY)
             if not is_refusal or self._kind not in (None, kind):
                 self.dispel()
@@ -52,15 +52,14 @@ def is_elsewhere(outcome: Outcome, concerns: Concern | None) -> bool:
 
 
 def describe(base_url: str, outcome: Outcome, concerns: Concern | None, message: str | None) -> str:
-    """Say what the answer to a made-up task ID tells of the base URL."""
+    """Explain what the answer to a made-up task ID means for the base URL."""
     said = message or outcome
     if is_elsewhere(outcome, concerns):
         return (
             f"{base_url} does not answer like a Dream Machine gateway to a made-up task ID"
-            f" ({said}): the base URL is wrong, or something stands in between."
+            f" ({said}): the base URL is wrong, or a proxy or login page answers instead."
         )
     return (
-        f"A made-up task ID is refused too ({said}), so the base URL may be right: then these task"
-        " IDs are another gateway's or another account's. Or it lacks a part of its path, or has"
-        " one too many."
+        f"A made-up task ID is refused too ({said}): either these task IDs belong to another"
+        " gateway or account, or the path of the base URL has a part too few or too many."
     )

@@ -1,4 +1,4 @@
-"""Why an attempt brought no answer: errors of the HTTP stack, translated once, where they enter."""
+"""Attempts without an answer: errors of the HTTP stack, translated once, where they enter."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# The first that fits counts: urllib3 has a refused connection for a kind of timeout too.
+# The first match counts: in urllib3, a refused connection is a kind of timeout too.
 _TEXTS: tuple[tuple[type[Exception], str], ...] = (
     (ProxyError, "the proxy to {host} fails ({reason}): check HTTPS_PROXY and NO_PROXY"),
     (NameResolutionError, "{host} has no address ({reason}): check the base URL, and the network"),
     (NewConnectionError, "cannot connect to {host} ({reason}): check the base URL"),
-    (ConnectTimeoutError, "{host} does not take connections in time: check the base URL"),
-    (ReadTimeoutError, "{host} kept silent for too long"),
+    (ConnectTimeoutError, "{host} did not accept the connection in time: check the base URL"),
+    (ReadTimeoutError, "{host} sent nothing for too long"),
     (SSLError, "TLS with {host} fails ({reason}): check the base URL and REQUESTS_CA_BUNDLE"),
     (BrokenBody, "the compressed body is damaged: {reason}"),
-    (Exception, "the answer broke off or is no HTTP: {reason}"),
+    (Exception, "the answer broke off or is not HTTP: {reason}"),
 )
 
 
 class Overdue(TimeoutError):
-    """An answer was not complete in time, however busily it kept dripping."""
+    """An answer was not complete in time, even if bytes kept coming."""
 
 
 class AttemptFailed(Exception):
-    """No answer came of an attempt; the text is for people.
+    """An attempt ended without an answer; the text is for people.
 
     Attributes:
-        outcome: What the task ID ends as if this was its last attempt.
-        status: HTTP status, if the attempt came that far.
-        is_worth_retrying: Whether another attempt may end otherwise.
+        outcome: The task ID's outcome if this was its last attempt.
+        status: HTTP status, if the attempt got that far.
+        is_worth_retrying: Whether another attempt may succeed.
     """
 
     def __init__(
@@ -63,7 +63,13 @@ class AttemptFailed(Exception):
 
 
 def explain(error: Exception, host: str, status: int | None) -> AttemptFailed:
-    """Say what an error of urllib3, of a socket or of a body means for the attempt."""
+    """Translate an error of urllib3, of a socket or of a body.
+
+    Args:
+        error: As raised.
+        host: Named in the message.
+        status: HTTP status, if there was one.
+    """
     cause = list(_causes(error))[-1]
     if isinstance(cause, Overdue):
         return AttemptFailed(Outcome.TIMEOUT, str(cause), status)
@@ -82,7 +88,7 @@ def explain(error: Exception, host: str, status: int | None) -> AttemptFailed:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Go to the bottom of an error that the layers above have wrapped, as cause or as argument."""
+    """Yield an error and those it wraps, as cause or as argument, outermost first."""
     inner: BaseException | None = error
     while inner is not None:
         yield inner

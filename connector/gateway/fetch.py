@@ -1,4 +1,4 @@
-"""Many task IDs at once: threads that pull IDs as they go, and answers in the order they come."""
+"""Fetches many task IDs at once: threads pull IDs, and answers come in order of arrival."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def fetch(
     grace_seconds: float = 5.0,
     on_idle: Callable[[], None] = lambda: None,
 ) -> Generator[Answer, None, None]:
-    """Ask for each task ID; yield each answer once, as soon as it is there.
+    """Request each task ID; yield each answer once, as soon as it arrives.
 
-    IDs are pulled one by one, and no faster than answers are taken. An ID that was pulled but not
-    answered, or never pulled, was not reached.
+    IDs are pulled one by one, no faster than answers are consumed. An ID without an answer was not
+    reached.
 
     Args:
         task_ids: May be endless.
         client: Shared by the threads.
-        threads: How many requests may be under way at once, if the throttle lets them.
-        stop: When set, no request starts any more, and the iteration ends.
-        grace_seconds: How long what is under way may take once the end is decided.
-        on_idle: Called several times a second while no answer comes, by whoever iterates.
+        threads: Most requests in flight; the throttle may allow fewer.
+        stop: When set, no further request starts, and the iteration ends.
+        grace_seconds: Seconds that requests in flight may still take once the iteration ends.
+        on_idle: Called several times a second, in the consumer's thread, while no answer comes.
 
     Raises:
         RunStopped: After the last answer: `GatewayDown`, or what `Client.fetch` raised.
@@ -53,7 +53,7 @@ def fetch(
 
 
 class _Crew:
-    """The threads of one `fetch`. They are daemons: a process that must leave need not wait."""
+    """The threads of one `fetch`. They are daemons, so that the process can exit at once."""
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class _Crew:
         self._pulling = threading.Lock()
         self._client = client
         self._stop = stop
-        # Apart from `stop`, which is the caller's: a fetch that ends must not end the next one.
+        # Not `stop`, which is the caller's: the end of this fetch must not stop the next one.
         self._halt = threading.Event()
-        # A None says that a thread has ended.
+        # None: a thread has ended.
         self._answers: queue.Queue[Answer | None] = queue.Queue(_BUFFERED_PER_THREAD * threads)
         self._threads = [
             threading.Thread(target=self._run, name=f"fetch-{number}", daemon=True)
@@ -79,7 +79,7 @@ class _Crew:
     def work(
         self, grace_seconds: float, on_idle: Callable[[], None]
     ) -> Generator[Answer, None, None]:
-        """Start, and yield the answers until all threads have ended or the grace is over."""
+        """Start the threads; yield answers until all have ended or the grace period is over."""
         for thread in self._threads:
             thread.start()
         working = len(self._threads)
@@ -102,7 +102,7 @@ class _Crew:
                 yield answer
 
     def dismiss(self) -> None:
-        """Let all threads end, and make room for what they still hold, which nobody takes."""
+        """Stop the threads, and empty the queue so that none blocks on it."""
         self._halt.set()
         with suppress(queue.Empty):
             while True:

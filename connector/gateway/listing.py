@@ -1,9 +1,8 @@
-"""A page of the gateway's own list of generations.
+"""One page of the gateway's own list of generations.
 
 `GET /dream-machine/v1/generations?limit=&offset=` answers `{"generations": […], "has_more", …}`,
 newest first, in the official dialect (https://docs.lumalabs.ai/reference/listgenerations). Other
-gateways say `data` for `generations`, put an envelope around it, answer with the bare array, or
-have no list.
+gateways call it `data`, wrap it in an envelope, answer with a bare array, or have no list.
 """
 
 from __future__ import annotations
@@ -29,32 +28,31 @@ if TYPE_CHECKING:
     from connector.gateway.client import Client
     from connector.record.answer import Answer
 
-# What stands for it where a source of task IDs is named.
+# Names the list as a source of task IDs.
 SOURCE: Final = "luma:list"
 
-# Generations on a page, which is the most that the official gateway gives.
+# Generations on a page: the official gateway's maximum.
 PAGE: Final = 100
 
-
-# What an envelope's `code` says when all is well.
+# Values of an envelope's `code` that mean success.
 FINE_CODES: Final = (None, "", "success", "ok", 0, 200, "0", "200")
 
 
 class PageRefused(GatewayDown):
-    """The gateway is there, but does not give this page of the list that it began."""
+    """The gateway answers, but refuses a further page of its list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of the list.
+    """One page of the list.
 
     Attributes:
-        task_ids: As listed; None where an item has none.
-        answers: One for each of `task_ids`, as if it had been asked for, with 0 attempts: the
-            page's request is nobody's own. None where the item is not a generation.
-        is_last: Whether it says that there is nothing behind it, or is empty.
-        first_created_at: When the first generation was created, if it says so.
-        last_created_at: The same of the last one.
+        task_ids: IDs as listed; None where an item has none.
+        answers: One for each of `task_ids`, as if fetched by its ID, with 0 attempts: the page's
+            request is counted once, by `on_request`. None where the item is not a generation.
+        is_last: Whether it is empty or says that nothing follows.
+        first_created_at: Creation of the first generation, if known.
+        last_created_at: Creation of the last generation, if known.
     """
 
     task_ids: list[object]
@@ -72,19 +70,19 @@ def read_page(
     *,
     is_first: bool = True,
 ) -> Page | None:
-    """Ask for the page that begins after `offset` generations; None if `stop` was set before.
+    """Request the page that begins after `offset` generations; None if `stop` was set first.
 
     Args:
-        client: Of the gateway.
-        offset: Generations that come before the page.
+        client: The gateway's client.
+        offset: Generations before the page.
         stop: As for `Client.fetch`.
-        on_request: Told how many attempts it took, whatever came of them.
+        on_request: Called with the number of attempts, successful or not.
         is_first: Whether no page was read before: a gateway that sent one has a list.
 
     Raises:
         SourceError: The gateway has no such list.
-        GatewayDown: It does not answer, or not with the list that it began (`PageRefused`).
-        RunStopped: As `Client.fetch`.
+        GatewayDown: It does not answer, or refuses a further page (`PageRefused`).
+        RunStopped: As for `Client.fetch`.
     """
     request = client.fetch_listing(PAGE, offset, stop)
     if request is None:
@@ -112,7 +110,7 @@ def read_page(
 
 
 def _listing_in(request: Answer) -> tuple[list[Any] | None, object]:
-    """The items of a page, and what it says of further ones; None if it is not a page."""
+    """The items of a page, and its `has_more`; None if it is not a page."""
     if request.outcome in PASSING or request.http_status not in range(200, 300):
         return None, None
     try:
@@ -133,12 +131,12 @@ def _items_in(document: object) -> tuple[list[Any] | None, object]:
 
 
 def _may_be_generations(items: list[Any]) -> bool:
-    """Whether an array that nothing calls generations looks like some."""
+    """Whether an array under another name looks like generations."""
     return not items or any(isinstance(item, dict) for item in items)
 
 
 def _is_error(document: dict[str, Any]) -> bool:
-    """Whether an envelope around an empty list means that something went wrong."""
+    """Whether an envelope reports an error."""
     code = document.get("code")
     code = code.lower() if isinstance(code, str) else code
     return code not in FINE_CODES or document.get("success") is False or bool(document.get("error"))
@@ -149,7 +147,7 @@ def _why(request: Answer) -> str:
 
 
 def _id_of(item: object) -> object:
-    """The ID to ask for: a task's record has a number of its own as `id`."""
+    """The ID to request: in a task's record, `id` is the record's own number."""
     if not isinstance(item, dict):
         return None
     task_id = item.get("task_id")
@@ -182,5 +180,5 @@ def _encoded(item: object) -> bytes:
     try:
         return orjson.dumps(item)
     except TypeError:
-        # Lone surrogates and whole numbers beyond 64 bits, which Python's own parser let through.
+        # Lone surrogates and integers beyond 64 bits, which `json` reads and orjson does not write.
         return json.dumps(item).encode()

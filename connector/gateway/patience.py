@@ -1,4 +1,4 @@
-"""When a run gives up on a gateway: nothing but failures, however many threads and batches ask."""
+"""When a run gives up on a gateway: only failures, across all threads and batches."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from connector.record.answer import Concern, Outcome
 if TYPE_CHECKING:
     from connector.record.answer import Answer
 
-# One task ID that hangs is no sign of a gateway that is down, however long it hangs.
+# One task ID that hangs, however long, does not mean that the gateway is down.
 FEWEST_FAILURES: Final = 5
 
 
 class Patience:
-    """Ends when nothing but failures comes.
+    """Ends when only failures come.
 
     Args:
-        max_failures: So many task IDs that fail with none that does not in between mean that the
-            gateway is down.
-        max_seconds: So many seconds of that mean it too, if it is a few IDs at least.
+        max_failures: Consecutive failed task IDs that mean the gateway is down.
+        max_seconds: Seconds of consecutive failures that mean it too, from `FEWEST_FAILURES` on.
     """
 
     def __init__(self, max_failures: int, max_seconds: float) -> None:
@@ -30,7 +29,7 @@ class Patience:
         self._streak = FailureStreak()
 
     def observe(self, answer: Answer, now: float) -> None:
-        """Count an answer that came at the moment `now`.
+        """Count an answer that came at `now`, in seconds of a monotonic clock.
 
         Raises:
             GatewayDown: It was one failure too many.
@@ -43,6 +42,6 @@ class Patience:
         ):
             raise GatewayDown(
                 f"{failures} task IDs in a row failed; the last error: {answer.message}. "
-                "What was fetched is kept; start again when the gateway answers, and these are "
-                "asked for again."
+                "What was fetched is kept; start again when the gateway answers, and these IDs are "
+                "requested again."
             )

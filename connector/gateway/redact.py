@@ -1,4 +1,4 @@
-"""Keeps the key out of everything that is stored or shown."""
+"""Keeps the key out of everything stored or shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ PLACEHOLDER = "[key]"
 
 
 class Redactor:
-    """Takes one key out of whatever a gateway sends back."""
+    """Removes one key from what a gateway sends."""
 
     def __init__(self, key: str) -> None:
         self._key = key

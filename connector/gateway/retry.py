@@ -1,6 +1,6 @@
-"""When to ask again: exponential backoff with full jitter, and what Retry-After says.
+"""When to retry: exponential backoff with full jitter, and Retry-After.
 
-Nothing here waits: the clock is an argument and the random numbers are handed in.
+Nothing here waits: time and random numbers are arguments.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Seconds; beyond it a Retry-After is taken for this much, so that it stays a date that exists.
+# Seconds; a longer Retry-After is cut to this, so that it stays a valid date.
 LONGEST_RETRY_AFTER = 30 * 86_400.0
 
 _SECONDS = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
@@ -23,11 +23,11 @@ _SECONDS = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before the next attempt.
+    """The wait before the next attempt.
 
     Attributes:
         base: Upper bound of the first wait, in seconds; it doubles with each attempt.
-        cap: Upper bound of any wait, in seconds, that the gateway did not ask for.
+        cap: Upper bound of any wait, in seconds, on top of Retry-After.
         max_attempts: Attempts at one task ID, the first included.
         random: Draws from [0, 1).
     """
@@ -38,13 +38,13 @@ class Backoff:
     random: Callable[[], float] = random.random
 
     def delay(self, attempt: int, retry_after: float | None = None) -> float | None:
-        """Seconds to wait after attempt number `attempt` (from 1) failed; None to give up.
+        """Seconds to wait after failed attempt number `attempt` (from 1); None to give up.
 
-        The jitter comes on top of `retry_after`: else all would be back at the same moment.
+        The jitter comes on top of `retry_after`, or all threads would return at the same moment.
         """
         if attempt >= self.max_attempts:
             return None
-        # 2 ** 32 is far above any cap, and keeps the power from growing out of a float.
+        # 2 ** 32 is far above any cap, and keeps the power within a float.
         bound = min(self.cap, self.base * 2.0 ** min(attempt - 1, 32))
         return (retry_after or 0.0) + self.random() * bound
 
@@ -52,8 +52,8 @@ class Backoff:
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Read a Retry-After header (RFC 9110, 10.2.3) as seconds from `now`.
 
-    Takes seconds, with a fraction too, and the three forms of an HTTP date. What is past or
-    negative is 0; garbage counts as absent; nothing is longer than `LONGEST_RETRY_AFTER`.
+    Accepts seconds, also with a fraction, and the three forms of an HTTP date. A past or negative
+    value is 0, an invalid one counts as absent, and `LONGEST_RETRY_AFTER` is the maximum.
     """
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):
@@ -70,9 +70,9 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 
 class FailureStreak:
-    """How many failures there were in a row, and for how long.
+    """Consecutive failures: their number and duration.
 
-    Not locked: threads that race may lose a count, which delays a decision by one failure.
+    Not locked: a race between threads may lose a count, which delays a decision by one failure.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class FailureStreak:
         self._since = 0.0
 
     def add(self, *, failed: bool, now: float) -> None:
-        """Count an end at the moment `now`; a good one breaks the streak."""
+        """Count a result at `now`; a success ends the streak."""
         if not failed:
             self.length = 0
             return

@@ -1,8 +1,8 @@
-"""One request over the wire: bounded in time and in size, and never to another host.
+"""Sends requests: bounded in time and size, and never to another host.
 
-requests sets everything up, once and for the base URL: the connection pool, the proxy, the CA
-certificates. Each request then goes straight to the pool of that one host. `Session.get` would do
-all of that again for every task ID, for as much CPU time as the request itself takes.
+requests sets up the connection pool, the proxy and the CA certificates once, for the base URL. Each
+request then goes straight to the pool. `Session.get` would repeat the setup for every task ID, at
+the CPU cost of the request itself.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _NO_RETRIES = Retry(total=False)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer as it came.
+    """An answer as received.
 
     Attributes:
         status: HTTP status.
-        headers: Looked up in any letter case.
-        body: Decompressed; only its start if it is not whole.
+        headers: Case-insensitive.
+        body: Decompressed; only the start if it is not whole.
         is_whole: Whether the body is within the bounds.
-        has_known_end: False if the body just ended with the connection, broken off or not.
+        has_known_end: False if the body ended with the connection, and so may have been cut.
     """
 
     status: int
@@ -62,7 +62,7 @@ class Transport:
     """Sends GET requests to one host; safe to share between threads.
 
     Raises:
-        SettingsError: If the base URL, the proxy or the CA certificates cannot be used.
+        SettingsError: The base URL, the proxy or the CA certificates cannot be used.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class Transport:
         self._pool, target = _look_up(self._adapter, base_url)
         self._base = urlsplit(base_url)
         self._origin = f"{self._base.scheme}://{self._base.netloc}"
-        # A proxy that is not tunneled through wants to hear the whole URL.
+        # A proxy without a tunnel expects the whole URL.
         self._prefix = "" if target.startswith("/") else self._origin
         self._headers = dict(headers)
         self._bounds = bounds
         self._timeout = Timeout(connect=bounds.connect_seconds, read=bounds.silent_seconds)
-        # Serves HTTP, HTTPS and SOCKS alike: the pool's own kind of connection, with bounded reads.
+        # The pool's own kind of connection (HTTP, HTTPS or SOCKS), with bounded reads.
         self._pool.ConnectionCls = type(
             "BoundedConnection",
             (self._pool.ConnectionCls,),
@@ -89,10 +89,10 @@ class Transport:
         self._adapter.close()
 
     def get(self, path: str) -> Reply:
-        """Ask for a path, percent-encoded as it is to arrive; follow redirects on the same host.
+        """Request a percent-encoded path; follow redirects on the same host.
 
         Raises:
-            AttemptFailed: If no answer came, or a redirect leads elsewhere or nowhere.
+            AttemptFailed: No answer came, or a redirect leads to another host or nowhere.
         """
         for _ in range(1 + MAX_HOPS):
             reply = self._get_once(path)
@@ -127,7 +127,7 @@ class Transport:
 
     def _read(self, raw: BaseHTTPResponse) -> Reply:
         if raw.status < HTTPStatus.OK:
-            # Another answer follows, which the next request would take for its own.
+            # Another answer follows, which the next request would read as its own.
             raw.close()
             raw.release_conn()
             return Reply(raw.status, raw.headers, b"", is_whole=True, has_known_end=True)
@@ -142,7 +142,7 @@ class Transport:
         return Reply(raw.status, raw.headers, body, is_whole, has_known_end)
 
     def _follow(self, path: str, location: str, status: int) -> str:
-        where = "a place that makes no sense"
+        where = "an invalid address"
         try:
             target = urlsplit(urljoin(f"{self._origin}{path}", location))
             if _address(target) == _address(self._base):
@@ -159,7 +159,7 @@ class Transport:
 
 
 def _look_up(adapter: HTTPAdapter, url: str) -> tuple[HTTPConnectionPool, str]:
-    """Find the pool for a URL, as the environment has it, and what its request line would hold."""
+    """Return the pool for a URL, with the environment's proxy and CA, and the request target."""
     try:
         request = requests.Request("GET", url).prepare()
         with requests.Session() as session:

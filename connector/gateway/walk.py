@@ -1,9 +1,8 @@
-"""The gateway's list of generations from its newest end on, while it moves.
+"""Reads the gateway's list of generations, newest first, while the list changes.
 
-What is created meanwhile pushes the rest back: a page then repeats generations. What is deleted
-pulls the rest forward, past the place where the next page begins: a page then misses some. So each
-page begins with the last generation of the one before. Where it begins with one that was not read
-before without a break, pages are read again from further up.
+A new generation pushes the others back, so that a page repeats some. A deletion pulls the others
+forward, past the start of the next page, so that a page misses some. So each page is requested to
+start with the last generation of the page before. If it does not, earlier pages are read again.
 """
 
 from __future__ import annotations
@@ -26,26 +25,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Smaller pages do not overlap: a gateway that sends such ones has a short list.
+# Smaller pages do not overlap: a gateway that sends them has a short list.
 OVERLAP_FROM: Final = 10
 
-# Pages in a row without a new ID: that many generations are hardly created between requests.
+# Consecutive pages without a new ID: this many new generations between requests are unlikely.
 REPEATS: Final = 3
 
-# A list that makes a walk go back more often has no order to rely on.
+# A list that forces more steps back has no reliable order.
 STEPS_BACK: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What a page adds to a walk.
+    """The part of a walk that one page adds.
 
     Attributes:
         names: Task IDs as text; "" where an item has none.
         answers: One for each of `names`; None where the item is not a generation.
-        fresh: Those of `names` that no stretch before had.
-        is_top: Whether it is the first page, perhaps once more.
-        is_joined: Whether nothing can be missing between the last such one and here.
+        fresh: Those of `names` that no earlier stretch had.
+        is_top: Whether it is the first page, perhaps read again.
+        is_joined: Whether nothing can be missing since the last joined stretch.
     """
 
     names: list[str]
@@ -59,18 +58,18 @@ class Walk:
     """One reading of the list.
 
     Args:
-        client: Of the gateway.
-        stop: When set, the list is read no further.
-        on_request: Told how many attempts each page took.
-        as_names: Gives the IDs of a page, of any type, as text that one can compare: one for each,
-            "" where an item has none.
+        client: The gateway's client.
+        stop: When set, the walk ends.
+        on_request: Called with the number of attempts for each page.
+        as_names: Converts the IDs of a page, of any type, to comparable text: one for each, ""
+            where an item has none.
 
     Attributes:
         seen: Task IDs of all stretches so far.
-        newest: Task IDs of the first page, as it was when it was read last.
-        is_at_end: Whether all of the list was read.
-        is_newest_first: Whether the times of creation say so, or say nothing.
-        broken: Why the list cannot be read to its end, if it goes round in circles.
+        newest: Task IDs of the first page, as last read.
+        is_at_end: Whether the whole list was read.
+        is_newest_first: Whether the times of creation agree with that, or are missing.
+        broken: Why the list cannot be read to its end, if it repeats itself.
     """
 
     def __init__(
@@ -104,7 +103,7 @@ class Walk:
 
         Raises:
             SourceError: The gateway has no list.
-            RunStopped: It cannot be read on.
+            RunStopped: The list cannot be read further.
         """
         page = self._read(is_first=True)
         while page and not self.is_at_end:
@@ -117,7 +116,7 @@ class Walk:
                 elif not self._turn(names, page, stretch):
                     return
             elif len(names) > PAGE:
-                self._end(page)  # it heeds no limit either: this is all there is
+                self._end(page)  # it ignores the limit too: this is the whole list
             else:
                 self._count_in_pages()
             page = None if self.broken or self.is_at_end else self._read()
@@ -134,19 +133,19 @@ class Walk:
         return self._read()
 
     def _is_page_again(self, names: list[str]) -> bool:
-        """Whether a page further down is the very one before it."""
+        """Whether a page further down is identical to the one before it."""
         before, self._before = self._before, names
         return self._offset > self._deepest and any(names) and names == before
 
     def _count_in_pages(self) -> None:
-        """Go on without overlaps, as the gateway may know offsets of whole pages only."""
+        """Continue without overlaps: the gateway may accept only offsets of whole pages."""
         if self._joint is None:
             self._give_up()
         self._overlaps, self._joint = False, None
         self._offset += 1
 
     def _is_joined(self, names: list[str]) -> bool:
-        """Whether a page begins within what is joined, so that nothing was passed over."""
+        """Whether a page begins within the joined part, so that nothing was skipped."""
         if self._steps_back > STEPS_BACK:
             return False
         if self._offset == 0 or (self._joint is None and not self._is_stepping_back):
@@ -154,7 +153,7 @@ class Walk:
         return next(filter(None, names), None) in self._joined
 
     def _stretch(self, names: list[str], page: Page) -> Stretch:
-        """A page without the generation that was asked for a second time on purpose."""
+        """A page without the overlap that was requested on purpose."""
         is_joined, answers = self._is_joined(names), page.answers
         if self._offset == 0:
             self.newest = [name for name in names if name]
@@ -171,7 +170,7 @@ class Walk:
         return Stretch(names, answers, fresh, self._offset == 0, is_joined)
 
     def _is_end(self, names: list[str], page: Page) -> bool:
-        """Whether nothing is behind a page; "no more" on a full one is doubted if that is cheap."""
+        """Whether a page is the last; "no more" on a full page is verified where that is cheap."""
         if page.is_last:
             return len(names) < PAGE or not self._can_overlap(names)
         return names == [self._joint]
@@ -195,7 +194,7 @@ class Walk:
         return True
 
     def _rounds_up(self, names: list[str]) -> bool:
-        """Whether the gateway has taken the offset for that of the next whole page, twice now."""
+        """Whether the gateway rounded the offset up to the next whole page, twice now."""
         if self._joint is None or self._overlaps is not None:
             return False
         before, self._loose = self._loose, names
@@ -206,7 +205,7 @@ class Walk:
         return True
 
     def _step_back(self) -> bool:
-        """Turn to an earlier page; False if that was done too often to be of use."""
+        """Turn to an earlier page; False after too many such steps."""
         self._steps_back += 1
         if self._steps_back > STEPS_BACK:
             if self._steps_back == STEPS_BACK + 1:
@@ -221,7 +220,7 @@ class Walk:
         return True
 
     def _go_on(self, names: list[str], *, repeats: bool) -> None:
-        """Turn to the next page, if the pages do not only repeat."""
+        """Turn to the next page, unless the pages only repeat."""
         if self._offset > self._deepest:
             self._repeats = self._repeats + 1 if repeats else 0
         self._deepest = max(self._deepest, self._offset)
@@ -234,8 +233,7 @@ class Walk:
 
     def _give_up(self) -> None:
         self.broken = GatewayDown(
-            "the list of generations cannot be walked to its end: from the"
-            f" {self._offset + 1:,}th on the gateway lists again what it has listed, as if it"
-            " ignored `offset`. What was fetched is kept; fetch what is missing by its task IDs,"
-            " from a file."
+            f"the list of generations cannot be read to its end: from item {self._offset + 1:,} on,"
+            " the gateway repeats what it has listed, as if it ignored `offset`. What was fetched"
+            " is kept; fetch the rest by task ID, from a file."
         )

@@ -1,1 +1,1 @@
-"""When to send requests: a rate and a number in flight that follow the gateway."""
+"""When to send requests: a rate and a concurrency that follow the gateway."""

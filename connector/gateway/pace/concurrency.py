@@ -1,4 +1,4 @@
-"""How many requests in flight: where more only wait longer, and where more are refused."""
+"""Concurrency limits: the point where more requests only wait longer, or are refused."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ if TYPE_CHECKING:
 
 FIRST: Final = 4
 
-# Logarithm of the rise in latency that is too much: half as much again.
+# Logarithm of the rise in latency that is too much: about half again.
 RISE: Final = 0.4
 
-# Of a cut by half, answers must get 2 ** 0.8 times as fast; else it is undone.
+# After a cut by half, answers must come 2 ** 0.8 times as fast, or the cut is undone.
 IN_STEP: Final = 0.8
-SMALLEST_COHORT: Final = 8
 
-# Requests, and seconds: a stall of a moment, here or there, must not be half of a cohort.
+# Requests and seconds of a cohort, at least: a momentary stall must not fill half of it.
+SMALLEST_COHORT: Final = 8
 SHORTEST_COHORT: Final = 0.25
+
+# Share of a cohort that may fail before the limit is cut.
 MOST_FAILED: Final = 0.2
 
-# Good answers that it takes to tell a refusal's reason.
+# Good answers needed before a refusal's reason can be judged.
 WITNESSES: Final = 8
+
+# Requests accepted at the cap that raise it.
 PASSES: Final = 3
 
-# Seconds between two tries at one more in flight than the cap.
+# Seconds between two attempts to exceed the cap by one.
 FIRST_HOLD, LONGEST_HOLD = 5.0, 120.0
 
 
 @dataclass(slots=True)
 class _Cohort:
-    """Requests sent in a row, judged together: those that come back first are not typical."""
+    """Consecutive requests, judged together: the first to return are not typical."""
 
     first: int
     began: float
@@ -43,7 +47,7 @@ class _Cohort:
     latencies: list[float] = field(default_factory=list)
 
     def close(self, last: int) -> None:
-        """End it with that request, which was sent; it is judged when most are back."""
+        """End it with request number `last`; it is judged when most have returned."""
         self.size = last - self.first + 1
 
     @property
@@ -62,19 +66,19 @@ class _Cohort:
         return self.in_flight / len(self.latencies)
 
     def quantile(self, share: float) -> float:
-        """A latency, of all of the cohort: what is still out is slow."""
+        """A quantile of the latency; requests still in flight count as the slowest."""
         ordered = sorted(self.latencies)
         return ordered[min(int(share * self.size), len(ordered) - 1)]
 
     def noise(self) -> float:
-        """How far the logarithm of the median may be off by chance."""
+        """Random error of the logarithm of the median."""
         spread = math.log(self.quantile(0.75) / self.quantile(0.25)) / 1.35
         return 2.5 * spread * math.sqrt(2.0 / self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """What was before the limit was cut."""
+    """The state before the limit was cut."""
 
     limit: float
     is_doubling: bool
@@ -83,10 +87,10 @@ class _Trial:
 
 
 class Knee:
-    """Up while the latency stays; down when it rises; back up if that did not help.
+    """Raises the limit while latency is steady, cuts it when latency rises, undoes a useless cut.
 
     Attributes:
-        limit: Requests in flight.
+        limit: Most requests in flight.
     """
 
     def __init__(self, most: int) -> None:
@@ -99,7 +103,7 @@ class Knee:
         self._cohort = _Cohort(1, -math.inf)
 
     def reached(self, request: Request) -> None:
-        """Note that there was no room left when this one had started."""
+        """Note that this request took the last free place."""
         self._reached = request.number
 
     def answered(self, request: Request, sample: Sample, last: int, now: float) -> None:
@@ -140,12 +144,12 @@ class Knee:
         at_ease = self._at_ease or latency
         rise = math.log(latency / at_ease)
         if rise <= cohort.noise():
-            # Quick to follow down, slow to follow up, and never to follow a queue.
+            # Follows a lower latency at once, a higher one slowly, and a queue never.
             self._at_ease = at_ease * math.exp(rise if rise < 0 else 0.05 * rise)
         if self._reached < cohort.first:
             return
         if rise > RISE + cohort.noise():
-            # Little's law: so many would be in flight if none of them queued.
+            # Little's law: the number in flight if none of them queued.
             self._try(cohort.load() * at_ease / latency, cohort, latency)
         elif not self._is_doubling:
             self._raise(max(1.0, self.limit / 8.0))
@@ -156,10 +160,10 @@ class Knee:
         self._is_doubling = False
 
     def _conclude(self, trial: _Trial, cohort: _Cohort, latency: float) -> None:
-        """Go on down as long as answers get faster in step, so that as many come as before."""
+        """Cut further while answers get faster in proportion, so that throughput holds."""
         self._trial = None
         if trial.latency / latency >= (trial.load / cohort.load()) ** IN_STEP:
-            if cohort.load() >= 1.2:  # noqa: PLR2004  # alone, it queues behind none
+            if cohort.load() >= 1.2:  # noqa: PLR2004  # a lone request does not queue
                 self._try(cohort.load() / 1.5, cohort, latency)
         else:
             self._at_ease = trial.latency
@@ -167,7 +171,7 @@ class Knee:
 
 
 class Cap:
-    """A number in flight from which the gateway refuses; none until refusals go with it, twice."""
+    """A concurrency from which the gateway refuses; unknown until two refusals point to it."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -180,13 +184,13 @@ class Cap:
         self._accepted = [0] * (most + 1)
 
     def limit(self, now: float) -> float:
-        """Requests in flight; infinite if there is no cap. One more now and then, to try."""
+        """Most requests in flight; infinite without a cap. Now and then one more, as a trial."""
         if self._refused_from is None:
             return math.inf
         return self._refused_from - (now < self._try_at)
 
     def good(self, request: Request) -> None:
-        """Note that a request was let in."""
+        """Note that a request was accepted."""
         self._accepted[request.in_flight] += 1
         if self._refused_from is not None and request.in_flight >= self._refused_from:
             self._passed += 1
@@ -194,13 +198,13 @@ class Cap:
                 self._widen(self._refused_from + self._step)
 
     def explains(self, request: Request, now: float, worth: float) -> bool:
-        """Whether a request was refused for how many were in flight, not for their rate.
+        """Whether the number in flight, not the rate, is why a request was refused.
 
-        If so, the next try is `worth` seconds away, or more.
+        If so, the next trial is at least `worth` seconds away.
         """
         count = request.in_flight
         if count > 1 and self._refused_from is not None and count >= self._refused_from:
-            self._stand(self._refused_from, now, min(2.0 * self._hold, LONGEST_HOLD), worth)
+            self._set(self._refused_from, now, min(2.0 * self._hold, LONGEST_HOLD), worth)
             return True
         total = sum(self._accepted)
         if total < WITNESSES:
@@ -210,7 +214,7 @@ class Cap:
         self._accepted = [0] * (self._most + 1)
         if not is_high or before is None or abs(count - before) > max(1, count // 8):
             return False
-        self._stand(min(count, before), now, FIRST_HOLD, worth)
+        self._set(min(count, before), now, FIRST_HOLD, worth)
         return True
 
     def _widen(self, refused_from: int) -> None:
@@ -219,7 +223,7 @@ class Cap:
         self._hold = max(1.0, self._hold / 2.0)
         self._passed = 0
 
-    def _stand(self, refused_from: int, now: float, hold: float, worth: float) -> None:
+    def _set(self, refused_from: int, now: float, hold: float, worth: float) -> None:
         self._refused_from = refused_from
         self._hold = hold
         self._try_at = now + max(hold, worth)

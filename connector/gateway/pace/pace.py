@@ -1,7 +1,7 @@
-"""When the next request may start: a controller that is told what happens, and never waits.
+"""Decides when the next request may start, from events; it never waits itself.
 
-It composes `Rate` (how many a second), `Knee` and `Cap` (how many in flight), and `Strays` (which
-of those do not count).
+It composes `Rate` (requests per second), `Knee` and `Cap` (requests in flight), and `Strays`
+(requests that no longer count as in flight).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from connector.gateway.pace.strays import Strays
 if TYPE_CHECKING:
     from connector.gateway.pace.request import Sample
 
-# Seconds of work for each second that a refusal costs, before the next one is risked.
+# Seconds of work for each second that a refusal cost, before risking the next one.
 WORK_PER_PAUSE = 25.0
 
 
 class Pace:
-    """Decides for one gateway; every time is in seconds of one clock, and handed in.
+    """The pace for one gateway; every time is in seconds of one clock, passed in.
 
     Args:
-        max_concurrency: Requests in flight, at most.
-        requests_per_second: At most; None for no bound but what the gateway shows.
+        max_concurrency: Most requests in flight.
+        requests_per_second: Highest rate; None lets the gateway alone limit it.
     """
 
     def __init__(self, max_concurrency: int, requests_per_second: float | None = None) -> None:
@@ -41,7 +41,7 @@ class Pace:
         self._strays = Strays()
 
     def wait(self, now: float) -> float:
-        """Seconds until a request may start: not above 0 for now, infinite for an answer first."""
+        """Seconds until a request may start: 0 or less is now, infinite is after an answer."""
         if now < self.resume_at:
             return self.resume_at - now
         self._strays.look(now)
@@ -50,7 +50,7 @@ class Pace:
         return self._rate.next_at - now
 
     def sent(self, now: float) -> Request:
-        """Note that a request starts; hand the value back with its answer."""
+        """Note that a request starts; pass the returned value to `answered`."""
         self._sent += 1
         self.in_flight += 1
         in_place = self.in_flight - self._strays.count
@@ -72,12 +72,12 @@ class Pace:
             self._refused(now, request, sample)
 
     def concurrency(self, now: float) -> int:
-        """Requests that may be in flight; 1 or more."""
+        """Most requests in flight; at least 1."""
         limit = min(self._knee.limit + self._strays.count, self._cap.limit(now), self._most)
         return max(1, int(limit))
 
     def rate(self, now: float) -> float:
-        """Requests that may start a second; infinite if no limit is known."""
+        """Requests per second; infinite if no limit is known."""
         return self._rate.at(now)
 
     def _refused(self, now: float, request: Request, sample: Sample) -> None:
@@ -85,7 +85,7 @@ class Pace:
         self.resume_at = max(self.resume_at, now + pause)
         resume_at = max(self.resume_at, now)
         self._rate.forget(request)
-        # What was sent before the last lesson took effect teaches nothing new.
+        # A request sent before the last cut took effect says nothing new.
         if request.number <= self._learned_at:
             self._rate.hold(resume_at)
             return

@@ -1,4 +1,4 @@
-"""How many requests a second: a cubic curve around the rate at which the gateway last refused."""
+"""Requests per second: a cubic curve around the rate at which the gateway last refused."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from connector.gateway.pace.request import Request
 
-# Requests a second to begin with if the first refusal came before there was anything to count.
+# Requests per second after a first refusal that came too early to measure a rate.
 FIRST: Final = 4.0
 
 # Seconds to the plateau, if refusals cost nothing.
 CLIMB: Final = 10.0
 
-# Requests to the plateau at least, so that refusals stay few at low rates too.
+# Fewest requests to the plateau, so that refusals stay rare at low rates too.
 REQUESTS_PER_REFUSAL: Final = 80
 
-# Seconds from the plateau to twice as much.
+# Seconds from the plateau to twice its rate.
 DOUBLING: Final = 20.0
 
-# So many times the plateau without a refusal: that limit is gone, and the search begins anew.
+# Multiple of the plateau that, without a refusal, means the limit is gone: search again.
 OUTGROWN: Final = 1.5
 
+# Shares of the measured rate: to continue with, and to return to.
 START: Final = 0.96
-
-# Shares of the rate found: to go on with, and to come back to.
 PLATEAU: Final = 0.98
 
-# What a refusal at once takes off `START`: what had been saved up hid how low the limit is.
+# Taken off `START` after an immediate refusal: a saved-up burst hid how low the limit is.
 EARLY: Final = 0.1
 
-ENOUGH: Final = 8
-
 # Fewer requests, or fewer seconds, than this measure nothing.
+ENOUGH: Final = 8
 SOON: Final = 0.5
+
+# Above `FORGIVING` requests per second, one refusal in `PER_FORGIVEN` requests is ignored, at most
+# `MOST_FORGIVEN` in a row: now and then a thread wakes up late, and its request comes too close to
+# the next. At lower rates, or if a refusal costs a pause, every refusal counts.
 FORGIVING: Final = 10.0
 PER_FORGIVEN: Final = 50
-
-# Above so many requests a second, one refusal in so many requests teaches nothing, nor do so many
-# in a row: now and then a thread wakes up late, and the next request comes too soon after. Where
-# requests are further apart than any thread is late, or a refusal costs a pause, each one counts.
 MOST_FORGIVEN: Final = 2.0
+
+# Requests kept to measure the rate by.
 REMEMBERED: Final = 2048
 
 
@@ -57,7 +57,7 @@ class Curve:
     doubling: float = DOUBLING
 
     def at(self, seconds: float) -> float:
-        """Requests a second, so long after the curve began."""
+        """Requests per second, this many seconds after the curve began."""
         beyond = seconds - self.climb
         if beyond < 0:
             return self.plateau - (self.plateau - self.start) * (-beyond / self.climb) ** 3
@@ -65,7 +65,7 @@ class Curve:
 
 
 class Rate:
-    """No limit until a request is refused; `ceiling` holds always.
+    """No limit until a request is refused; `ceiling` always holds.
 
     Attributes:
         next_at: When the next request may start.
@@ -82,7 +82,7 @@ class Rate:
         self._accepted: deque[Request] = deque(maxlen=REMEMBERED)
 
     def at(self, now: float) -> float:
-        """Requests a second; infinite if there is no limit."""
+        """Requests per second; infinite without a limit."""
         if self._curve is None:
             return self._ceiling
         return min(self._ceiling, self._curve.at(max(0.0, now - self._curve_from)))
@@ -97,24 +97,24 @@ class Rate:
             self._curve, self._curve_from = Curve(rate, rate, 0.0, doubling=4.0), now
         if rate == math.inf:
             return
-        # Something else held requests back: the curve goes on when the rate does again. What was
-        # late is not made up for: a gateway that saves nothing up would refuse it.
+        # Time in which something else held requests back does not count for the curve, and is not
+        # made up for: a gateway without a burst allowance would refuse.
         self._curve_from = min(now, self._curve_from + max(0.0, now - self.next_at))
         self.next_at = now + 1.0 / rate
 
     def forget(self, request: Request) -> None:
-        """Count a request no longer as let in: it was refused."""
+        """Stop counting a request as accepted: it was refused."""
         if request in self._accepted:
             self._accepted.remove(request)
 
     def hold(self, until: float) -> None:
-        """Stand still for a pause that got longer."""
+        """Pause until this time."""
         self._curve_from = max(self._curve_from, until)
         self._cut_at = max(self._cut_at, until)
         self.next_at = max(self.next_at, until)
 
     def release(self, at: float) -> None:
-        """Get out of the way: requests are refused for another reason than their rate."""
+        """Let the rate rise fast: requests are refused for another reason."""
         if self._curve is not None:
             rate = self.at(at)
             self._begin(Curve(rate, rate, 0.0, doubling=2.0), at)
@@ -123,8 +123,8 @@ class Rate:
         """Learn from a refusal.
 
         Args:
-            request: What was refused.
-            delay: Seconds it took to hear of that.
+            request: The refused request.
+            delay: Seconds until the refusal arrived.
             resume_at: When requests may start again.
             worth: Seconds of work that make up for the pause.
         """
@@ -141,13 +141,13 @@ class Rate:
             since = [t for t in before if t >= self._cut_at]
             curve = self._next_curve(self._curve, request, since, delay, worth)
         if second:
-            # A gateway that counts by the second has counted these already.
+            # A gateway that counts per second has counted these already.
             resume_at = max(resume_at, second[0] + len(second) / curve.start)
         self._begin(curve, resume_at)
         self.next_at += 1.0 / curve.start
 
     def _is_forgiven(self, request: Request) -> bool:
-        """Whether a refusal is one of those few that threads bring about themselves."""
+        """Whether a refusal may be due to a thread that woke up late."""
         is_search_over = self._curve is not None and self._curve.doubling == DOUBLING
         return self._credit >= 1.0 and is_search_over and self.at(request.sent_at) > FORGIVING
 
@@ -162,7 +162,7 @@ class Rate:
     def _next_curve(
         self, curve: Curve, request: Request, since: list[float], delay: float, worth: float
     ) -> Curve:
-        """The curve after one that led to a refusal, from the requests let in since it began."""
+        """The curve after a refusal, from the requests accepted since the last curve began."""
         rate = self.at(request.sent_at)
         lasted = request.sent_at - self._cut_at
         if len(since) < ENOUGH or lasted < SOON:
@@ -171,19 +171,19 @@ class Rate:
         worth = max(CLIMB, worth, REQUESTS_PER_REFUSAL / rate)
         found = self._found(since, request.sent_at)
         if found < 0.7 * rate:
-            # They came in bursts, with pauses that had other reasons.
+            # Pauses for other reasons split the requests into bursts.
             found = math.sqrt(found * rate)
         found = min(found, rate)
         start = START - EARLY * (1.0 - min(1.0, 2.0 * lasted / worth))
         return Curve(start * found, PLATEAU * found, worth)
 
     def _found(self, since: list[float], until: float) -> float:
-        """What the gateway lets in a second, by what it let in before it refused at `until`."""
+        """Requests per second that the gateway accepts, measured before its refusal at `until`."""
         last = [t for t in since if t > until - 1.0]
         if len(last) < 10:  # noqa: PLR2004  # too few to count in one second
             last = since[-10:]
         lately = len(last) / max(1e-3, until - last[0])
-        # A bucket of `burst` that let n in since t refills at this rate at least.
+        # A token bucket of size `burst` that accepted n since t refills at least this fast.
         refill = (
             (n + 1 - self._burst) / max(1e-6, until - t) for n, t in enumerate(reversed(since), 1)
         )
@@ -191,7 +191,7 @@ class Rate:
 
 
 def _first_curve(accepted: int, delay: float) -> Curve:
-    """The search after the first refusal: limits are often so many a second, and that was it."""
+    """The curve after the first refusal: the limit is often what one second accepted."""
     if accepted >= FIRST:
         return Curve(START * accepted, accepted, 0.7, max(2.0, 2.0 * delay))
     return Curve(FIRST, FIRST, 0.0, max(0.75, 2.0 * delay))

@@ -1,4 +1,4 @@
-"""A request as the throttle sees it: how it started, and how it ended."""
+"""A request as the throttle sees it: its start and its end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Kind: TypeAlias = Literal["good", "refused", "failed"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """A request under way; equal to itself alone.
+    """A request in flight; equal only to itself.
 
     Attributes:
-        number: From 1, in the order of starting.
+        number: From 1, in order of start.
         sent_at: Seconds of the throttle's clock.
-        in_flight: Requests under way when it started, itself included.
-        in_place: Those of them that are no strays.
+        in_flight: Requests in flight when it started, itself included.
+        in_place: Requests in flight without the strays.
     """
 
     number: int
@@ -27,13 +27,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one request told of the gateway's state.
+    """What one request says about the gateway's state.
 
     Attributes:
-        kind: `good` (any answer that shows the gateway at ease, a 404 too), `refused` (429 or 503),
+        kind: `good` (any answer of a working gateway, a 404 too), `refused` (429 or 503),
             `failed` (other 5xx, a timeout, a broken connection).
         latency: Seconds from sending to the end of the answer.
-        retry_after: Seconds that the gateway asked to wait, if it did.
+        retry_after: Seconds the gateway asked to wait; None if it did not.
     """
 
     kind: Kind

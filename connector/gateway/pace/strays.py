@@ -1,4 +1,4 @@
-"""Requests that hang: when one of them stops holding a place that others could use."""
+"""Requests that hang: when one stops taking up a place that others could use."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from connector.gateway.pace.request import Request, Sample
 
-# Seconds of patience, at least, and before there is anything to go by.
+# Shortest patience in seconds, also before there is a latency to go by.
 SHORTEST: Final = 1.0
 
 
 class Strays:
-    """Tells the requests under way that are far beyond what is usual; the others hold a place.
+    """Finds strays: requests in flight for far longer than usual, which hold no place.
 
-    Usual is what TCP's retransmission timer takes for it (RFC 6298): the smoothed latency and four
+    The patience is that of TCP's retransmission timer (RFC 6298): the smoothed latency plus four
     times its deviation. Beyond it, a request is a stray
 
-    - if one that was sent later has come back well: this one hangs, the gateway does not;
-    - else one at a time, for as long as nothing comes back: it may be that only these hang. A
-      gateway that is slow for all thus gets one more request in each such span, and no more.
+    - if a later one got a good answer: this request hangs, the gateway does not;
+    - else one at a time while nothing returns, as only these may hang. A gateway that is slow for
+      all thus gets one more request per patience, and no more.
 
     Attributes:
-        count: Requests under way that hold no place.
+        count: Strays in flight.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Strays:
 
     @property
     def patience(self) -> float:
-        """Seconds that a request may take before it is a stray."""
+        """Seconds after which a request may be a stray."""
         return max(SHORTEST, (self._smoothed or 0.0) + 4.0 * self._deviation)
 
     def sent(self, request: Request) -> None:
@@ -55,7 +55,7 @@ class Strays:
             self._learn(sample.latency)
 
     def look(self, now: float) -> None:
-        """Take the place away from what has become a stray by now."""
+        """Take the place of each request that is a stray by now."""
         while self.next_at() <= now:
             request = self._oldest()
             if request.number > self._latest_good:
@@ -64,7 +64,7 @@ class Strays:
             self.count += 1
 
     def next_at(self) -> float:
-        """When the next request becomes a stray, if nothing comes until then."""
+        """When the next request becomes a stray, unless an answer comes first."""
         if not self._in_place:
             return math.inf
         request = self._oldest()

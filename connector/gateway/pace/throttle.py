@@ -1,16 +1,16 @@
-"""How many requests are in flight, and how many a second: both follow the gateway.
+"""Throttles requests: concurrency and rate both follow the gateway.
 
-- In flight: from 4 up by one with each good answer, until latency says that more only queue. Then
-  down to what Little's law leaves, and up again by an eighth at a time. A cut that does not make
-  answers faster is undone, and the latency becomes the new normal.
-- A second: no limit until the first 429 or 503. The rate that was let in then is the estimate: on
-  with 96% of it (less after an early refusal), in a cubic curve to its plateau, and slowly beyond.
-  One refusal in fifty is taken for a thread that woke up late, if it costs no pause.
-- Refusals that go with the number in flight, twice, cap that number instead; one more is tried
-  at growing intervals.
-- A request that hangs, while others come back or for want of any that do, makes room for another.
-- Retry-After stops all threads until it ends, always. The longer the pause, the longer the
-  climb: 25 seconds of work for each second of pause.
+- Concurrency starts at 4 and grows by one with each good answer, until latency shows that more only
+  queue. It then drops to what Little's law leaves, and grows again by an eighth at a time. A cut
+  that does not make answers faster is undone, and the latency becomes the new normal.
+- The rate has no limit until the first 429 or 503. The rate accepted until then is the estimate:
+  requests continue at 96% of it (less after an early refusal), climb in a cubic curve to a plateau,
+  and slowly beyond. One refusal in fifty that costs no pause is put down to a thread that woke up
+  late.
+- Two refusals at the same concurrency cap it instead; one more is tried at growing intervals.
+- A request that hangs, while others return or if none does, makes room for another.
+- Retry-After always stops all threads until it ends. Each second of pause adds 25 seconds of work
+  to the climb.
 
 Sources: additive increase and multiplicative decrease (Chiu and Jain, 1989); the curve of CUBIC
 (RFC 9438, W(t) = C(t - K)^3 + Wmax), which botocore's adaptive retries use for rates; latency
@@ -40,12 +40,12 @@ _LOOK_UP_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """For people who watch.
+    """A snapshot for people and metrics.
 
     Attributes:
-        in_flight: Requests under way.
-        concurrency: How many may be.
-        rate: How many may start a second; None for any.
+        in_flight: Requests in flight.
+        concurrency: Most requests in flight.
+        rate: Requests per second; None without a limit.
         paused_until: Time of the throttle's clock; None if requests may start.
     """
 
@@ -56,7 +56,7 @@ class State:
 
 
 class _Mine(threading.local):
-    """The request that this thread has under way."""
+    """The request that this thread has in flight."""
 
     request: Request | None = None
 
@@ -65,9 +65,9 @@ class Throttle:
     """One per process and gateway, shared by all threads.
 
     Args:
-        max_concurrency: Requests in flight, at most.
-        requests_per_second: At most; None for no bound but what the gateway shows.
-        clock: Seconds that never go back.
+        max_concurrency: Most requests in flight.
+        requests_per_second: Highest rate; None lets the gateway alone limit it.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class Throttle:
     ) -> None:
         self._pace = Pace(max_concurrency, requests_per_second)
         self._clock = clock
-        # Whoever has the turn waits for the pace; the others wait for the turn, and sleep.
+        # The thread with the turn waits for the pace; the others sleep until they have the turn.
         self._turn = threading.Lock()
         self._changed = threading.Condition(threading.Lock())
         self._mine = _Mine()
 
     def acquire(self, stop: threading.Event) -> bool:
-        """Wait until a request may start; False if `stop` was set before that."""
+        """Wait until a request may start; False if `stop` was set first."""
         while not self._turn.acquire(timeout=_LOOK_UP_SECONDS):
             if stop.is_set():
                 return False
@@ -95,10 +95,10 @@ class Throttle:
             self._turn.release()
 
     def release(self, sample: Sample) -> None:
-        """Tell how the request ended that this thread acquired.
+        """Report how this thread's request ended.
 
         Raises:
-            RuntimeError: This thread has none under way.
+            RuntimeError: This thread has no request in flight.
         """
         request, self._mine.request = self._mine.request, None
         if request is None:
@@ -108,7 +108,7 @@ class Throttle:
             self._changed.notify()
 
     def state(self) -> State:
-        """What holds now."""
+        """The current state."""
         with self._changed:
             now = self._clock()
             rate, resume_at = self._pace.rate(now), self._pace.resume_at
