@@ -1,22 +1,22 @@
-"""What can end a run, classed by what happens next.
+"""The errors that end a run, classed by what happens next.
 
 ::
 
     ConnectorError
-    ├── UsageError            nothing was started: mend the call and try again     exit 2
-    │   ├── SettingsError       a setting is missing or makes no sense
+    ├── UsageError            nothing was started: correct the call, try again     exit 2
+    │   ├── SettingsError       a setting is missing or invalid
     │   ├── SourceError         the task IDs cannot be read
     │   └── WarehouseError      the warehouse cannot be used
     │       ├── WarehouseLocked   another run is writing to it
     │       └── DamagedFile       a file of it cannot be read
-    └── RunStopped            the run ended early; all that was received is kept   exit 4
+    └── RunStopped            the run ended early; everything received is kept     exit 4
         ├── KeyRefused          the gateway refuses the key                        exit 3
-        ├── AccountRefused      no credit, no quota, or a page for people in between
-        ├── GatewayDown         nothing but failures in a row
-        ├── WrongGateway        the first answers all refuse, from an address not known to work
+        ├── AccountRefused      no credit, no quota, or a login or challenge page
+        ├── GatewayDown         only failures in a row
+        ├── WrongGateway        the first answers are all the same refusal
         ├── NothingFetched      every answer was a refusal that may pass
         ├── WaitTooLong         Retry-After asks for more than `--max-wait`
-        ├── StorageFailed       the disk is full, or can no longer be written
+        ├── StorageFailed       the storage is full or cannot be written
         └── Interrupted         SIGINT or SIGTERM                                  exit 130, 143
 
 A task that could not be fetched is not an exception: it is an `Answer` whose outcome says why
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 
 
 class ConnectorError(Exception):
-    """Base of every error that this package raises on purpose; its text is for people."""
+    """Base of all errors that this package raises on purpose; the text is for people."""
 
     exit_code = 1
 
 
 class UsageError(ConnectorError):
-    """The call cannot work as it was made; nothing was fetched."""
+    """The call cannot work as given; nothing was fetched."""
 
     exit_code = 2
 
 
 class SettingsError(UsageError):
-    """A setting is missing, or its value makes no sense."""
+    """A setting is missing or invalid."""
 
 
 class SourceError(UsageError):
-    """A source of task IDs cannot be read, or holds none."""
+    """A source of task IDs cannot be read or is empty."""
 
 
 class WarehouseError(UsageError):
@@ -64,11 +64,14 @@ class DamagedFile(WarehouseError):
 
 
 class RunStopped(ConnectorError):
-    """The run ended before its list did; what was received is kept, and the next run goes on."""
+    """The run ended early; what it received is kept, and the next run continues.
+
+    Attributes:
+        summary: How far the run got; None if it ended before it could say.
+    """
 
     exit_code = 4
     summary: Summary | None = None
-    """How far the run came."""
 
 
 class KeyRefused(RunStopped):
@@ -78,15 +81,15 @@ class KeyRefused(RunStopped):
 
 
 class AccountRefused(RunStopped):
-    """The gateway refuses the account, or lets only people pass; it is true of every task."""
+    """The gateway refuses the account, or serves a page meant for people, for every task."""
 
 
 class GatewayDown(RunStopped):
-    """Too many tasks in a row failed because the gateway is unreachable: going on is pointless."""
+    """Too many tasks in a row failed: the gateway is unreachable or broken."""
 
 
 class WrongGateway(RunStopped):
-    """The first answers all refuse alike, and the base URL has never given a generation."""
+    """The first answers are all the same refusal, from a base URL that never gave a generation."""
 
 
 class NothingFetched(RunStopped):
@@ -94,14 +97,14 @@ class NothingFetched(RunStopped):
 
 
 class WaitTooLong(RunStopped):
-    """The gateway asks to wait longer than the run may."""
+    """The gateway asks to wait for longer than the run may."""
 
 
 class StorageFailed(RunStopped):
-    """The warehouse can no longer be written: the disk is full, read-only or broken.
+    """The warehouse can no longer be written: the storage is full, read-only or broken.
 
     Attributes:
-        may_pass: Whether trying again soon may work.
+        may_pass: Whether a retry may work soon.
     """
 
     def __init__(self, message: str, *, may_pass: bool = True) -> None:

@@ -206,7 +206,7 @@ class Batches:
         if isinstance(received, Received):
             self._run.tally += received.tally
             for task_id, end in received.unfinished.items():
-                self._run.polls.open(task_id, end, time.monotonic())
+                self._run.polls.schedule(task_id, end, time.monotonic())
             failure: BaseException | None = received.failure
         else:
             failure = received

@@ -159,8 +159,8 @@ def test_a_list_that_breaks_off_keeps_what_came(cli: CommandLine, tmp_path: Path
     [
         (reply(b"", "404 Not Found"), [], "no list of generations (HTTP 404: Not Found)"),
         (reply(b"<html>"), [], "no list of generations (HTTP 200: a web page"),
-        (listed(), ["ids.txt"], "luma:list stands alone"),
-        (listed(), ["--column", "id"], "luma:list stands alone"),
+        (listed(), ["ids.txt"], "luma:list must be the only source"),
+        (listed(), ["--column", "id"], "luma:list must be the only source"),
         (listed(), ["--dry-run"], "leave out --dry-run"),
     ],
 )

@@ -29,6 +29,7 @@ from writers import (
 import connector
 from connector import task_ids
 from connector.errors import StorageFailed, UsageError, WarehouseError
+from connector.run.save import AnswersLost, save_answers
 from connector.storage import lease, owner
 from connector.storage.storage import storage_of
 from connector.warehouse import inbox
@@ -154,6 +155,33 @@ def test_a_store_that_refuses_in_mid_run_stops_it_with_what_it_has(world: Bucket
         secret in ended.stdout + ended.stderr for secret in CREDENTIALS.values() if len(secret) > 15
     )
     world.settle()
+
+
+def test_a_batch_is_saved_when_a_store_that_answered_nothing_is_back(
+    proxy: Proxy, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even whether it holds the batch already: that must not end the tries."""
+    monkeypatch.setattr("connector.storage.address.ATTEMPTS", 1)
+    monkeypatch.setattr("connector.run.save.DELAYS", (0.1,))
+    refused: list[str] = []
+
+    def refuse(request: Request, times: int) -> Fault | None:
+        if "inbox" not in request.target or len(refused) == times:
+            return None
+        refused.append(request.method)
+        return Fault(503)
+
+    with Warehouse.writing(root) as warehouse:
+        proxy.reset(lambda request: refuse(request, 2))
+        save_answers(warehouse, "b1", [answer("a")], "run", threading.Event())
+        assert refused == ["PUT", "GET"]
+        assert warehouse.has("b1")
+        refused.clear()
+        proxy.reset(lambda request: refuse(request, 100))
+        with pytest.raises(AnswersLost):
+            save_answers(warehouse, "b2", [answer("b")], "run", threading.Event())
+        proxy.reset()
+        assert not warehouse.has("b2")
 
 
 def test_a_file_left_in_both_places_by_a_move_is_counted_once(server: S3Server, root: str) -> None:

@@ -1,6 +1,6 @@
-"""`ingest`: the main job.
+"""The command `ingest`.
 
-What takes long to import is imported by the function that needs it, so that `--help` is instant.
+Slow imports are inside the functions that need them, so that `--help` is instant.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from connector.settings import Settings
 
 
-def ingest(  # noqa: D417  the sources are described by the text
+def ingest(  # noqa: D417  the text describes the sources
     *sources: str,
     warehouse: str | None = None,
     base_url: str | None = None,
@@ -43,11 +43,11 @@ def ingest(  # noqa: D417  the sources are described by the text
     metrics_file: str | None = None,
     allow_http: bool = False,
 ) -> None:
-    """Fetch the generations of task IDs that are new or unfinished.
+    """Fetch new and unfinished generations into Parquet tables.
 
     SOURCES are task IDs; files of them (text, CSV, Excel, JSON, JSON Lines or Parquet, also .gz);
-    globs of files; `-` for standard input; a SQLAlchemy URL with `--query`; or `luma:list`: what
-    the gateway lists, newest first, down to what an earlier run has read. Files and tables may be
+    globs of files; `-` for standard input; a SQLAlchemy URL with `--query`; or `luma:list`: the
+    gateway's own list, newest first, down to what an earlier run has read. Files and tables may be
     in a bucket: s3://bucket/prefix, gs://…, abfss://…
 
     The key is read from LUMAAI_API_KEY, in the environment or in a `.env` file.
@@ -56,23 +56,23 @@ def ingest(  # noqa: D417  the sources are described by the text
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         base_url: Gateway; also LUMA_BASE_URL. [default: https://api.lumalabs.ai]
         column: Column of the task IDs, if not `task_id`, `generation_id`, `id`, `uuid` or `job_id`.
-        query: What to ask the database for.
-        limit: Ask for no more than this many.
-        refresh: Ask again for finished ones too.
-        retry_rejected: Ask again for finally rejected and given-up ones too.
-        dry_run: Count what would be asked for, and ask for nothing.
-        json: Print the run's summary as one JSON object on standard output, and nothing else there.
-        max_concurrency: Most requests in flight at once.
+        query: SQL that selects the task IDs from the database.
+        limit: Most task IDs to request.
+        refresh: Request finished ones again too.
+        retry_rejected: Request finally rejected and given-up ones again too.
+        dry_run: Count the task IDs that would be requested, without a request.
+        json: Print only the run's summary on standard output, as one JSON object.
+        max_concurrency: Most requests in flight.
         requests_per_second: Highest rate of requests per second.
         max_wait: Longest wait in seconds that the gateway may ask for; beyond it, the run stops.
-        wait: Then ask for unfinished ones again, at growing intervals, until all are finished or
-            this much time has passed, such as 30m.
+        wait: Poll unfinished generations at growing intervals until all are finished or this much
+            time has passed, such as 30m.
         give_up_after: Age at which an unfinished generation is given up, such as 7d.
         partition_by: Partitions of a new warehouse. [default: month]
         rejects_allowed: Percent of answers that may be rejects; beyond it, the exit code is 4.
         lock_timeout: Longest wait in seconds for another run on this warehouse.
         redact_signatures: Cut the query, which is a credential, off presigned URLs.
-        metrics_file: Write the run's figures there, for Prometheus's node exporter.
+        metrics_file: File for the run's metrics, read by Prometheus's node exporter.
         allow_http: Send the key over plain http to another machine.
     """
     if not sources:

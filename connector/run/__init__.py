@@ -1,1 +1,1 @@
-"""A run: plan, fetch, save, commit, and the account at its end."""
+"""A run: plan, fetch, save, commit, and its summary."""

@@ -1,4 +1,4 @@
-"""A run's account in words, the same in a terminal and in Prefect's UI."""
+"""A run's summary in words, for a terminal and for Prefect's UI."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class End(NamedTuple):
-    """How many task IDs ended in one way, and what a reader should know about them."""
+    """One way to end: its name, its number of task IDs, and a note for the reader."""
 
     name: str
     task_ids: int
@@ -36,7 +36,7 @@ def headline(summary: Summary) -> str:
 
 
 def ends_of(summary: Summary) -> list[End]:
-    """Where each task ID ended, empty rows left out; the last row is their sum."""
+    """Where the task IDs ended, without empty rows; the last row is the sum."""
     dropped = Counter(blank=summary.blank, duplicate=summary.duplicate, invalid=summary.invalid)
     ends = (
         End("completed", summary.completed),
@@ -54,7 +54,7 @@ def ends_of(summary: Summary) -> list[End]:
 
 
 def requests_in(summary: Summary) -> str:
-    """Such as 61 requests, 1 retry, 12 polls."""
+    """The requests of a run, such as `61 requests, 1 retry, 12 polls`."""
     parts = [plural(summary.requests, "request")]
     if summary.retries:
         parts.append(f"{summary.retries:,} {'retry' if summary.retries == 1 else 'retries'}")

@@ -1,4 +1,4 @@
-"""Whether a run would work: settings, key, gateway and warehouse, each tried, none changed."""
+"""Checks whether a run would work: settings, key, gateway and warehouse. It changes none."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ PERHAPS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What came of one check.
+    """The result of one check.
 
     Attributes:
         name: `settings`, `key`, `gateway` or `warehouse`.
-        state: `note` works, but there is something to know.
-        text: For people; it never holds the key.
-        exit_code: As a run that failed for this reason would end; 0 if none would.
+        state: `note` works, with something to know.
+        text: For people; it never contains the key.
+        exit_code: Exit code of a run that fails for this reason; 0 if none does.
     """
 
     name: str
@@ -56,10 +56,10 @@ class Check:
 
 
 def check(**given: Any) -> Iterator[Check]:
-    """Try all that a run needs; what cannot be tried because of an earlier failure is left out.
+    """Try everything a run needs; skip what an earlier failure makes impossible.
 
     Args:
-        given: Settings, over the environment and `.env`.
+        given: Settings, which take precedence over the environment and `.env`.
     """
     try:
         settings = load(**given)
@@ -85,7 +85,7 @@ def _key(settings: Settings) -> Check:
 
 
 def _gateway(settings: Settings) -> Check:
-    """Ask once for a task ID that nobody has."""
+    """Request a made-up task ID once."""
     started = time.monotonic()
     try:
         with open_client(settings.model_copy(update={"max_attempts": 1})) as client:

@@ -1,4 +1,4 @@
-"""Task IDs that nobody has to name: what the gateway lists, down to what a walk has covered."""
+"""Discovers task IDs: reads the gateway's list down to what an earlier walk has covered."""
 
 from __future__ import annotations
 
@@ -25,24 +25,23 @@ if TYPE_CHECKING:
 
 
 class Discovery:
-    """Reads the list from its newest end, and plans as it goes.
+    """Reads the list, newest first, and plans page by page.
 
-    It is read down to what an earlier walk has covered: to a page from which on everything is known
-    and that is not above one of the task IDs that led the list then. That the task IDs of a page
-    are known is not enough: they may have come from a file, or from a walk that was cut short and
-    left a gap below.
+    It stops at what an earlier walk has covered: at a page without news, at or below one of the
+    task IDs that led the list then. A page without news alone is not enough: its task IDs may have
+    come from a file, or from a walk that was interrupted and left a gap below.
 
     Args:
-        settled: Task IDs that need no asking.
-        unfinished: Task IDs that are known, and asked for all the same.
+        settled: Task IDs that need no request.
+        unfinished: Known task IDs that are requested again.
         covered: Task IDs below which all is known; if none is listed, the list is read to its end.
-        limit: No more answers than this many.
+        limit: Most answers.
 
     Attributes:
-        plan: What was listed so far; `task_ids` are those that an answer is yielded for, and those
-            that `add` returns.
-        newest: The `covered` of the next walk; None if this one is incomplete, or it is the same.
-        broken: Why the list cannot be read to its end, if it goes round in circles.
+        plan: The plan so far; `task_ids` are those with a yielded answer, and those that
+            `add_others` returns.
+        newest: The `covered` of the next walk; None if this one is incomplete or nothing changes.
+        broken: Why the list cannot be read to its end, if it repeats itself.
     """
 
     def __init__(
@@ -69,13 +68,13 @@ class Discovery:
         """Yield an answer for each listed generation that is news.
 
         Args:
-            client: Of the gateway.
-            stop: When set, the list is read no further.
-            on_request: Told how many attempts each page took.
+            client: The gateway's client.
+            stop: When set, the walk ends.
+            on_request: Called with the number of attempts for each page.
 
         Raises:
             SourceError: The gateway has no list.
-            RunStopped: It cannot be read on.
+            RunStopped: The list cannot be read further.
         """
         walk = Walk(client, stop, on_request, _as_names)
         self._seen = walk.seen
@@ -96,15 +95,14 @@ class Discovery:
             self._complete(walk.newest if walk.is_newest_first else [])
 
     def add_others(self) -> pa.StringArray:
-        """Plan for what is unfinished and not listed; return all that is yet to be asked for."""
+        """Plan the unfinished task IDs that were not listed; return all that remain to request."""
         others = [name for name in self._unfinished.to_pylist() if name not in self._seen]
         return pa.array([*self._unread, *self._plan(others)], pa.string())
 
     def _complete(self, newest: list[str]) -> None:
-        """Take the walk as complete, unless something of it must be asked for first.
+        """Take the walk as complete, unless some of it must be requested first.
 
-        While most of what is noted is still on top, it need not be noted anew: so deletions alone
-        change no file.
+        While most of `covered` still leads the list, it stays: so deletions alone change no file.
         """
         newest = list(filter(is_valid, newest))[:PAGE]
         left = self._covered.intersection(newest)
@@ -113,13 +111,13 @@ class Discovery:
             self.newest = newest
 
     def _plan_for(self, stretch: Stretch) -> list[str]:
-        """Plan for what is not a repetition, and count what is."""
+        """Plan the fresh task IDs, and count the repeated ones."""
         repeated = len(stretch.names) - len(stretch.fresh)
         self.plan += replace(NOTHING, given=repeated, duplicate=repeated)
         return self._plan(stretch.fresh)
 
     def _read(self, stretch: Stretch, names: list[str]) -> Iterator[Answer]:
-        """The answers for some task IDs; what is not to be read there will be asked for."""
+        """Yield the answers for some task IDs; note those without one, to be requested."""
         answers = dict(zip(stretch.names, stretch.answers, strict=True))
         for name in names:
             if answer := answers[name]:
@@ -130,7 +128,7 @@ class Discovery:
     def _plan(self, names: list[str]) -> list[str]:
         given = pa.array(names, pa.string())
         left = None if self._limit is None else self._limit - len(self.plan.task_ids)
-        # The other way round, all that is settled would be hashed for each page.
+        # Filtered first: `plan` would hash all settled IDs for each page.
         settled = self._settled.filter(pc.is_in(self._settled, given))
         planned = plan([given], settled, left)
         self.plan += planned

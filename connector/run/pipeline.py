@@ -1,12 +1,12 @@
-"""The pipeline: task IDs -> plan -> fetch -> inbox -> tables. Composes; decides little.
+"""The pipeline: task IDs -> plan -> fetch -> inbox -> tables.
 
 ::
 
-    selection -> Run.plan -> fetch, or read_list   answers, one for each task ID
+    selection -> Run.plan -> fetch, or read_list   one answer for each task ID
                           -> Run.save              the inbox: durable from here on
-                          -> poll                  what is unfinished, until it is finished
+                          -> poll                  unfinished generations, until they finish
                           -> Run.commit            generations, rejects; then the log
-                          -> Run.finish            marts, the account
+                          -> Run.finish            marts, the summary
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 
 
 def ingest(selection: Selection, settings: Settings, watcher: Watcher | None = None) -> Summary:
-    """Fetch what is new or unfinished, and bring it into the warehouse.
+    """Fetch new and unfinished generations into the warehouse.
 
     Args:
-        selection: Which task IDs to ask for.
-        settings: With a key.
-        watcher: Hears of progress, and may stop the run.
+        selection: Which task IDs to request.
+        settings: Settings with a key.
+        watcher: Receives progress, and may stop the run.
 
     Raises:
-        UsageError: Nothing could be started.
-        RunStopped: The run ended early; its `summary` says how far it came.
+        UsageError: The run could not start.
+        RunStopped: The run ended early; its `summary` says how far it got.
     """
     with (
         open_metrics(settings.metrics_file) as meters,
@@ -64,7 +64,7 @@ def ingest(selection: Selection, settings: Settings, watcher: Watcher | None = N
 
 
 def fetch(run: Run, client: Client) -> None:
-    """Ask the gateway for all of a run, and save the answers.
+    """Request all task IDs of a run, and save the answers.
 
     Raises:
         SourceError: The gateway has no list.
@@ -78,7 +78,7 @@ def fetch(run: Run, client: Client) -> None:
 
 
 def read_list(run: Run, client: Client) -> None:
-    """Take in what is new on the gateway's list, then ask for the unfinished that it did not show.
+    """Read the gateway's list, then request the unfinished task IDs that it did not show.
 
     Raises:
         SourceError: The gateway has no list.
@@ -106,7 +106,7 @@ def read_list(run: Run, client: Client) -> None:
 
 
 def poll(run: Run, client: Client) -> None:
-    """Ask for unfinished generations until they are finished, or the wait is over.
+    """Request unfinished generations until they are finished or the wait is over.
 
     Raises:
         RunStopped: Going on is pointless.
@@ -118,7 +118,7 @@ def poll(run: Run, client: Client) -> None:
         unfinished = len(run.polls)
         answers = receive(task_ids, client, run.settings, run.watcher.stop, run.save_polls)
         with closing(answers):
-            # Each counts once it is saved; until then, the answer before it does.
+            # An answer counts once it is saved; until then, the previous one does.
             deque(answers, maxlen=0)
         if len(run.polls) < unfinished:
             run.commit()

@@ -1,4 +1,4 @@
-"""The plan: which of the given task IDs to ask for."""
+"""The plan: which of the given task IDs to request."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was given, and what of it will be asked for.
+    """What was given, and which task IDs to request.
 
     Attributes:
-        task_ids: To ask for, in the order given, each once.
+        task_ids: IDs to request, in the order given, each once.
         given: blank + duplicate + invalid + already_terminal + over_limit + len(task_ids).
         invalid_examples: A few of the invalid ones, with the reason.
     """
@@ -36,7 +36,7 @@ class Plan:
     invalid_examples: tuple[str, ...] = ()
 
     def __add__(self, other: Plan) -> Plan:
-        """Both together; no task ID may be in both."""
+        """Return both plans as one; no task ID may be in both."""
         chunks = [*_chunks(self.task_ids), *_chunks(other.task_ids)]
         return Plan(
             pa.chunked_array(chunks, pa.string()),
@@ -61,12 +61,12 @@ NOTHING = Plan(pa.array([], pa.string()), 0, 0, 0, 0, 0, 0)
 def plan(
     values: Iterable[pa.StringArray], settled: pa.ChunkedArray | None, limit: int | None = None
 ) -> Plan:
-    """Drop what is blank, given twice, invalid, or settled.
+    """Plan a run: drop blank, duplicate, invalid and settled task IDs.
 
     Args:
         values: Given values in chunks, as `task_ids.read` yields them.
-        settled: Task IDs that need no asking; None if there are none.
-        limit: Ask for no more than this many.
+        settled: Task IDs that need no request; None if there are none.
+        limit: Most task IDs to request; None for all.
     """
     given = blank = 0
     refused: list[pa.StringArray] = []
@@ -80,7 +80,7 @@ def plan(
             refused.extend(_chunks(present.filter(pc.invert(is_valid))))
             yield present.filter(is_valid)
 
-    # Chunk by chunk: a list of a million IDs is not held more often than need be.
+    # Chunk by chunk, so that a list of a million IDs is held only once.
     distinct = pc.unique(pa.chunked_array(valid(), pa.string()))
     invalid = sum(map(len, refused))
     open_ones = distinct

@@ -1,4 +1,4 @@
-"""Unfinished generations, asked for again until they are finished: which, and when."""
+"""When to poll which unfinished generation."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
     from connector.record.answer import Answer
     from connector.run.watcher import Watcher
 
-# From one interval to the next. So an interval is the first one and a quarter of the time waited
-# before it, and a finish is known to within that.
+# Factor from one interval to the next: each interval is the first one plus a quarter of the time
+# waited before it, and a finish is known to within that.
 GROWTH: Final = 1.25
 
-# Parts of the first interval: what is due this soon after another is asked for along with it.
+# Fraction of the first interval: polls due this soon after another go along with it.
 TOGETHER: Final = 0.1
 
 
 def is_unfinished(answer: Answer) -> bool:
-    """Whether an answer is of a generation that asking again may find finished."""
+    """Whether a later request may find the generation finished."""
     if answer.outcome is Outcome.GENERATION:
         return answer.status not in TERMINAL_STATUSES
     return answer.outcome is Outcome.NOT_READY
 
 
 class Polls:
-    """When to ask again for which task ID. Each has its own interval, which grows.
+    """Schedules polls. Each task ID has its own interval, which grows.
 
-    A generation that is unfinished when first seen is asked for until it is finished, or finally
-    rejected. A failure that may pass, such as a timeout, is no reason to end that.
+    A generation that is unfinished when first seen is polled until it is finished or finally
+    rejected. A failure that may pass, such as a timeout, does not end the polling.
 
     Args:
         first: Seconds from the first answer to the first poll.
-        longest: Seconds between two polls, at most.
+        longest: Most seconds between two polls.
     """
 
     def __init__(self, first: float, longest: float) -> None:
@@ -49,36 +49,36 @@ class Polls:
         self._due: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
-        """How many are unfinished."""
+        """Number of unfinished task IDs."""
         return len(self._ends)
 
     @property
     def next_at(self) -> float | None:
-        """When the next poll is due; None if there is nothing left to ask for."""
+        """When the next poll is due; None if none is left."""
         return self._due[0][0] if self._due else None
 
     def end_of(self, task_id: str) -> str:
-        """What the last answer for an unfinished task ID came to: see `Answer.end`."""
+        """The `Answer.end` of the last answer for an unfinished task ID."""
         return self._ends[task_id]
 
     def note(self, answer: Answer, now: float) -> None:
-        """Take in an answer, the first for its task ID or that to a poll."""
+        """Take in an answer, the first one for its task ID or one to a poll."""
         may_pass = answer.concerns not in (None, Concern.TASK)
         if is_unfinished(answer) or (answer.task_id in self._ends and may_pass):
-            self.open(answer.task_id, answer.end, now)
+            self.schedule(answer.task_id, answer.end, now)
         else:
             self._ends.pop(answer.task_id, None)
             self._intervals.pop(answer.task_id, None)
 
-    def open(self, task_id: str, end: str, now: float) -> None:
-        """Ask for a task ID again, whose answer came to this end."""
+    def schedule(self, task_id: str, end: str, now: float) -> None:
+        """Schedule the next poll of a task ID whose last answer has this `Answer.end`."""
         interval = self._intervals.get(task_id)
         interval = self._first if interval is None else min(interval * GROWTH, self._longest)
         self._intervals[task_id], self._ends[task_id] = interval, end
         heapq.heappush(self._due, (now + interval, task_id))
 
     def take(self, now: float) -> list[str]:
-        """Task IDs that are due by now, or will be in a moment."""
+        """Remove and return the task IDs that are due now or in a moment."""
         due = []
         while self._due and self._due[0][0] <= now + TOGETHER * self._first:
             due.append(heapq.heappop(self._due)[1])
@@ -94,10 +94,10 @@ def due(
     """Yield task IDs whenever some are due, until nothing is unfinished or the time is over.
 
     Args:
-        polls: What there is to poll; whoever iterates notes the answers in it.
-        seconds: From now to the deadline.
-        watcher: Hears of each wait; its `stop` ends it at once.
-        clock: Seconds that never go back.
+        polls: The schedule; the consumer notes the answers in it.
+        seconds: Time from now to the deadline.
+        watcher: Hears of each wait; its `stop` ends the wait at once.
+        clock: Monotonic clock, in seconds.
     """
     deadline = clock() + seconds
     while (next_at := polls.next_at) is not None and next_at <= deadline:

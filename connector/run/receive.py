@@ -1,4 +1,4 @@
-"""From the gateway to the inbox: answers as they come, saved a batch at a time."""
+"""From the gateway to the inbox: answers saved in batches as they arrive."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Save = Callable[[list[Answer]], None]
 
-# A batch is saved early when it is large or old: what is not saved would be asked for again.
+# A batch is saved early when it is large or old: after a crash, unsaved answers cost new requests.
 BATCH_BYTES: Final = 32 * 1024 * 1024
 BATCH_SECONDS: Final = 10.0
 
@@ -32,22 +32,22 @@ def receive(
     stop: threading.Event,
     save: Save,
 ) -> Generator[Answer]:
-    """Fetch task IDs; yield each answer, and then save it with others, a batch at a time.
+    """Fetch task IDs; yield each answer, then save it in a batch.
 
-    However the iteration ends, all that was yielded is saved.
+    However the iteration ends, every yielded answer is saved.
 
     Args:
         task_ids: May be endless.
-        client: Of the gateway.
-        settings: Of the run.
-        stop: When set, no request starts any more, and the iteration ends.
+        client: The gateway's client.
+        settings: The run's settings.
+        stop: When set, no further request starts, and the iteration ends.
         save: Makes a batch durable.
 
     Raises:
         RunStopped: Going on is pointless.
     """
     batch = Batch(settings, save)
-    # A gateway that asks for a pause must not keep what has come in memory until it is over.
+    # `on_idle`: during a pause that the gateway asks for, answers must not stay in memory.
     answers = fetch(
         task_ids,
         client,
@@ -60,7 +60,7 @@ def receive(
 
 
 def collect(answers: Iterable[Answer], batch: Batch) -> Generator[Answer]:
-    """Yield answers, and put each into the batch once it is counted; at the end, save the rest."""
+    """Yield answers, add each to the batch once the consumer has counted it, and save the rest."""
     try:
         for answer in answers:
             try:
@@ -75,8 +75,8 @@ class Batch:
     """Answers on their way to the inbox.
 
     Args:
-        settings: Of the run.
-        save: Makes them durable when they are many, large or old enough.
+        settings: The run's settings.
+        save: Makes a batch durable, once it is large or old enough.
     """
 
     def __init__(self, settings: Settings, save: Save) -> None:
@@ -87,7 +87,7 @@ class Batch:
         self._since = 0.0
 
     def add(self, answer: Answer) -> None:
-        """Take an answer in, and save all if that fills the batch."""
+        """Add an answer, and save the batch if it is full."""
         if not self._answers:
             self._since = time.monotonic()
         self._answers.append(
@@ -97,7 +97,7 @@ class Batch:
         self.save_if_full()
 
     def save_if_full(self) -> None:
-        """Save all if it is large or old enough."""
+        """Save the batch if it is large or old enough."""
         if (
             len(self._answers) >= self._settings.batch_size
             or self._bytes >= BATCH_BYTES
@@ -106,7 +106,7 @@ class Batch:
             self.save_all()
 
     def save_all(self) -> None:
-        """Save what there is."""
+        """Save the batch, full or not."""
         answers, self._answers, self._bytes = self._answers, [], 0
         if answers:
             self._save(answers)

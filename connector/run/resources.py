@@ -1,4 +1,4 @@
-"""What a run holds while it lasts: the warehouse as its only writer, and a client."""
+"""The resources of a run: the warehouse, opened to write, and a client."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 def open_warehouse(settings: Settings) -> AbstractContextManager[Warehouse]:
-    """The warehouse of the settings, as its only writer."""
+    """Open the warehouse of the settings as its only writer."""
     return Warehouse.writing(settings.warehouse, settings.partition_by, settings.lock_timeout)
 
 
 def open_client(
     settings: Settings, meters: Meters | None = None, *, is_proven: bool = False
 ) -> Client:
-    """A client for the gateway of the settings; it opens no connection yet.
+    """Create a client for the gateway of the settings; it does not connect yet.
 
     Args:
-        settings: With a key.
-        meters: They hear of each attempt.
+        settings: Settings with a key.
+        meters: Count each attempt.
         is_proven: Whether the gateway has given a generation before.
 
     Raises:

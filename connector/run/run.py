@@ -1,4 +1,4 @@
-"""A run while it lasts: its plan, its answers on their way to the tables, and its account."""
+"""The state of a run: its plan, its answers on their way to the tables, and its summary."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from connector.settings import Settings
     from connector.warehouse.warehouse import Warehouse
 
-# A commit in mid-run waits until the inbox holds a quarter of what the tables do: so a backfill
-# rewrites each row about four times, however long it is, and readers still see it grow.
+# During a run, a commit waits until the inbox holds a quarter of the tables' rows: a backfill of
+# any length rewrites each row about four times, and readers still see it grow.
 COMMIT_ANSWERS: Final = 10_000
 COMMIT_SHARE: Final = 4
 
@@ -42,16 +42,16 @@ class Run:
     """One run over one warehouse.
 
     Args:
-        selection: Which task IDs to ask for.
-        settings: Of the run.
+        selection: Which task IDs to request.
+        settings: The run's settings.
         warehouse: Opened to write.
-        meters: They hear of requests, commits and the end.
-        watcher: Hears of progress, and may stop the run.
+        meters: Count requests, commits and the end.
+        watcher: Receives progress, and may stop the run.
 
     Attributes:
-        plan: What to ask for; of a listing it grows.
-        tally: Answers so far.
-        polls: What is unfinished, if the run waits for that.
+        plan: What to request; for a listing it grows.
+        tally: The answers so far.
+        polls: The unfinished generations, if the run waits for them.
         is_proven: Whether the gateway gave a generation before this run.
 
     Raises:
@@ -81,7 +81,7 @@ class Run:
         self._batches = itertools.count(1)
 
     def settled(self) -> pa.ChunkedArray:
-        """Task IDs that need no asking."""
+        """Task IDs that need no request."""
         return settled_in(self._warehouse, self.selection, self.settings)
 
     def unfinished(self) -> pa.ChunkedArray:
@@ -112,10 +112,10 @@ class Run:
                 self.count(answer)
 
     def save(self, answers: list[Answer]) -> None:
-        """Make first answers durable, and commit if enough has gathered.
+        """Make first answers durable, and commit if enough answers wait.
 
         Raises:
-            StorageFailed: The storage does not take them: they count as not reached.
+            StorageFailed: They cannot be saved, and count as not reached.
         """
         try:
             self._save(answers)
@@ -128,7 +128,7 @@ class Run:
         """Make later answers durable, and count each in place of the one before.
 
         Raises:
-            StorageFailed: The storage does not take them: the earlier answers count still.
+            StorageFailed: They cannot be saved; the earlier answers still count.
         """
         self._save(answers)
         for answer in answers:
@@ -140,23 +140,26 @@ class Run:
         save_answers(self._warehouse, batch, answers, self.run_id, self.watcher.stop)
 
     def commit(self, but: tuple[str, ...] = ()) -> None:
-        """Bring what is in the inbox into the tables, except batches with these prefixes."""
+        """Merge the inbox into the tables, except batches with these prefixes."""
         committed = self._warehouse.commit(but)
-        # A task that is polled has been counted, as new or as updated, with its first answer.
+        # A polled task was counted as new or updated with its first answer.
         self._committed += committed._replace(updated=0) if self.tally.polls else committed
         self.meters.count_rows(committed.new, committed.updated)
 
     def commit_if_due(self, but: tuple[str, ...] = ()) -> None:
-        """Do so if enough has gathered."""
+        """Commit if enough answers wait."""
         waiting = self.tally.received - self._committed.answers
         if waiting >= max(COMMIT_ANSWERS, self._warehouse.generations.rows() // COMMIT_SHARE):
             self.commit(but)
 
     def finish(self, stopped: RunStopped | None = None) -> Summary:
-        """Commit the rest, draw up the account, and record it if the gateway was to be asked.
+        """Commit the rest, refresh the marts, and record the run if it had anything to request.
+
+        Args:
+            stopped: Why the run stopped early, if it did.
 
         Raises:
-            RunStopped: The one given, or why there is another; with the summary on it.
+            RunStopped: `stopped`, or a failure on the way; its `summary` is set.
         """
         if stopped is None and self.watcher.stop.is_set():
             stopped = Interrupted("interrupted; the next run goes on from here")
@@ -177,7 +180,7 @@ class Run:
         return summary
 
     def _nothing_fetched(self) -> NothingFetched | None:
-        """The reason to call the run a failure, if every answer was a refusal that may pass."""
+        """The failure of a run whose every answer was a refusal that may pass; else None."""
         tally, base_url = self.tally, self.settings.base_url
         has_given_up = self.is_proven and tally.of_tasks
         if tally.fetched or tally.is_early or has_given_up or not tally.rejected:

@@ -1,6 +1,6 @@
-"""Answers into the inbox: tried again where the storage may come back, else counted as lost.
+"""Saves answers to the inbox, with retries where the storage may recover.
 
-What was received is in memory still, so the gateway is asked for nothing twice.
+The answers stay in memory meanwhile, so that nothing is requested twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from connector.record.answer import Answer
     from connector.warehouse.warehouse import Warehouse
 
-# Seconds between tries: a share that is mounted again needs some; a disk that is full stays so.
+# Seconds between tries: a share may be mounted again; a full disk stays full.
 DELAYS: Final = (2.0, 10.0, 30.0)
 
 logger = logging.getLogger(__name__)
@@ -29,24 +29,25 @@ def save_answers(
     run_id: str,
     stop: threading.Event,
 ) -> None:
-    """Make a batch of answers durable, in as many tries as it takes.
+    """Make a batch of answers durable, with retries.
 
     Args:
-        warehouse: It takes the batch into its inbox.
+        warehouse: The warehouse whose inbox takes the batch.
         batch: Name of the batch.
-        answers: All of it.
-        run_id: Of the run that asked.
-        stop: When set, there is one more try, and no further wait.
+        answers: Its answers.
+        run_id: The run that received them.
+        stop: When set, one more try is made, without a wait.
 
     Raises:
-        StorageFailed: The storage does not take the batch, and does not hold it already.
+        AnswersLost: The batch cannot be saved.
+        StorageFailed: The storage failed after it had saved the batch, which the next run commits.
     """
     for delay in (*DELAYS, None):
         try:
             warehouse.save(batch, answers, run_id)
         except StorageFailed as failed:
-            # What failed may have been the last step: then the batch is there, and gets committed.
-            if warehouse.has(batch):
+            # If only the last step failed, the batch is there, and the next commit takes it.
+            if _holds(warehouse, batch):
                 raise
             if delay is None or not failed.may_pass or stop.is_set():
                 raise AnswersLost(str(failed)) from failed
@@ -54,6 +55,14 @@ def save_answers(
             stop.wait(delay)
         else:
             return
+
+
+def _holds(warehouse: Warehouse, batch: str) -> bool:
+    """Whether the inbox has the batch; False if the storage does not say."""
+    try:
+        return warehouse.has(batch)
+    except (StorageFailed, OSError):
+        return False
 
 
 class AnswersLost(StorageFailed):

@@ -1,4 +1,4 @@
-"""Which task IDs a user asks for, and what of them is left to fetch."""
+"""Which task IDs a user selects, and which of them a run must request."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which task IDs to ask for.
+    """Which task IDs to request.
 
     Attributes:
         sources: Files, globs, `-`, SQLAlchemy URLs, or iterables of task IDs; or `luma:list` alone.
-        column: Where the IDs are, if not in a column that is found by itself (docs/task-ids.md).
-        query: What to ask a SQLAlchemy URL for.
-        limit: Ask for no more than this many.
-        refresh: Ask again for finished ones.
-        retry_rejected: Ask again for finally rejected and given-up ones.
+        column: Column of the IDs, if its name is not a usual one (docs/task-ids.md).
+        query: SQL for a SQLAlchemy URL.
+        limit: Most task IDs to request; None for all.
+        refresh: Request finished ones again.
+        retry_rejected: Request finally rejected and given-up ones again.
     """
 
     sources: Sequence[task_ids.Source]
@@ -41,19 +41,19 @@ class Selection:
 
     @property
     def is_listing(self) -> bool:
-        """Whether the gateway says which there are."""
+        """Whether the gateway's list is the source."""
         return listing.SOURCE in (source for source in self.sources if isinstance(source, str))
 
     @property
     def is_repeated(self) -> bool:
-        """Whether it asks again for what is settled."""
+        """Whether it requests settled task IDs again."""
         return self.refresh or self.retry_rejected
 
 
 def make_plan(selection: Selection, settings: Settings, warehouse: Warehouse | None) -> Plan:
-    """Decide which task IDs to ask for, given what the warehouse holds; None holds nothing.
+    """Decide which task IDs to request, given what the warehouse holds; None holds nothing.
 
-    Of a listing nothing is known before it is read: its plan grows with the run.
+    A listing is not known before it is read: its plan grows with the run.
 
     Raises:
         SourceError: The task IDs cannot be read, or there are none.
@@ -61,7 +61,7 @@ def make_plan(selection: Selection, settings: Settings, warehouse: Warehouse | N
     if selection.is_listing:
         if len(selection.sources) > 1 or selection.column or selection.query:
             raise SourceError(
-                f"{listing.SOURCE} stands alone: no other source, column or query goes with it"
+                f"{listing.SOURCE} must be the only source, without a column or a query"
             )
         return NOTHING
     values = task_ids.read(selection.sources, column=selection.column, query=selection.query)
@@ -70,7 +70,7 @@ def make_plan(selection: Selection, settings: Settings, warehouse: Warehouse | N
 
 
 def settled_in(warehouse: Warehouse, selection: Selection, settings: Settings) -> pa.ChunkedArray:
-    """Task IDs that a selection need not ask for."""
+    """Task IDs that a selection need not request."""
     return warehouse.settled(
         base_url=settings.base_url,
         refresh=selection.refresh,
@@ -80,7 +80,7 @@ def settled_in(warehouse: Warehouse, selection: Selection, settings: Settings) -
 
 
 def preview(selection: Selection, settings: Settings) -> Plan:
-    """Plan a run, asking and changing nothing.
+    """Plan a run without a request or a change.
 
     Raises:
         UsageError: The task IDs or the warehouse cannot be read.

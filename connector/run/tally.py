@@ -1,4 +1,4 @@
-"""Counting: the answers of a run so far."""
+"""Counts the answers of a run."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Tally:
-    """Task IDs counted as their answers come, each once: with its latest answer.
+    """Task IDs, each counted once, by its latest answer.
 
     Attributes:
-        requests: Made, the listing's included.
-        retries: Those of them that repeated a failed one.
+        fetched: Task IDs answered with a generation.
+        rejected: Task IDs answered without one.
+        requests: HTTP requests, the listing's included.
+        retries: Requests that repeated a failed one.
         polls: Answers beyond the first one for a task ID.
         statuses: Generations by status: completed, failed, queued, running, unknown.
         reasons: Rejects by reason.
         of_tasks: Rejects for what is true of the task.
-        refusal: The message of one of the rejects.
+        refusal: The message of the latest reject.
     """
 
     fetched: int = 0
@@ -44,14 +46,14 @@ class Tally:
         self._count_answer(answer)
 
     def add_poll(self, answer: Answer, before: str) -> None:
-        """Count a later answer, in place of the one that came to the end `before`."""
+        """Count a later answer in place of the one whose `Answer.end` was `before`."""
         self.add_requests(answer.attempts)
         self.polls += 1
         self._count(before, -1)
         self._count_answer(answer)
 
     def add_requests(self, attempts: int) -> None:
-        """Count the attempts at one answer; none if it came along with others."""
+        """Count the attempts at one answer; 0 if it came with a listing."""
         self.requests += attempts
         self.retries += max(0, attempts - 1)
 
@@ -82,7 +84,7 @@ class Tally:
         )
 
     def discount(self, answers: Iterable[Answer]) -> None:
-        """Take back answers that could not be kept: their task IDs count as not reached."""
+        """Uncount answers that could not be saved: their task IDs count as not reached."""
         lost = Tally()
         for answer in answers:
             lost.add(answer)
@@ -96,21 +98,21 @@ class Tally:
 
     @property
     def answers(self) -> int:
-        """Task IDs that have been answered, well or not."""
+        """Task IDs that have an answer, a generation or not."""
         return self.fetched + self.rejected
 
     @property
     def is_early(self) -> bool:
-        """Whether the gateway asked for patience with some task: it works, and knows the task."""
+        """Whether some task was not ready yet: then the gateway works, and knows the task."""
         return bool(self.reasons[Outcome.NOT_READY])
 
     @property
     def received(self) -> int:
-        """Answers that came, polls included."""
+        """Answers received, polls included."""
         return self.answers + self.polls
 
     def __str__(self) -> str:
-        # In one order, so that the lines of a log read alike.
+        # Sorted, so that the lines of a log read alike.
         counts = {**dict(sorted(self.statuses.items())), "rejected": self.rejected}
         return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 

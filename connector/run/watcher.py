@@ -1,4 +1,4 @@
-"""Who watches a run, and may stop it."""
+"""The observer of a run, which may stop it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """Hears of a run's progress; one of this very class listens to nothing.
+    """Receives a run's progress; this base class ignores it.
 
     Attributes:
-        stop: When set, the run ends within seconds, and keeps all that it received.
+        stop: When set, the run ends within seconds and keeps everything it received.
     """
 
     def __init__(self, stop: threading.Event | None = None) -> None:
         self.stop = stop or threading.Event()
 
     def progress(self, plan: Plan, tally: Tally) -> None:
-        """Hear how far the run is: after the plan, and after each answer."""
+        """Called after the plan and after each answer."""
 
     def waiting(self, unfinished: int, seconds: float) -> None:
-        """Hear how many generations are unfinished, and in how many seconds the next poll is."""
+        """Called before each wait, with unfinished generations and seconds to the next poll."""
