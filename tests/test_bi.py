@@ -529,10 +529,10 @@ def test_postgres_without_psycopg_3_is_loaded_by_insert(
     [
         ((PASSWORD, f"{PASSWORD}-wrong"), "password authentication failed"),
         (("/postgres", "/none"), 'database "none" does not exist'),
-        (("postgresql:", "postgresql+none:"), "knows no postgresql\\+none"),
+        (("postgresql:", "postgresql+none:"), "does not know postgresql\\+none"),
         (("postgresql:", "postgresql+asyncpg:"), "asynchronous|not installed"),
         (("127.0.0.1", "p@127.0.0.1"), "write an @"),
-        (("127.0.0.1:", "127.0.0.1:x"), "is no URL"),
+        (("127.0.0.1:", "127.0.0.1:x"), "is not a URL"),
         (("/postgres", "/postgres?application_name=luma&sslmode=x-secret"), "sslmode"),
     ],
 )

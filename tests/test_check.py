@@ -108,7 +108,7 @@ def test_what_a_warehouse_says(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "letters/mum.txt").write_text("Dear mum")
     taken = cli("check", "--warehouse", "letters")
     assert taken.returncode == 2
-    assert "holds files but is no warehouse" in taken.stdout
+    assert "has files but is not a warehouse" in taken.stdout
     assert sorted(path.name for path in (tmp_path / "letters").iterdir()) == ["mum.txt"]
 
     unwritable = cli("check", "--warehouse", "/proc/warehouse")

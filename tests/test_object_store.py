@@ -302,9 +302,9 @@ def test_who_has_lost_the_lock_writes_nothing_more(
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("s3://no-such-bucket/wh", "no such bucket"),
+        ("s3://no-such-bucket/wh", "bucket does not exist"),
         ("s3a://bucket/wh", "Write it as s3://"),
-        ("ftp://bucket/wh", "no address that is known"),
+        ("ftp://bucket/wh", "not a supported address"),
         ("s3://key:hidden@bucket/wh", "has a secret"),
         ("s3:///wh", "names no bucket"),
     ],

@@ -155,7 +155,7 @@ def test_a_damaged_table_is_rebuilt_and_that_is_said(
     damage(next((warehouse / table).rglob("*.parquet")))
     with caplog.at_level(logging.WARNING), Warehouse.writing(warehouse):
         same(before, tables(warehouse))
-    assert "rebuilt from the log" in caplog.text
+    assert "Rebuilding all tables from the log" in caplog.text
 
 
 def test_a_damaged_page_is_noticed_when_it_is_merged(
@@ -164,7 +164,7 @@ def test_a_damaged_page_is_noticed_when_it_is_merged(
     flip_a_bit(warehouse / "generations/created_month=2025-03/generations.parquet")
     with caplog.at_level(logging.WARNING):
         ingest(warehouse, created("d", "2025-03-04", minutes=20), batch="4")
-    assert "rebuilt from the log" in caplog.text
+    assert "Rebuilding all tables from the log" in caplog.text
     assert len(pd.read_parquet(warehouse / "generations")) == 5
 
 
@@ -178,7 +178,7 @@ def test_a_damaged_inbox_file_is_set_aside_and_said(
     cut_short(warehouse / "inbox/4.parquet")
     with caplog.at_level(logging.WARNING), Warehouse.writing(warehouse) as open_warehouse:
         assert "d" not in open_warehouse.settled().to_pylist()
-    assert "asked for again" in caplog.text
+    assert "requests its task IDs again" in caplog.text
     assert (warehouse / "damaged/4.parquet").exists()
     assert set(tables(warehouse)["generations"].task_id) == {*before["generations"].task_id, "e"}
 

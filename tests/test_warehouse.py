@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -192,8 +193,32 @@ def test_the_second_writer_is_told_who_the_first_is(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(WarehouseError, match="is no warehouse"), Warehouse.writing(tmp_path):
+    with pytest.raises(WarehouseError, match="is not a warehouse"), Warehouse.writing(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("text", ["", '{"form', "[]", '{"format": 1}', "\xff"])
+def test_a_damaged_marker_is_named_with_the_way_to_restore_it(tmp_path: Path, text: str) -> None:
+    ingest(tmp_path, answer("a"))
+    marker = tmp_path / "warehouse.json"
+    marker.write_bytes(text.encode("latin-1"))
+    for opening in (Warehouse.existing, Warehouse.probe):
+        with pytest.raises(WarehouseError, match=r"warehouse\.json is damaged") as caught:
+            opening(tmp_path)
+    assert marker.read_bytes() == text.encode("latin-1")
+    (restored,) = re.findall(r"write (\{.*?\}) to it", str(caught.value))
+    marker.write_text(restored)
+    with Warehouse.writing(tmp_path) as warehouse:
+        assert warehouse.size() == 1
+
+
+def test_a_file_is_not_a_warehouse(tmp_path: Path) -> None:
+    (path := tmp_path / "file").write_text("precious")
+    with pytest.raises(WarehouseError, match="is a file"):
+        Warehouse.existing(path)
+    with pytest.raises(WarehouseError, match="is a file"), Warehouse.writing(path):
+        pass
+    assert path.read_text() == "precious"
 
 
 def test_a_warehouse_of_another_version_is_left_alone(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Where files are: local folders and object stores, locks, and Parquet as it is written here."""
+"""Files of a warehouse: local folders, object stores, locks, and Parquet."""

@@ -1,7 +1,7 @@
-"""Object stores: which addresses name one, how it is opened, and its errors in plain words.
+"""Object stores: their addresses, how to open them, and their errors in plain words.
 
 An address is `s3://bucket/prefix`, `gs://bucket/prefix` or `abfss://container@account…/prefix`.
-The credentials are where the clouds' own tools look for them: environment, profile, role.
+Credentials come from where the cloud's own tools look for them: environment, profile, role.
 """
 
 from __future__ import annotations
@@ -27,27 +27,26 @@ S3_OPTIONS: Final = ("region", "endpoint_override", "scheme")
 
 CONNECT_SECONDS: Final = 10
 
-# A request on which nothing moves for so long is given up, and tried again.
+# A request without progress for this long is retried.
 STALL_SECONDS: Final = 20
 
-# Of a request to S3; the waits between them double, half a minute in all at most.
+# Attempts at a request to S3; the waits between them double, up to half a minute in all.
 ATTEMPTS: Final = 6
 
-# How long Google's client tries; its own default is a quarter of an hour.
+# Retries of Google's client; its own default is a quarter of an hour.
 RETRY_FOR: Final = timedelta(seconds=90)
 
 _URL: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.]*)://")
 
-# An object that was removed between the look at its size and the request for its content; or an
-# answer that broke off.
+# Either the object was removed after its size was looked up, or the answer broke off.
 _GONE: Final = "Failed to flush response stream"
 _OF_A_STORE: Final = re.compile(r"AWS Error|google::cloud|Azure Error|HTTP status|curlCode")
-NO_BUCKET: Final = "there is no such bucket"
-DENIED: Final = "access is denied: look at what these credentials may do there"
-NOT_ACCEPTED: Final = "the credentials are not accepted: are they mistyped, or expired?"
+NO_BUCKET: Final = "the bucket does not exist"
+DENIED: Final = "access is denied: check the permissions of these credentials"
+NOT_ACCEPTED: Final = "the credentials are not accepted: they may be mistyped or expired"
 OTHER_REGION: Final = "the bucket is in another region: set AWS_REGION"
 
-# How stores put it, by what it means. Nothing they say is quoted: it may hold parts of a key.
+# Codes of the stores by meaning. Their texts are not quoted: they may contain parts of a key.
 _SIGNS: Final = {
     NO_BUCKET: ("NO_SUCH_BUCKET", "NoSuchBucket", "ContainerNotFound", "bucket does not exist"),
     NOT_ACCEPTED: (
@@ -72,7 +71,7 @@ _SIGNS: Final = {
         "AuthorizationPermissionMismatch",
     ),
     OTHER_REGION: ("HTTP status 301", "PermanentRedirect", "AuthorizationHeaderMalformed"),
-    "the store answered with errors, however often it was asked": (
+    "the store kept answering with errors": (
         "SLOW_DOWN",
         "SlowDown",
         "SERVICE_UNAVAILABLE",
@@ -82,7 +81,7 @@ _SIGNS: Final = {
         "UNAVAILABLE",
     ),
     "the store did not answer in time": ("REQUEST_TIMEOUT", "curlCode: 28", "DEADLINE_EXCEEDED"),
-    "the store cannot be reached: look at the network, and at AWS_ENDPOINT_URL if that is set": (
+    "the store cannot be reached: check the network, and AWS_ENDPOINT_URL if that is set": (
         "NETWORK_CONNECTION",
         "curlCode",
         "Could not connect",
@@ -96,10 +95,10 @@ class Place:
     """A place in an object store.
 
     Attributes:
-        address: As people write it, without options.
+        address: The address as people write it, without options.
         filesystem: The store.
-        path: Of the place in it: bucket and prefix.
-        options: To open the same store again with others.
+        path: Bucket and prefix.
+        url: The address with its options, to open the store again.
     """
 
     address: str
@@ -114,38 +113,38 @@ class Place:
 
     @property
     def replaces_whole(self) -> bool:
-        """Whether an object keeps its content until a new one has come in whole.
+        """Whether an object keeps its content until a new one has arrived whole.
 
-        Not Azure's: opening it to write empties it (Arrow's `ObjectAppendStream`).
+        Not on Azure: opening an object to write empties it (Arrow's `ObjectAppendStream`).
         """
         return self.url.scheme in (S3, GS)
 
     def single_put(self) -> fs.FileSystem:
-        """The store, so opened that a small object goes up in one request.
+        """The store, opened such that a small object is uploaded in one request.
 
-        Not for large ones: where the upload in parts cannot be started, an empty object is left.
+        Not for large objects: if the multipart upload fails to start, an empty object is left.
         """
         return _s3(self.url, allow_delayed_open=True) if self.url.scheme == S3 else self.filesystem
 
 
 def is_url(address: str) -> bool:
-    """Whether this is meant for an object store, well written or not, and no path on a disk."""
+    """Whether an address is a URL, valid or not, and not a path on a disk."""
     found = _URL.match(address)
     return bool(found) and found[1].lower() != "file"  # type: ignore[index]  # it is one
 
 
 def is_object_store(address: str) -> bool:
-    """Whether this is the address of an object store that is known here."""
+    """Whether an address names a supported object store."""
     return address.partition("://")[0] in SCHEMES and "://" in address
 
 
 def open_place(address: str) -> Place:
-    """Open the store that an address names; it is asked nothing, but for the region at times.
+    """Open the store that an address names, without a request except for a bucket's region.
 
     Raises:
-        UsageError: It names none, or holds a secret.
+        UsageError: The address is of an unknown kind, or contains a secret.
     """
-    from pyarrow import fs  # noqa: PLC0415  a tenth of a second, for those who have no bucket
+    from pyarrow import fs  # noqa: PLC0415  takes a tenth of a second, which local warehouses save
 
     url = urlsplit(address)
     _check(url)
@@ -170,7 +169,7 @@ def _check(url: SplitResult) -> None:
         meant = OTHER_NAMES.get(url.scheme)
         hint = f" Write it as {meant}://…." if meant else ""
         raise UsageError(
-            f"{url.scheme}://… is no address that is known here: name a folder, or s3://…, gs://…"
+            f"{url.scheme}://… is not a supported address: name a folder, or s3://…, gs://…"
             f" or abfss://….{hint}"
         )
     if (
@@ -179,15 +178,16 @@ def _check(url: SplitResult) -> None:
         or any(secret in url.query for secret in ("sig=", "client_secret="))
     ):
         raise UsageError(
-            f"{url.scheme}://… has a secret in its address, which would be shown: put credentials"
-            " where the cloud's own tools look for them, such as AWS_ACCESS_KEY_ID or a profile"
+            f"{url.scheme}://… has a secret in its address, which messages would show:"
+            " put credentials where the cloud's own tools look for them, such as AWS_ACCESS_KEY_ID"
+            " or a profile"
         )
     if not url.netloc:
         raise UsageError(f"{url.scheme}://… names no bucket: write {url.scheme}://bucket/prefix")
 
 
 def _s3(url: SplitResult, **more: bool) -> fs.FileSystem:
-    """As `FileSystem.from_uri` has it, but with patience and limits of our own choice."""
+    """Open S3 as `FileSystem.from_uri` does, with our own timeouts and retries."""
     from pyarrow import fs  # noqa: PLC0415  as above
 
     options: dict[str, object] = {k: v for k, v in parse_qsl(url.query) if k in S3_OPTIONS}
@@ -209,7 +209,7 @@ def _s3(url: SplitResult, **more: bool) -> fs.FileSystem:
 
 
 def _emulator() -> dict[str, object]:
-    """A server that plays Google's, if the variable that its own clients know names one."""
+    """Options for an emulator of Google's store, if the variable that its clients use names one."""
     endpoint = urlsplit(os.environ.get("STORAGE_EMULATOR_HOST", ""))
     if not endpoint.netloc:
         return {}
@@ -217,13 +217,13 @@ def _emulator() -> dict[str, object]:
 
 
 def _azure_options() -> dict[str, str]:
-    """What Azure's own command line has from its variables, and Arrow does not look for.
+    """Options from the variables of Azure's command line, which Arrow does not read.
 
-    Without them Arrow tries what the clouds' libraries do: `AZURE_TENANT_ID` and so on, a managed
-    identity, `az login`. An endpoint that has the account in its path is a server that plays Azure.
+    Without them, Arrow tries `AZURE_TENANT_ID` and so on, a managed identity, and `az login`. An
+    endpoint with the account in its path is an emulator.
     """
     options = {}
-    # Arrow takes one of them, and a key may do all.
+    # Arrow accepts only one, and a key has all permissions.
     if key := os.environ.get("AZURE_STORAGE_KEY"):
         options["account_key"] = key
     elif token := os.environ.get("AZURE_STORAGE_SAS_TOKEN"):
@@ -237,27 +237,27 @@ def _azure_options() -> dict[str, str]:
 
 
 def _account(url: SplitResult) -> str:
-    """The account in any of the ways in which Arrow reads an address."""
+    """The account, in any form of address that Arrow reads."""
     host = url.hostname or ""
     return host.partition(".")[0] if "." in host else (url.username or host)
 
 
 def is_from_store(error: BaseException) -> bool:
-    """Whether an error tells of the store, and not of what is in a file."""
+    """Whether an error is the store's, and not due to a file's content."""
     text = str(error)
     if isinstance(error, FileNotFoundError):
-        return False  # in Google's words too, which look like a failure
+        return False  # Google's text looks like a failure
     is_it = isinstance(error, OSError) and _OF_A_STORE.search(text)
     return bool(is_it) and not is_perhaps_gone(error)
 
 
 def is_perhaps_gone(error: BaseException) -> bool:
-    """Whether an object may have been removed while it was read; or else the store failed."""
+    """Whether an object may have been removed while it was read; otherwise the store failed."""
     return _GONE in str(error)
 
 
 def reason(error: BaseException) -> str:
-    """Tell in plain words what a store's error means, with no part of a secret."""
+    """Explain a store's error in plain words, without any part of a secret."""
     text = str(error)
     if is_perhaps_gone(error):
         return "it was removed while it was read, or the answer broke off"
@@ -271,5 +271,5 @@ def reason(error: BaseException) -> str:
 
 
 def is_to_mend(error: BaseException) -> bool:
-    """Whether trying again is pointless until somebody has mended the settings."""
+    """Whether a retry is pointless until someone corrects the settings."""
     return reason(error) in {NO_BUCKET, NOT_ACCEPTED, DENIED, OTHER_REGION}

@@ -1,4 +1,4 @@
-"""URLs of databases, for task IDs and for exports, and what may be told of them."""
+"""Database URLs, for task IDs and exports, and errors without their secrets."""
 
 from __future__ import annotations
 
@@ -19,21 +19,25 @@ POSTGRESQL: Final = ("postgresql", "postgres")
 
 
 def parse_database_url(text: str, error: type[UsageError] = UsageError) -> URL:
-    """Read a SQLAlchemy URL; `postgresql://` takes psycopg where that is installed.
+    """Parse a SQLAlchemy URL; `postgresql://` uses psycopg where that is installed.
+
+    Args:
+        text: The URL.
+        error: The error to raise.
 
     Raises:
-        UsageError: It is none, as an `error`. The text quotes no part that may be secret.
+        UsageError: It is not a valid URL; raised as `error`, without any secret part.
     """
     scheme, colon, rest = text.partition("://")
     if scheme in POSTGRESQL:
-        # SQLAlchemy's own choice is psycopg2, and it does not know the short name.
+        # SQLAlchemy's default is psycopg2, and it does not accept the short name.
         text = f"postgresql+{_driver()}{colon}{rest}"
     try:
         url = make_url(text)
     except (SQLAlchemyError, ValueError):
-        # Not chained: the cause quotes parts of the URL, and the password may be in any of them.
+        # Not chained: the cause quotes parts of the URL, any of which may contain the password.
         raise error(
-            f"{scheme}://… is no URL that SQLAlchemy can read. It looks like"
+            f"{scheme}://… is not a URL that SQLAlchemy can read. It looks like"
             " postgresql://user@host:5432/database."
         ) from None
     if url.host and "@" in url.host:
@@ -42,25 +46,25 @@ def parse_database_url(text: str, error: type[UsageError] = UsageError) -> URL:
 
 
 def _driver() -> str:
-    """The newer driver, unless only the older one is there."""
+    """psycopg, unless only psycopg2 is installed."""
     found = (name for name in ("psycopg", "psycopg2") if importlib.util.find_spec(name))
     return next(found, "psycopg")
 
 
 def display(url: URL) -> str:
-    """A URL without user, password and options, any of which may be a secret."""
+    """Return a URL without user, password and options, any of which may be a secret."""
     place = URL.create(url.drivername, host=url.host, port=url.port, database=url.database)
     return place.render_as_string()
 
 
 @contextmanager
 def translate_errors(url: URL, error: type[UsageError] = UsageError) -> Iterator[None]:
-    """Turn what a database or its driver raises into an `error` without secrets."""
+    """Translate errors of a database or its driver to `error`, without secrets."""
     try:
         yield
     except NoSuchModuleError:
         raise error(
-            f"{display(url)}: SQLAlchemy knows no {url.drivername}. Is its package installed?"
+            f"{display(url)}: SQLAlchemy does not know {url.drivername}. Is its package installed?"
         ) from None
     except ImportError as exc:
         raise error(
@@ -68,7 +72,7 @@ def translate_errors(url: URL, error: type[UsageError] = UsageError) -> Iterator
             " For PostgreSQL: pip install 'luma-to-parquet[postgresql]'"
         ) from None
     except SQLAlchemyError as exc:
-        # Not chained: the cause may quote the password, and holds the rows.
+        # Not chained: the cause may quote the password, and has the rows.
         reason = exc.orig if isinstance(exc, DBAPIError) else exc
         raise error(f"{display(url)}: {_without_secrets(str(reason), url)}") from None
 

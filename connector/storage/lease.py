@@ -1,14 +1,14 @@
-"""One writer a warehouse, where no kernel keeps a lock: a claim that its owner renews.
+"""The lock of a warehouse in an object store: one writer at a time, whose claim it renews.
 
-Whoever wants to write puts a claim into `.lock/`, under a name of its own, and then lists the
-folder. If there is no other claim, it is the writer. If there is one, it takes its own back. As a
-store shows a new object to every listing that starts after it was put, of two that claim at the
-same time at least one sees the other; at worst both step back, and try again at random times.
+To become the writer, a process puts a claim under a name of its own into `.lock/`, then lists the
+folder. If its claim is the only one, it is the writer; otherwise it removes its claim. A store
+shows a new object in every listing that starts after the put, so of two simultaneous claims at
+least one sees the other. At worst both step back and retry at random times.
 
-A claim that was not renewed for `EXPIRES` seconds is its dead owner's, and is removed; on the
-owner's own machine this is told at once. The times compared are the store's own. A writer that
-could not renew its claim for `FENCE` seconds writes nothing more. What remains: a writer that is
-frozen in the middle of an upload, for minutes, and then goes on.
+A claim not renewed for `EXPIRES` seconds, by the store's own clock, belongs to a dead process and
+is removed; on the owner's machine, a dead process is noticed at once. A writer that could not renew
+its claim for `FENCE` seconds writes nothing more. One gap remains: a writer frozen for minutes in
+the middle of an upload, which then completes it.
 """
 
 from __future__ import annotations
@@ -36,19 +36,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FOLDER: Final = ".lock"
+
+# Seconds between renewals, and without one until the writer stops.
 RENEW: Final = 15.0
 FENCE: Final = 60.0
-# Longer than `FENCE` by what a request takes that is tried again and again.
+
+# Seconds; longer than `FENCE` by the time of one request with all its retries.
 EXPIRES: Final = 180.0
-# Seconds in which a claim may be taken back; to read it then would be to race with that.
+
+# Seconds in which a claim may still be withdrawn: reading it would race with that.
 YOUNG: Final = 1.0
-# Two that start at the same time must not both give up.
+
+# Two processes that start at the same time must not both give up.
 TRIES: Final = 4
 LONGEST_PAUSE: Final = 5.0
 
 
 class Lease:
-    """The right to write to a place."""
+    """The exclusive right to write to a place."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -59,34 +64,34 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        """Whether this process is the writer, so that nobody else replaces files."""
+        """Whether this process is the writer, so that no other one replaces files."""
         return self._renewed_at is not None
 
     def check(self) -> None:
-        """Do nothing if this process holds the lease, or never asked for it.
+        """Verify that this process still holds its lease; without a lease, do nothing.
 
         Raises:
-            StorageFailed: It may have lost it.
+            StorageFailed: The lease may be lost.
         """
         if self._renewed_at is not None and _now() - self._renewed_at > FENCE:
             raise StorageFailed(
-                f"this run may no longer write to {self._place.address}: it could not say for"
-                f" {FENCE:.0f} s that it is alive, and another run may have begun. What was saved"
-                " before is kept; the next run goes on from here.",
+                f"this run may no longer write to {self._place.address}: it could not renew its"
+                f" lock for {FENCE:.0f} s, and another run may have begun. What was saved before is"
+                " kept; the next run goes on from here.",
                 may_pass=False,
             )
 
     @contextlib.contextmanager
     def held(self, timeout: float) -> Iterator[None]:
-        """Hold the lease for the length of the block.
+        """Hold the lease for the block.
 
         Args:
             timeout: Seconds to wait for another writer to end.
 
         Raises:
-            WarehouseLocked: Another writer still has it; the message names who.
-            WarehouseError: Nothing can be written there until something is mended.
-            StorageFailed: Nothing can be written there now.
+            WarehouseLocked: Another writer still has it; the message names it.
+            WarehouseError: The place cannot be written until someone corrects the settings.
+            StorageFailed: The place cannot be written now.
         """
         self._acquire(timeout)
         done = threading.Event()
@@ -110,14 +115,14 @@ class Lease:
                 return
             if tries >= TRIES and _now() >= deadline:
                 raise WarehouseLocked(self._taken_by(others[0]))
-            # Random, and longer each time: whoever else tries does so at another time.
+            # Random, and longer each time, so that competitors try at different times.
             time.sleep(random.uniform(0.2, 1.0) * min(tries, LONGEST_PAUSE))
 
     def _claim(self) -> list[dict[str, Any]]:
-        """Become the writer, or return the claims that are in the way."""
+        """Become the writer, or return the other claims."""
         try:
             self._put()
-        except FileNotFoundError as error:  # Google's: an object needs no folder, but a bucket
+        except FileNotFoundError as error:  # from Google, which needs no folder: the bucket
             raise WarehouseError(f"cannot write to {self._place.address}: {NO_BUCKET}") from error
         except OSError as error:
             raise self._failed(error) from error
@@ -141,7 +146,7 @@ class Lease:
         self._renewed_at = at
 
     def _others(self) -> Iterator[dict[str, Any]]:
-        """Claims of writers that live."""
+        """Yield the claims of live writers; remove those of dead ones."""
         found = self._fs.get_file_info(fs.FileSelector(self._folder, allow_not_found=True))
         mine = next(one for one in found if one.path == self._path)
         for one in found:
@@ -151,14 +156,14 @@ class Lease:
                 if claim is None:
                     continue
                 if age > EXPIRES or is_dead(claim):
-                    logger.info("the claim of a dead writer is removed: %s", describe(claim))
+                    logger.info("removing the claim of a dead writer: %s", describe(claim))
                     with contextlib.suppress(FileNotFoundError):
                         self._fs.delete_file(one.path)
                 else:
                     yield {**claim, "path": one.path, "age": age}
 
     def _read(self, path: str) -> dict[str, Any] | None:
-        """A claim; None if it was taken back meanwhile."""
+        """Read a claim; None if it was withdrawn meanwhile."""
         try:
             with self._fs.open_input_stream(path) as file:
                 claim: dict[str, Any] = json.loads(file.read())
@@ -169,11 +174,11 @@ class Lease:
         return claim
 
     def _keep(self, done: threading.Event) -> None:
-        """Renew the claim until there is no more need to."""
+        """Renew the claim until `done` is set."""
         while not done.wait(RENEW):
             try:
                 if not self._fs.get_file_info(self._path).is_file:
-                    self._renewed_at = -FENCE  # somebody has taken this process for dead
+                    self._renewed_at = -FENCE  # another process took this one for dead
                     return
                 self._put()
             except OSError as error:
@@ -184,9 +189,9 @@ class Lease:
     def _taken_by(self, claim: dict[str, Any]) -> str:
         sign_of_life = f"; last sign of life {max(claim['age'], 0):.0f} s ago"
         message = locked_message(self._place.address, self._read(claim["path"]), sign_of_life)
-        return f"{message}. If it has died, its lock ends after {EXPIRES:.0f} s."
+        return f"{message}. If it has died, its lock expires after {EXPIRES:.0f} s."
 
 
 def _now() -> float:
-    """Seconds, those included in which the machine slept, where the system counts them."""
+    """Monotonic seconds, including time asleep where the system counts it."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

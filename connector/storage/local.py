@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-# Folder of files being written. Not beside the tables' own files: Polars lists hidden ones too.
+# Folder of files being written; not beside the tables' files, as Polars reads hidden files too.
 DRAFTS: Final = ".tmp"
 
 SPILL: Final = ".spill"
 
-# What a disk goes on to say until somebody mends it.
+# Errors that last until someone corrects their cause.
 LASTING: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 )
@@ -34,8 +34,7 @@ LASTING: Final = frozenset(
 class LocalStorage:
     """A folder; see `storage.Storage` for what each method promises.
 
-    A file is written elsewhere, synced, and renamed to its final name, and then the folder is
-    synced.
+    A file is written to a hidden folder, synced, renamed to its final name, and the folder synced.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -43,29 +42,29 @@ class LocalStorage:
 
     @property
     def address(self) -> str:
-        """The folder's path, as it was given."""
+        """The folder's path, as given."""
         return str(self.root)
 
     @property
     def name(self) -> str:
-        """Name of the folder."""
+        """The folder's name."""
         return self.root.resolve().name
 
     @property
     def scratch(self) -> Path:
-        """A hidden folder on the same disk, which is large enough if the tables fit."""
+        """A hidden folder on the warehouse's own disk."""
         return self.root / SPILL
 
     def path(self, name: str) -> Path:
-        """Where a file is."""
+        """The path of a file."""
         return self.root / name
 
     def where(self, name: str) -> str:
-        """Where a file is, for people."""
+        """The path of a file, for messages."""
         return str(self.path(name))
 
     def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
-        """Names of all files below a folder, sorted; none if it does not exist."""
+        """Names of all files below a folder, sorted; empty if it does not exist."""
         return sorted(
             found.relative_to(self.root).as_posix()
             for found in (self.root / folder).rglob(f"*{suffix}")
@@ -73,17 +72,17 @@ class LocalStorage:
         )
 
     def exists(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Whether the file exists."""
         return self.path(name).exists()
 
     def is_empty(self) -> bool:
-        """Whether nothing is there but hidden files."""
+        """Whether there are only hidden files."""
         if not self.root.is_dir():
             return True
         return all(found.name.startswith(".") for found in self.root.iterdir())
 
     def size(self) -> int:
-        """Bytes of all files."""
+        """Bytes of all files together."""
         return sum(self.path(name).stat().st_size for name in self.list("", ""))
 
     def bytes_of(self, name: str) -> int:
@@ -99,16 +98,16 @@ class LocalStorage:
         return f"{stat.st_size} bytes, {stat.st_mtime_ns}"
 
     def versions(self, folder: str) -> dict[str, str]:
-        """The same for all files below a folder, by name."""
+        """The `version` of each file below a folder, by name."""
         found = {name: self.version(name) for name in self.list(folder, "")}
         return {name: version for name, version in found.items() if version}
 
     def read(self, name: str) -> bytes:
-        """A small file, whole."""
+        """Return the content of a small file."""
         return self.path(name).read_bytes()
 
     def open_file(self, name: str) -> AbstractContextManager[pa.NativeFile]:
-        """Open a file to read parts of it; who has it open never notices a replacement."""
+        """Open a file to read parts of it; a replacement does not affect an open file."""
         file: AbstractContextManager[pa.NativeFile] = pa.OSFile(str(self.path(name)), "rb")
         return file
 
@@ -117,7 +116,7 @@ class LocalStorage:
 
     @contextlib.contextmanager
     def replacing(self, name: str, *, unless_same: bool = False) -> Iterator[IO[bytes]]:
-        """Open a file to write; it takes the name's place when the block ends without an error."""
+        """Open a file to write; it takes its place when the block ends without an error."""
         draft, target = self._draft_of(name), self.path(name)
         try:
             with trying_to(f"write {target}"):
@@ -135,52 +134,55 @@ class LocalStorage:
             raise
 
     def move(self, name: str, new_name: str) -> None:
-        """Rename a file, over another if there is one; durable on return."""
+        """Rename a file, replacing an existing one; durable on return."""
         source, target = self.path(name), self.path(new_name)
         with trying_to(f"move {source} to {target}"):
             _make_folder(target.parent)
-            os.replace(source, target)  # noqa: PTH105  one call, to be seen in a trace
+            os.replace(source, target)  # noqa: PTH105  one system call, visible in a trace
             sync_folder(target.parent)
             sync_folder(source.parent)
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there; durable on return."""
+        """Remove a file, if it exists; durable on return."""
         path = self.path(name)
         with trying_to(f"remove {path}"):
             path.unlink(missing_ok=True)
             sync_folder(path.parent)
 
     def remove_folder(self, folder: str) -> None:
-        """Remove a hidden folder and what is in it, as far as that is possible."""
+        """Remove a hidden folder and its content, as far as possible; errors are ignored."""
         shutil.rmtree(self.path(folder), ignore_errors=True)
 
     def below(self, folder: str) -> LocalStorage:
-        """A storage of what is in a folder."""
+        """The storage of one folder's content."""
         return LocalStorage(self.path(folder))
 
     def locked(self, timeout: float) -> AbstractContextManager[None]:
-        """Be the only writer, making the folder if need be."""
+        """Be the only writer for the block, creating the folder if missing."""
         return writer_lock(self.root, timeout)
 
     def sweep(self) -> None:
-        """Remove what writers that died have left half written."""
+        """Remove half-written files of dead writers."""
         self.remove_folder(DRAFTS)
         self.remove_folder(SPILL)
 
 
 @contextlib.contextmanager
 def trying_to(do: str) -> Iterator[None]:
-    """Say what could not be done where the operating system refuses it.
+    """Translate errors of the operating system.
+
+    Args:
+        do: What is tried, as an infinitive for the message.
 
     Raises:
-        StorageFailed: It did.
+        StorageFailed: The operating system refused.
     """
     try:
         yield
     except OSError as error:
         raise StorageFailed(
             f"cannot {do}: {error.strerror or error}. What was saved before is kept: free some"
-            " space or mend the disk, and the next run goes on from here.",
+            " space or repair the disk, and the next run goes on from here.",
             may_pass=error.errno not in LASTING,
         ) from error
 
@@ -190,7 +192,7 @@ def _is_same(draft: Path, target: Path) -> bool:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents, each of them durable."""
+    """Create a folder and its parents, each durably."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)

@@ -1,4 +1,4 @@
-"""One writer a warehouse."""
+"""The lock of a warehouse in a folder: one writer at a time."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ OWNER_FILE: Final = ".lock-owner.json"
 
 @contextlib.contextmanager
 def writer_lock(root: Path, timeout: float) -> Iterator[None]:
-    """Hold the lock of a warehouse folder, making the folder if need be.
+    """Hold the lock of a warehouse folder, which is created if missing.
 
-    The kernel keeps the lock and frees it when its owner dies, however that happens.
+    The kernel keeps the lock, and frees it however its owner ends.
 
     Args:
         root: The folder.
         timeout: Seconds to wait for another writer to end.
 
     Raises:
-        WarehouseLocked: Another writer still has it; the message names who.
+        WarehouseLocked: Another writer still has it; the message names it.
         WarehouseError: The folder cannot be written.
     """
     lock = FileLock(root / LOCK_FILE, timeout=timeout)
@@ -41,7 +41,9 @@ def writer_lock(root: Path, timeout: float) -> Iterator[None]:
     except Timeout:
         raise WarehouseLocked(locked_message(root, _owner(root))) from None
     except OSError as error:
-        raise WarehouseError(f"cannot write to {root}: {error.strerror or error}") from error
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "it is a file, not a folder" if is_file else error.strerror or error
+        raise WarehouseError(f"cannot write to {root}: {reason}") from error
     try:
         yield
     finally:

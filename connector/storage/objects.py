@@ -1,8 +1,8 @@
 """A warehouse in an object store: S3, Google Cloud Storage, Azure.
 
-There is no rename there, and none is needed: an object that is replaced shows its old content until
-the new one has come in whole. So a file grows on the local disk, and goes up when it is finished. A
-process that dies in between leaves nothing that a reader could see.
+Object stores need no rename: a replaced object keeps its old content until the new one has arrived
+whole. So a file is written to the local disk and uploaded when it is complete. A process that dies
+in between leaves nothing that a reader could see.
 """
 
 from __future__ import annotations
@@ -36,17 +36,16 @@ if TYPE_CHECKING:
 
 DRAFTS: Final = ".tmp"
 
-# How local folders of spilled rows begin; the process follows.
+# Prefix of local folders of spilled rows; the process ID follows.
 SCRATCH: Final = "luma-to-parquet-"
 
-# Bytes that go up or come down in one request; more of them do so in parts. Parts that went up
-# become visible as one.
+# Bytes transferred in one request; larger files go in parts, which become visible as one.
 SMALL: Final = 5 * 1024 * 1024
 
-# Bytes that come down in one request.
+# Bytes per read while two files are compared.
 PART: Final = 8 * 1024 * 1024
 
-# Bytes that S3 copies by itself.
+# Bytes that S3 copies in one request.
 LARGEST_COPY: Final = 5 * 1024**3
 
 
@@ -61,10 +60,10 @@ class ObjectStorage:
 
     @classmethod
     def at(cls, address: str) -> ObjectStorage:
-        """Open what an address names.
+        """Open the storage at an address.
 
         Raises:
-            UsageError: It names nothing that is known, or holds a secret.
+            UsageError: The address is of an unknown kind, or contains a secret.
         """
         return cls(open_place(address))
 
@@ -80,21 +79,21 @@ class ObjectStorage:
 
     @property
     def scratch(self) -> Path:
-        """A folder among the temporary files, which goes with this object."""
+        """A temporary folder, removed together with this object."""
         if self._temporary is None:
             prefix = f"{SCRATCH}{os.getpid()}-"
             self._temporary = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
         return Path(self._temporary.name, "spill")
 
     def where(self, name: str) -> str:
-        """URL of a file."""
+        """The URL of a file."""
         return f"{self.address}/{name}" if name else self.address
 
     def _path(self, name: str) -> str:
         return f"{self._place.path}/{name}" if name else self._place.path
 
     def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
-        """Names of all files below a folder, sorted; none if it does not exist."""
+        """Names of all files below a folder, sorted; empty if it does not exist."""
         return sorted(name for name in self._found(folder) if name.endswith(suffix))
 
     def _found(self, folder: str, *, recursive: bool = True) -> dict[str, fs.FileInfo]:
@@ -109,7 +108,7 @@ class ObjectStorage:
         }
 
     def exists(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Whether the file exists."""
         return bool(self._info(name).is_file)
 
     def _info(self, name: str) -> fs.FileInfo:
@@ -117,12 +116,12 @@ class ObjectStorage:
             return self._fs.get_file_info(self._path(name))
 
     def is_empty(self) -> bool:
-        """Whether nothing is there but hidden files.
+        """Whether there are only hidden files.
 
         Raises:
-            WarehouseError: There is not even a bucket.
+            WarehouseError: The bucket does not exist.
         """
-        # Google's first level shows no folders (in Arrow): there, all has to be looked at.
+        # Arrow lists no folders at Google's first level: there, all files must be listed.
         if self._found("", recursive=False) or any(
             not name.startswith(".") for name in self._found("")
         ):
@@ -130,11 +129,11 @@ class ObjectStorage:
         with self._reading(""):
             bucket = self._fs.get_file_info(self._place.bucket)
         if bucket.type == fs.FileType.NotFound:
-            raise WarehouseError(f"{self.address}: there is no bucket {self._place.bucket}")
+            raise WarehouseError(f"{self.address}: the bucket {self._place.bucket} does not exist")
         return True
 
     def size(self) -> int:
-        """Bytes of all files."""
+        """Bytes of all files together."""
         return sum(found.size for found in self._found("").values())
 
     def bytes_of(self, name: str) -> int:
@@ -143,19 +142,19 @@ class ObjectStorage:
         return size
 
     def version(self, name: str) -> str | None:
-        """Size and time of the last change; to the second, as stores have it."""
+        """Size and time of the last change; stores keep it to the second."""
         info = self._info(name)
         return _version(info) if info.is_file else None
 
     def versions(self, folder: str) -> dict[str, str]:
-        """The same for all files below a folder, by name."""
+        """The `version` of each file below a folder, by name."""
         return {name: _version(info) for name, info in self._found(folder).items()}
 
     def read(self, name: str) -> bytes:
-        """A small file, whole.
+        """Return the content of a small file.
 
         Raises:
-            WarehouseError: Settings or rights must be mended first.
+            WarehouseError: Settings or permissions are wrong.
         """
         try:
             with (
@@ -171,10 +170,10 @@ class ObjectStorage:
 
     @contextlib.contextmanager
     def open_file(self, name: str) -> Iterator[pa.NativeFile]:
-        """Open a file to read parts of it; a small one comes down at once.
+        """Open a file to read parts of it; a small one is downloaded at once.
 
-        Each part is asked for by itself, so the parts may be of two files if it is replaced
-        meanwhile, by another process. At the end the object's tag tells.
+        Parts are requested one by one, so they may belong to two files if another process replaces
+        it meanwhile. The object's ETag is compared at the end.
         """
         with self._reading(name), self._fs.open_input_file(self._path(name)) as file:
             if file.size() <= SMALL:
@@ -191,7 +190,7 @@ class ObjectStorage:
 
     @contextlib.contextmanager
     def replacing(self, name: str, *, unless_same: bool = False) -> Iterator[IO[bytes]]:
-        """Open a file to write; it goes up when the block ends without an error."""
+        """Open a file to write; it is uploaded when the block ends without an error."""
         with (
             trying_to(f"write to {tempfile.gettempdir()}"),
             tempfile.TemporaryFile(prefix="luma-") as draft,
@@ -213,10 +212,10 @@ class ObjectStorage:
         return True
 
     def _upload(self, draft: IO[bytes], name: str) -> None:
-        """Let a finished file take the name's place.
+        """Upload a finished file under its name.
 
-        Arrow's stream makes visible what it has when it is closed, even after an exception. So all
-        goes into it by a single call, in a thread, where no signal can come between.
+        When Arrow's stream is closed, what was written becomes visible, even after an exception. So
+        one call writes everything, in a thread, where no signal can interrupt it.
         """
         content = _content(draft)
         is_direct = self._place.replaces_whole
@@ -234,10 +233,9 @@ class ObjectStorage:
                 self._fs.delete_file(path)
 
     def move(self, name: str, new_name: str) -> None:
-        """Copy a file within the store, then remove it under its old name.
+        """Copy a file within the store, then remove the old one.
 
-        Who dies in between leaves both. What was to be moved is moved again then, with the same
-        result.
+        A process that dies in between leaves both; repeating the move gives the same result.
         """
         with self._changing(f"move {self.where(name)} to {self.where(new_name)}"):
             if (self._info(name).size or 0) <= LARGEST_COPY:
@@ -248,18 +246,18 @@ class ObjectStorage:
             self._fs.delete_file(self._path(name))
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there; durable on return."""
+        """Remove a file, if it exists; durable on return."""
         with self._changing(f"remove {self.where(name)}"), contextlib.suppress(FileNotFoundError):
             self._fs.delete_file(self._path(name))
 
     def remove_folder(self, folder: str) -> None:
-        """Remove a hidden folder and what is in it, as far as that is possible."""
+        """Remove a hidden folder and its content, as far as possible; errors are ignored."""
         with contextlib.suppress(OSError):
             self._lease.check()
             self._fs.delete_dir_contents(self._path(folder), missing_dir_ok=True)
 
     def below(self, folder: str) -> ObjectStorage:
-        """A storage of what is in a folder, under the same lock."""
+        """The storage of one folder's content, under the same lock."""
         place = Place(self.where(folder), self._fs, self._path(folder), self._place.url)
         return ObjectStorage(place, self._lease)
 
@@ -268,7 +266,7 @@ class ObjectStorage:
         return self._lease.held(timeout)
 
     def sweep(self) -> None:
-        """Remove what writers that died have left half written, here and on this machine's disk."""
+        """Remove half-written files of dead writers, here and on this machine's disk."""
         self.remove_folder(DRAFTS)
         for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
             if not _lives(folder.name.removeprefix(SCRATCH).partition("-")[0]):
@@ -276,11 +274,14 @@ class ObjectStorage:
 
     @contextlib.contextmanager
     def _reading(self, name: str, *, is_ours: bool | None = None) -> Iterator[None]:
-        """Tell an error of the store from damage in a file, which is another's to tell.
+        """Translate errors of the store; errors due to a damaged file pass.
 
         Args:
-            name: Of the file.
-            is_ours: Whether nobody else can have removed it; if None, whether the lease is held.
+            name: Name of the file.
+            is_ours: Whether no other process can have removed it; None: whether the lease is held.
+
+        Raises:
+            StorageFailed: The store failed.
         """
         try:
             yield
@@ -292,7 +293,7 @@ class ObjectStorage:
 
     @contextlib.contextmanager
     def _changing(self, do: str) -> Iterator[None]:
-        """Change something as the one who may, if anybody has to be."""
+        """Check the lease, and translate errors of a change to `StorageFailed`."""
         self._lease.check()
         try:
             yield

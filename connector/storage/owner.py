@@ -1,4 +1,4 @@
-"""Who holds a warehouse's lock: as it is written beside the lock, and as people read it."""
+"""The owner of a warehouse's lock: as written beside the lock, and in messages."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def this_process() -> dict[str, Any]:
 
 
 def _processes() -> str | None:
-    """What tells one space of process numbers from all others; None where the system has no word.
+    """Identify this space of process numbers; None where the system does not say.
 
-    Container names repeat; this boot of the kernel and this namespace in it do not.
+    Container names repeat; a boot of the kernel and a namespace in it do not.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115  no path, but a text
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115  the target is a text, not a path
     except OSError:
         return None
 
 
 def is_dead(owner: Mapping[str, Any]) -> bool:
-    """Whether an owner lived where this process does, and has ended."""
+    """Whether an owner ran in this space of process numbers, and has ended."""
     here = _processes()
     if here is None or owner.get("processes") != here:
         return False
@@ -43,7 +43,7 @@ def is_dead(owner: Mapping[str, Any]) -> bool:
 
 
 def describe(owner: object) -> str:
-    """An owner in words; anything else is unknown."""
+    """An owner in words; "owner unknown" for anything else."""
     try:
         return f"host {owner['host']}, process {owner['pid']}, since {owner['started_at']}"  # type: ignore[index]
     except (KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Parquet as this warehouse writes it: zstd, page index, sorted, described columns."""
+"""Reads and writes Parquet: zstd, page index, sorted, with described columns."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from connector.record.column import Table
     from connector.storage.storage import Storage
 
-# Rows held in memory at once while a partition is written: about 25 MB of generations.
+# Rows per row group, held in memory while a file is written: about 25 MB of generations.
 ROW_GROUP_ROWS: Final = 16_384
 
-# Rows read at once. Each is held a few times over while a partition is rewritten.
+# Rows read at once; a rewrite holds each a few times over.
 PIECE_ROWS: Final = 4_096
 
-# Endings of columns whose values hardly repeat: a dictionary would be built for nothing.
+# Endings of columns whose values rarely repeat: a dictionary would be useless.
 MANY_VALUED: Final = ("_url", "task_id", "_at", "body", "extra")
 FEW_VALUED: Final = frozenset({"base_url"})
 
@@ -39,18 +39,18 @@ def write_table(
     *,
     unless_same: bool = False,
 ) -> None:
-    """Write pieces of a table as one file, replacing what had the name.
+    """Write pieces of a table as one file, replacing an existing one.
 
     Args:
-        storage: Where to.
-        name: Of the file.
+        storage: The storage to write to.
+        name: Name of the file.
         table: Gives schema and order.
-        pieces: Of any size.
-        metadata: To add to the file's own.
-        unless_same: Leave a file alone that has the same bytes already.
+        pieces: Rows in order, in pieces of any size.
+        metadata: Added to the file's own metadata.
+        unless_same: Leave an existing file with the same bytes untouched.
 
     Raises:
-        StorageFailed: The storage is full, or not writable.
+        StorageFailed: The storage is full or not writable.
     """
     with (
         storage.replacing(name, unless_same=unless_same) as file,
@@ -66,7 +66,7 @@ def write_table(
     ):
         for group in _regroup(pieces, table.schema):
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
-            del group  # or it would be held while the next one gathers
+            del group  # or it would stay in memory while the next one is gathered
         if metadata:
             writer.add_key_value_metadata(metadata)
 
@@ -83,7 +83,7 @@ def _sorting(table: Table) -> list[pq.SortingColumn] | None:
 
 
 def _regroup(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Gather pieces of any size into full row groups; at least one, so that a file has a schema."""
+    """Gather pieces into full row groups; yield at least one, so that the file has a schema."""
     held = schema.empty_table()
     for piece in pieces:
         held = pa.concat_tables([held, piece.replace_schema_metadata(schema.metadata)])
@@ -95,19 +95,19 @@ def _regroup(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table
 
 
 def read_table(storage: Storage, name: str, schema: pa.Schema) -> pa.Table:
-    """Read a file's columns in this schema; those it has not are null.
+    """Read a file's columns in this schema; missing ones are null.
 
     Raises:
-        DamagedFile: It is cut short, or no Parquet.
+        DamagedFile: The file is cut short or not Parquet.
     """
     pieces = list(read_pieces(storage, name, schema))
     return pa.concat_tables(pieces) if pieces else schema.empty_table()
 
 
 def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The same, `PIECE_ROWS` at a time."""
+    """Read a file like `read_table`, `PIECE_ROWS` rows at a time."""
     with (
-        _telling_damage(storage, name),
+        _as_damage(storage, name),
         storage.open_file(name) as source,
         pq.ParquetFile(source, page_checksum_verification=True) as file,
     ):
@@ -118,13 +118,13 @@ def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.T
 
 
 def read_column_names(storage: Storage, name: str) -> list[str]:
-    """A file's columns.
+    """Read the names of a file's columns.
 
     Raises:
-        DamagedFile: It is cut short, or no Parquet.
+        DamagedFile: The file is cut short or not Parquet.
     """
     with (
-        _telling_damage(storage, name),
+        _as_damage(storage, name),
         storage.open_file(name) as source,
         pq.ParquetFile(source) as file,
     ):
@@ -133,13 +133,13 @@ def read_column_names(storage: Storage, name: str) -> list[str]:
 
 
 def read_metadata(storage: Storage, name: str) -> dict[bytes, bytes]:
-    """A file's own metadata.
+    """Read a file's key-value metadata.
 
     Raises:
-        DamagedFile: It is cut short, or no Parquet.
+        DamagedFile: The file is cut short or not Parquet.
     """
     with (
-        _telling_damage(storage, name),
+        _as_damage(storage, name),
         storage.open_file(name) as source,
         pq.ParquetFile(source) as file,
     ):
@@ -147,7 +147,7 @@ def read_metadata(storage: Storage, name: str) -> dict[bytes, bytes]:
 
 
 @contextlib.contextmanager
-def _telling_damage(storage: Storage, name: str) -> Iterator[None]:
+def _as_damage(storage: Storage, name: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, OSError) as error:
@@ -184,7 +184,7 @@ def _is_sound(storage: Storage, name: str) -> bool:
 
 
 def is_same(one: Storage, other: Storage, name: str, schema: pa.Schema) -> bool:
-    """Whether the files of one name on two storages have these columns and the same rows."""
+    """Whether two storages' files of this name both have this schema and the same rows."""
     try:
         with one.open_file(name) as source, pq.ParquetFile(source) as file:
             if not file.schema_arrow.equals(schema, check_metadata=True):

@@ -1,4 +1,4 @@
-"""Files replaced in one step, durably: a reader sees the old one or the new one, whole."""
+"""Replaces files atomically and durably: a reader sees the old or the new one, whole."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def put_in_place(draft: Path, target: Path) -> None:
-    """Give a written draft the target's name, so that a power cut leaves one of the two, whole.
+    """Rename a written draft to the target; a power cut leaves one of the two, whole.
 
     Raises:
-        OSError: The disk refuses.
+        OSError: The file system refuses.
     """
     with draft.open("rb+") as file:
         os.fsync(file.fileno())
-    os.replace(draft, target)  # noqa: PTH105  one call, to be seen in a trace
+    os.replace(draft, target)  # noqa: PTH105  one system call, visible in a trace
     sync_folder(target.parent)
 
 
@@ -29,7 +29,7 @@ def sync_folder(folder: Path) -> None:
     """Make a rename in this folder survive a power cut.
 
     Raises:
-        OSError: The disk refuses.
+        OSError: The file system refuses.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -40,10 +40,10 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give a path to write to; the file there takes the target's place when the block ends well.
+    """Yield a path to write to; the file replaces the target when the block ends without an error.
 
     Raises:
-        UsageError: The folder does not exist, the disk is full, or the target not writable.
+        UsageError: The folder does not exist, the disk is full, or the target is not writable.
     """
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     if target.is_dir():

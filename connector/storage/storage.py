@@ -1,4 +1,4 @@
-"""Files of a warehouse: what every kind of storage promises, and which one an address names."""
+"""The interface of all storages, and the storage that an address names."""
 
 from __future__ import annotations
 
@@ -14,127 +14,127 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-# Where a warehouse is.
+# A folder's path or a URL.
 Address = str | os.PathLike[str]
 
 
 class Storage(Protocol):
     """Files below one address. Names are relative to it, with forward slashes.
 
-    A file appears, or is replaced, whole and durable or not at all. What a dead writer leaves is
-    never seen as a file of the warehouse.
+    A file appears or is replaced as a whole, durably, or not at all. Leftovers of a dead writer
+    never look like files of the warehouse.
     """
 
     @property
     def address(self) -> str:
-        """Where it is, as `storage_of` takes it and as people and readers write it."""
+        """The address, as `storage_of`, people and readers write it."""
 
     @property
     def name(self) -> str:
-        """What people call it: the last part of the address."""
+        """The last part of the address."""
 
     @property
     def scratch(self) -> Path:
-        """A local folder, perhaps not there yet, for what does not fit into memory."""
+        """A local folder, perhaps not created yet, for data that does not fit into memory."""
 
     def where(self, name: str) -> str:
-        """Where a file is, for people."""
+        """The full path or URL of a file, for messages."""
 
     def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
-        """Names of all files below a folder, sorted; none if it does not exist."""
+        """Names of all files below a folder, sorted; empty if it does not exist."""
 
     def exists(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Whether the file exists."""
 
     def is_empty(self) -> bool:
-        """Whether nothing is there but hidden files."""
+        """Whether there are only hidden files."""
 
     def size(self) -> int:
-        """Bytes of all files."""
+        """Bytes of all files together."""
 
     def bytes_of(self, name: str) -> int:
         """Size of a file, as the storage gives it without reading the file."""
 
     def version(self, name: str) -> str | None:
-        """A text that changes when the file is replaced; None if there is no such file."""
+        """A text that changes when the file is replaced; None if it does not exist."""
 
     def versions(self, folder: str) -> dict[str, str]:
-        """The same for all files below a folder, by name."""
+        """The `version` of each file below a folder, by name."""
 
     def read(self, name: str) -> bytes:
-        """A small file, whole.
+        """Return the content of a small file.
 
         Raises:
-            FileNotFoundError: There is none.
+            FileNotFoundError: It does not exist.
         """
 
     def open_file(self, name: str) -> AbstractContextManager[pa.NativeFile]:
         """Open a file to read parts of it.
 
         Raises:
-            OSError: It is not there, cannot be read, or was replaced before the block's end.
+            OSError: It does not exist, cannot be read, or was replaced before the block ended.
         """
 
     def replacing(
         self, name: str, *, unless_same: bool = False
     ) -> AbstractContextManager[IO[bytes]]:
-        """Open a file to write; it takes the name's place when the block ends without an error.
+        """Open a file to write; it takes its place when the block ends without an error.
 
         Args:
-            name: Its name.
-            unless_same: Leave a file alone that has the same bytes already.
+            name: Name of the file.
+            unless_same: Leave an existing file with the same bytes untouched.
 
         Raises:
             StorageFailed: It cannot be written.
         """
 
     def move(self, name: str, new_name: str) -> None:
-        """Give a file another name, over another file if there is one; durable on return.
+        """Rename a file, replacing an existing one; durable on return.
 
-        A storage that cannot rename shows it under both names for a moment, and for longer if the
-        process dies in between. A move repeated finishes it.
+        A storage without a rename shows the file under both names for a moment, or until the move
+        is repeated if the process dies in between.
 
         Raises:
             StorageFailed: It cannot be moved.
         """
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there; durable on return.
+        """Remove a file, if it exists; durable on return.
 
         Raises:
             StorageFailed: It cannot be removed.
         """
 
     def remove_folder(self, folder: str) -> None:
-        """Remove a hidden folder and what is in it, as far as that is possible."""
+        """Remove a hidden folder and its content, as far as possible; errors are ignored."""
 
     def below(self, folder: str) -> Storage:
-        """A storage of what is in a folder."""
+        """The storage of one folder's content."""
 
     def locked(self, timeout: float) -> AbstractContextManager[None]:
-        """Be the only writer, making the storage if need be.
+        """Be the only writer for the block, creating the storage if missing.
 
         Args:
             timeout: Seconds to wait for another writer to end.
 
         Raises:
-            WarehouseLocked: Another writer still has it; the message names who.
-            WarehouseError: It cannot be written.
+            WarehouseLocked: Another writer still has it; the message names it.
+            WarehouseError: The storage cannot be written.
         """
 
     def sweep(self) -> None:
-        """Remove what writers that died have left half written."""
+        """Remove half-written files of dead writers."""
 
 
 def storage_of(address: Address) -> Storage:
     """The storage that an address names: a folder's path, or a URL such as `s3://bucket/prefix`.
 
     Raises:
-        UsageError: It is a URL of no kind that is known, or holds a secret.
+        UsageError: The URL is of an unknown kind, or contains a secret.
     """
     text = os.fspath(address)
     if is_url(text):
-        # Here because the clouds' libraries take a tenth of a second to load.
+        # Here, because the cloud libraries take a tenth of a second to load.
         from connector.storage.objects import ObjectStorage  # noqa: PLC0415
 
         return ObjectStorage.at(text)

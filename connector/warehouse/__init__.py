@@ -1,1 +1,1 @@
-"""Where rows are kept: inbox, tables and log, as Parquet files."""
+"""The warehouse: inbox, tables and log, as Parquet files."""

@@ -1,4 +1,4 @@
-"""Many small files into one: the log by month, the runs as a whole."""
+"""Joins small files: the log by month, and all of `runs`."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ logger = logging.getLogger(__name__)
 
 
 def compact(storage: Storage) -> int:
-    """Join the files of each folder of `answers` and of `runs`; returns how many went.
+    """Join the files of each folder of `answers` and of `runs`; return how many were joined.
 
-    Safe to kill: the joined file names what is in it, and what it names is removed by the next
-    run if this one could not.
+    Safe to kill: the joined file names the files it contains, and the next run removes those that
+    this one could not.
 
     Raises:
-        DamagedFile: One of them cannot be read; its folder is left as it is.
+        DamagedFile: A file cannot be read; its folder stays unchanged.
     """
     remove_contained(storage)
     return sum(_join(storage, table, names) for table, names in _folders(storage))
 
 
 def remove_contained(storage: Storage) -> None:
-    """Remove files that a compacted one beside them contains, unless that one is damaged."""
+    """Remove files that a compacted file beside them contains, unless that is damaged."""
     for _, names in _folders(storage):
         compacted = f"{names[0].rpartition('/')[0]}/{COMPACTED}"
         if len(names) > 1 and compacted in names:
@@ -46,8 +46,8 @@ def remove_contained(storage: Storage) -> None:
                 contained = set(_contained(storage, compacted))
             except DamagedFile as error:
                 logger.warning(
-                    "%s. Put a copy in its place, or run `rebuild`, which sets it aside and has its"
-                    " task IDs asked for again.",
+                    "%s. Restore it from a backup, or run `rebuild`, which sets it aside: the next"
+                    " run then requests its task IDs again.",
                     error,
                 )
                 continue
@@ -57,7 +57,7 @@ def remove_contained(storage: Storage) -> None:
 
 
 def _folders(storage: Storage) -> list[tuple[Table, list[str]]]:
-    """Files by the folder that they are in."""
+    """The files of each folder, with their table."""
     folders: dict[str, tuple[Table, list[str]]] = {}
     for table in (ANSWERS, RUNS):
         for name in storage.list(table.name):

@@ -1,4 +1,4 @@
-"""The dictionary: the table `columns`, from the declarations."""
+"""The data dictionary: the table `columns`, from the declared tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from connector.record.schema import COLUMNS, TABLES
 
 
 def columns_table() -> pa.Table:
-    """A row for each column of each table."""
+    """Return a row for each column of each table."""
     return pa.Table.from_pylist(list(_rows()), schema=COLUMNS.schema)
 
 

@@ -1,4 +1,4 @@
-"""The table `generations`: one file a partition, each replaced whole."""
+"""The table `generations`: one file per partition, each replaced as a whole."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from connector.storage.storage import Storage
 
-# A nonsense time must not make a partition of its own.
+# An impossible time must not create a partition.
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 
 FORMATS: Final = {"month": "%Y-%m", "day": "%Y-%m-%d"}
@@ -43,7 +43,7 @@ class Upserted(NamedTuple):
 
 
 class Generations:
-    """The table on a storage, partitioned by `month` or `day` of creation."""
+    """The table `generations` on a storage, partitioned by `month` or `day` of creation."""
 
     def __init__(self, storage: Storage, partition_by: str) -> None:
         self._storage = storage
@@ -54,7 +54,7 @@ class Generations:
         self._gateways: set[str] | None = None
 
     def files(self) -> dict[str, str]:
-        """File of each partition there is."""
+        """The file of each existing partition."""
         return {
             name.split("/")[-2].partition("=")[2]: name
             for name in self._storage.list(GENERATIONS.name)
@@ -63,7 +63,7 @@ class Generations:
     def known(self) -> pa.Table:
         """All known task IDs, as rows of `KNOWN`.
 
-        `started_at` is the creation, or where that is unknown the first sight.
+        `started_at` is the creation, or the first fetch where that is unknown.
         """
         if self._known is None:
             self._known = self._read_known()
@@ -75,7 +75,7 @@ class Generations:
         return pa.concat_tables([KNOWN.empty_table(), *pieces])
 
     def forget(self) -> None:
-        """Read anew what is known when it is needed next: the files were replaced."""
+        """Forget what was read, because the files were replaced."""
         self._known = self._homes = self._gateways = None
 
     def gateways(self) -> set[str]:
@@ -90,7 +90,7 @@ class Generations:
         return self._gateways
 
     def rows(self) -> int:
-        """How many task IDs are known."""
+        """Number of known task IDs."""
         return len(self._known_homes())
 
     def _known_homes(self) -> pa.Table:
@@ -113,21 +113,21 @@ class Generations:
         return pa.table(columns, schema=KNOWN)
 
     def upsert(self, groups: Iterable[pa.Table]) -> Upserted:
-        """Bring rows in; a partition in which nothing is newer is left untouched.
+        """Merge rows; a partition without newer rows stays untouched.
 
-        However many groups there are, each partition is rewritten once (or once for each
-        `CHUNK_ROWS` of it): so the cost is linear in what is touched, and the memory bounded.
+        Each partition is rewritten once, or once per `CHUNK_ROWS` of its new rows, whatever the
+        number of groups: the cost is linear in the rows touched, and memory is bounded.
 
         Args:
-            groups: Rows of `generations`, older groups first; several a task ID allowed.
+            groups: Rows of `generations`, older groups first; a task ID may occur several times.
         """
         files = self.files()
         total = Upserted()
         with Spill(self._storage) as spill:
             for rows in groups:
                 spill.add(rows, self._find_homes(rows))
-                del rows  # or the last group would be held twice
-            # Not sooner: the homes are found in what is known before.
+                del rows  # or the last group would be in memory twice
+            # Not earlier: `_find_homes` uses what was known before.
             self._known = self._gateways = None
             for partition, rows in spill.by_partition():
                 changed = self._upsert_into(partition, rows, files.get(partition))
@@ -138,7 +138,7 @@ class Generations:
     def refile(self) -> None:
         """Move rows whose time became known after their first answer to their proper partitions.
 
-        Not for readers to watch: a row is in neither place for a moment.
+        Not safe for readers: for a moment a row is in neither place.
         """
         name = self.files().get(self._without_time)
         if name is None:
@@ -168,16 +168,16 @@ class Generations:
         return Upserted(len(upserts) - updated, updated, 1)
 
     def _find_homes(self, rows: pa.Table) -> pa.ChunkedArray:
-        """Tell each row's partition: where its task ID lives, else where its first answer says.
+        """Return each row's partition: where its task ID is, else by its first answer.
 
-        A task ID stays there, whatever a later answer says of its creation: a move would show it
-        twice, or not at all, to a reader.
+        A task ID stays there even if a later answer changes its creation: a move would show it to
+        a reader twice, or not at all.
         """
         known = self._known_homes()
         known = known.filter(pc.is_in(known["task_id"], rows["task_id"])).cast(PLACES)
         computed = pa.table([rows["task_id"], self._computed(rows)], PLACES)
         in_time = computed.take(pc.sort_indices(rows["fetched_at"]))
-        # One after the other: threads would lose the order.
+        # Without threads, which would lose the order.
         groups = pa.concat_tables([known, in_time]).group_by("task_id", use_threads=False)
         places = groups.aggregate([("partition", "first")]).rename_columns(PLACES.names)
         is_new = pc.invert(pc.is_in(places["task_id"], known["task_id"]))
@@ -185,7 +185,7 @@ class Generations:
         return places["partition"].take(pc.index_in(rows["task_id"], places["task_id"]))
 
     def _computed(self, rows: pa.Table) -> pa.ChunkedArray:
-        """The partition that each row's time of creation says."""
+        """The partition of each row by its time of creation."""
         days = rows["created_at"].cast(pa.date32()).combine_chunks().dictionary_encode()
         year = pc.year(days.dictionary)
         sensible = pc.and_(pc.greater_equal(year, FIRST_YEAR), pc.less_equal(year, LAST_YEAR))

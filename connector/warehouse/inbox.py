@@ -1,4 +1,4 @@
-"""The inbox and the log: answers that are durable, before and after they are in the tables."""
+"""The inbox and the log: durable answers before and after they are in the tables."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ logger = logging.getLogger(__name__)
 FOLDER: Final = "inbox"
 DAMAGED: Final = "damaged"
 
-# Bytes of bodies that are flattened at once.
+# Bytes of answers flattened at once.
 GROUP_BYTES: Final = 16 * 1024 * 1024
 
 
 def file_of(batch: str) -> str:
-    """The file of a batch that waits."""
+    """The file of a batch in the inbox."""
     return f"{FOLDER}/{batch}.parquet"
 
 
 def save_batch(storage: Storage, batch: str, answers: Sequence[Answer], run_id: str) -> None:
     """Make a batch of answers durable, as one file named after the batch.
 
-    A batch saved again replaces what it was.
+    Saving a batch again replaces its file.
     """
     columns = {
         name: [getattr(answer, name) for answer in answers]
@@ -49,9 +49,9 @@ def save_batch(storage: Storage, batch: str, answers: Sequence[Answer], run_id: 
     parquet.write_table(storage, file_of(batch), ANSWERS, [table])
 
 
-def read_batches(storage: Storage, batch: str) -> list[Answer]:
-    """Answers that wait, of batches whose names begin so."""
-    names = [name for name in waiting_files(storage) if name.startswith(f"{FOLDER}/{batch}")]
+def read_batches(storage: Storage, prefix: str) -> list[Answer]:
+    """Read the waiting answers of all batches with this prefix."""
+    names = [name for name in waiting_files(storage) if name.startswith(f"{FOLDER}/{prefix}")]
     tables = [parquet.read_table(storage, name, ANSWERS.schema) for name in names]
     return [_answer(**row) for table in tables for row in table.to_pylist()]
 
@@ -62,20 +62,20 @@ def _answer(*, outcome: str, run_id: str, **rest: Any) -> Answer:  # noqa: ARG00
 
 
 def waiting_files(storage: Storage, but: tuple[str, ...] = ()) -> list[str]:
-    """Files that wait for a commit, oldest first, but for batches whose names begin so."""
+    """Files that wait for a commit, oldest first, except batches with these prefixes."""
     left = tuple(f"{FOLDER}/{batch}" for batch in but)
     return [name for name in storage.list(FOLDER) if not name.startswith(left)]
 
 
 def logged_files(storage: Storage) -> list[str]:
-    """Files of the log that hold answers, oldest first."""
+    """Files of the log that have answers, oldest first."""
     return [name for name in storage.list(ANSWERS.name) if not is_zero_rows(name)]
 
 
 def read_groups(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:
-    """Read files, in order, in groups of a bounded size.
+    """Read files in order, in groups of a bounded size.
 
-    A damaged file is set aside: what was in it is asked for again.
+    A damaged file is set aside, and the next run requests its task IDs again.
     """
     group: list[pa.Table] = []
     for name in names:
@@ -86,11 +86,11 @@ def read_groups(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:
                     yield pa.concat_tables(group)
                     group = []
         except DamagedFile as error:
-            forget_walks(storage)  # a walk may have brought them
+            forget_walks(storage)  # they may have come from a walk
             set_aside = f"{DAMAGED}/{name.rpartition('/')[2]}"
             storage.move(name, set_aside)
             logger.warning(
-                "%s. It is set aside as %s; the task IDs in it will be asked for again.",
+                "%s. It is set aside as %s; the next run requests its task IDs again.",
                 error,
                 storage.where(set_aside),
             )
@@ -99,7 +99,7 @@ def read_groups(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:
 
 
 def upgrade_log(storage: Storage) -> None:
-    """Give files of the log that an earlier version wrote the columns of this one."""
+    """Rewrite files of the log that lack columns of this version."""
     for name in logged_files(storage):
         if parquet.read_column_names(storage, name) != ANSWERS.schema.names:
             pieces = parquet.read_pieces(storage, name, ANSWERS.schema)
@@ -108,7 +108,7 @@ def upgrade_log(storage: Storage) -> None:
 
 
 def _own_metadata(metadata: dict[bytes, bytes]) -> dict[str, str]:
-    """What a file says of itself beyond what every file of its table says."""
+    """A file's metadata without that of its schema."""
     usual = {*(ANSWERS.schema.metadata or {}), b"ARROW:schema"}
     return {key.decode(): text.decode() for key, text in metadata.items() if key not in usual}
 
@@ -116,7 +116,7 @@ def _own_metadata(metadata: dict[bytes, bytes]) -> dict[str, str]:
 def archive(storage: Storage, names: Iterable[str]) -> None:
     """Move merged files to the log, oldest first.
 
-    The order matters: what a crash leaves to be merged once more must be the newer part.
+    The order matters: the files that a crash leaves to be merged again must be the newer ones.
     """
     for name in names:
         if storage.exists(name):  # it may have been set aside

@@ -1,4 +1,4 @@
-"""What a warehouse holds, in a few figures."""
+"""A warehouse in a few figures."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Overview:
     """Figures for people and for `show --json`.
 
     Attributes:
-        bytes: Of all files, the log of answers included.
+        bytes: Size of all files, the log of answers included.
         waiting: Batches in the inbox, which the next run commits.
         created: Creation of the oldest and the newest generation.
         failures: Failed generations by category.
         turnaround: Bounds of how long generations took; None if none is measured.
         estimated: The row of all in `turnaround_quantiles`; None if there is none.
         queue: How long they waited; None if no gateway reports it.
-        work: How long they were worked on; None if no gateway reports it.
-        last_run: Its row in `runs`.
+        work: How long the gateway worked on them; None if no gateway reports it.
+        last_run: The last run's row in `runs`.
     """
 
     root: str
@@ -89,7 +89,7 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
 
 
 def first_rows(warehouse: Warehouse, count: int = 5) -> list[dict[str, Any]]:
-    """The first rows of `generations`, as a plain reader sees them."""
+    """The first rows of `generations`, in the order of the files."""
     rows: list[dict[str, Any]] = []
     for name in warehouse.generations.files().values():
         piece = next(parquet.read_pieces(warehouse.storage, name, GENERATIONS.schema), None)

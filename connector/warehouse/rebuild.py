@@ -1,8 +1,8 @@
-"""All tables anew from the log of answers: for a new column, or in place of damaged files.
+"""Rebuilds the tables from the log of answers: for a new column, or to replace damaged files.
 
-The new tables grow in a hidden folder. When they are whole, a note says so, and then they take
-the place of the old ones, file by file. A crash before the note leaves the old tables; after it,
-the next run finishes the change.
+The new tables are written to a hidden folder. When they are complete, a note says so, and they
+replace the old ones, file by file. A crash before the note leaves the old tables; after it, the
+next run finishes the change.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ REBUILT: Final = (GENERATIONS.name, REJECTS.name)
 
 
 def shadow_of(storage: Storage) -> Storage:
-    """An empty hidden storage for the new tables."""
+    """Return an empty hidden storage for the new tables."""
     storage.remove_folder(SHADOW)
     return storage.below(SHADOW)
 
 
 def adopt(storage: Storage, shadow: Storage) -> int:
-    """Let the new tables take the place of the old ones; returns how many files changed.
+    """Replace the old tables by the new ones; return the number of changed files.
 
-    A file that says the same as before stays as it is.
+    A file with the same rows as before stays untouched.
     """
     names = [name for table in REBUILT for name in shadow.list(table)]
     changed = [name for name in names if not _is_same(storage, shadow, name)]
@@ -41,7 +41,7 @@ def adopt(storage: Storage, shadow: Storage) -> int:
 
 
 def finish(storage: Storage) -> None:
-    """Go on with a change that was begun; without one, remove what a dead rebuild left."""
+    """Finish a replacement that was begun; otherwise remove what a dead rebuild left."""
     if storage.exists(READY):
         note = json.loads(storage.read(READY))
         for name in note["change"]:
@@ -55,6 +55,6 @@ def finish(storage: Storage) -> None:
 
 
 def _is_same(storage: Storage, shadow: Storage, name: str) -> bool:
-    """Whether two files hold the same rows, by the same columns."""
+    """Whether a file has the same columns and rows in both storages."""
     schema = TABLES[name.partition("/")[0]].schema
     return storage.exists(name) and parquet.is_same(storage, shadow, name, schema)

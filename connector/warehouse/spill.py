@@ -1,4 +1,4 @@
-"""Rows on their way to their partitions, on disk where they are too many for memory."""
+"""Groups rows by partition, on disk if they do not fit into memory."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 PARTITION: Final = "__partition"
 MEMORY_BYTES: Final = 48 * 1024 * 1024
 
-# Rows that come back at once: about 100 MB of generations.
+# Rows read back at once: about 100 MB of generations.
 CHUNK_ROWS: Final = 100_000
 
 
 class Spill:
-    """Rows sorted by partition, in the order in which they were added.
+    """Rows by partition, in the order in which they were added.
 
-    Kept in memory while they are few; else appended to a file a partition, which goes with the
-    `with` block. What a run that dies leaves behind, `Storage.sweep` removes.
+    Beyond `MEMORY_BYTES` they are appended to one file per partition, removed at the end of the
+    `with` block. `Storage.sweep` removes what a dead run leaves.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -41,12 +41,12 @@ class Spill:
 
     def __exit__(self, *exc_info: object) -> None:
         for writer in self._spilled.values():
-            with contextlib.suppress(OSError):  # what is in it is not wanted any more
+            with contextlib.suppress(OSError):  # its content is no longer needed
                 writer.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(self, rows: pa.Table, partitions: pa.Array) -> None:
-        """Take rows in, each with its partition."""
+        """Add rows, each with its partition."""
         self._held.append(rows.append_column(PARTITION, partitions))
         self._held_bytes += rows.nbytes
         if self._held_bytes > MEMORY_BYTES:
@@ -54,7 +54,7 @@ class Spill:
                 self._write_out()
 
     def by_partition(self) -> Iterator[tuple[str, pa.Table]]:
-        """Give all rows back, each partition's in pieces of a bounded size."""
+        """Yield all rows by partition, in pieces of a bounded size."""
         if self._spilled:
             with trying_to(f"write to {self._folder}"):
                 self._write_out()
@@ -78,7 +78,7 @@ class Spill:
     def _split_held(self) -> Iterator[tuple[str, pa.Table]]:
         if not self._held:
             return
-        # One chunk a column: many small ones cost more than all the rest.
+        # One chunk per column: many small ones cost more than everything else.
         held = pa.concat_tables(self._held).combine_chunks()
         self._held, self._held_bytes = [], 0
         rows = held.drop_columns(PARTITION)

@@ -1,8 +1,7 @@
-"""What a warehouse remembers of the gateways' lists: how far down all is in its tables.
+"""How much of each gateway's list the warehouse has.
 
-For each gateway the newest task IDs of its list when it was last walked completely. A walk that
-is cut short, by whatever, changes nothing here: so the next one does not stop before it has closed
-the gap.
+For each gateway, the newest task IDs of its list at the last complete walk. An interrupted walk
+changes nothing here, so that the next one does not stop before it has closed the gap.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ PORTS: Final = {"http": 80, "https": 443}
 
 
 def read_walk(storage: Storage, base_url: str) -> list[str]:
-    """Task IDs below which all that the gateway lists is in the warehouse; none if unknown."""
+    """Task IDs below which the warehouse has the whole list; empty if unknown."""
     newest = _read(storage).get(_gateway(base_url))
     return [name for name in newest if isinstance(name, str)] if isinstance(newest, list) else []
 
 
 def write_walk(storage: Storage, base_url: str, newest: Sequence[str]) -> None:
-    """Remember a complete walk, all answers of which are durable; no file changes for the same.
+    """Record a complete walk whose answers are all durable; unchanged IDs change no file.
 
     Args:
-        storage: The warehouse's.
-        base_url: Of the gateway.
-        newest: Task IDs at the top of its list when the walk began; none: walk all of it again.
+        storage: The warehouse's storage.
+        base_url: The gateway's base URL.
+        newest: Task IDs at the top of the list when the walk began; empty to walk all again.
 
     Raises:
-        StorageFailed: It cannot be written.
+        StorageFailed: The note cannot be written.
     """
     walks, gateway = _read(storage), _gateway(base_url)
     if walks.get(gateway, []) == list(newest):
@@ -48,16 +47,16 @@ def write_walk(storage: Storage, base_url: str, newest: Sequence[str]) -> None:
 
 
 def forget_walks(storage: Storage) -> None:
-    """Walk all lists to their ends again, as answers were lost.
+    """Have all lists walked to their ends again, because answers were lost.
 
     Raises:
-        StorageFailed: It cannot be removed.
+        StorageFailed: The note cannot be removed.
     """
     storage.remove(WALKS)
 
 
 def _read(storage: Storage) -> dict[str, Any]:
-    """The note; a damaged one is as good as none."""
+    """The recorded walks; none if the note is missing or damaged."""
     try:
         note = json.loads(storage.read(WALKS))
     except (OSError, ValueError, RecursionError):
@@ -68,7 +67,7 @@ def _read(storage: Storage) -> dict[str, Any]:
 
 
 def _gateway(base_url: str) -> str:
-    """A base URL in the one form that all its spellings share."""
+    """One spelling for all spellings of a base URL."""
     url = urlsplit(base_url.strip())
     host, port = (url.hostname or "").rstrip("."), url.port or PORTS.get(url.scheme)
     return f"{url.scheme}://{host}:{port}{url.path.rstrip('/')}"

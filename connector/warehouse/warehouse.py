@@ -22,7 +22,7 @@ from connector.storage.storage import storage_of
 from connector.warehouse import compact, founding, inbox, rebuild
 from connector.warehouse import refresh as marts
 from connector.warehouse.dictionary import columns_table
-from connector.warehouse.generations import Generations
+from connector.warehouse.generations import FORMATS, Generations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 FORMAT: Final = 1
 
-# Counted up when answers are judged or flattened otherwise than before: tables that an earlier
-# version made are then made anew from the log, once.
+# Increased when answers are judged or flattened differently: tables of an earlier version are then
+# rebuilt from the log, once.
 TABLES_VERSION: Final = 2
 MARKER: Final = "warehouse.json"
 DRAFT: Final = ".draft"
@@ -66,8 +66,7 @@ class Rebuilt(NamedTuple):
 class Warehouse:
     """The tables at one address.
 
-    To read, take `Warehouse.existing`; to write, `Warehouse.writing`, of which there is one at a
-    time.
+    `Warehouse.existing` opens it to read, `Warehouse.writing` to write, by one process at a time.
     """
 
     def __init__(self, storage: Storage, partition_by: str) -> None:
@@ -77,7 +76,7 @@ class Warehouse:
 
     @staticmethod
     def exists(address: Address) -> bool:
-        """Whether there is a warehouse."""
+        """Whether there is a warehouse at an address."""
         return storage_of(address).exists(MARKER)
 
     @classmethod
@@ -90,12 +89,14 @@ class Warehouse:
         storage = storage_of(address)
         marker = _read_marker(storage)
         if marker is None:
-            raise WarehouseError(f"there is no warehouse in {storage.address}: `ingest` makes one")
+            raise WarehouseError(
+                f"there is no warehouse in {storage.address}: `ingest` creates one"
+            )
         return cls(storage, marker["partition_by"])
 
     @classmethod
     def probe(cls, address: Address) -> Warehouse | None:
-        """See whether one can be written, by writing a draft and removing it.
+        """Check that an address can be written, by writing a draft and removing it.
 
         Returns:
             The warehouse, to read; None if there is none yet.
@@ -118,16 +119,16 @@ class Warehouse:
     def writing(
         cls, address: Address, partition_by: str | None = None, lock_timeout: float = 0
     ) -> Iterator[Warehouse]:
-        """Open a warehouse as its only writer, making it if need be, and finish earlier work.
+        """Open a warehouse as its only writer, create it if missing, and finish earlier work.
 
         Args:
-            address: Where it is.
-            partition_by: `month` (default of a new one) or `day`; None takes what is there.
+            address: A folder's path or a URL.
+            partition_by: `month` (default of a new one) or `day`; None accepts either.
             lock_timeout: Seconds to wait for another writer to end.
 
         Raises:
             WarehouseLocked: Another run still writes to it.
-            WarehouseError: It cannot be written, or is laid out otherwise.
+            WarehouseError: It cannot be written, or has other partitions.
         """
         storage = storage_of(address)
         with storage.locked(lock_timeout):
@@ -158,13 +159,13 @@ class Warehouse:
         retry_rejected: bool = False,
         give_up_after: timedelta | None = None,
     ) -> pa.ChunkedArray:
-        """Tell which task IDs need no asking: finished, finally rejected, or given up.
+        """Task IDs that need no request: finished, finally rejected, or given up.
 
         Args:
-            base_url: Gateway that would be asked: a reject is final for its own gateway only.
-            refresh: Ask again for finished ones.
-            retry_rejected: Ask again for finally rejected and given-up ones.
-            give_up_after: An unfinished one that started longer ago than this is given up.
+            base_url: Gateway of the run: a reject is final for its own gateway only.
+            refresh: Request finished ones again.
+            retry_rejected: Request finally rejected and given-up ones again.
+            give_up_after: Age at which an unfinished one is given up; None for never.
         """
         known = self.generations.known()
         is_settled = pa.repeat(False, len(known)) if refresh else known["is_terminal"]
@@ -188,7 +189,7 @@ class Warehouse:
         return known["task_id"].filter(pc.invert(is_over))
 
     def given_up(self, give_up_after: timedelta) -> int:
-        """How many task IDs are unfinished for too long to be asked for again."""
+        """Number of task IDs that have been unfinished for too long to be requested again."""
         return pc.sum(_is_given_up(self.generations.known(), give_up_after)).as_py() or 0
 
     def has_generation_from(self, base_url: str) -> bool:
@@ -202,25 +203,25 @@ class Warehouse:
         return parquet.read_table(self.storage, REJECTS_FILE, REJECTS.schema)
 
     def save(self, batch: str, answers: Sequence[Answer], run_id: str) -> None:
-        """Make a batch of answers durable; from now on they count as received."""
+        """Make a batch of answers durable in the inbox."""
         inbox.save_batch(self.storage, batch, answers, run_id)
 
     def has(self, batch: str) -> bool:
         """Whether a batch waits in the inbox."""
         return inbox.file_of(batch) in inbox.waiting_files(self.storage)
 
-    def saved(self, batch: str) -> list[Answer]:
-        """Answers that wait in the inbox, of batches whose names begin so."""
-        return inbox.read_batches(self.storage, batch)
+    def saved(self, prefix: str) -> list[Answer]:
+        """Answers that wait in the inbox, in batches with this prefix."""
+        return inbox.read_batches(self.storage, prefix)
 
     def commit(self, but: tuple[str, ...] = ()) -> Committed:
         """Merge the inbox into the tables, then move its files to the log.
 
-        Every step gives the same result when repeated, so a crash needs no repair. Tables that
-        turn out to be damaged are rebuilt first.
+        Every step gives the same result when repeated, so a crash needs no repair. Damaged tables
+        are rebuilt first.
 
         Args:
-            but: Batches whose names begin so are left for later.
+            but: Prefixes of batches to leave in the inbox.
         """
         names = inbox.waiting_files(self.storage, but)
         if not names:
@@ -238,12 +239,12 @@ class Warehouse:
     def _merge(
         self, source: Storage, names: Sequence[str], rejudged_by: Mapping[str, str] | None = None
     ) -> Committed:
-        """Bring the answers in these files into `generations` and `rejects`.
+        """Merge the answers in these files into `generations` and `rejects`.
 
         Args:
-            source: Where the files are.
-            names: Of the files.
-            rejudged_by: Judge the answers anew; base URLs by run ID.
+            source: Storage of the files.
+            names: Names of the files.
+            rejudged_by: Base URLs by run ID, to judge the answers again; None keeps the verdicts.
         """
         before = rejects = self.rejects()
         proven = dict.fromkeys(self.generations.gateways(), "")
@@ -263,10 +264,10 @@ class Warehouse:
         return Committed(answers, upserted.new, upserted.updated)
 
     def rebuild(self, *, may_shrink: bool = False) -> Rebuilt:
-        """Make `generations` and `rejects` anew, from the log of answers alone.
+        """Rebuild `generations` and `rejects` from the log of answers alone.
 
-        The way to take a new column back through history. A generation whose time of creation
-        became known only after its first answer moves to its proper partition.
+        This fills a new column for all of history. A generation whose time of creation became
+        known after its first answer moves to its proper partition.
         """
         shadow, committed = self._shadow()
         found = shadow.size()
@@ -295,7 +296,7 @@ class Warehouse:
         return Rebuilt(committed.answers, committed.new, changed)
 
     def _gateways_of_runs(self) -> dict[str, str]:
-        """Base URL by run ID: earlier versions kept it nowhere else."""
+        """Base URL by run ID; earlier versions kept it only in `runs`."""
         schema = pa.schema([RUNS["run_id"].field, RUNS["base_url"].field])
         pieces = [
             parquet.read_table(self.storage, name, schema) for name in self.storage.list(RUNS.name)
@@ -304,12 +305,12 @@ class Warehouse:
         return {row["run_id"]: as_base_url(row["base_url"]) for row in rows if row["base_url"]}
 
     def _upgrade(self) -> None:
-        """Make tables that an earlier version made anew from the log."""
+        """Rebuild the tables of an earlier version from the log."""
         if not inbox.logged_files(self.storage):
             return
         logger.warning(
-            "The tables in %s were made by an earlier version: they are being made anew from the"
-            " log of answers, once.",
+            "The tables in %s were made by an earlier version: rebuilding them from the log of"
+            " answers, once.",
             self.storage.address,
         )
         known = self.size()
@@ -317,8 +318,8 @@ class Warehouse:
         found = shadow.size()
         if found < known:
             logger.warning(
-                "The log holds answers for %s task IDs, the tables hold %s: the tables stay as they"
-                " are. `rebuild` takes what the log has.",
+                "The log has answers for %s task IDs, the tables have %s: the tables stay as they"
+                " are. `rebuild` replaces them by what the log has.",
                 f"{found:,}",
                 f"{known:,}",
             )
@@ -327,7 +328,7 @@ class Warehouse:
         inbox.upgrade_log(self.storage)
 
     def size(self) -> int:
-        """How many task IDs the tables hold, rejects included."""
+        """Number of task IDs in the tables, rejects included."""
         return self.generations.rows() + len(self.rejects())
 
     def refresh_marts(self, term_prompts: int | None = None) -> None:
@@ -340,7 +341,7 @@ class Warehouse:
         marts.rebuild(self.storage, files, term_prompts=term_prompts)
 
     def compact(self) -> int:
-        """Join small files of the log and of `runs`; returns how many went."""
+        """Join small files of the log and of `runs`; return how many were joined."""
         return compact.compact(self.storage)
 
     def _check(self) -> None:
@@ -352,7 +353,7 @@ class Warehouse:
             self._repair(error)
 
     def _repair(self, error: DamagedFile) -> None:
-        logger.warning("%s. All tables are being rebuilt from the log of answers.", error)
+        logger.warning("%s. Rebuilding all tables from the log of answers.", error)
         self.rebuild(may_shrink=True)
 
     def _write_dictionary(self) -> None:
@@ -365,8 +366,8 @@ class Warehouse:
         parquet.write_table(self.storage, COLUMNS_FILE, COLUMNS, [dictionary])
 
     def last_run(self) -> dict[str, Any] | None:
-        """The newest row of `runs`; None if no run has asked the gateway for anything yet."""
-        names = self.storage.list(RUNS.name)  # the one without rows is the first
+        """The newest row of `runs`; None if there is none yet."""
+        names = self.storage.list(RUNS.name)  # the file without rows comes first
         rows = parquet.read_table(self.storage, names[-1], RUNS.schema).to_pylist() if names else []
         return rows[-1] if rows else None
 
@@ -379,7 +380,7 @@ class Warehouse:
 def _chosen(
     task_ids: pa.ChunkedArray, mask: pa.ChunkedArray | pa.Array
 ) -> Iterator[pa.StringArray]:
-    """Task IDs by a mask, not copied where all are chosen: in a large warehouse nearly all are."""
+    """Filter task IDs, without a copy of chunks where all are chosen, as nearly all are."""
     for batch in pa.table([task_ids, mask], ["task_id", "is_chosen"]).to_batches():
         chunk, is_chosen = batch.columns
         yield chunk if pc.all(is_chosen, min_count=0).as_py() else chunk.filter(is_chosen)
@@ -391,19 +392,36 @@ def _is_given_up(known: pa.Table, give_up_after: timedelta) -> pa.ChunkedArray:
 
 
 def _read_marker(storage: Storage) -> dict[str, Any] | None:
-    """What a warehouse says of itself; None where there is none yet."""
+    """Read a warehouse's marker; None if there is no warehouse yet.
+
+    Raises:
+        WarehouseError: Something else is there, or a warehouse of another format.
+    """
     try:
-        marker: dict[str, Any] = json.loads(storage.read(MARKER))
+        marker = json.loads(storage.read(MARKER))
     except FileNotFoundError:
         if not storage.is_empty():
             raise WarehouseError(
-                f"{storage.address} holds files but is no warehouse: name an empty or a new folder"
+                f"{storage.address} has files but is not a warehouse: name an empty or a new folder"
             ) from None
         return None
-    if marker.get("format") != FORMAT:
+    except NotADirectoryError:
+        raise WarehouseError(f"{storage.address} is a file: name a folder") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise WarehouseError(f"{storage.where(MARKER)} cannot be read: {reason}") from error
+    except ValueError:
+        marker = None
+    if isinstance(marker, dict) and marker.get("format", FORMAT) != FORMAT:
         raise WarehouseError(
-            f"{storage.address} was written by another version (format {marker.get('format')}):"
+            f"{storage.address} was written by another version (format {marker['format']}):"
             " use that version, or a new folder"
+        )
+    if not isinstance(marker, dict) or marker.get("partition_by") not in FORMATS:
+        raise WarehouseError(
+            f"{storage.where(MARKER)} is damaged: restore it from a backup, or write"
+            f' {{"format": {FORMAT}, "partition_by": "month"}} to it, with "day" for "month" if'
+            " `generations` has a folder for each day"
         )
     return marker
 
