@@ -171,7 +171,7 @@ def test_processes_of_this_machine_need_no_cluster_and_end_with_the_run(
     ("scheduler", "said"),
     [
         (None, "the Dask runner needs a scheduler"),
-        ("tcp://127.0.0.1:9", "there is no Dask cluster"),
+        ("tcp://127.0.0.1:9", "no Dask cluster"),
     ],
 )
 def test_without_a_cluster_the_run_says_so(

@@ -326,13 +326,13 @@ def test_a_run_waits_for_another_one_or_leaves_the_work_to_it(
         assert (refused.name, refused.type) == ("WarehouseBusy", StateType.CANCELLED)
         assert "another flow run is writing to warehouse" in (refused.message or "")
         second = threads.submit(copy_context().run, partial(run, IDS, lock_timeout=600))
-        wait_for(lambda: logged(prefect, "waiting, at most 0:10:00 h"))
+        wait_for(lambda: logged(prefect, "waiting for at most 0:10:00 h"))
         sandbox.change(latency=0.0)
         assert first.result().is_completed()
     unfinished = first.result().result().unfinished
     assert second.result().result().asked == unfinished
     assert sandbox.stats()["requests"] == len(IDS) + unfinished
-    assert "it has ended: going on" in prefect.log(flow_run_id(second.result()))
+    assert "it has ended: continuing" in prefect.log(flow_run_id(second.result()))
 
     with Warehouse.writing("warehouse"):
         state = run(IDS)

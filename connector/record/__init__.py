@@ -1,1 +1,1 @@
-"""From an answer to a row: pure functions and declarations, no IO and no clock."""
+"""Pure functions and declarations that turn an answer into a row; no IO, no clock."""

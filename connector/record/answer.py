@@ -1,4 +1,4 @@
-"""What came of asking for one task ID: the value that `source` hands to `warehouse`."""
+"""The result of requesting one task ID, passed from `gateway` to `warehouse`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class Concern(StrEnum):
-    """What an answer without a generation is true of; it decides what happens next."""
+    """The scope of an answer without a generation, which decides what happens next."""
 
     TASK = "task"  # given up, once the gateway is known to give generations
-    MOMENT = "moment"  # asked again: the gateway is busy, broken or not ready
-    GATEWAY = "gateway"  # asked again: the address, or something on the way, gave this answer
-    ACCOUNT = "account"  # the run stops: no credit, no quota, or a page for people in between
+    MOMENT = "moment"  # requested again: the gateway is busy, broken or not ready
+    GATEWAY = "gateway"  # requested again: a wrong address or a proxy gave this answer
+    ACCOUNT = "account"  # the run stops: no credit, no quota, or a login or challenge page
     KEY = "key"  # the run stops: the key is refused
 
 
@@ -38,13 +38,13 @@ class Outcome(StrEnum):
     NETWORK = "network"
 
 
-# Another attempt, in the same run, may end otherwise.
+# A retry in the same run may have another result.
 PASSING: Final = frozenset(
     {Outcome.RATE_LIMITED, Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.NETWORK}
 )
 REJECT_REASONS: Final = tuple(outcome for outcome in Outcome if outcome is not Outcome.GENERATION)
 
-# What a reason is true of where nothing in the answer says more.
+# The scope of a reason if nothing in the answer says more.
 _USUAL_CONCERNS: Final = {
     Outcome.NOT_FOUND: Concern.TASK,
     Outcome.FORBIDDEN: Concern.TASK,
@@ -57,7 +57,7 @@ _USUAL_CONCERNS: Final = {
 
 
 def usual_concern(outcome: Outcome) -> Concern | None:
-    """What an outcome is true of, judged by itself; None for a generation."""
+    """The scope of an outcome by itself; None for a generation."""
     if outcome is Outcome.GENERATION:
         return None
     return _USUAL_CONCERNS.get(outcome, Concern.MOMENT)
@@ -65,20 +65,20 @@ def usual_concern(outcome: Outcome) -> Concern | None:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The end of all attempts at one task ID.
+    """The result of all attempts at one task ID.
 
     Attributes:
-        task_id: As it was asked for.
+        task_id: The requested ID.
         outcome: `Outcome.GENERATION`, or the reason of the reject.
-        http_status: Of the last attempt that had one.
+        http_status: Status of the last attempt that had one.
         attempts: Requests made, retries included; 0 if it came with a listing.
         elapsed_seconds: From the first request to the end of the last answer, waits included.
         fetched_at: When the last answer ended; UTC, microseconds.
-        body: As it came, decompressed; None if there was none. Only its start if it was too large.
-        message: For people: what went wrong. None for a generation.
-        status: Of the generation, in five words; None if there is none.
-        concerns: What the reject is true of; None for a generation.
-        base_url: Gateway that was asked.
+        body: As received, decompressed; None if there was none. Only the start if it was too large.
+        message: What went wrong, for people; None for a generation.
+        status: The generation's status, one of five; None if there is none.
+        concerns: The scope of the reject; None for a generation.
+        base_url: The gateway's base URL.
     """
 
     task_id: str
@@ -95,5 +95,5 @@ class Answer:
 
     @property
     def end(self) -> str:
-        """What it comes to: the generation's status, or the reason of the reject."""
+        """The generation's status, or the reason of the reject."""
         return self.outcome.value if self.status is None else self.status

@@ -1,4 +1,4 @@
-"""One spelling for each gateway, so that what is known of it is found again."""
+"""One spelling for each gateway, so that all its answers are found."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ USUAL_PORTS: Final = {"http": 80, "https": 443}
 
 
 def as_base_url(text: str) -> str:
-    """A base URL with scheme and host in lower case, without its usual port or a final slash.
+    """Return a base URL with scheme and host in lower case, without default port or final slash.
 
-    What is no URL stays as it is: whoever uses it will say so.
+    Text that is not a URL is returned unchanged; the client rejects it.
     """
     text = text.strip()
     try:

@@ -1,7 +1,7 @@
-"""Values of an unexpected type: converted where nothing can be lost, else null.
+"""Converts values of an unexpected type where nothing is lost, else to null.
 
-Each function takes any JSON value but null and returns the column's value, or None. That a value
-was coerced at all is noted by the caller, in the row's `coercions`.
+Each function takes any JSON value but null, and returns the column's value or None. The caller
+notes the conversion in the row's `coercions`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-# `0001-01-01T00:00:00Z` is how some gateways write "none".
+# Some gateways write "none" as `0001-01-01T00:00:00Z`.
 ZERO_YEAR: Final = 1
 
-# Epoch numbers by their size: as the next smaller unit they would lie within days of 1970, as the
-# next larger one past the year 5000. Microseconds in each.
+# Upper bound of epoch numbers by unit, with the unit in microseconds. In the next smaller unit they
+# would be within days of 1970, in the next larger one after the year 5000.
 EPOCH_UNITS: Final = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))
 EPOCH_NANOSECONDS_END: Final = 1e20
 
-# `2025-02-03T04:05:06Z[Europe/Paris]`: the offset says it all.
+# `2025-02-03T04:05:06Z[Europe/Paris]`: the offset is enough.
 _ZONE_NAME = re.compile(r"\[[^\]]*\]\s*$")
 _SLASHES = re.compile(r"^(\d{4})/(\d{1,2})/(\d{1,2})(?=\D|$)")
 _UTC_WORD = re.compile(r"\s*(UTC|GMT|Z)$", re.IGNORECASE)
@@ -40,7 +40,7 @@ _LONGEST_NUMBER = 40
 
 
 def to_string(value: Any) -> str | None:
-    """Text stays text, with lone surrogates replaced; numbers and booleans become their JSON."""
+    """Return text with lone surrogates replaced; numbers and booleans as JSON."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, bool | int | float):
@@ -49,7 +49,7 @@ def to_string(value: Any) -> str | None:
 
 
 def to_json(value: Any) -> str:
-    """Any value as JSON text, keys sorted; what UTF-8 cannot hold stays escaped."""
+    """Return any value as JSON text with sorted keys; lone surrogates stay escaped."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     try:
@@ -59,7 +59,7 @@ def to_json(value: Any) -> str:
 
 
 def to_number(value: Any) -> float | int | None:
-    """A finite number, from a number or from text that is one."""
+    """Return a finite number, from a number or numeric text."""
     if (
         isinstance(value, str)
         and len(value) <= _LONGEST_NUMBER
@@ -73,7 +73,7 @@ def to_number(value: Any) -> float | int | None:
 
 
 def to_int(value: Any, bits: int) -> int | None:
-    """A whole number that fits: 752.0 and "752" do, 752.5 and 2^70 do not."""
+    """Return an integer of this many bits: 752.0 and "752" are one, 752.5 and 2^70 are not."""
     number = to_number(value)
     if number is None or number != int(number):
         return None
@@ -82,7 +82,7 @@ def to_int(value: Any, bits: int) -> int | None:
 
 
 def to_float(value: Any) -> float | None:
-    """A finite double."""
+    """Return a finite float."""
     number = to_number(value)
     try:
         return None if number is None else float(number)
@@ -91,14 +91,14 @@ def to_float(value: Any) -> float | None:
 
 
 def to_bool(value: Any) -> bool | None:
-    """True and false as text or as 1 and 0."""
+    """Return a boolean, from text or from 1 and 0."""
     if isinstance(value, str):
         return {"true": True, "false": False, "1": True, "0": False}.get(value.strip().lower())
     return bool(value) if isinstance(value, int | float) and value in (0, 1) else None
 
 
 def to_time(value: Any) -> datetime | None:
-    """Text in one of the usual forms (without an offset: UTC), or the time since 1970.
+    """Return a time, from text in a common form (UTC without an offset) or a number since 1970.
 
     Numbers are seconds, milliseconds, microseconds or nanoseconds, by their size.
     """
@@ -112,7 +112,7 @@ def to_time(value: Any) -> datetime | None:
 
 
 def _from_usual_forms(text: str) -> datetime | None:
-    """RFC 822, with slashes, with a zone in brackets, or with `UTC` for an offset."""
+    """Parse RFC 822, slashes, a zone in brackets, or `UTC` for an offset."""
     plain = _UTC_WORD.sub("+00:00", _ZONE_NAME.sub("", text))
     if match := _SLASHES.match(plain):
         plain = f"{match[1]}-{match[2]:0>2}-{match[3]:0>2}{plain[match.end() :]}"
@@ -127,14 +127,14 @@ def _from_usual_forms(text: str) -> datetime | None:
 
 
 def is_no_time(value: Any) -> bool:
-    """Whether a value is how a gateway writes that there is no time: 0, "" or the year 1."""
+    """Whether a value means "no time": 0, "" or the year 1."""
     if isinstance(value, str):
         return value.strip() in ("", "0") or value.startswith("0001-01-01")
     return value in (0, False)
 
 
 def parse_time(text: str) -> tuple[datetime | None, bool]:
-    """Parse RFC 3339 text; also tells whether it was written as documented.
+    """Parse RFC 3339 text; return the time and whether the text is as documented.
 
     Digits beyond microseconds are cut off. The zero time is documented to mean "none".
     """

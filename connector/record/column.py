@@ -1,4 +1,4 @@
-"""What a column and a table are: one declaration yields schema, file metadata and dictionary."""
+"""Declarations of columns and tables, which yield schema, file metadata and dictionary."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pyarrow as pa
 
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 
-# What pandas is told of each type: its names for it, and the time zone.
+# Metadata for pandas by type: pandas' two names, and the time zone.
 PANDAS_TYPES: Final = {
-    # Nulls would turn these into floats or objects in a plain `pd.read_parquet`.
+    # Without it, nulls turn these into floats or objects in a plain `pd.read_parquet`.
     pa.bool_(): ("bool", "boolean", None),
     pa.int32(): ("int32", "Int32", None),
     pa.int64(): ("int64", "Int64", None),
-    # These come out the same without it, but fastparquet fails if a column is missing.
+    # These are the same without it, but fastparquet fails if a column is missing.
     pa.float64(): ("float64", "float64", None),
     pa.string(): ("unicode", "object", None),
     pa.binary(): ("bytes", "object", None),
@@ -32,11 +32,11 @@ class Column:
     Attributes:
         type: Arrow type; never nested.
         description: A sentence for the dictionary and for the file's metadata.
-        unit: Of the value, such as `pixels`; None for text and counts of one.
-        paths: Where it comes from in the answer's JSON, first match wins; empty if derived.
-        example: From the documented answer where that has one.
-        allowed: All values it can have; empty if open.
-        is_often_epoch: Whether a number is as usual as text, for a time.
+        unit: Unit of the value, such as `pixels`; None for text and plain counts.
+        paths: Paths in the answer's JSON, first match wins; empty if derived.
+        example: An example, from the documented answer where that has one.
+        allowed: All possible values; empty if open.
+        is_often_epoch: For a time: whether a number is as common as text.
     """
 
     name: str
@@ -96,8 +96,8 @@ class Table:
     def _pandas_metadata(self) -> str:
         """Have `pd.read_parquet` give nullable integers and booleans, not floats and objects.
 
-        Every column is listed: fastparquet takes the list to be whole. It would also take the
-        months of partition folders for times, and fail over one that is none.
+        Every column is listed: fastparquet takes the list as complete. It also parses the months of
+        partition folders as times, and fails at one that is not.
 
         The form is pandas' own: https://pandas.pydata.org/docs/development/developer.html
         """

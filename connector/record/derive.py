@@ -1,4 +1,4 @@
-"""The derived columns, each at once by Arrow's own means, or once for each distinct value."""
+"""Computes the derived columns, with Arrow's functions or once per distinct value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from connector.record.states import failure_category, status
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# A video's size, or that of what is made from it; the first that has one counts.
+# Columns with the video's size, best first.
 SIZES: Final = tuple(
     (f"{name}_width", f"{name}_height")
     for name in ("video", "video_raw", "last_frame", "thumbnail")
@@ -41,13 +41,13 @@ MADE_FROM: Final = (
 )
 FRAME: Final = pa.schema([GENERATIONS[name].field for name in Frame._fields])
 
-# First path segment of official URLs, which names the service.
+# First path segment of official URLs: the service, not a model.
 NOT_A_MODEL: Final = r"(?i)^dream[-_ ]?machine$"
 
 # The first path segment of a URL, if it is not the file itself.
 STORAGE_MODEL: Final = r"^[^/]*/[^/]*/[^/]*/(?P<model>[^/]+)/"
 
-# A URL whose file name, which ends where the query begins, has the mark as a word of its own.
+# A URL whose file name, which ends where the query begins, has the mark as a separate word.
 WATERMARKED: Final = (
     r"(?i)^(?:[^?#]*/)?(?:[^/?#]*[^a-z/?#])?watermark(?:ed)?(?:[^a-z/?#][^/?#]*)?(?:[?#]|$)"
 )
@@ -62,16 +62,16 @@ _LENGTH = re.compile(
 )
 _SECONDS_IN: Final = {"ms": 0.001, "m": 60.0, "min": 60.0, "minute": 60.0, "minutes": 60.0}
 
-# Source: AWS Signature Version 4. A year from 1000 to 2999, and a validity of up to nine digits of
-# seconds (AWS itself allows a week), are all that a time can be made of.
+# Source: AWS Signature Version 4. Limited to the years 1000 to 2999 and to nine digits of seconds
+# (AWS itself allows a week), so that the times are valid.
 SIGNED_AT: Final = r"X-Amz-Date=(?P<at>[12]\d{7}T\d{6}Z)(?:&|$)"
 VALID_FOR: Final = r"X-Amz-Expires=(?P<seconds>\d{1,9})(?:&|$)"
 BASIC_TIME, EXTENDED_TIME = r"^(....)(..)(..)T(..)(..)(..)Z$", r"\1-\2-\3T\4:\5:\6Z"
 
 
 def derive(found: pa.Table) -> dict[str, pa.Array]:
-    """The derived columns, from the documented ones."""
-    # In one piece: each call costs as much as hundreds of rows.
+    """Compute the derived columns from the documented ones."""
+    # In one chunk: a call per chunk costs as much as hundreds of rows.
     columns = {name: found[name].combine_chunks() for name in MADE_FROM}
     signed_at, expires_at = signature_times(columns["video_download_url"])
     prompts = columns["prompt"].dictionary_encode()
@@ -97,23 +97,23 @@ def derive(found: pa.Table) -> dict[str, pa.Array]:
 def _of_each(
     function: Callable[[str], Any], texts: pa.DictionaryArray, kind: pa.DataType = STRING
 ) -> pa.Array:
-    """What follows from texts, each distinct one looked at once; null where there is none."""
+    """Apply a function to each distinct text once; null stays null."""
     values = list(map(function, texts.dictionary.to_pylist()))
     return pa.array(values, kind).take(texts.indices)
 
 
 def _failures(columns: Mapping[str, pa.Array], status: pa.Array) -> pa.Array:
-    """The category of each failure; what did not fail is not looked at."""
+    """The category of each failed generation; null for others."""
     has_failed = pc.equal(status, "failed")
-    told = zip(*(columns[name].filter(has_failed).to_pylist() for name in FAILED_BY), strict=True)
-    categories = pa.array((failure_category(*failure) for failure in told), STRING)
+    failed = zip(*(columns[name].filter(has_failed).to_pylist() for name in FAILED_BY), strict=True)
+    categories = pa.array((failure_category(*failure) for failure in failed), STRING)
     return pc.replace_with_mask(pa.nulls(len(status), STRING), has_failed, categories)
 
 
 def _frames(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    """Resolution, aspect ratio, orientation and megapixels: by size, else by what was asked for."""
-    told = (*_size(columns), columns["requested_resolution"], columns["requested_aspect_ratio"])
-    rows = list(zip(*(values.to_pylist() for values in told), strict=True))
+    """Resolution, aspect ratio, orientation and megapixels: by size, else as requested."""
+    known = (*_size(columns), columns["requested_resolution"], columns["requested_aspect_ratio"])
+    rows = list(zip(*(values.to_pylist() for values in known), strict=True))
     numbers = {row: number for number, row in enumerate(dict.fromkeys(rows))}
     frames = pa.Table.from_pylist([_frame(*row)._asdict() for row in numbers], FRAME)
     found = frames.take(pa.array(map(numbers.get, rows), pa.int32()))
@@ -121,7 +121,7 @@ def _frames(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
 
 
 def _size(columns: Mapping[str, pa.Array]) -> tuple[pa.Array, pa.Array]:
-    """Width and height of the first picture that has both; zero is not a size."""
+    """Width and height from the first columns of `SIZES` with both; zero is not a size."""
     widths, heights = [], []
     for names in SIZES:
         width, height = (columns[name] for name in names)
@@ -139,19 +139,19 @@ def _frame(
 
 
 def storage_model(urls: pa.Array) -> pa.Array:
-    """The first path segment of storage URLs, where they have one that is not the file itself."""
+    """The first path segment of storage URLs, unless it is the file itself or the service."""
     models = pc.struct_field(pc.extract_regex(urls, STORAGE_MODEL), "model")
     return pc.if_else(pc.match_substring_regex(models, NOT_A_MODEL), None, models)
 
 
 def watermarked(urls: pa.Array) -> pa.Array:
-    """Whether the file's name says so; null where there is no URL."""
+    """Whether the file's name says `watermarked`; null without a URL."""
     is_marked = pc.match_substring_regex(urls, WATERMARKED)
     return pc.and_not(is_marked, pc.match_substring_regex(urls, NOT_WATERMARKED))
 
 
 def signature_times(urls: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """When presigned URLs were signed and when they expire; null where one does not say."""
+    """When presigned URLs were signed and when they expire; null if unknown."""
     signed_at = _basic_times(pc.struct_field(pc.extract_regex(urls, SIGNED_AT), "at"))
     seconds = pc.struct_field(pc.extract_regex(urls, VALID_FOR), "seconds")
     valid_for = seconds.cast(pa.int64()).cast(pa.duration("s"))
@@ -159,7 +159,7 @@ def signature_times(urls: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def _basic_times(texts: pa.Array) -> pa.Array:
-    """Times in the basic format of ISO 8601, which Arrow does not read; null for a 31 February."""
+    """Parse ISO 8601 basic format, which Arrow does not read; null for an impossible date."""
     texts = pc.replace_substring_regex(texts, BASIC_TIME, EXTENDED_TIME)
     try:
         return texts.cast(TIMESTAMP)
@@ -169,16 +169,16 @@ def _basic_times(texts: pa.Array) -> pa.Array:
 
 @lru_cache(maxsize=4096)
 def length_in_seconds(duration: str | None) -> float | None:
-    """A requested length, such as `5s`, `9` or `1500ms`, as a number; null if it is none."""
+    """Convert a requested length, such as `5s`, `9` or `1500ms`, to seconds; None if invalid."""
     match = _LENGTH.fullmatch(duration or "")
     return float(match[1]) * _SECONDS_IN.get(match[2].lower(), 1.0) if match else None
 
 
 def prompt_id(prompt: str) -> str:
-    """Identify a prompt's text; surrounding blanks make no difference."""
+    """Return the ID of a prompt's text, without surrounding blanks."""
     return blake2b(prompt.strip().encode(), digest_size=8).hexdigest()
 
 
 def prompt_words(prompt: str) -> int:
-    """Words, separated by blanks of any kind."""
+    """Count the words, separated by white space."""
     return len(prompt.split())

@@ -1,14 +1,14 @@
-"""Reading a body: where in it the generation is, whatever wraps it, and in which words.
+"""Finds the generation in a body, in any dialect and any wrapper.
 
 The gateways behind one path answer in two dialects (the gateway's own, and the official one with
 `assets` and `request`), bare or wrapped: in an envelope `{"code", "message", "data"}`, in a record
-of the task with a status and times of its own, in a list. All are told apart by shape alone, never
-by a setting.
+of the task with its own status and times, in a list. The shape alone distinguishes them, never a
+setting.
 
 ::
 
     parse -> unwrap -> Found   the generation, its wrappers, and the state of both together
-                  plain        its columns' values in the documented shape, and what is left over
+                  plain        its columns' values in the documented shape, and the rest
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ Json = dict[str, Any]
 
 FROM_JSON: Final = tuple(column for column in GENERATIONS.columns if column.paths)
 
-# Keys of the documented and the official dialect: an object that has these, and none that other
-# dialects use, is read as it is.
+# Keys of the documented and the official dialect: an object with these, and none of other dialects,
+# needs no conversion.
 PLAIN_KEYS: Final = frozenset(
     [
         "id",
@@ -72,13 +72,13 @@ LISTS: Final = (
 STATES: Final = GENERATIONS["state"].paths
 IDS: Final = ("id", "task_id", "generation_id")
 
-# An object with one of these is a task's record: a whole number for an `id` is the record's own.
+# An object with one of these is a task's record: an integer `id` is the record's own.
 OF_RECORDS: Final = frozenset(
     {"task_id", "platform", "action", "fail_reason", "submit_time", "properties"}
 )
-# With these beside it, an `id` is a request's and no generation's.
+# With these beside it, an `id` belongs to a request, not to a generation.
 OF_ERRORS: Final = ("error", "errors", "detail", "message", "msg", "code")
-# With none of these, a lone word such as "error" or "success" speaks of the request, not of a task.
+# Without any of these, a lone word such as "error" or "success" is about the request, not a task.
 OF_TASKS: Final = frozenset({*IDS, *MEDIA, "prompt", "request", "created_at", "progress"}) | (
     OF_RECORDS
 )
@@ -88,7 +88,7 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def _heads() -> dict[str, list[tuple[str, str]]]:
-    """Columns and paths by the first key of the path."""
+    """Return columns and paths by the first key of the path."""
     heads: dict[str, list[tuple[str, str]]] = {}
     for column in FROM_JSON:
         for path in column.paths:
@@ -116,8 +116,8 @@ OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
 def parse(body: bytes) -> Any:
     """Parse JSON as leniently as is safe.
 
-    orjson refuses what some gateways send and Python's own parser reads: lone surrogates, NaN, a
-    byte order mark.
+    orjson rejects input that some gateways send and `json` reads: lone surrogates, NaN, a byte
+    order mark.
 
     Raises:
         ValueError: The body is not JSON, is not UTF-8, or is nested deeper than can be read.
@@ -132,7 +132,7 @@ def parse(body: bytes) -> Any:
 
 
 class Wrapper(NamedTuple):
-    """An object around the generation, and the key under which it goes on."""
+    """An object around the generation, and the key of its inner object."""
 
     fields: Json
     key: str
@@ -143,10 +143,10 @@ class Found(NamedTuple):
 
     Attributes:
         generation: The innermost object that has a state or media.
-        wrappers: What is around it, the outermost first.
-        others: Further generations of the same answer, as they came.
-        state: In the gateway's word; None if it gives none.
-        is_plain: Whether it is one of the documented dialects, without a wrapper.
+        wrappers: The objects around it, outermost first.
+        others: Further generations of the same answer, as received.
+        state: The gateway's word; None if it gives none.
+        is_plain: Whether it is in a documented dialect, without a wrapper.
     """
 
     generation: Json
@@ -157,7 +157,7 @@ class Found(NamedTuple):
 
     @property
     def status(self) -> str:
-        """The state in five words."""
+        """The state as one of five statuses."""
         return status(self.state if isinstance(self.state, str) else None)
 
 
@@ -167,11 +167,11 @@ def _has_plain_shape(keys: tuple[str, ...]) -> bool:
 
 
 def find(document: Any, task_id: str = "") -> Found | None:
-    """The generation in a document; None if there is none.
+    """Find the generation in a document; None if there is none.
 
     Args:
         document: Parsed JSON.
-        task_id: As it was asked for: tells which of a list is meant.
+        task_id: The requested ID, which selects one of a list.
     """
     if type(document) is dict and _is_plain(document):
         state = document.get("state")
@@ -181,7 +181,7 @@ def find(document: Any, task_id: str = "") -> Found | None:
 
 
 def _is_plain(document: Json) -> bool:
-    """Whether an object is in one of the documented dialects, and nothing else."""
+    """Whether an object is in a documented dialect, without keys of others."""
     if not _has_plain_shape(tuple(document)):
         return False
     artifact = document.get("artifact")
@@ -189,7 +189,7 @@ def _is_plain(document: Json) -> bool:
 
 
 def _lacks_columns(artifact: Any) -> bool:
-    """Whether an `artifact` holds nothing that a column wants: then it is one more extra field."""
+    """Whether an `artifact` has no value for any column: then it is just an extra field."""
     return not isinstance(artifact, dict) or HEADS.keys().isdisjoint(_folded(artifact))
 
 
@@ -205,7 +205,7 @@ def _unwrap(document: Any, task_id: str, depth: int) -> Found | None:
 
 
 def _inside(document: Json, task_id: str, depth: int) -> Found | None:
-    """The generation under one of the keys that wrappers use."""
+    """Find the generation under one of the keys that wrappers use."""
     for name, key in _folded(document).items():
         value = document[key]
         if name not in (LISTS if isinstance(value, list) else WRAPPERS) or not value:
@@ -221,7 +221,7 @@ def _says_much(found: Found) -> bool:
 
 
 def _says_itself(document: Json) -> bool:
-    """Whether an object is a generation by its own words, so that an `id` inside is not its."""
+    """Whether an object is itself a generation, so that an inner `id` is not its own."""
     return _state_in(document) is not None or any(document.get(name) for name in IDS)
 
 
@@ -233,8 +233,7 @@ def _wrapped(found: Found, wrapper: Wrapper) -> Found:
 def _agreed(inner: Any, outer: Any) -> Any:
     """The state of a generation and its wrapper together.
 
-    An unfinished wrapper is unfinished, whatever is inside; one that failed says so of what seemed
-    unfinished.
+    An unfinished wrapper makes it unfinished; a failed wrapper makes an unfinished one failed.
     """
     if inner is None:
         return outer
@@ -249,7 +248,7 @@ def _agreed(inner: Any, outer: Any) -> Any:
 
 
 def _in_list(items: list[Any], task_id: str, depth: int) -> Found | None:
-    """The one that was asked for, else the first; it is completed only when all are."""
+    """Find the requested generation, else the first; it is completed only when all are."""
     found = [(item, one) for item in items if (one := _unwrap(item, task_id, depth - 1))]
     if not found:
         return None
@@ -265,7 +264,7 @@ def _in_list(items: list[Any], task_id: str, depth: int) -> Found | None:
 
 
 def _least(states: list[Any]) -> Any:
-    """The state that is furthest from completed; the first of those."""
+    """The state furthest from completed; of several, the first."""
     order = {"completed": 2, "failed": 1}
     return min(states, key=lambda word: order.get(status(word) if isinstance(word, str) else "", 0))
 
@@ -276,7 +275,7 @@ def _ids_of(found: Found) -> list[Any]:
 
 
 def _bare(document: Json) -> Found | None:
-    """An object that is itself a generation, or a task's record without one inside."""
+    """Take an object as a generation itself, or as a task's record without one inside."""
     folded = _folded(document)
     state = _state_in(document)
     if _media_of(document) is not None:
@@ -284,7 +283,7 @@ def _bare(document: Json) -> Found | None:
     if state is not None:
         if not OF_TASKS.isdisjoint(folded) or status(state) in UNFINISHED_STATUSES:
             return Found(document, state=state)
-        # `{"state": "completed"}` is thin, but it is the word for a generation's own state.
+        # `{"state": "completed"}` is little, but `state` is the key of a generation's own state.
         is_error = any(document.get(name) for name in OF_ERRORS)
         return Found(document, state=state) if "state" in document and not is_error else None
     is_error = any(document.get(name) for name in OF_ERRORS)
@@ -292,12 +291,12 @@ def _bare(document: Json) -> Found | None:
 
 
 def is_refusal(document: Json) -> bool:
-    """Whether a document says of itself that it is no success: `{"success": false}`."""
+    """Whether a document reports failure by `{"success": false}`."""
     return document.get("success") in (False, "false", "False") and "success" in document
 
 
 def _media_of(document: Json) -> Any:
-    """Media in an object; an empty one is none."""
+    """The first medium in an object; empty ones do not count."""
     return next((document[name] for name in MEDIA if _is_media(name, document.get(name))), None)
 
 
@@ -308,7 +307,7 @@ def _is_media(name: str, value: Any) -> bool:
 
 
 def is_address(value: Any) -> bool:
-    """Whether a value is the URL of a file, as some gateways send it in place of an object."""
+    """Whether a value is a file's URL, which some gateways send in place of an object."""
     return type(value) is str and value.startswith(("http://", "https://"))
 
 
@@ -319,7 +318,7 @@ def _state_in(document: Json) -> Any:
 
 
 def _folded(document: Json) -> Mapping[str, str]:
-    """The keys of an object by how they are written in snake case."""
+    """The keys of an object by their form in snake case."""
     return _folded_keys(tuple(document))
 
 
@@ -334,7 +333,7 @@ def _snake(key: str) -> str:
 
 
 class _Value(NamedTuple):
-    """A value that a column may have, and where it stands."""
+    """A candidate for a column's value, and its position."""
 
     layer: int
     rank: int
@@ -343,10 +342,10 @@ class _Value(NamedTuple):
 
 
 def plain(found: Found, task_id: str) -> tuple[Json, Json]:
-    """A generation in the documented shape, and what is left over, in the shape it came in.
+    """Convert a generation to the documented shape; return it and the rest, in its original shape.
 
-    Each column's value stands at the first of the column's paths. What the generation lacks is
-    taken from the nearest wrapper that has it. A value that loses to another one is left over.
+    Each column's value is at the first of the column's paths. What the generation lacks comes from
+    the nearest wrapper that has it. A value that loses to another one is part of the rest.
     """
     if _is_just_wrapped(found):
         return found.generation, _around(found, found.generation)
@@ -363,7 +362,7 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
         if chosen is not None:
             _put(fields, _FIRST_PATH[name], chosen)
             taken |= {(one.layer, one.keys) for one in candidates if _is_same(one.value, chosen)}
-    # The task ID that was asked for has a column of its own.
+    # The requested task ID has its own column.
     taken |= {
         (number, (key,))
         for number, layer in enumerate(layers)
@@ -374,14 +373,14 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
 
 
 def _is_just_wrapped(found: Found) -> bool:
-    """Whether a documented generation is in wrappers that have nothing for any column."""
+    """Whether a documented generation has only wrappers without a value for any column."""
     if found.others or not _is_plain(found.generation):
         return False
     return all(HEADS.keys().isdisjoint(_folded(wrapper.fields)) for wrapper in found.wrappers)
 
 
 def _around(found: Found, taken: Json) -> Json:
-    """The wrappers as `extra` holds them, each without what is inside."""
+    """The wrappers as in `extra`, each without its inner object."""
     around: Json = {}
     for wrapper in reversed(found.wrappers):
         inner = {wrapper.key: around} if around else {}
@@ -395,7 +394,7 @@ def _artifact(generation: Json) -> list[Json]:
 
 
 def _values_in(number: int, layer: Json) -> Iterator[tuple[str, _Value]]:
-    """What one object has for which column."""
+    """Yield the values of one object, each with its column."""
     folded = _folded(layer)
     is_record = number > 0 or not OF_RECORDS.isdisjoint(folded)
     for head, key in folded.items():
@@ -411,11 +410,11 @@ def _values_in(number: int, layer: Json) -> Iterator[tuple[str, _Value]]:
 
 
 def _at(layer: Json, key: str, path: str) -> tuple[tuple[str, ...], Any]:
-    """The value at a path of one or two keys, and the keys as they are written there."""
+    """The keys as written at a path of one or two keys, and the value there."""
     value = layer[key]
     _, _, rest = path.partition(".")
     if not rest:
-        # `error` is a column's value where it is a text, and an object of values elsewhere.
+        # `error` is a value if it is text; otherwise it is an object of values.
         is_value = path != "error" or isinstance(value, str)
         return (key,), value if is_value else None
     if rest == "url" and is_address(value):
@@ -427,7 +426,7 @@ def _at(layer: Json, key: str, path: str) -> tuple[tuple[str, ...], Any]:
 
 
 def _is_nothing(name: str, value: Any) -> bool:
-    """Whether a value is a gateway's way to write "none"."""
+    """Whether a value is a gateway's spelling of "none"."""
     if name in _FAILURE:
         return value in ("", 0, "0", False)
     return name in _TIMES and is_no_time(value)
@@ -437,7 +436,7 @@ def _chosen(name: str, candidates: list[_Value], state: Any) -> Any:
     if name == "state":
         return state if state is not None else candidates[0].value
     candidates.sort(key=lambda one: (one.layer, one.rank))
-    # An empty text says less than any other.
+    # An empty text gives way to any other value.
     return next((one.value for one in candidates if one.value != ""), candidates[0].value)
 
 
@@ -484,7 +483,7 @@ def _keys_of(number: int, taken: set[tuple[int, tuple[str, ...]]]) -> set[tuple[
 
 
 def _without(layer: Json, taken: AbstractSet[tuple[str, ...]]) -> Json:
-    """An object without what columns have, without nulls, and without objects that are empty so."""
+    """An object without the values of columns, without nulls, and without emptied objects."""
     rest: Json = {}
     for key, value in layer.items():
         if value is None or (key,) in taken:

@@ -1,8 +1,8 @@
-"""The documented fields of generations, side by side: JSON objects in, an Arrow array a column out.
+"""Turns JSON objects into columns: one Arrow array for each documented field.
 
-Arrow reads all objects in one pass, as long as each value has its documented type, which is nearly
-always so. Where one has not, the columns beside it are gone through value by value, and `coercions`
-tells what was made of it. What no column can hold is in `extra`: no value is dropped.
+Arrow reads all objects in one pass if each value has its documented type, as nearly always. If one
+has not, the columns of its object are converted value by value, and `coercions` notes the
+conversion. What no column can hold is in `extra`: no value is dropped.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-# No value but null is documented, so whatever comes is kept, as JSON text.
+# Only null is documented for it, so any value is kept as JSON text.
 KEEPS_ANYTHING: Final = "queue_state"
 
-# Characters of an unexpected value that `coercions` quotes; the whole is in `answers`.
+# Characters of an unexpected value quoted in `coercions`; `answers` has all of it.
 LONGEST_NOTE: Final = 200
 
 NATIVE_TYPES: Final[dict[pa.DataType, frozenset[type]]] = {
@@ -42,13 +42,13 @@ NATIVE_TYPES: Final[dict[pa.DataType, frozenset[type]]] = {
     pa.float64(): frozenset({float, int, type(None)}),
     TIMESTAMP: frozenset({str, type(None)}),
 }
-# As what Arrow takes such values at first.
+# Types in which Arrow reads the values first.
 ARRAY_TYPES: Final = {kind: kind for kind in NATIVE_TYPES} | {TIMESTAMP: pa.string()}
 
 AT_ONCE: Final = frozenset({pa.string(), pa.bool_()})
 OBJECT: Final = frozenset({dict, type(None)})
 
-# What Arrow and Python read alike, if the calendar has that day.
+# Times that Arrow and Python read the same way, if the date exists.
 USUAL_TIME: Final = (
     r"^[12]\d{3}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$"
 )
@@ -56,10 +56,10 @@ _FINER_THAN_MICROSECONDS = re.compile(r"\.\d{6}\d*[1-9]")
 
 NOTHING: Final[Json] = {}
 
-# What Arrow raises for a value of another type, a number out of range, a lone surrogate.
+# Raised by Arrow for a value of another type, a number out of range, or a lone surrogate.
 UNFIT: Final = (pa.ArrowException, OverflowError, UnicodeEncodeError)
 
-# Where a document in the documented shape has a column's value; first match wins.
+# Paths of a column in a document of the documented shape; first match wins.
 PATHS: Final = {
     column.name: tuple(
         path
@@ -71,7 +71,7 @@ PATHS: Final = {
 
 
 def _known_keys() -> dict[str, frozenset[str]]:
-    """Keys that a column reads, by the object that holds them; "" is the generation itself."""
+    """Keys that columns read, by the object that has them; "" is the generation itself."""
     known: dict[str, set[str]] = defaultdict(set)
     for parent, key in (_split(path) for paths in PATHS.values() for path in paths):
         known[parent].add(key)
@@ -81,9 +81,9 @@ def _known_keys() -> dict[str, frozenset[str]]:
 
 
 def _shapes() -> dict[str, dict[str, pa.DataType]]:
-    """What Arrow can read at once, by the object that holds it: field and type.
+    """Fields and types that Arrow can read at once, by the object that has them.
 
-    No numbers: Arrow takes 1.0 and true for 1 without a word.
+    No numbers: Arrow silently reads 1.0 and true as 1.
     """
     shapes: dict[str, dict[str, pa.DataType]] = {}
     for column in FROM_JSON:
@@ -98,7 +98,7 @@ def _split(path: str) -> tuple[str, str]:
     return parent, key
 
 
-# The first keys of each column's paths: without them there is nothing to read.
+# The first keys of each column's paths; without them the column is null.
 HEADS: Final = {
     name: frozenset(path.partition(".")[0] for path in paths) for name, paths in PATHS.items()
 }
@@ -107,11 +107,11 @@ SHAPES: Final = _shapes()
 
 
 class Fields:
-    """The fields of some generations, and the notes on what did not fit.
+    """The fields of generations, with notes on values that do not fit.
 
     Args:
         documents: Generations in the documented shape.
-        left_over: Of each what no column takes, if that is known already.
+        left_over: For each, the values that no column takes, if known already.
     """
 
     def __init__(self, documents: list[Json], left_over: Sequence[Json | None] = ()) -> None:
@@ -128,7 +128,7 @@ class Fields:
                 self._objects[name] = self._nested(name)
 
     def _nested(self, name: str) -> list[Json]:
-        """The objects under one key; an empty one where there is none."""
+        """The objects under one key; an empty one where it is missing."""
         found = [document.get(name) for document in self._documents]
         if not OBJECT.issuperset(map(type, found)):
             for row, value in enumerate(found):
@@ -165,7 +165,7 @@ class Fields:
 
     @cached_property
     def _as_documented(self) -> dict[str, pa.Array]:
-        """The values at each path; those of an object in which one does not fit are missing."""
+        """The values at each path, except for objects in which a value does not fit."""
         found: dict[str, pa.Array] = {}
         for parent, shape in SHAPES.items():
             try:
@@ -177,7 +177,7 @@ class Fields:
         return found
 
     def _first_of(self, paths: tuple[str, ...], arrays: list[pa.Array]) -> pa.Array:
-        """As `_first`, of whole arrays."""
+        """`_first` for whole arrays."""
         texts = [pc.if_else(pc.equal(array, ""), None, array) for array in arrays]
         chosen = pc.coalesce(*texts, *arrays)
         for path, array in zip(paths, arrays, strict=True):
@@ -228,7 +228,7 @@ class Fields:
         result = []
         for row, value in enumerate(values):
             converted = None if value is None else convert(value)
-            # A value that fits and came through unchanged was only in bad company.
+            # A value that is unchanged fits: another one made the column take this way.
             if value is not None and (type(value) not in fits or converted != value):
                 self._note(row, column.name, value, converted)
                 if converted is None or type(value) is str is type(converted):
@@ -237,7 +237,7 @@ class Fields:
         return result
 
     def _path_of(self, column: Column, row: int, value: Any) -> str:
-        """Where a chosen value stands."""
+        """The path of a chosen value."""
         paths = PATHS[column.name]
         for path in paths:
             parent, key = _split(path)
@@ -246,11 +246,11 @@ class Fields:
         return paths[0]
 
     def _keep(self, row: int, path: str, value: Any) -> None:
-        """Have `extra` hold a value that its column does not."""
+        """Put a value that its column does not have into `extra`."""
         parent, key = _split(path)
         kept = self._kept[row]
         if parent:
-            # A copy: what is left over of a document belongs to whoever gave it.
+            # A copy, because the document belongs to the caller.
             inner = kept.get(parent)
             kept[parent] = inner = dict(inner) if isinstance(inner, dict) else {}
             inner[key] = value
@@ -263,11 +263,11 @@ class Fields:
         self._notes[row].append({"column": name, "from": quoted, "to": converted})
 
     def coercions(self) -> pa.Array:
-        """The notes, as JSON; null for a row in which all fitted. Complete after `columns`."""
+        """The notes as JSON; null for a row where everything fits. Complete after `columns`."""
         return self._sparse((row, to_json(notes)) for row, notes in self._notes.items())
 
     def extra(self) -> pa.Array:
-        """What no column has, as JSON in the shape it came in; null if nothing is left over.
+        """The values that no column has, as JSON in their original shape; null if there are none.
 
         Complete after `columns`.
         """
@@ -278,7 +278,7 @@ class Fields:
         return self._sparse((row, _to_extra(found)) for row, found in self._kept.items())
 
     def _sparse(self, texts: Iterable[tuple[int, str]]) -> pa.Array:
-        """A column that has a text in few rows."""
+        """Build a column with text in few rows."""
         column: list[str | None] = [None] * len(self._documents)
         for row, text in texts:
             column[row] = text
@@ -286,7 +286,7 @@ class Fields:
 
 
 def _usual_times(texts: pa.Array) -> pa.Array:
-    """Read times that are all as documented.
+    """Parse times if all are as documented.
 
     Raises:
         pyarrow.ArrowInvalid: One is not.
@@ -297,22 +297,22 @@ def _usual_times(texts: pa.Array) -> pa.Array:
 
 
 def _finite(numbers: pa.Array) -> pa.Array:
-    """Python's parser reads `Infinity` and `NaN`, which are no numbers of JSON.
+    """Return the numbers if all are finite; `json` also reads `Infinity` and `NaN`.
 
     Raises:
-        pyarrow.ArrowInvalid: One of them is there.
+        pyarrow.ArrowInvalid: One is not finite.
     """
     if not pc.all(pc.is_finite(numbers), min_count=0).as_py():
         raise pa.ArrowInvalid("a number that is not finite")
     return numbers
 
 
-# What values of the documented type must be besides, by type.
+# Further checks of values, by type.
 CHECKS: Final = {TIMESTAMP: _usual_times, pa.float64(): _finite}
 
 
 def _surplus(holders: list[Json], known: frozenset[str]) -> Iterator[tuple[int, Json]]:
-    # Objects come in few shapes: each shape is looked through once.
+    # Objects have few shapes, so each shape is searched once.
     shapes = list(map(tuple, holders))
     unknown = {shape: keys for shape in set(shapes) if (keys := set(shape) - known)}
     if not unknown:
@@ -330,7 +330,7 @@ def _to_extra(found: Json) -> str:
         text = orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
     except TypeError:  # a lone surrogate, a huge number, or deeper than orjson writes
         return to_json(_all_finite(found))
-    # orjson writes null for a number that is not finite, and some gateways send such.
+    # orjson writes null for a number that is not finite, which some gateways send.
     return text if "null" not in text else to_json(_all_finite(found))
 
 

@@ -1,4 +1,4 @@
-"""Bodies in, rows out: the nested answer as the flat columns of `generations`."""
+"""Flattens nested answers into the columns of `generations`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_S
 if TYPE_CHECKING:
     from connector.record.fields import Json
 
-# What is read from bodies, the rest follows from that.
+# Columns read from bodies; the others are derived.
 FOUND: Final = pa.schema(
     [
         *(column.field for column in FROM_JSON),
@@ -25,7 +25,7 @@ FOUND: Final = pa.schema(
     ]
 )
 
-# Parsed bodies held at once: more of them fall out of the processor's cache, and it shows.
+# Bodies parsed at once; more do not fit into the processor's cache, and are slower.
 CHUNK_ROWS: Final = 1000
 
 
@@ -36,8 +36,8 @@ def flatten(answers: pa.Table) -> pa.Table:
         answers: Rows of the `answers` table; those that hold no generation are left out.
 
     Returns:
-        A table of the `generations` schema, a row an answer, in the answers' order. Never fails
-        on any body: what does not fit its column is null there and told in `coercions`.
+        A table of the `generations` schema, one row per answer, in the answers' order. No body
+        makes it fail: a value that does not fit its column is null, and noted in `coercions`.
     """
     answers = answers.filter(pc.equal(answers["outcome"], Outcome.GENERATION))
     chunks = [
@@ -62,7 +62,7 @@ def _read(bodies: list[bytes | None], task_ids: list[str]) -> pa.Table:
 
 
 def _document(body: bytes | None, task_id: str) -> tuple[Json, Json | None]:
-    """A generation in the documented shape, and what is left over of another shape."""
+    """A generation in the documented shape, and the rest of another shape."""
     try:
         found = find(parse(body or b""), task_id)
     except ValueError:
@@ -75,7 +75,7 @@ def _document(body: bytes | None, task_id: str) -> tuple[Json, Json | None]:
 def _lineage(answers: pa.Table, status: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
     """The lineage of a single fetch; `merge` adds up several."""
     fetched_at = answers["fetched_at"]
-    # What an answer tells was true when the gateway wrote it: after it was first asked.
+    # An answer was true when the gateway wrote it: after the first request.
     asked_at = pc.subtract(fetched_at, _duration(answers["elapsed_seconds"]))
     finished = pc.is_in(status, pa.array(TERMINAL_STATUSES))
     unfinished = pc.is_in(status, pa.array(UNFINISHED_STATUSES))
@@ -93,5 +93,5 @@ def _lineage(answers: pa.Table, status: pa.ChunkedArray) -> dict[str, pa.Chunked
 
 
 def _duration(seconds: pa.ChunkedArray) -> pa.ChunkedArray:
-    """To the next whole microsecond."""
+    """Convert seconds to a duration, rounded up to whole microseconds."""
     return pc.ceil(pc.multiply(seconds, 1e6)).cast(pa.int64()).cast(pa.duration("us"))

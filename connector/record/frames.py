@@ -1,4 +1,4 @@
-"""Sizes of videos: named resolution, aspect ratio and orientation."""
+"""Names a video's size: resolution, aspect ratio and orientation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-# Luma keeps the number of pixels and varies the shape: 752×1360 and 1552×656 are both its 720p.
+# Luma keeps the number of pixels and varies the shape: 752×1360 and 1552×656 are both 720p.
 PIXELS: Final = {
     "360p": 640 * 360,
     "540p": 960 * 540,
@@ -18,7 +18,7 @@ PIXELS: Final = {
 }
 NEAR_PIXELS: Final = 1.4
 
-# The official names and the two usual ones that lie more than 8% from each of them.
+# The official names, and the two common ones that differ by more than 8% from each of them.
 RATIOS: Final = {
     name: int(name.split(":")[0]) / int(name.split(":")[1])
     for name in ("1:1", "16:9", "9:16", "4:3", "3:4", "21:9", "9:21", "3:2", "2:3")
@@ -29,7 +29,7 @@ _RATIO = re.compile(r"\s*(\d{1,5})\s*[:x/]\s*(\d{1,5})\s*", re.ASCII)
 
 
 class Frame(NamedTuple):
-    """What a width and a height say."""
+    """The names of a size."""
 
     resolution: str | None = None
     aspect_ratio: str | None = None
@@ -42,7 +42,7 @@ NO_FRAME: Final = Frame()
 
 @lru_cache(maxsize=4096)
 def frame(width: int | None, height: int | None) -> Frame:
-    """Name a size; nothing for a missing or impossible one."""
+    """Name a size; `NO_FRAME` for a missing or impossible one."""
     if width is None or height is None or width <= 0 or height <= 0:
         return NO_FRAME
     pixels = width * height
@@ -58,7 +58,7 @@ def frame(width: int | None, height: int | None) -> Frame:
 
 @lru_cache(maxsize=4096)
 def requested_frame(resolution: str | None, aspect_ratio: str | None) -> Frame:
-    """The same from what was asked for, where no size is known."""
+    """Name the requested size, where the actual one is unknown."""
     named = (resolution or "").strip().lower() or None
     match = _RATIO.fullmatch(aspect_ratio or "")
     width, height = (int(match[1]), int(match[2])) if match else (0, 0)

@@ -1,16 +1,15 @@
-"""What an answer means: a generation, or a refusal, and what the refusal is true of.
+"""Judges an answer: a generation, or a refusal and its scope.
 
-The HTTP status and the body count both: gateways wrap a 429 into a 400, or a 401 into a 200. Only
-what is true of the task may be held against it. Where it is not certain what a refusal is true of,
-it is taken for the moment's: a task that is asked for again costs a request, one that is given up
-wrongly is lost.
+Both the HTTP status and the body count: gateways wrap a 429 in a 400, or a 401 in a 200. Only a
+refusal that is true of the task may be held against it. If the scope is uncertain, the refusal
+counts as temporary: requesting a task again costs a request, giving it up wrongly loses it.
 
 ::
 
     judge -> generation?                 dialects.find
-          -> a page for people?          blocked, or a wrong address
+          -> a web page?                 blocked, or a wrong address
           -> codes, then texts           key, account, rate, missing task, not now
-          -> the status                  HTTP's, or the one that the body tells
+          -> the status                  HTTP's, or the one in the body
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from connector.record.dialects import find, is_refusal, parse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# Where error bodies carry their text, likeliest first.
+# Keys of the text in error bodies, likeliest first.
 MESSAGE_KEYS: Final = (
     "message",
     "detail",
@@ -46,13 +45,13 @@ LONGEST_CODE: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an answer means.
+    """The meaning of an answer.
 
     Attributes:
         outcome: `Outcome.GENERATION`, or the reason why there is none.
-        message: For people; None for a generation.
-        concerns: What the refusal is true of; None for a generation.
-        status: Of the generation, in five words.
+        message: What went wrong, for people; None for a generation.
+        concerns: The scope of the refusal; None for a generation.
+        status: The generation's status, one of five; None if there is none.
     """
 
     outcome: Outcome
@@ -65,7 +64,7 @@ def _words(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
 
 
-# What a code says, such as `insufficient_user_quota`; the first that fits counts.
+# Meaning of codes such as `insufficient_user_quota`; the first match counts.
 CODES: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
     Concern.KEY: _words(
         r"(invalid|incorrect|expired|missing|revoked|disabled|wrong|bad|no)_?(api_?)?(key|token)",
@@ -121,7 +120,7 @@ CODES: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
     ),
 }
 
-# The same in the words of a message.
+# Meaning of the words of a message; the first match counts.
 TEXTS: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
     Outcome.RATE_LIMITED: _words(
         r"rate.?limit",
@@ -192,7 +191,7 @@ STATUS_IN_TEXT: Final = re.compile(
     r"\bstatus(?:[ _-]?code)?\W{0,3}(\d{3})\b|\bHTTP[ /](\d{3})\b", re.IGNORECASE
 )
 
-# A page that only a person gets past: a challenge, or a login.
+# Pages that only a person can pass: a challenge or a login.
 CHALLENGE: Final = re.compile(
     rb"just a moment|cf-chl|cf_chl|challenge-platform|challenge-form|captcha|turnstile"
     rb"|attention required|verify (that )?you are (a )?human|are you a robot|checking your browser"
@@ -210,24 +209,24 @@ QUOTES_A_REQUEST: Final = re.compile(r"https?://|/v1/|GET /")
 ACCOUNT_CODE: Final = re.compile("insufficient|user")
 
 GONE_STATUSES: Final = frozenset({404, 410})
-# A missing task comes with one of these too, in words.
+# Statuses with which gateways also report a missing task in words.
 GONE_IN_WORDS: Final = frozenset({*range(200, 300), 400, 422})
 CLEAR_STATUSES: Final = frozenset({402, 408, 409, 423, 425, 429})
-# Statuses that say "not now", whatever the body says.
+# Statuses that mean "not now", whatever the body says.
 NOT_NOW: Final = frozenset({409, 423, 425})
-# Statuses of the request's form, which is the same for every task.
+# Statuses about the form of the request, which is the same for every task.
 OF_THE_ADDRESS: Final = frozenset({405, 406, 411, 412, 415, 417, 421, 426, 428, 431, 505})
 NOT_READY: Final = frozenset({202, 204, 205, 206})
 ERRORS: Final = range(400, 600)
 
 
 def judge(http_status: int, body: bytes, task_id: str = "") -> Verdict:
-    """Judge a whole answer.
+    """Judge a complete answer.
 
     Args:
-        http_status: As it came.
-        body: Decompressed.
-        task_id: As it was asked for.
+        http_status: HTTP status of the answer.
+        body: Decompressed body.
+        task_id: The requested ID.
     """
     if PAGE.match(body):
         return _judge_page(http_status, body)
@@ -249,7 +248,7 @@ def judge(http_status: int, body: bytes, task_id: str = "") -> Verdict:
 
 
 def _judge_page(http_status: int, body: bytes) -> Verdict:
-    """HTML: it was written for a person, so it says nothing of a task."""
+    """Judge HTML, which is written for people and says nothing about a task."""
     said = f"HTTP {http_status}: "
     start = body[: 64 * 1024]
     if http_status == HTTPStatus.UNAUTHORIZED:
@@ -279,7 +278,7 @@ def _not_ready(http_status: int) -> Verdict:
 
 
 def _judge_text(body: bytes, why: str) -> Verdict:
-    """A text that is no JSON, with a status of success."""
+    """Judge text that is not JSON, with a status of success."""
     text = _as_text(body)
     kind = _first_match(TEXTS, text) if not body.lstrip().startswith((b"{", b"[")) else None
     if kind is not None:
@@ -292,7 +291,7 @@ def _as_text(body: bytes) -> str:
 
 
 def _judge_refusal(http_status: int, document: Any) -> Verdict:
-    """A refusal in JSON or in a text: by its codes and words, else by its status."""
+    """Judge a refusal in JSON or text: by its codes and words, else by its status."""
     said = _message_in(document) or ""
     refusal = _Refusal(http_status, _status_in(document), said[:LONGEST_TEXT])
     is_success = http_status in range(200, 300)
@@ -311,16 +310,16 @@ def _judge_refusal(http_status: int, document: Any) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """What a refusal tells besides its codes.
+    """A refusal without its codes.
 
     Attributes:
-        http_status: As it came.
-        told: The status that the body tells of.
-        text: The message in it.
+        http_status: HTTP status of the answer.
+        inner_status: The status that the body quotes.
+        text: The message in the body.
     """
 
     http_status: int
-    told: int | None
+    inner_status: int | None
     text: str
 
     @property
@@ -329,22 +328,25 @@ class _Refusal:
 
     @property
     def status(self) -> int:
-        """The one that counts: of a gateway that is broken its own, else what the body tells."""
-        return self.http_status if self.told is None or self.is_broken else self.told
+        """The status that counts: the HTTP status of a broken gateway, else the inner one."""
+        if self.inner_status is None or self.is_broken:
+            return self.http_status
+        return self.inner_status
 
     @property
     def is_of_a_missing_task(self) -> bool:
-        return not GONE_STATUSES.isdisjoint((self.http_status, self.told))
+        return not GONE_STATUSES.isdisjoint((self.http_status, self.inner_status))
 
     @property
     def is_clear(self) -> bool:
-        """Whether the status says so much that words in a message add nothing."""
-        is_other = self.told not in (None, self.http_status, HTTPStatus.BAD_REQUEST)
+        """Whether the status is specific enough to ignore the words of a message."""
+        usual = (None, self.http_status, HTTPStatus.BAD_REQUEST)
+        is_other = self.inner_status not in usual
         return is_other or self.is_broken or self.http_status in CLEAR_STATUSES
 
 
 def _kind_of(refusal: _Refusal, document: Any) -> Concern | Outcome | None:
-    """What codes and words say; None where only the status does."""
+    """The meaning of codes and words; None if only the status has one."""
     if refusal.http_status == HTTPStatus.UNAUTHORIZED:
         return Concern.KEY
     kind: Concern | Outcome | None = _kind_of_upstream(refusal)
@@ -354,12 +356,12 @@ def _kind_of(refusal: _Refusal, document: Any) -> Concern | Outcome | None:
 
 
 def _kind_of_upstream(refusal: _Refusal) -> Outcome | None:
-    """What the status that a gateway quotes from behind it means."""
+    """The meaning of an upstream status that a gateway quotes."""
     found = None if refusal.is_of_a_missing_task else STATUS_IN_TEXT.search(refusal.text)
     status = int(found[1] or found[2]) if found else 0
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return None if refusal.is_broken else Outcome.RATE_LIMITED
-    # The gateway's own key or account there is not the caller's.
+    # Upstream, the gateway's own key or account was refused, not the caller's.
     is_passing = status in (401, 402, 403, 408) or status in range(500, 600)
     return Outcome.SERVER_ERROR if is_passing else None
 
@@ -376,8 +378,8 @@ def _kind_of_code(refusal: _Refusal, code: str) -> Concern | Outcome | None:
 
 
 def _is_rate(refusal: _Refusal, code: str) -> bool:
-    """Whether a quota is one by the minute: the status or the text tells them apart."""
-    if HTTPStatus.TOO_MANY_REQUESTS not in (refusal.http_status, refusal.told):
+    """Whether a quota is per minute, by the status and the text."""
+    if HTTPStatus.TOO_MANY_REQUESTS not in (refusal.http_status, refusal.inner_status):
         return False
     says_account = TEXTS[Concern.ACCOUNT].search(refusal.text) or ACCOUNT_CODE.search(code)
     return not says_account or bool(TEXTS[Outcome.RATE_LIMITED].search(refusal.text))
@@ -392,13 +394,13 @@ def _kind_of_text(refusal: _Refusal) -> Concern | Outcome | None:
         return Outcome.NOT_FOUND if is_gone else None
     if kind is not Concern.ACCOUNT and refusal.is_clear:
         return None
-    # "not authorized to see this generation" is no fault of the key.
+    # "not authorized to see this generation" is not about the key.
     is_of_task = kind is Concern.KEY and ABOUT_A_TASK.search(refusal.text)
     return None if is_of_task else kind
 
 
 def _is_about_the_address(text: str) -> bool:
-    """Whether a text says that there is no such page, rather than no such task."""
+    """Whether a text reports a missing page, not a missing task."""
     if not ABOUT_A_ROUTE.search(text):
         return False
     return not ABOUT_A_TASK.search(text) or bool(QUOTES_A_REQUEST.search(text))
@@ -415,7 +417,7 @@ def _of_kind(kind: Concern | Outcome, message: str) -> Verdict:
 
 
 def _by_status(status: int, message: str) -> Verdict:
-    """What an HTTP status means by itself."""
+    """The meaning of an HTTP status by itself."""
     if status in OF_STATUS:
         return Verdict(OF_STATUS[status][0], message, OF_STATUS[status][1])
     if status in NOT_NOW or status in range(500, 600):
@@ -432,7 +434,7 @@ OF_STATUS: Final = {
     402: (Outcome.FORBIDDEN, Concern.ACCOUNT),
     403: (Outcome.FORBIDDEN, Concern.TASK),
     404: (Outcome.NOT_FOUND, Concern.TASK),
-    407: (Outcome.NETWORK, Concern.MOMENT),  # said by a proxy on the way
+    407: (Outcome.NETWORK, Concern.MOMENT),  # from a proxy on the way
     408: (Outcome.TIMEOUT, Concern.MOMENT),
     410: (Outcome.NOT_FOUND, Concern.TASK),
     429: (Outcome.RATE_LIMITED, Concern.MOMENT),
@@ -441,7 +443,7 @@ OF_STATUS: Final = {
 
 
 def _no_generation(document: Any, said: str) -> Verdict:
-    """Success, and no generation: an object that tells of a fault may tell of this minute's."""
+    """Judge a success without a generation: an object that reports a fault may be temporary."""
     kind = type(document).__name__ if not isinstance(document, dict) else "object"
     message = said or f"a JSON {kind} without a generation"
     is_fault = isinstance(document, dict) and (
@@ -467,7 +469,7 @@ def _phrase(status: int) -> str:
 
 
 def _message_in(document: Any, depth: int = 4) -> str | None:
-    """Search strings, `detail` arrays and nested `error` objects for the first text."""
+    """Return the first text in strings, `detail` arrays and nested `error` objects."""
     if isinstance(document, str):
         return document.strip() or None
     if depth == 0:
@@ -482,7 +484,7 @@ def _message_in(document: Any, depth: int = 4) -> str | None:
 
 
 def _holders(document: Any) -> Iterator[dict[str, Any]]:
-    """The objects that may hold a code: the document, and the error in it."""
+    """Yield the objects that may have a code: the document, and the error in it."""
     if isinstance(document, list) and document:
         document = document[0]
     if isinstance(document, dict):
@@ -495,17 +497,17 @@ def _holders(document: Any) -> Iterator[dict[str, Any]]:
 
 
 def _codes_in(document: Any) -> Iterator[str]:
-    """Codes in words, in snake case."""
+    """Yield codes that are words, in snake case."""
     for holder in _holders(document):
         for key in (*CODE_KEYS, "error", "detail"):
             code = holder.get(key)
-            # A sentence is no code.
+            # A sentence is not a code.
             if isinstance(code, str) and 0 < len(code) <= LONGEST_CODE and " " not in code.strip():
                 yield re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).lower())
 
 
 def _status_in(document: Any) -> int | None:
-    """The HTTP status that a body tells of."""
+    """The HTTP status that a body quotes."""
     for holder in _holders(document):
         for key in ("code", "status", "status_code", "statusCode", "error_code", "errcode"):
             value = holder.get(key)

@@ -1,7 +1,7 @@
-"""Upserts as pure functions, table and tables to tables.
+"""Upserts as pure functions from tables to tables.
 
-A merge repeated is a merge done once: an answer no newer than the row's `fetched_at` changes
-nothing, counters included.
+Repeating a merge changes nothing: an answer that is not newer than the row's `fetched_at` has no
+effect, on counters either.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from connector.record.schema import GENERATIONS, REJECTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Lineage columns, and how two fetches of one task ID become one row's.
+# Lineage columns, and how the values of several fetches are combined.
 FOLDS: Final = {
     "first_seen_at": "min",
     "last_unfinished_at": "max",
@@ -25,7 +25,7 @@ FOLDS: Final = {
     "fetches": "sum",
 }
 
-# What `resolve` needs of the rows that are there already.
+# Columns of existing rows that `resolve` needs.
 KNOWN_COLUMNS: Final = ("task_id", "fetched_at", *FOLDS)
 
 ROW: Final = "__row"
@@ -34,23 +34,23 @@ BODY_START: Final = 1000
 
 
 def resolve(known: pa.Table, incoming: pa.Table) -> pa.Table:
-    """Work out the rows that a partition must now hold for the incoming task IDs.
+    """Compute the new rows of a partition for the incoming task IDs.
 
     Args:
-        known: `KNOWN_COLUMNS` of the partition's rows, one a task ID.
-        incoming: Rows of `generations`, in any order, several a task ID allowed.
+        known: `KNOWN_COLUMNS` of the partition's rows, one per task ID.
+        incoming: Rows of `generations`, in any order; a task ID may occur several times.
 
     Returns:
-        A row for each task ID that has a newer answer than is known: the newest answer, with the
+        A row for each task ID with an answer newer than the known one: the newest answer, with the
         lineage of all, sorted by `GENERATIONS.sort`. Empty if there is nothing new.
 
     Raises:
-        ValueError: A task ID is known twice.
+        ValueError: `known` has a task ID twice.
     """
     known = known.filter(pc.is_in(known["task_id"], incoming["task_id"]))
     if len(pc.unique(known["task_id"])) != len(known):
-        raise ValueError("a task ID stands in a partition twice")
-    # The wide columns are touched once, at the end: they are nearly all of the bytes.
+        raise ValueError("a partition has a task ID twice")
+    # The wide columns, which are nearly all of the bytes, are copied once, at the end.
     narrow = incoming.select([*KNOWN_COLUMNS, "created_at"])
     narrow = narrow.append_column(ROW, pa.array(range(len(narrow)), pa.int64()))
     newest = in_order(_folded(known, _newer(known, narrow.sort_by(BY_ID_AND_TIME))))
@@ -62,7 +62,7 @@ def resolve(known: pa.Table, incoming: pa.Table) -> pa.Table:
 
 
 def _folded(known: pa.Table, fresh: pa.Table) -> pa.Table:
-    """The newest of the rows ordered by task ID and time, with the lineage of all and of known."""
+    """The newest row of each task ID, of rows ordered by ID and time, with everyone's lineage."""
     newest = fresh.filter(_last_of_each(fresh["task_id"]))
     known = known.filter(pc.is_in(known["task_id"], fresh["task_id"]))
     if len(newest) == len(fresh) and not len(known):
@@ -77,7 +77,7 @@ def _folded(known: pa.Table, fresh: pa.Table) -> pa.Table:
 
 
 def _newer(known: pa.Table, ordered: pa.Table) -> pa.Table:
-    """Of rows ordered by task ID and time: those newer than known, each time once."""
+    """The rows newer than the known ones, of rows ordered by ID and time; equal times once."""
     if not len(ordered):
         return ordered
     is_repeated = pc.and_(
@@ -90,7 +90,7 @@ def _newer(known: pa.Table, ordered: pa.Table) -> pa.Table:
 
 
 def _last_of_each(ordered: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Mask of the last row of each run of equal values."""
+    """Mask the last row of each run of equal values."""
     if not len(ordered):
         return pa.chunked_array([pa.array([], pa.bool_())])
     changes = pc.not_equal(ordered[1:], ordered[:-1])
@@ -102,7 +102,7 @@ def splice(existing: Iterable[pa.Table], upserts: pa.Table) -> Iterator[pa.Table
 
     Args:
         existing: Pieces of a table sorted by `GENERATIONS.sort`.
-        upserts: Rows of the same schema and order, one a task ID.
+        upserts: Rows of the same schema and order, one per task ID.
 
     Yields:
         Pieces that together are the upserted table, sorted.
@@ -119,13 +119,13 @@ def splice(existing: Iterable[pa.Table], upserts: pa.Table) -> Iterator[pa.Table
 
 
 def in_order(table: pa.Table) -> pa.Table:
-    """Sort by `created_at` and `task_id`, unknown times last."""
+    """Sort by `GENERATIONS.sort`, unknown times last."""
     keys = [(name, "ascending", "at_end") for name in GENERATIONS.sort]
     return table.take(pc.sort_indices(table, sort_keys=keys))
 
 
 def _rows_up_to(ordered: pa.Table, last: pa.Table) -> int:
-    """How many of the ordered rows do not come after the one given."""
+    """Number of ordered rows up to the given row, inclusive."""
     created_at, task_id = last["created_at"][0], last["task_id"][0]
     is_unknown = pc.is_null(ordered["created_at"])
     comes_by_id = pc.less_equal(ordered["task_id"], task_id)
@@ -140,22 +140,22 @@ def _rows_up_to(ordered: pa.Table, last: pa.Table) -> int:
 
 
 def merge_rejects(rejects: pa.Table, answers: pa.Table, proven: dict[str, str]) -> pa.Table:
-    """Bring `rejects` up to date: a task that answers leaves, one that is rejected enters.
+    """Update `rejects`: a task with a generation leaves, a rejected one enters.
 
-    A task is given up only by a refusal that is true of the task, from a gateway that had given a
-    generation before, or gives one in the same run.
+    A task is given up only for a refusal that is true of the task, from a gateway that gave a
+    generation before or in the same run.
 
     Args:
-        rejects: The table as it is.
+        rejects: The current table.
         answers: Answers received, in any order.
-        proven: Base URLs that have given a generation, each with the first run that brought one
-            ("" for any run); what `answers` prove is added.
+        proven: Base URLs that have given a generation, each with the first run that received one
+            ("" for any run). Extended by `answers`.
 
     Returns:
-        The table as it must be; the very same object if nothing changed.
+        The updated table; the same object if nothing changed.
     """
     _prove(proven, answers)
-    # Nearly all answers are generations of task IDs that were never rejected: no concern of this.
+    # Nearly all answers are generations of task IDs that were never rejected: skip them.
     is_reject = pc.not_equal(answers["outcome"], Outcome.GENERATION.value)
     concerned = pa.chunked_array(
         [*rejects["task_id"].chunks, *answers["task_id"].filter(is_reject).chunks], pa.string()
@@ -175,7 +175,7 @@ def merge_rejects(rejects: pa.Table, answers: pa.Table, proven: dict[str, str]) 
 
 
 def _prove(proven: dict[str, str], answers: pa.Table) -> None:
-    """Note which gateways gave a generation, and in which run first. Run IDs sort by time."""
+    """Add the gateways that gave a generation, with the first run. Run IDs sort by time."""
     good = answers.filter(pc.equal(answers["outcome"], Outcome.GENERATION.value))
     pairs = good.select(["base_url", "run_id"]).group_by(["base_url", "run_id"]).aggregate([])
     for pair in pairs.to_pylist():
@@ -185,15 +185,15 @@ def _prove(proven: dict[str, str], answers: pa.Table) -> None:
 
 
 def _given_up(rejects: pa.Table, runs: pa.Array, proven: dict[str, str]) -> pa.Table:
-    """Give up tasks of these runs that a gateway known to work refuses for what is true of them."""
+    """Give up tasks of these runs, refused for what is true of them by a gateway that works."""
     is_open = pc.and_(
         pc.and_not(pc.equal(rejects["concerns"], Concern.TASK.value), rejects["is_final"]),
         pc.is_in(rejects["run_id"], runs),
     )
     if not pc.any(is_open, min_count=0).as_py():
         return rejects
-    told = zip(rejects["base_url"].to_pylist(), rejects["run_id"].to_pylist(), strict=True)
-    is_proven = pa.array([base in proven and proven[base] <= run for base, run in told], pa.bool_())
+    pairs = zip(rejects["base_url"].to_pylist(), rejects["run_id"].to_pylist(), strict=True)
+    is_proven = pa.array([url in proven and proven[url] <= run for url, run in pairs], pa.bool_())
     is_over = pc.and_(is_open, is_proven)
     if not pc.any(is_over, min_count=0).as_py():
         return rejects
@@ -203,7 +203,7 @@ def _given_up(rejects: pa.Table, runs: pa.Array, proven: dict[str, str]) -> pa.T
 
 
 def to_rejects(answers: pa.Table) -> pa.Table:
-    """Turn answers without a generation into rows of `rejects`, none of them given up yet."""
+    """Convert answers without a generation to rows of `rejects`, none of them final."""
     reasons = answers["outcome"].to_pylist()
     starts = [_start(body) for body in answers["body"].to_pylist()]
     usual = pa.array([usual_concern(Outcome(reason)) for reason in reasons], pa.string())
@@ -218,12 +218,12 @@ def to_rejects(answers: pa.Table) -> pa.Table:
 
 
 def _start(body: bytes | None) -> str | None:
-    # Four bytes are the longest that a character can be.
+    # A character has at most four bytes.
     return None if body is None else body[: 4 * BODY_START].decode(errors="replace")[:BODY_START]
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give a table, perhaps written by another version, exactly this schema: new columns null."""
+    """Convert a table of any version to this schema; missing columns are null."""
     names = set(table.schema.names)
     columns = [
         table[field.name].cast(field.type)

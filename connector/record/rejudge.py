@@ -1,4 +1,4 @@
-"""Answers of the log judged anew, as if they came today: an earlier version may have erred."""
+"""Judges answers of the log again, as an earlier version may have been wrong."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
     from connector.record.judge import Verdict
 
-# How these were met is not in their body.
+# The body does not show these outcomes.
 NOT_BY_BODY: Final = (Outcome.TIMEOUT, Outcome.NETWORK, Outcome.TOO_LARGE, Outcome.REDIRECTED)
-# A body that was taken for a generation, and has none of these, is one.
+# A body taken for a generation is one if it has none of these.
 SIGNS_OF_DOUBT: Final = (b'"success"', b'"error"', b'"code"', b'"status"', b'"data"')
 JUDGED: Final = ("outcome", "status", "concerns", "message")
 
 
 def rejudge(answers: pa.Table, gateways: Mapping[str, str]) -> pa.Table:
-    """Judge answers anew where that can make a difference.
+    """Judge answers again where the verdict can change.
 
     Args:
         answers: Rows of the `answers` table.
-        gateways: Base URL by run ID, for rows that do not say which gateway was asked.
+        gateways: Base URL by run ID, for rows without a `base_url`.
 
     Returns:
         The same rows in the same order.

@@ -1,4 +1,4 @@
-"""The tables, declared once: from here come schemas, file metadata and the dictionary."""
+"""The declared tables, from which schemas, file metadata and the dictionary come."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def _url(name: str, what: str, *paths: str) -> Column:
     return Column(name, STRING, f"URL of {what}.", paths=paths)
 
 
-def _told(name: str, what: str, *others: str) -> Column:
-    """A time that only some gateways tell, usually in whole seconds since 1970."""
+def _reported(name: str, what: str, *others: str) -> Column:
+    """A time that only some gateways report, usually in whole seconds since 1970."""
     description = f"{what}; null if it does not say."
     return Column(name, TIMESTAMP, description, "UTC", (name, *others), is_often_epoch=True)
 
@@ -60,29 +60,31 @@ DOCUMENTED = (
     Column(
         "state",
         STRING,
-        "State in the gateway's own words; `status` has it in five.",
+        "State in the gateway's own words; `status` maps it to one of five.",
         paths=("state", "status", "task_status"),
         example="completed",
     ),
     Column(
         "prompt",
         STRING,
-        "Text that the video was made from.",
+        "Text prompt of the generation.",
         paths=("prompt", "request.prompt", "input.prompt", "properties.input"),
     ),
     Column(
         "created_at",
         TIMESTAMP,
-        "When the generation was asked for.",
+        "When the generation was requested.",
         "UTC",
         ("created_at", "meta.created_at", "create_time", "submitted_at", "submit_time"),
         "2024-10-15T08:56:19.325Z",
     ),
-    _told("submitted_at", "When the gateway took the task in", "submit_time"),
-    _told("started_at", "When the gateway began to work on it", "start_time", "meta.started_at"),
-    _told(
+    _reported("submitted_at", "When the gateway accepted the task", "submit_time"),
+    _reported(
+        "started_at", "When the gateway started to work on it", "start_time", "meta.started_at"
+    ),
+    _reported(
         "finished_at",
-        "When the gateway finished it, well or not",
+        "When the gateway finished it, successfully or not",
         "completed_at",
         "finish_time",
         "complete_time",
@@ -114,13 +116,13 @@ DOCUMENTED = (
     Column(
         "queue_state",
         STRING,
-        "The gateway's word on the queue, as it came.",
+        "State of the queue, as received.",
         paths=("queue_state",),
     ),
     Column(
         "estimate_wait_seconds",
         FLOAT64,
-        "How long the gateway expected the task to wait still.",
+        "Remaining wait that the gateway estimated.",
         "seconds",
         ("estimate_wait_seconds",),
     ),
@@ -130,13 +132,13 @@ OFFICIAL = (
     Column(
         "generation_type",
         STRING,
-        "What is made, such as `video`, `image` or `upscale_video`.",
+        "Type of generation, such as `video`, `image` or `upscale_video`.",
         paths=("request.generation_type", "generation_type"),
     ),
     Column(
         "model",
         STRING,
-        "Model that was asked for, such as `ray-2`.",
+        "Requested model, such as `ray-2`.",
         paths=("model", "version", "request.model", "input.model"),
     ),
     Column(
@@ -155,33 +157,33 @@ OFFICIAL = (
     Column(
         "failure_code",
         STRING,
-        "The gateway's code for why it failed.",
+        "The gateway's code for the failure.",
         paths=("failure_code", "error.code", "error_code"),
     ),
     _url("image_url", "the image", "assets.image"),
-    _url("progress_video_url", "the video of the progress", "assets.progress_video"),
+    _url("progress_video_url", "the progress video", "assets.progress_video"),
     Column(
         "requested_aspect_ratio",
         STRING,
-        "Aspect ratio that was asked for, such as `16:9`.",
+        "Requested aspect ratio, such as `16:9`.",
         paths=("request.aspect_ratio", "input.aspect_ratio"),
     ),
     Column(
         "requested_resolution",
         STRING,
-        "Resolution that was asked for, such as `720p`.",
+        "Requested resolution, such as `720p`.",
         paths=("request.resolution", "input.resolution"),
     ),
     Column(
         "requested_duration",
         STRING,
-        "Duration that was asked for, as text such as `5s`.",
+        "Requested duration, as text such as `5s`.",
         paths=("request.duration", "input.duration"),
     ),
     Column(
         "requested_loop",
         BOOL,
-        "Whether a loop was asked for.",
+        "Whether a loop was requested.",
         paths=("request.loop", "input.loop"),
     ),
 )
@@ -190,50 +192,58 @@ DERIVED = (
     Column(
         "status",
         STRING,
-        "`state` in five words; `completed` and `failed` are final.",
+        "`state` as one of five values; `completed` and `failed` are final.",
         example="completed",
         allowed=STATUSES,
     ),
     Column(
         "failure_category",
         STRING,
-        "Kind of the failure, by its code and reason; null unless it failed.",
+        "Kind of failure, from its code and reason; null unless it failed.",
         allowed=FAILURE_CATEGORIES,
     ),
-    Column("duration_seconds", FLOAT64, "Length that was asked for, as a number.", "seconds"),
+    Column("duration_seconds", FLOAT64, "Requested duration, as a number.", "seconds"),
     Column(
         "resolution",
         STRING,
         "Named resolution nearest to the video's number of pixels, or else the requested one. "
-        "If the video has no size, that of `video_raw`, `last_frame` or `thumbnail` counts.",
+        "If the video has no size, that of `video_raw`, `last_frame` or `thumbnail` is used.",
         example="720p",
     ),
     Column(
         "aspect_ratio",
         STRING,
-        "Named aspect ratio within 4% of the video's, else the reduced fraction; as requested if "
-        "the size is unknown.",
+        "Named aspect ratio within 4% of the video's, else the reduced fraction; the requested one "
+        "if the size is unknown.",
         example="9:16",
     ),
     Column(
         "orientation",
         STRING,
-        "Which side is longer, by size or else by the requested aspect ratio.",
+        "By the longer side of the size, or else of the requested aspect ratio.",
         example="portrait",
         allowed=ORIENTATIONS,
     ),
-    Column("megapixels", FLOAT64, "Width × height of that size.", "10⁶ pixels", example="1.02272"),
+    Column(
+        "megapixels",
+        FLOAT64,
+        "Width × height of the size used for `resolution`.",
+        "10⁶ pixels",
+        example="1.02272",
+    ),
     Column(
         "prompt_id",
         STRING,
-        "Identifies the prompt's text: BLAKE2b-64 of it without surrounding blanks, in hex.",
+        "ID of the prompt's text: its BLAKE2b-64 in hex, without surrounding blanks.",
     ),
-    Column("prompt_words", INT32, "Words in the prompt, separated by blanks.", "words"),
-    Column("prompt_characters", INT32, "Unicode characters in the prompt.", "characters"),
+    Column(
+        "prompt_words", INT32, "Number of words in the prompt, separated by white space.", "words"
+    ),
+    Column("prompt_characters", INT32, "Number of Unicode characters in the prompt.", "characters"),
     Column(
         "storage_model",
         STRING,
-        "Model in the video's storage path: its first segment, unless it names the service.",
+        "Model in the video's storage path: its first segment, unless that is the service.",
         example="lit_lite_inference_v1.6-xl",
     ),
     Column(
@@ -256,23 +266,23 @@ DERIVED = (
 )
 
 LINEAGE = (
-    Column("first_seen_at", TIMESTAMP, "When it was first fetched.", "UTC"),
-    Column("fetched_at", TIMESTAMP, "When it was last fetched.", "UTC"),
+    Column("first_seen_at", TIMESTAMP, "First fetch.", "UTC"),
+    Column("fetched_at", TIMESTAMP, "Last fetch.", "UTC"),
     Column(
         "last_unfinished_at",
         TIMESTAMP,
-        "When the latest fetch that found it queued or running was begun: not yet finished then.",
+        "Start of the last fetch that found it queued or running: not finished at that time.",
         "UTC",
     ),
-    Column("first_finished_at", TIMESTAMP, "Earliest fetch that found it finished.", "UTC"),
-    Column("fetches", INT32, "Answers received that held this generation."),
-    Column("run_id", STRING, "Run that last fetched it: `runs.run_id`."),
-    Column("base_url", STRING, "Gateway that it was last fetched from."),
+    Column("first_finished_at", TIMESTAMP, "First fetch that found it finished.", "UTC"),
+    Column("fetches", INT32, "Number of answers received with this generation."),
+    Column("run_id", STRING, "Run of the last fetch: `runs.run_id`."),
+    Column("base_url", STRING, "Gateway of the last fetch."),
     Column(
         "extra",
         STRING,
-        "All that no column has, as a JSON object; null values left out. `wrapper` is what stood "
-        "around the generation, `others` the further generations of the same answer.",
+        "All values that no column has, as a JSON object without nulls. `wrapper` has the objects "
+        "around the generation, `others` further generations of the same answer.",
     ),
     Column(
         "coercions",
@@ -285,7 +295,7 @@ GENERATIONS = Table(
     "generations",
     "The latest generation of each task ID.",
     (
-        Column("task_id", STRING, "ID that was asked for; the key of every table."),
+        Column("task_id", STRING, "Requested ID; the key of every table."),
         Column(
             "id",
             STRING,
@@ -309,18 +319,18 @@ _OF_ANSWER = (
     Column(
         "elapsed_seconds",
         FLOAT64,
-        "First request to end of last answer, waits included.",
+        "Time from the first request to the end of the last answer, waits included.",
         "seconds",
     ),
-    Column("fetched_at", TIMESTAMP, "When the last attempt ended.", "UTC"),
+    Column("fetched_at", TIMESTAMP, "End of the last attempt.", "UTC"),
     Column("message", STRING, "What went wrong, for people; null for a generation."),
 )
 
 REJECTS = Table(
     "rejects",
-    "Task IDs whose latest answer was no generation.",
+    "Task IDs whose latest answer had no generation.",
     (
-        Column("task_id", STRING, "ID that was asked for."),
+        Column("task_id", STRING, "Requested ID."),
         Column(
             "reason",
             STRING,
@@ -331,21 +341,21 @@ REJECTS = Table(
         Column(
             "is_final",
             BOOL,
-            "Whether the task is given up: only `--retry-rejected`, or a run against another "
-            "gateway, asks again. Otherwise the next run does.",
+            "Whether the task is given up: only `--retry-rejected` or another gateway requests it "
+            "again. Otherwise the next run does.",
         ),
         Column(
             "concerns",
             STRING,
-            "What the refusal is true of: only what is true of the task is held against it.",
+            "Scope of the refusal: a task is given up only for a refusal that concerns the task.",
             allowed=tuple(Concern),
             example="task",
         ),
         *_OF_ANSWER,
         Column(
-            "body_start", STRING, "The body's first 1,000 characters, undecodable bytes replaced."
+            "body_start", STRING, "First 1,000 characters of the body, undecodable bytes replaced."
         ),
-        Column("run_id", STRING, "Run that met it: `runs.run_id`."),
+        Column("run_id", STRING, "Run that received it: `runs.run_id`."),
         Column("base_url", STRING, "Gateway that refused it."),
     ),
     key=("task_id",),
@@ -354,9 +364,9 @@ REJECTS = Table(
 
 ANSWERS = Table(
     "answers",
-    "Every answer received, as it came: the log that all other tables can be rebuilt from.",
+    "Every answer as received: the log from which all other tables can be rebuilt.",
     (
-        Column("task_id", STRING, "ID that was asked for."),
+        Column("task_id", STRING, "Requested ID."),
         Column(
             "outcome",
             STRING,
@@ -364,16 +374,24 @@ ANSWERS = Table(
             allowed=tuple(Outcome),
         ),
         *_OF_ANSWER,
-        Column("status", STRING, "Of the generation; null if there is none.", allowed=STATUSES),
+        Column(
+            "status", STRING, "Status of the generation; null if there is none.", allowed=STATUSES
+        ),
         Column(
             "concerns",
             STRING,
-            "What an answer without a generation is true of.",
+            "Scope of an answer without a generation; null for a generation.",
             allowed=tuple(Concern),
         ),
-        Column("body", pa.binary(), "The body as it came, decompressed; its start if too large."),
+        Column(
+            "body",
+            pa.binary(),
+            "Body as received, decompressed; only the start if it was too large.",
+        ),
         Column("run_id", STRING, "Run that received it: `runs.run_id`."),
-        Column("base_url", STRING, "Gateway that sent it; null if an earlier version wrote it."),
+        Column(
+            "base_url", STRING, "Gateway that sent it; null if an earlier version wrote the row."
+        ),
     ),
     key=("task_id", "fetched_at"),
     partition="received",
@@ -381,29 +399,31 @@ ANSWERS = Table(
 
 RUNS = Table(
     "runs",
-    "Runs that asked the gateway for something: what was given and what came of it.",
+    "Runs that had task IDs to request: what was given, and the results.",
     (
         Column("run_id", STRING, "Start time and a random part; sorts by time."),
-        Column("started_at", TIMESTAMP, "When the run started.", "UTC"),
-        Column("finished_at", TIMESTAMP, "When the run ended.", "UTC"),
-        Column("elapsed_seconds", FLOAT64, "How long the run took.", "seconds"),
-        Column("outcome", STRING, "How it ended.", allowed=("done", "stopped")),
+        Column("started_at", TIMESTAMP, "Start of the run.", "UTC"),
+        Column("finished_at", TIMESTAMP, "End of the run.", "UTC"),
+        Column("elapsed_seconds", FLOAT64, "Duration of the run.", "seconds"),
+        Column("outcome", STRING, "How the run ended.", allowed=("done", "stopped")),
         Column("message", STRING, "Why it stopped early; null if it did not."),
-        Column("base_url", STRING, "Gateway that was asked."),
-        Column("given", INT64, "Task IDs given = the next seven together."),
+        Column("base_url", STRING, "Gateway of the run."),
+        Column("given", INT64, "Task IDs given: the sum of the next seven columns."),
         Column("blank", INT64, "Given, but blank."),
-        Column("duplicate", INT64, "Given before in the same run."),
+        Column("duplicate", INT64, "Given more than once: repetitions."),
         Column("invalid", INT64, "Not a possible task ID."),
-        Column("already_terminal", INT64, "Known to be finished, finally rejected or given up."),
-        Column("fetched", INT64, "Asked for and answered with a generation."),
-        Column("rejected", INT64, "Asked for and not answered with a generation."),
-        Column("not_reached", INT64, "Not asked for: over `--limit`, or the run stopped."),
+        Column("already_terminal", INT64, "Already finished, finally rejected or given up."),
+        Column("fetched", INT64, "Requested and answered with a generation."),
+        Column("rejected", INT64, "Requested and answered without a generation."),
+        Column("not_reached", INT64, "Not requested: over `--limit`, or the run stopped."),
         Column("completed", INT64, "Fetched and completed."),
         Column("failed", INT64, "Fetched and failed."),
-        Column("unfinished", INT64, "Fetched and not finished yet: the next run asks again."),
+        Column(
+            "unfinished", INT64, "Fetched and not finished yet: the next run requests them again."
+        ),
         Column("requests", INT64, "HTTP requests made."),
         Column("retries", INT64, "HTTP requests that repeated a failed one."),
-        Column("polls", INT64, "Answers beyond the first, to IDs that were unfinished: `--wait`."),
+        Column("polls", INT64, "Answers after the first one, for unfinished IDs: `--wait`."),
         Column("version", STRING, "Version of luma-to-parquet."),
     ),
     key=("run_id",),
@@ -412,16 +432,16 @@ RUNS = Table(
 
 COLUMNS = Table(
     "columns",
-    "The dictionary: a row for each column of each table.",
+    "The data dictionary: one row per column of each table.",
     (
-        Column("table", STRING, "Table."),
+        Column("table", STRING, "Name of the table."),
         Column("position", INT32, "Position in the table, from 1."),
-        Column("column", STRING, "Column."),
+        Column("column", STRING, "Name of the column."),
         Column("type", STRING, "Arrow type."),
         Column("unit", STRING, "Unit of the value."),
-        Column("description", STRING, "What it holds."),
+        Column("description", STRING, "Meaning of the column."),
         Column("source", STRING, "JSON path in the answer; null if derived."),
-        Column("allowed", STRING, "All values it can have, separated by commas; null if open."),
+        Column("allowed", STRING, "All possible values, separated by commas; null if open."),
         Column("example", STRING, "An example, from the documented answer where that has one."),
     ),
     key=("table", "column"),

@@ -1,4 +1,4 @@
-"""Presigned URLs without what makes them a credential."""
+"""Removes the signatures of presigned URLs, which are credentials."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Final
 
 SECRET_PARTS: Final = (b"ignature=", b"redential=", b"oken=", b"-Key-", b"Key-Pair-Id=")
 
-# What says when a URL was signed and for how long; no secret, and needed to rebuild.
+# When a URL was signed and for how long: not secret, and needed to rebuild.
 TIMES: Final = (b"X-Amz-Date=", b"X-Amz-Expires=")
 
-# No second "?" inside: a body full of them is read once. Not so short that it is no secret.
+# Without a second "?", so that a body full of them is scanned once. A secret is not shorter.
 _QUERY = re.compile(rb'\?[^"\s<>?]{8,}')
 _SEPARATOR = re.compile(rb"&amp;|&|\\u0026")
 
 
 def strip_signatures(body: bytes) -> bytes:
-    """Cut the query off every presigned URL in a JSON text, the two times of it aside."""
+    """Cut the query of every presigned URL in a JSON text, except the two times."""
     return _QUERY.sub(_without_secrets, body)
 
 

@@ -1,4 +1,4 @@
-"""The words of gateways: which status a state is, and which kind of failure a reason."""
+"""Maps a gateway's words to a status and to a kind of failure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-# The words of gateways for each status, in snake case.
+# Gateways' words for each status, in snake case.
 STATES: Final = {
     "queued": """pending queued queueing queue in_queue enqueued waiting wait submitted submitting
         not_start not_started staged staging created accepted scheduled received initialized
@@ -23,7 +23,7 @@ STATES: Final = {
 }
 STATUS_OF_STATE: Final = {word: name for name, words in STATES.items() for word in words.split()}
 
-# Which of the failed states say why.
+# Failed states that say why.
 CATEGORY_OF_STATE: Final = {
     **dict.fromkeys(("cancelled", "canceled", "cancel", "aborted"), "cancelled"),
     **dict.fromkeys(
@@ -32,7 +32,7 @@ CATEGORY_OF_STATE: Final = {
     **dict.fromkeys(("timed_out", "timeout", "expired", "expire"), "gateway_error"),
 }
 
-# Kinds of failure by the words of a code or a reason; the first that fits counts.
+# Kinds of failure by the words of a code or a reason; the first match counts.
 CATEGORIES: Final = {
     name: re.compile(pattern, re.IGNORECASE)
     for name, pattern in {
@@ -60,19 +60,19 @@ _STATE_PREFIX = re.compile(r"^(task|job|generation|video|state|status)_(state_|s
 
 @lru_cache(maxsize=4096)
 def status(state: str | None) -> str:
-    """`state` in five words, in any case and spelling; a new one is `unknown`: not final."""
+    """Map a state, in any case and spelling, to one of five statuses; a new one is `unknown`."""
     word = _word(state or "")
     return STATUS_OF_STATE.get(word) or STATUS_OF_STATE.get(_STATE_PREFIX.sub("", word), "unknown")
 
 
 def _word(text: str) -> str:
-    """A word in snake case: `In Progress`, `in-progress` and `InProgress` are one."""
+    """Convert to snake case: `In Progress`, `in-progress` and `InProgress` are the same."""
     return _NOT_A_WORD.sub("_", _HUMP.sub("_", text).lower()).strip("_")
 
 
 @lru_cache(maxsize=4096)
 def failure_category(state: str | None, code: str | None, reason: str | None) -> str:
-    """The kind of a failure: by its code, else its reason, else the state."""
+    """Return the kind of a failure, by its code, else its reason, else its state."""
     by_state = CATEGORY_OF_STATE.get(_STATE_PREFIX.sub("", _word(state or "")))
     if by_state == "cancelled":
         return by_state
