@@ -2,17 +2,18 @@
 
 ::
 
-    ingest       the flow: plan, batches, commit, account
-    parameters   what it takes, as Prefect's form shows it
-    turn         one run at a time on a warehouse, on however many machines
-    batches      a batch of task IDs as a Prefect task, a bounded number of them at once
-    saving       a batch that the storage did not take, saved again
-    gateway      one client and one throttle a process, and where its key comes from
-    run_log      what the connector logs, in the flow run's log
-    account      a run's account as text
-    artifacts    progress, account and report, to be seen in Prefect's UI
-    assets       an event for whoever waits for new rows
-    states       how a run can end, with names that automations can act on
-    local        a Prefect server for as long as it is needed
-    demo         all of it on this machine: `python -m flows.demo`
+    ingest        the flow: plan, batches, commit, summary
+    parameters    its parameters, as Prefect's form shows them
+    turn          one run at a time per warehouse, across machines
+    batches       a batch of task IDs as a Prefect task, with bounded concurrency
+    runners       where batches run: threads, processes or a Dask cluster
+    dask_cluster  batches on the workers of a Dask cluster
+    access        one client and one throttle per process, and the key
+    run_log       the connector's log records in the flow run's log
+    account       a run's summary as text
+    artifacts     progress, summary and report in Prefect's UI
+    assets        an event for automations that wait for new rows
+    states        the final states of a run, with names for automations
+    local         a temporary Prefect server
+    demo          everything on this machine: `python -m flows.demo`
 """

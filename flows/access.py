@@ -1,4 +1,4 @@
-"""The gateway as the batches of one process share it: one client, one throttle, one stop."""
+"""The gateway that the batches of one process share: one client, one throttle, one stop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from connector.run.run import Run
     from connector.settings import Settings
 
-# Name of the Secret block that is looked for if none is named.
+# Default name of the Secret block.
 KEY_BLOCK: Final = "luma-api-key"
 
 _LOOK_UP_SECONDS = 1.0
@@ -32,14 +32,14 @@ _LOOK_UP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a batch comes to its gateway, in whatever process it runs: plain values, and no key.
+    """How a batch reaches its gateway in any process: plain values, without the key.
 
     Attributes:
         run_id: Batches of one run share a client.
-        settings: Without the key.
-        key_block: Name of the Secret block with the key; None takes it from the environment.
+        settings: The run's settings without the key.
+        key_block: Name of the Secret block with the key; None reads it from the environment.
         is_proven: Whether the gateway has given a generation before.
-        is_apart: A batch has a client of its own, and a share of the ceilings.
+        is_apart: Whether each batch has its own client, with a share of the limits.
     """
 
     run_id: str
@@ -49,7 +49,7 @@ class Access:
     is_apart: bool = False
 
     def share(self, batches: int) -> Access:
-        """For batches that run apart: each gets an equal part of the ceilings, which add up."""
+        """Return the access of one of several separate batches: an equal share of the limits."""
         settings = self.settings
         rate = settings.requests_per_second
         ceilings = {
@@ -64,6 +64,7 @@ class Gateway:
     """What the batches share.
 
     Attributes:
+        client: The gateway's client.
         stop: Set when going on is pointless: all batches then end within seconds.
     """
 
@@ -71,17 +72,17 @@ class Gateway:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-# Module-level, because a task has nothing else in common with the next task in its process.
+# Module-level: tasks in the same process share nothing else.
 _shared: dict[str, Gateway] = {}
 _sharing = threading.Lock()
 
 
 @contextmanager
 def share_gateway(access: Access, run: Run) -> Iterator[Gateway]:
-    """Share a run's gateway for as long as the block lasts.
+    """Share a run's gateway for the block.
 
     Raises:
-        SettingsError: There is no key, or it or the base URL cannot be used.
+        SettingsError: The key is missing, or the key or the base URL cannot be used.
     """
     try:
         with _sharing:
@@ -96,7 +97,7 @@ def share_gateway(access: Access, run: Run) -> Iterator[Gateway]:
 
 @contextmanager
 def batch_gateway(access: Access) -> Iterator[Gateway]:
-    """The gateway for a batch: shared with the others of its process, or its own.
+    """Open the gateway of a batch: shared within its process, or its own.
 
     Raises:
         SettingsError: As for `share_gateway`.
@@ -104,27 +105,27 @@ def batch_gateway(access: Access) -> Iterator[Gateway]:
     if not access.is_apart:
         yield shared_gateway(access)
         return
-    # The run's own figures are the flow's to tell.
+    # The flow writes the metrics of the run.
     with open_metrics(metrics_file=None) as meters:
         gateway = _open(access, meters)
         with closing(gateway.client), following(dask_cluster.stop_of(access.run_id), gateway.stop):
             rate = access.settings.requests_per_second
             if rate:
-                # Whoever had this place before may just have sent its last request.
+                # The batch before may just have sent its last request.
                 gateway.stop.wait(1 / rate)
             yield gateway
 
 
 @contextmanager
 def following(stop_of_run: Any, stop: threading.Event) -> Iterator[None]:
-    """Set `stop` when the run's is set, or when nobody can be asked any more."""
+    """Set `stop` when the run's is set, or when the cluster no longer answers."""
     done = threading.Event()
 
     def follow() -> None:
         while not done.wait(_LOOK_UP_SECONDS):
             try:
                 is_set = stop_of_run.is_set()
-            except Exception:  # noqa: BLE001  whatever it is: this worker is on its own
+            except Exception:  # noqa: BLE001  any error means that this worker is cut off
                 is_set = True
             if is_set:
                 stop.set()
@@ -140,7 +141,7 @@ def following(stop_of_run: Any, stop: threading.Event) -> Iterator[None]:
 
 
 def shared_gateway(access: Access) -> Gateway:
-    """The gateway that this process shares; opened by whoever needs it first.
+    """Return the gateway that this process shares; the first call opens it.
 
     Raises:
         SettingsError: As for `share_gateway`.
@@ -160,19 +161,19 @@ def _open(
 
 
 def find_key(block: str | None) -> SecretStr:
-    """The key: from the Secret block, else from `LUMAAI_API_KEY` in the environment or `.env`.
+    """Find the key: in the Secret block, else in `LUMAAI_API_KEY` in the environment or `.env`.
 
     Args:
-        block: Its name; None or "" for none. It must exist, unless it is the default one.
+        block: Name of the block; None or "" for none. It must exist, unless it is the default one.
 
     Raises:
-        SettingsError: There is none.
+        SettingsError: There is no key.
     """
     key = _key_in(block) if block else None
     key = key or load().key
     if key is None:
         raise SettingsError(
-            f"no key: make a Prefect Secret block named {block or KEY_BLOCK!r}, or set"
+            f"no key: create a Prefect Secret block named {block or KEY_BLOCK!r}, or set"
             " LUMAAI_API_KEY in the environment or in .env"
         )
     return key
@@ -180,7 +181,7 @@ def find_key(block: str | None) -> SecretStr:
 
 def _key_in(block: str) -> SecretStr | None:
     try:
-        loaded = cast("Secret[Any]", Secret.load(block))  # no coroutine: nothing here is async
+        loaded = cast("Secret[Any]", Secret.load(block))  # not a coroutine: nothing here is async
     except ValueError:
         if block == KEY_BLOCK:
             return None
@@ -188,5 +189,7 @@ def _key_in(block: str) -> SecretStr | None:
     # Not `loaded.get()`, which reads JSON: a key of digits would become a number.
     value = loaded.value.get_secret_value()
     if not isinstance(value, str):
-        raise SettingsError(f"the Secret block {block!r} holds no text: save the key as a string")
+        raise SettingsError(
+            f"the Secret block {block!r} does not contain text: save the key as a string"
+        )
     return SecretStr(value)

@@ -1,4 +1,4 @@
-"""A run's account as Prefect shows it: a line in the log, a table, and a page in Markdown."""
+"""A run's summary for Prefect: a line of log, a table, and a page in Markdown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from connector.run.tally import Tally
     from connector.summary import Summary
 
-# Counts that the table `runs` has too, so that a run can be compared with the one before.
+# Counts that the table `runs` also has, to compare a run with the one before.
 COMPARED: Final = (
     "fetched",
     "completed",
@@ -27,7 +27,7 @@ COMPARED: Final = (
 
 
 def in_words(tally: Tally) -> str:
-    """A tally on one line."""
+    """A tally in one line."""
     return f"{plural(tally.answers, 'answer')}: {tally}" if tally.answers else "no answer"
 
 
@@ -40,10 +40,10 @@ def account_rows(summary: Summary) -> list[dict[str, str]]:
 
 
 def account_page(summary: Summary, previous: Mapping[str, Any] | None) -> str:
-    """The whole account in Markdown.
+    """Return the summary as a page in Markdown.
 
     Args:
-        summary: The run's account.
+        summary: The run's summary.
         previous: The previous run's row in `runs`, if there is one.
     """
     rows = [f"| {end.task_ids:,} | {end.name} | {end.note} |" for end in ends_of(summary)]
@@ -60,7 +60,7 @@ def account_page(summary: Summary, previous: Mapping[str, Any] | None) -> str:
 
 
 def _changes(summary: Summary, previous: Mapping[str, Any]) -> str:
-    """This run beside the previous one."""
+    """Compare this run with the previous one."""
     now = summary.to_dict()
     rows = [
         f"| {name.replace('_', ' ')} | {now[name]:,} | {previous[name]:,} | {_change(change)} |"

@@ -1,6 +1,6 @@
-"""What a flow run shows in Prefect's UI: its progress, its account, and what to do next.
+"""What a flow run shows in Prefect's UI: its progress, its summary and its report.
 
-An artifact is never the reason why a run fails: the tables are what counts.
+A failed artifact never fails a run: the tables count.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ PAGE_FILE = "report.html"
 
 
 class Progress:
-    """A bar that follows a run."""
+    """A progress bar of a run."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._artifact_id: UUID | None = None
         with _optional("progress"):
             created = create_progress_artifact(0.0, description=self._description())
-            self._artifact_id = cast("UUID", created)  # no coroutine: nothing here is async
+            self._artifact_id = cast("UUID", created)  # not a coroutine: nothing here is async
 
     def update(self) -> None:
-        """Show how far the run is."""
+        """Update the bar."""
         share = self._run.tally.answers / len(self._run.plan.task_ids)
         if self._artifact_id:
             with _optional("progress"):
@@ -59,11 +59,11 @@ class Progress:
 
 
 def publish(summary: Summary, previous: Mapping[str, Any] | None) -> None:
-    """Show a run's account as a table, its report as text, and a link to the page of it all.
+    """Publish a run's summary as a table and as text, and a link to the report.
 
     Args:
-        summary: The run's account.
-        previous: The row of `runs` of the run before, if there was one.
+        summary: The run's summary.
+        previous: The previous run's row in `runs`, if there is one.
     """
     with _optional("account"):
         create_table_artifact(
@@ -93,5 +93,5 @@ def publish(summary: Summary, previous: Mapping[str, Any] | None) -> None:
 def _optional(what: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001  whatever it is, the data matter more
+    except Exception as error:  # noqa: BLE001  any error: the data matter more
         get_run_logger().warning("the artifact %r could not be written: %s", what, error)

@@ -1,4 +1,4 @@
-"""`generations` as a Prefect asset: other deployments can run when it has changed.
+"""`generations` as a Prefect asset: other deployments can run when it changes.
 
 An open-source server keeps the event and lets automations act on it; lineage and a page for each
 asset are Prefect Cloud's.
@@ -24,7 +24,7 @@ NO_PART_OF_A_KEY: Final = re.compile(r"[^\w/:.@+-]+")
 
 
 def announce(summary: Summary) -> None:
-    """Tell Prefect what has changed; nothing if nothing has."""
+    """Tell Prefect that `generations` changed, if it did."""
     if not (summary.new or summary.updated):
         return
     generations = Asset(
@@ -48,7 +48,7 @@ def announce(summary: Summary) -> None:
 
 
 def key_of(warehouse: str, table: str) -> str:
-    """A table's URI, such as `file:///srv/warehouse/generations`, as far as Prefect takes it."""
+    """A table's URI, such as `file:///srv/warehouse/generations`, in characters Prefect accepts."""
     address = in_full(warehouse)
     uri = address if "://" in address else f"file://{address}"
     return NO_PART_OF_A_KEY.sub("-", f"{uri.rstrip('/')}/{table}")

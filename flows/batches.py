@@ -1,4 +1,4 @@
-"""A batch of task IDs as a Prefect task, and a bounded number of them under way."""
+"""A batch of task IDs as a Prefect task, and the submission of a bounded number of them."""
 
 from __future__ import annotations
 
@@ -34,19 +34,21 @@ if TYPE_CHECKING:
     from flows.runners import Runner
 
 
-# Task IDs that are worth a task run: Prefect takes tens of milliseconds of CPU for each.
+# Fewest task IDs of a batch: Prefect takes tens of milliseconds of CPU for each task run.
 SMALL: Final = 500
-# Least batches of a run, as long as they are not small: a person who watches sees it move.
+
+# Fewest batches of a run, unless they would be small, so that the progress bar moves.
 PARTS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What came of a batch.
+    """The result of a batch.
 
     Attributes:
-        unfinished: What to wait for, if the run waits: task IDs, and what their answers came to.
-        failure: Why it ended before its list did, if it did.
+        tally: Its answers.
+        unfinished: `Answer.end` of unfinished task IDs, if the run waits for them.
+        failure: Why the batch ended early, if it did.
     """
 
     tally: Tally
@@ -54,7 +56,7 @@ class Received:
     failure: ConnectorError | None = None
 
 
-# The client retries requests, and `run.save` saving: a batch needs no retries as a whole.
+# The client retries requests and `run.save` retries saving, so a batch needs no retries.
 @task(
     name="fetch batch",
     task_run_name="batch {number}",
@@ -65,11 +67,11 @@ class Received:
 def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Received]:
     """Fetch a batch into the inbox.
 
-    Repeated after its process died, it asks only for what its earlier self has not saved.
+    Repeated after its process died, it requests only what the first attempt has not saved.
 
     Returns:
-        Completed, or Cancelled if it ended before its list did. A reason to stop is part of the
-        result, not raised: each batch would log a traceback.
+        Completed, or Cancelled if the batch ended early. The reason to stop is part of the result,
+        not raised, as each batch would log a traceback.
     """
     batch = _Batch(number, access)
     with batch_gateway(access) as gateway:
@@ -88,12 +90,12 @@ def size_of_batch(count: int, most: int) -> int:
 
 
 def name_of(run_id: str, number: int) -> str:
-    """How the names of a batch's files begin."""
+    """Return the prefix of a batch's files."""
     return f"{run_id}-b{number:06}-"
 
 
 class _Batch:
-    """A batch while it is fetched: what an earlier attempt has saved counts, and is not asked for.
+    """A batch in progress; what an earlier attempt saved counts and is not requested again.
 
     Raises:
         WarehouseError: The warehouse cannot be read.
@@ -110,13 +112,13 @@ class _Batch:
             self._count(answer)
             self._known.add(answer.task_id)
         if access.is_apart or self._known:
-            # An attempt that was taken for dead may still write: to files of its own.
+            # An attempt taken for dead may still write, so this one writes to other files.
             self._name += f"{secrets.token_hex(3)}-"
         self._parts = itertools.count(1)
         self._stop = threading.Event()
 
     def fetch(self, task_ids: list[str], gateway: Gateway) -> ConnectorError | None:
-        """Fetch, save and count; return why that ended early, if it did."""
+        """Fetch, save and count; return why the batch ended early, if it did."""
         self._stop = gateway.stop
         missing = (one for one in task_ids if one not in self._known)
         answers = receive(missing, gateway.client, self._access.settings, gateway.stop, self._save)
@@ -157,11 +159,11 @@ class Batches:
         self._failure: BaseException | None = None
 
     def fetch(self) -> None:
-        """Fetch all task IDs of the plan. However this ends, the run's tally has all that came.
+        """Fetch all task IDs of the plan. However it ends, the run's tally has every saved answer.
 
         Raises:
-            RunStopped: Going on is pointless.
-            WarehouseError: An answer could not be saved.
+            RunStopped: Going on is pointless, or an answer could not be saved.
+            WarehouseError: A batch cannot read the warehouse.
         """
         try:
             for number, task_ids in enumerate(self._slices(), 1):
@@ -191,7 +193,7 @@ class Batches:
         self._under_way[future] = number
 
     def _names_under_way(self) -> tuple[str, ...]:
-        """How the files of these batches begin: one may be repeated, and then looks for them."""
+        """Prefixes of running batches' files, which a repeated batch looks for."""
         return tuple(name_of(self._access.run_id, number) for number in self._under_way.values())
 
     def _collect_all(self) -> None:
@@ -199,7 +201,7 @@ class Batches:
             self._collect_one()
 
     def _collect_one(self) -> None:
-        # Still under way while it is waited for: a signal may come in the meantime.
+        # Removed only after the wait, which a signal may interrupt.
         future = self._runner.done(list(self._under_way))
         received = future.result(raise_on_failure=False)
         del self._under_way[future]

@@ -1,4 +1,4 @@
-"""Batches on the workers of a Dask cluster: one that is there already, or one of this machine."""
+"""Runs batches on a Dask cluster: an existing one, or a local one."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS: Final = 60.0
 
-# How long a cluster may be without any worker: the last one may be on its way back.
+# How long a cluster may have no worker: the last one may be restarting.
 WORKERS_SECONDS: Final = 300.0
 
-# While one waits for its last answers or for the flow, the other uses the core.
+# While one batch waits for its last answers or for the flow, the other uses the core.
 BATCHES_PER_PROCESS: Final = 2
 
 _LOOK_UP_SECONDS = 5.0
 
 
 class Stop(Protocol):
-    """An event, of this process or of a cluster."""
+    """An event of this process or of a cluster."""
 
     def set(self) -> object:
-        """Ask the batches under way to end within seconds."""
+        """Ask the running batches to end within seconds."""
 
     def is_set(self) -> bool:
-        """Whether that was done."""
+        """Whether `set` was called."""
 
 
 class Cluster:
-    """A runner; see `runners.Runner`.
+    """Runs batches on a cluster; see `runners.Runner`.
 
-    No more batches than the cluster had threads in the beginning run at any time. So their shares
-    add up to the ceilings, whatever workers come and go. None come to a cluster that is `ours`: so
-    there as many wait in the cluster, and no thread waits for the flow while that commits.
+    At most as many batches run as the cluster had threads at the start, so that their shares add up
+    to the limits while workers come and go. No worker joins a cluster that is `ours`: there, as many
+    batches again wait in the cluster, so that no thread idles while the flow commits.
     """
 
     is_apart = True
@@ -59,15 +59,15 @@ class Cluster:
         self.stop = _stop(run_id, self._client)
 
     def submit(self, task: Task[..., Any], **parameters: Any) -> PrefectFuture[Any]:
-        """Hand a batch to the cluster; if its worker dies, another one repeats it."""
+        """Submit a batch to the cluster; if its worker dies, another one repeats it."""
         future: PrefectFuture[Any] = self._runner.submit(task, parameters)
         return future
 
     def done(self, futures: Sequence[Any]) -> PrefectFuture[Any]:
-        """Return whichever ends first.
+        """Wait for the first future that is done, and return it.
 
         Raises:
-            RunStopped: There has been no worker for long.
+            RunStopped: The cluster has had no worker for too long.
         """
         seen_at = time.monotonic()
         while True:
@@ -79,18 +79,18 @@ class Cluster:
                 seen_at = time.monotonic()
             elif time.monotonic() - seen_at > WORKERS_SECONDS:
                 raise RunStopped(
-                    f"the Dask cluster has had no worker for {WORKERS_SECONDS:.0f} s; what came is"
-                    " kept, and the next run goes on from here"
+                    f"the Dask cluster has had no worker for {WORKERS_SECONDS:.0f} s; what was"
+                    " received is kept, and the next run goes on from here"
                 )
             _wait_for_one([future.wrapped_future for future in futures], self._client)
 
 
 @contextmanager
 def open_local_cluster(processes: int | None, run_id: str, most: int) -> Iterator[Cluster]:
-    """Have worker processes for as long as the block lasts; they end with this process, however.
+    """Run a cluster of worker processes for the block; they always end with this process.
 
     Args:
-        processes: How many; None is one a core.
+        processes: Number of processes; None for one per core.
         run_id: As for `open_cluster`.
         most: As for `open_cluster`.
 
@@ -101,14 +101,14 @@ def open_local_cluster(processes: int | None, run_id: str, most: int) -> Iterato
     from dask.system import CPU_COUNT  # noqa: PLC0415  slow to import
 
     distributed = _distributed()
-    # How a cluster comes up and goes down is no news of the run.
+    # The start and the end of the cluster do not belong in the run's log.
     logging.getLogger("distributed").setLevel(logging.WARNING)
     cluster = distributed.LocalCluster(
         n_workers=processes or CPU_COUNT,
         threads_per_worker=BATCHES_PER_PROCESS,
         host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",  # None would be port 8787, for each run on the machine
-        memory_limit=0,  # batches are bounded in themselves
+        dashboard_address="127.0.0.1:0",  # None would mean port 8787 for every run on the machine
+        memory_limit=0,  # batches have their own bounds
     )
     with cluster, open_cluster(cluster.scheduler_address, run_id, most, ours=True) as found:
         yield found
@@ -118,16 +118,16 @@ def open_local_cluster(processes: int | None, run_id: str, most: int) -> Iterato
 def open_cluster(
     scheduler: str | None, run_id: str, most: int, *, ours: bool = False
 ) -> Iterator[Cluster]:
-    """Use a cluster for as long as the block lasts.
+    """Use a cluster for the block.
 
     Args:
-        scheduler: Its address; None is what Dask's own settings name.
-        run_id: By which the batches of a run are told to stop.
-        most: Batches at once; with more there would not be one request for each.
-        ours: Nobody else uses it, and no worker comes to it.
+        scheduler: Address of the scheduler; None for the one in Dask's own settings.
+        run_id: Identifies the event that stops the batches.
+        most: Most batches at once, as each needs at least one request in flight.
+        ours: Whether nobody else uses the cluster, and no worker joins it.
 
     Raises:
-        SettingsError: Dask is not installed, or there is no cluster to be found.
+        SettingsError: Dask is not installed, or no cluster is found.
     """
     runner_of = _require_dask()
     address = scheduler or _configured()
@@ -136,10 +136,10 @@ def open_cluster(
             runner.client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except (OSError, ValueError) as error:
             raise SettingsError(
-                f"at {address} there is no Dask cluster with a worker: {str(error).rstrip('.')}"
+                f"no Dask cluster with a worker at {address}: {str(error).rstrip('.')}"
             ) from error
         cluster = Cluster(runner, run_id, most, ours=ours)
-        get_run_logger().info("%s batches at once on the Dask cluster", cluster.at_once)
+        get_run_logger().info("running %s batches at once on the Dask cluster", cluster.at_once)
         yield cluster
 
 
@@ -158,14 +158,14 @@ def _configured() -> str:
     address: str | None = dask.config.get("scheduler-address", None)
     if not address:
         raise SettingsError(
-            "the Dask runner needs a scheduler: give the parameter dask_scheduler, or set"
+            "the Dask runner needs a scheduler: set the parameter dask_scheduler, or"
             " DASK_SCHEDULER_ADDRESS"
         )
     return address
 
 
 def stop_of(run_id: str) -> Stop:
-    """The event by which a run asks the batch of this worker to end."""
+    """Return the event by which a run stops the batch of this worker."""
     return _stop(run_id, _distributed().get_client())
 
 
@@ -184,7 +184,7 @@ def _wait_for_one(futures: Sequence[Any], client: Any) -> None:
 
 
 def _distributed() -> Any:
-    """Dask's package, as one without types: its hints are not complete."""
+    """Import Dask's package without types: its hints are incomplete."""
     import distributed  # noqa: PLC0415  as above
 
     return distributed

@@ -1,7 +1,7 @@
-"""The whole way on this machine: sandbox gateway, Prefect flow, Parquet tables.
+"""The demo: sandbox gateway, Prefect flow and Parquet tables on this machine.
 
-`python -m flows.demo`, in a clone of the project. What takes long to import is imported by the
-step that needs it, so that a person sees at once that something happens.
+Run `python -m flows.demo` in a clone of the project. Slow imports are inside the functions that
+need them, so that output appears at once.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ WAREHOUSE: Final = "data/warehouse"
 PREFECT_HOME: Final = ".prefect"
 DEMO_KEY: Final = "demo-key"
 
-# A task is given up for one gateway only, so a second run must find this one at its address again.
+# A task is given up for one gateway only, so a second run needs the same address.
 DEMO_PORT: Final = 8641
 
 EXAMPLE_ID: Final = "32ec5549-7b7a-4111-a43b-445b3a89c8ef"
 
-# The documented example: the one answer in the demo that is not made up.
+# The documented example, the only real answer in the demo.
 EXAMPLE_FILE: Final = "data/examples/completed.json"
 
 
@@ -47,24 +47,24 @@ def main() -> int:
         return 2
     os.chdir(PROJECT)
     _prepare_environment()
-    # SIGTERM ends it as Ctrl-C does: with the data kept, and no process left behind.
+    # SIGTERM ends the demo like Ctrl-C: it keeps the data and leaves no process behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _run(console)
     except KeyboardInterrupt:
-        console.print("\nInterrupted. What had come is kept; the next run goes on from there.")
+        console.print("\nInterrupted. What was received is kept; the next run goes on from there.")
         return 130
 
 
 def _prepare_environment() -> None:
-    """Set what Prefect reads when it is imported; what the user has set stays."""
+    """Set the variables that Prefect reads when imported; the user's own stay."""
     if not os.environ.get("PREFECT_API_URL"):
         os.environ.setdefault("PREFECT_HOME", str(PROJECT / PREFECT_HOME))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    # The run's log goes to the server, as always; the terminal shows what goes wrong.
+    # The run's log goes to the server; the terminal shows only warnings.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
-    # Not the user's key: the sandbox has no business with it.
+    # Never send the user's key to the sandbox.
     os.environ["LUMAAI_API_KEY"] = DEMO_KEY
 
 
@@ -96,7 +96,7 @@ def _sandbox() -> Sandbox:
 
 
 def _sandbox_settings() -> SandboxSettings:
-    """Every task has ended when first asked for, so that a second run has nothing to fetch."""
+    """Every task is finished when first requested, so that a second run has nothing to fetch."""
     return SandboxSettings(
         key=DEMO_KEY,
         unfinished=0.0,
@@ -144,7 +144,7 @@ def _where_to_see(page: str) -> str:
 
 
 def _short(path: Path) -> Path:
-    """A path as one would type it in the project's folder."""
+    """A path as typed in the project's folder."""
     return path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
 
 

@@ -1,7 +1,7 @@
 """The flow: task IDs in, Parquet tables out.
 
-The flow's process plans, commits and keeps the account, and so holds the warehouse's lock. The
-batches only fetch, into files of the inbox that nobody else writes.
+The flow's process plans, commits and writes the summary, and so holds the warehouse's lock. The
+batches only fetch, into their own files in the inbox.
 """
 
 # No `from __future__ import annotations`: `serve` sends the flow pickled to another process, and
@@ -31,12 +31,12 @@ from flows.access import KEY_BLOCK, Access, find_key, share_gateway
 from flows.runners import Where
 from flows.turn import turn
 
-# What a run asks for again, by the parameter that says so.
+# What a run requests again, by parameter.
 AGAIN: Final = {"refresh": "finished", "retry_rejected": "rejected"}
 
 
 def _run_name() -> str:
-    """What is ingested, and when: `task_ids.txt, rejected again, 2025-10-15 08:56:19 UTC`."""
+    """Name a run, such as `task_ids.txt, rejected again, 2025-10-15 08:56:19 UTC`."""
     given = flow_run.get_parameters()
     task_ids = given["task_ids"]
     if not isinstance(task_ids, str):
@@ -80,39 +80,41 @@ def ingest_generations(
     processes: parameters.Processes = None,
     dask_scheduler: parameters.DaskScheduler = None,
 ) -> State[Summary]:
-    """Fetch the generations of task IDs that are new or unfinished into a warehouse.
+    """Fetch new and unfinished generations into a warehouse.
 
-    What no parameter sets comes from the environment (`LUMA_…`) and `.env`.
+    Settings without a parameter come from the environment (`LUMA_…`) and `.env`.
 
     Args:
-        task_ids: A text names a file, a glob, a SQLAlchemy URL, or is `luma:list`: what the gateway
-            lists, down to what an earlier run has read. A list holds up to 10,000 IDs.
+        task_ids: A file, a glob, a SQLAlchemy URL, or `luma:list`: the gateway's own list, down to
+            what an earlier run has read. Or a list of up to 10,000 IDs.
         warehouse: Folder of the tables, or `s3://…`. Empty: LUMA_WAREHOUSE, or `warehouse`.
-        base_url: Its address. Empty: LUMA_BASE_URL, or https://api.lumalabs.ai.
-        column: If it is not found by its name: `task_id`, `generation_id`, `id`, `uuid`, ….
-        query: What to ask the database for.
-        limit: Ask for no more than this many; the rest is left to the next run.
-        refresh: Ask again for finished ones too.
-        retry_rejected: Ask again for finally rejected and given-up ones too.
-        batch_size: A batch is one task run, and up to four run at once. A short list is cut into
-            smaller ones.
-        max_concurrency: Of all batches together.
-        requests_per_second: Of all batches together. Empty: as many as the gateway takes.
-        max_wait: When the gateway asks for it; beyond, the run stops early.
-        wait: Ask for unfinished ones again, at growing intervals, for so long or until all are
-            finished. Empty: LUMA_WAIT, or not at all.
-        lock_timeout: While another run writes to the warehouse; beyond, this run ends as
+        base_url: The gateway's address. Empty: LUMA_BASE_URL, or https://api.lumalabs.ai.
+        column: Column of the task IDs, unless it is `task_id`, `generation_id`, `id`, `uuid`, ….
+        query: SQL that selects the task IDs from the database.
+        limit: Most task IDs to request; the next run continues.
+        refresh: Request finished ones again too.
+        retry_rejected: Request finally rejected and given-up ones again too.
+        batch_size: Most task IDs in a batch, which is one task run; up to four run at once. A short
+            list has smaller batches.
+        max_concurrency: Most requests in flight, of all batches together.
+        requests_per_second: Highest rate, of all batches together. Empty: what the gateway allows.
+        max_wait: Longest wait that the gateway may ask for; beyond it, the run stops early.
+        wait: Poll unfinished generations at growing intervals until all are finished or this much
+            time has passed. Empty: LUMA_WAIT, or no polling.
+        lock_timeout: Longest wait for another run on the warehouse; beyond it, the run ends as
             WarehouseBusy. Empty: LUMA_LOCK_TIMEOUT, or 0.
-        rejects_allowed: With more, of what was asked for, the run ends as CompletedWithRejects.
-        key_block: If there is no `luma-api-key`, or this is empty: LUMAAI_API_KEY.
+        rejects_allowed: Percent of answers that may be rejects; beyond it, the run ends as
+            CompletedWithRejects.
+        key_block: Secret block with the key. If `luma-api-key` does not exist, or this is empty:
+            LUMAAI_API_KEY.
         runner: `threads` of the flow's process, `processes` of this machine, or `dask`: the workers
             of a cluster.
-        processes: How many, for that runner. Empty: as many as there are cores.
-        dask_scheduler: Its address, for that runner. Empty: DASK_SCHEDULER_ADDRESS.
+        processes: Number of processes, for that runner. Empty: one per core.
+        dask_scheduler: Address of the scheduler, for `dask`. Empty: DASK_SCHEDULER_ADDRESS.
 
     Returns:
-        The state that the run ends in (`flows.states`), with its account, or with the error if it
-        could not start or stopped early; what had come is in the tables.
+        The final state (`flows.states`) with the summary, or with the error if the run could not
+        start or stopped early; what was received is in the tables.
     """
     selection = Selection(
         [task_ids], column, query, limit, refresh=refresh, retry_rejected=retry_rejected
@@ -146,7 +148,7 @@ def ingest_generations(
 def _ingest(
     selection: Selection, settings: Settings, key_block: str | None, where: Where
 ) -> Summary:
-    """Run; an account that there is at the end, good or early, is shown."""
+    """Run, and publish the summary, also of a run that stopped early."""
     with open_metrics(settings.metrics_file) as meters, open_warehouse(settings) as warehouse:
         run = Run(selection, settings, warehouse, meters, _LogWatcher())
         previous = warehouse.last_run()
@@ -167,9 +169,9 @@ def _ingest(
 
 
 def _fetch(run: Run, access: Access, where: Where) -> Summary:
-    """Fetch all batches; however that ends, what came is committed and accounted for."""
+    """Fetch all batches; however that ends, commit what was received and write the summary."""
     given, asked = plural(run.plan.given, "task ID"), f"{len(run.plan.task_ids):,}"
-    get_run_logger().info("%s given, %s to ask for", given, asked)
+    get_run_logger().info("%s given, %s to request", given, asked)
     if not len(run.plan.task_ids) and not run.selection.is_listing:
         return run.finish()
     with (
@@ -178,7 +180,7 @@ def _fetch(run: Run, access: Access, where: Where) -> Summary:
     ):
         try:
             if run.selection.is_listing:
-                # One page after the other, so there is nothing to split into batches.
+                # Pages come one after another, so there is nothing to split into batches.
                 pipeline.fetch(run, gateway.client)
             else:
                 batches.Batches(run, access, runner, artifacts.Progress(run).update).fetch()
@@ -186,7 +188,7 @@ def _fetch(run: Run, access: Access, where: Where) -> Summary:
         except RunStopped as stopped:
             return run.finish(stopped)
         except BaseException as error:
-            # SIGTERM comes as an exception too: Prefect's TerminationSignal.
+            # SIGTERM is an exception too: Prefect's TerminationSignal.
             with suppress(RunStopped):
                 run.finish(Interrupted(_why(error)))
             raise
@@ -194,13 +196,13 @@ def _fetch(run: Run, access: Access, where: Where) -> Summary:
 
 
 class _LogWatcher(Watcher):
-    """Writes a line to the log whenever less is unfinished."""
+    """Logs a line whenever fewer generations are unfinished."""
 
     def __init__(self) -> None:
         super().__init__()
         self._least: float = math.inf
 
-    def waiting(self, unfinished: int, seconds: float) -> None:  # noqa: ARG002  a bar has a use for it
+    def waiting(self, unfinished: int, seconds: float) -> None:  # noqa: ARG002  for progress bars
         if unfinished < self._least:
             get_run_logger().info("waiting for %s", plural(unfinished, "unfinished generation"))
             self._least = unfinished

@@ -1,6 +1,6 @@
-"""A Prefect server for as long as it is needed, where none is configured.
+"""A temporary Prefect server, if none is configured.
 
-Prefect can start one by itself, but that one prints a traceback when it ends with its flow.
+Prefect can start one by itself, but it prints a traceback when it ends with its flow.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 LOG_FILE: Final = "local-server.log"
 
-# The first start migrates an empty database, which a busy machine may need a minute for.
+# The first start migrates an empty database, which takes up to a minute on a busy machine.
 START_SECONDS: Final = 180.0
 
-# A server that is asked to end in the middle of a migration finishes it first.
+# A server that is stopped during a migration finishes it first.
 STOP_SECONDS: Final = 60.0
 
 DATABASE: Final = "prefect.db"
@@ -41,24 +41,24 @@ _SHOWN_LINES = 20
 
 
 class ServerNotStarted(Exception):
-    """The local Prefect server did not come up; the text has the end of its log."""
+    """The local Prefect server did not start; the text has the end of its log."""
 
 
 @contextmanager
 def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
-    """Use the Prefect API that is configured; else run a server on loopback for this block.
+    """Use the configured Prefect API, or run a server on loopback for the block.
 
-    The server has its database in `PREFECT_HOME`, as any other, so that a later one shows what
-    was run. It ends with the block, and also if this process dies.
+    The server's database is in `PREFECT_HOME` as usual, so that a later server shows the run. It
+    ends with the block, and also if this process dies.
 
     Args:
-        say: Gets a line for a person when there is something to wait for.
+        say: Called with a line for people before a wait.
 
     Yields:
         The API's URL.
 
     Raises:
-        ServerNotStarted: The server ended at once, or did not answer in time.
+        ServerNotStarted: The server ended at once or did not answer in time.
     """
     configured = PREFECT_API_URL.value()
     if configured:
@@ -71,7 +71,7 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
         try:
             yield url
         finally:
-            # What a flow has logged is sent in the background.
+            # A flow's log is sent in the background.
             APILogWorker.drain_all(timeout=_DRAIN_SECONDS)
             EventsWorker.drain_all(timeout=_DRAIN_SECONDS)
 
@@ -97,7 +97,7 @@ def _server(home: Path) -> Iterator[str]:
             stdout=output,
             stderr=output,
             env=_environment(),
-            # Ctrl-C in a terminal is for the flow, which still has to tell the server of it.
+            # Ctrl-C in a terminal is for the flow, which must still report it to the server.
             process_group=0,
         )
     try:
@@ -117,7 +117,7 @@ def _free_port() -> int:
 
 def _environment() -> dict[str, str]:
     quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-    # The child finds this package wherever it is run from.
+    # So that the child finds this package from any folder.
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.getenv("PYTHONPATH"))))
     return {**quiet, **os.environ, "PYTHONPATH": path}
 
@@ -146,7 +146,7 @@ def _failure(what: str, log: Path) -> str:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Let it end by itself, as it does when its standard input ends; kill it as a last resort."""
+    """Close its standard input, at which it ends by itself; kill it as a last resort."""
     try:
         process.communicate(timeout=STOP_SECONDS)
     except subprocess.TimeoutExpired:
@@ -155,14 +155,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _serve() -> None:
-    """Be the `prefect` command until standard input ends.
-
-    So a server outlives no owner, however that one died.
-    """
+    """Run the `prefect` command until standard input ends, so that no server outlives its owner."""
     # Here, because nothing else needs Prefect's command line.
     from prefect.cli import app  # noqa: PLC0415
 
-    # A process that a shell has put into the background ignores SIGINT, and so would this one.
+    # A process in a shell's background ignores SIGINT, and this one would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     app()

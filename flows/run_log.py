@@ -1,4 +1,4 @@
-"""What a flow run's log has of the connector, and has not of Prefect."""
+"""The log of a flow run: records of the connector, without Prefect's tracebacks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def forwarding_to(run_logger: RunLogger) -> Iterator[None]:
     """Send the connector's log records to a flow run's logger.
 
-    Prefect's own way, PREFECT_LOGGING_EXTRA_LOGGERS, finds the run by the context of the thread,
-    which the threads that make the requests do not have.
+    PREFECT_LOGGING_EXTRA_LOGGERS finds the run by the thread's context, which the threads that send
+    the requests do not have.
     """
     logger, handler = logging.getLogger("connector"), _Forwarder(run_logger)
     earlier = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    # The run's logger prints to the console too; once is enough.
+    # The run's logger also prints to the console; without this, each line would appear twice.
     logger.propagate = False
     try:
         yield
@@ -35,10 +35,10 @@ def forwarding_to(run_logger: RunLogger) -> Iterator[None]:
 
 
 def say_no_more_of(error: ConnectorError) -> None:
-    """Keep Prefect from logging its own frames below an error that the run's state tells in full.
+    """Keep Prefect from logging a traceback of an error that the run's state already shows.
 
-    The process of a deployed run raises the error of a failed state once more, through thirty
-    lines of Prefect that help nobody to mend a key.
+    The process of a deployed run raises the error of a failed state again, through thirty lines of
+    Prefect that do not help anyone correct a key.
     """
     logging.getLogger("prefect.flow_runs").addFilter(
         lambda record: record.exc_info is None or record.exc_info[1] is not error

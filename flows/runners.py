@@ -1,9 +1,8 @@
 """Where batches run: in threads of the flow's process, in processes, or on a Dask cluster.
 
-Processes of this machine are workers of a cluster that lives as long as the run.
-
-Workers share nothing with the flow but the warehouse's storage, where each batch leaves its files
-in the inbox, and the Prefect server. The flow alone plans, commits and keeps the account.
+Processes are the workers of a local cluster that lives as long as the run. Workers and flow share
+only the warehouse's storage, where each batch saves its files in the inbox, and the Prefect server.
+The flow alone plans, commits and writes the summary.
 """
 
 from __future__ import annotations
@@ -32,11 +31,12 @@ THREADS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where batches shall run.
+    """Where batches run.
 
     Attributes:
-        processes: How many; None is one a core.
-        scheduler: Address of Dask's; None is what Dask's own settings name.
+        kind: The kind of runner.
+        processes: Number of processes; None for one per core.
+        scheduler: Address of a Dask scheduler; None for the one in Dask's own settings.
     """
 
     kind: Literal["threads", "processes", "dask"]
@@ -48,9 +48,10 @@ class Runner(Protocol):
     """Runs batches.
 
     Attributes:
-        at_once: How many run at the same time.
-        under_way: How many may run or wait to.
-        is_apart: Whether each batch runs by itself, with its share of the ceilings.
+        at_once: Most batches that run at the same time.
+        under_way: Most batches submitted and not collected.
+        is_apart: Whether each batch has its own client, with a share of the limits.
+        stop: Ends all running batches when set.
     """
 
     at_once: int
@@ -59,13 +60,13 @@ class Runner(Protocol):
     stop: dask_cluster.Stop
 
     def submit(self, task: Task[..., Any], **parameters: Any) -> Future:
-        """Start a batch, or have it wait for its turn."""
+        """Start or queue a batch."""
 
     def done(self, futures: Sequence[Future]) -> Future:
-        """Wait for one of these to end, and return it.
+        """Return the future to collect next, for which the caller waits.
 
         Raises:
-            RunStopped: There is nobody left who could end one.
+            RunStopped: No worker is left to finish one.
         """
 
 
@@ -86,21 +87,21 @@ class Threads:
         return future
 
     def done(self, futures: Sequence[Future]) -> Future:
-        """Return the oldest, which its user waits for: the others go on meanwhile."""
+        """Return the oldest future; the others run on while the caller waits for it."""
         return futures[0]
 
 
 @contextmanager
 def open_runner(where: Where, access: Access, stop: threading.Event) -> Iterator[Runner]:
-    """Have a runner for as long as the block lasts.
+    """Open a runner for the block.
 
     Args:
-        where: It runs the batches.
-        access: How they come to their gateway.
-        stop: Ends those that run in this process.
+        where: Where the batches run.
+        access: How they reach their gateway.
+        stop: Ends batches that run in this process.
 
     Raises:
-        SettingsError: Dask is not installed, or there is no cluster to be found.
+        SettingsError: Dask is not installed, or no cluster is found.
     """
     most = access.settings.max_concurrency
     if where.kind == "dask":

@@ -1,12 +1,12 @@
-"""The states that a run ends in. Their names are for automations, their messages for people.
+"""The final states of a run. Their names are for automations, their messages for people.
 
 ======================  =========  ===============================================================
 name                    type       when
 ======================  =========  ===============================================================
-Completed               COMPLETED  all was asked for, and no more was rejected than is allowed
-CompletedWithRejects    COMPLETED  all was asked for, and more was rejected than that
+Completed               COMPLETED  everything was requested, with no more rejects than allowed
+CompletedWithRejects    COMPLETED  everything was requested, with more rejects than allowed
 StoppedEarly            FAILED     the key was refused, the gateway is down, the disk is full, …
-WarehouseBusy           CANCELLED  another run is writing: the next one does what this one would
+WarehouseBusy           CANCELLED  another run is writing; the next run does this one's work
 Failed                  FAILED     it could not start: a setting, the task IDs, the warehouse
 ======================  =========  ===============================================================
 
@@ -34,10 +34,10 @@ WAREHOUSE_BUSY: Final = "WarehouseBusy"
 
 
 def of_summary(summary: Summary, rejects_allowed: float) -> State[Summary]:
-    """The end of a run that asked for all it had planned.
+    """Return the state of a run that requested everything it had planned.
 
     Args:
-        summary: Its account.
+        summary: The run's summary.
         rejects_allowed: Percent of the answers that may be rejects.
     """
     beyond = summary.rejects_beyond(rejects_allowed)
@@ -48,7 +48,7 @@ def of_summary(summary: Summary, rejects_allowed: float) -> State[Summary]:
 
 
 def of_error(error: ConnectorError) -> State[Summary]:
-    """The end of a run that could not start, or that stopped before its list did."""
+    """Return the state of a run that could not start or stopped early."""
     message, data = str(error), error.with_traceback(None)
     if isinstance(error, WarehouseLocked):
         return Cancelled(name=WAREHOUSE_BUSY, message=message, data=data)

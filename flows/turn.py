@@ -1,7 +1,7 @@
-"""One run at a time on a warehouse, on however many machines: a global concurrency limit.
+"""One run at a time per warehouse, across machines, by a global concurrency limit.
 
-A warehouse has a lock of its own, and keeps it. This one stands before it: it holds where a lock
-in the storage cannot (a shared file system, a bucket), and lets runs queue where Prefect shows it.
+This comes on top of the warehouse's own lock: it also holds where a lock in the storage cannot (a
+shared file system), and lets runs queue where Prefect shows it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from prefect.client.orchestration import SyncPrefectClient
 
-# How long a turn outlives a process that was killed. The server takes no less.
+# How long a turn outlives a killed process; the server accepts no less.
 LEASE_SECONDS: Final = 60.0
 
-# What a busy server may take to hand out a slot that is free.
+# Time in which a busy server hands out a free slot.
 ANSWER_SECONDS: Final = 30.0
 
 _LOOK_UP_SECONDS: Final = 2.0
@@ -41,7 +41,7 @@ def turn(warehouse: str | Path, timeout: float) -> Iterator[None]:
     """Be the only flow run that writes to a warehouse; wait for another one to end.
 
     Args:
-        warehouse: Its address; machines that say the same one mean the same warehouse.
+        warehouse: Its address, which must be the same on all machines.
         timeout: Seconds to wait.
 
     Raises:
@@ -54,29 +54,29 @@ def turn(warehouse: str | Path, timeout: float) -> Iterator[None]:
             held.enter_context(_slot(name, end))
         except TimeoutError:
             raise WarehouseLocked(
-                f"another flow run is writing to {warehouse}, and the next one does this one's"
-                " work. To wait for it, give the parameter lock_timeout. If there is none, a"
-                " restart of the server has left the slot taken:"
+                f"another flow run is writing to {warehouse}; the next run does this one's work. To"
+                " wait for it, set the parameter lock_timeout. If there is no such run, a restart"
+                " of the server has left the slot taken:"
                 f" prefect gcl update '{name}' --active-slots 0"
             ) from None
         yield
 
 
 def _await(name: str, warehouse: str | Path, end: float) -> None:
-    """Wait until the slot looks free. Prefect's own waiting logs a traceback when it ends."""
+    """Wait until the slot looks free. Prefect's own wait logs a traceback at its timeout."""
     with get_client(sync_client=True) as client:
         _make_limit(client, name)
         if not _is_taken(client, name):
             return
         seconds = timedelta(seconds=round(end - time.monotonic()))
         get_run_logger().info(
-            "another run is writing to %s: waiting, at most %s h", warehouse, seconds
+            "another run is writing to %s: waiting for at most %s h", warehouse, seconds
         )
         while _is_taken(client, name):
             if time.monotonic() >= end:
                 raise TimeoutError
             time.sleep(_LOOK_UP_SECONDS)
-    get_run_logger().info("it has ended: going on")
+    get_run_logger().info("it has ended: continuing")
 
 
 def _slot(name: str, end: float) -> AbstractContextManager[None]:
@@ -84,29 +84,29 @@ def _slot(name: str, end: float) -> AbstractContextManager[None]:
         name,
         timeout_seconds=max(ANSWER_SECONDS, end - time.monotonic()),
         lease_duration=LEASE_SECONDS,
-        # The warehouse's own lock still holds: a run need not end because a server restarts.
+        # The warehouse's own lock still holds, so a run survives a restart of the server.
         raise_on_lease_renewal_failure=False,
     )
 
 
 def limit_name(warehouse: str | Path) -> str:
-    """The limit of a warehouse, without the characters that Prefect takes in no name."""
+    """Name the limit of a warehouse, without characters that Prefect does not accept."""
     return "writes to " + re.sub(r"[/%&<>]+", ":", in_full(warehouse)).strip(":")
 
 
 def in_full(warehouse: str | Path) -> str:
-    """A warehouse's address, wherever it is looked at from: a URL, or an absolute path."""
+    """Return a warehouse's address as a URL or an absolute path."""
     address = str(warehouse)
     return address if "://" in address else str(Path(address).expanduser().resolve())
 
 
 def _make_limit(client: SyncPrefectClient, name: str) -> None:
-    """Make it if it is missing; what a user has changed stays."""
+    """Create the limit if it is missing; a user's changes to it stay."""
     try:
         client.read_global_concurrency_limit_by_name(name)
     except ObjectNotFound:
         limit = GlobalConcurrencyLimitCreate(name=name, limit=1)
-        with suppress(ObjectAlreadyExists):  # another run has, in this moment
+        with suppress(ObjectAlreadyExists):  # another run has just created it
             client.create_global_concurrency_limit(limit)
 
 
