@@ -106,7 +106,7 @@ def cost(uses: int = 1_000_000, prompts: int = 300_000) -> None:
             third = -(-len(pieces) // 3)
             for n, name in enumerate(names):
                 part = pieces[n * third : (n + 1) * third]
-                parquet.write(warehouse.storage, name, GENERATIONS, part)
+                parquet.write_table(warehouse.storage, name, GENERATIONS, part)
         say(f"{folder} is written")
         subprocess.run([sys.executable, "-m", __spec__.name, "rebuild", folder], check=True)  # noqa: S603
 

@@ -88,7 +88,7 @@ def test_a_file_that_is_cut_short_is_damaged(root: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     storage = LocalStorage(root)
     with pytest.raises(DamagedFile):
-        parquet.read(storage, str(path.relative_to(root)), ANSWERS.schema)
+        parquet.read_table(storage, str(path.relative_to(root)), ANSWERS.schema)
 
 
 def test_a_rebuild_that_would_lose_rows_needs_a_word(root: Path, cli: CommandLine) -> None:
