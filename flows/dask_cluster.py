@@ -44,8 +44,8 @@ class Cluster:
     """Runs batches on a cluster; see `runners.Runner`.
 
     At most as many batches run as the cluster had threads at the start, so that their shares add up
-    to the limits while workers come and go. No worker joins a cluster that is `ours`: there, as many
-    batches again wait in the cluster, so that no thread idles while the flow commits.
+    to the limits while workers come and go. No worker joins a cluster that is `ours`: there, as
+    many batches again wait in the cluster, so that no thread idles while the flow commits.
     """
 
     is_apart = True

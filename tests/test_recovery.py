@@ -197,10 +197,10 @@ def test_a_damaged_compacted_file_is_told_and_stops_no_run(
         pytest.raises(DamagedFile, match=r"0-compacted\.parquet cannot be read"),
     ):
         open_warehouse.compact()
-    assert "run `rebuild`" in caplog.text
+    assert "run `rebuild --may-shrink`" in caplog.text
     assert set(tables(warehouse)["generations"].task_id) == {*before["generations"].task_id, "e"}
     with Warehouse.writing(warehouse) as open_warehouse:
-        open_warehouse.rebuild()
+        open_warehouse.rebuild(may_shrink=True)
     assert (warehouse / "damaged/0-compacted.parquet").exists()
 
 

@@ -45,7 +45,7 @@ def test_an_error_of_the_storage_stops_a_rebuild_and_changes_nothing(
     root: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = files_of(root)
-    opened = LocalStorage.opened
+    opened = LocalStorage.open_file
 
     def fail_once(storage: LocalStorage, name: str) -> Any:
         if name.endswith("two.parquet"):
@@ -53,7 +53,7 @@ def test_an_error_of_the_storage_stops_a_rebuild_and_changes_nothing(
         return opened(storage, name)
 
     with Warehouse.writing(root) as warehouse:
-        monkeypatch.setattr(LocalStorage, "opened", fail_once)
+        monkeypatch.setattr(LocalStorage, "open_file", fail_once)
         with pytest.raises(StorageFailed, match="Nothing was changed"):
             warehouse.rebuild()
     monkeypatch.undo()
@@ -68,7 +68,7 @@ def test_half_a_file_that_is_whole_the_next_time_is_not_damaged(
 ) -> None:
     """An object store's answer may break off without an error."""
     before = files_of(root)
-    opened = LocalStorage.opened
+    opened = LocalStorage.open_file
 
     def halve(storage: LocalStorage, name: str) -> Any:
         if name.endswith("two.parquet"):
@@ -77,7 +77,7 @@ def test_half_a_file_that_is_whole_the_next_time_is_not_damaged(
         return opened(storage, name)
 
     with Warehouse.writing(root) as warehouse:
-        monkeypatch.setattr(LocalStorage, "opened", halve)
+        monkeypatch.setattr(LocalStorage, "open_file", halve)
         with pytest.raises(StorageFailed):
             warehouse.rebuild()
     assert files_of(root) == before
