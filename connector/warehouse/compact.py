@@ -46,8 +46,8 @@ def remove_contained(storage: Storage) -> None:
                 contained = set(_contained(storage, compacted))
             except DamagedFile as error:
                 logger.warning(
-                    "%s. Restore it from a backup, or run `rebuild --may-shrink`, which sets it aside: the next"
-                    " run then requests its task IDs again.",
+                    "%s. Restore it from a backup, or run `rebuild --may-shrink`, which sets it"
+                    " aside: the next run then requests its task IDs again.",
                     error,
                 )
                 continue
