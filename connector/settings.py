@@ -103,6 +103,13 @@ class Settings(BaseSettings):
     requests_per_second: PositiveFloat | None = _setting(
         None, "Highest rate; if unset, as many as the gateway takes.", "requests per second"
     )
+    ids_per_request: int = _setting(
+        1,
+        "Task IDs in one request, for gateways that answer for many at once.",
+        "task IDs",
+        ge=1,
+        le=1_000,
+    )
     max_attempts: PositiveInt = _setting(5, "Most requests for one task ID.", "requests")
     max_wait: PositiveFloat = _setting(
         300, "Longest wait that a gateway may ask for; beyond it, the run stops.", "seconds"

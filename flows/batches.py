@@ -121,7 +121,8 @@ class _Batch:
         """Fetch, save and count; return why the batch ended early, if it did."""
         self._stop = gateway.stop
         missing = (one for one in task_ids if one not in self._known)
-        answers = receive(missing, gateway.client, self._access.settings, gateway.stop, self._save)
+        settings, stop, count = self._access.settings, gateway.stop, self.tally.add_requests
+        answers = receive(missing, gateway.client, settings, stop, self._save, on_request=count)
         try:
             with closing(answers):
                 for answer in answers:

@@ -71,6 +71,7 @@ def ingest_generations(
     batch_size: parameters.BatchSize = 2_000,
     max_concurrency: parameters.MaxConcurrency = 64,
     requests_per_second: parameters.RequestsPerSecond = None,
+    ids_per_request: parameters.IdsPerRequest = None,
     max_wait: parameters.MaxWait = 300,
     wait: parameters.Wait = None,
     lock_timeout: parameters.LockTimeout = None,
@@ -88,20 +89,22 @@ def ingest_generations(
         task_ids: A file, a glob, a SQLAlchemy URL, or `luma:list`: the gateway's own list, down to
             what an earlier run has read. Or a list of up to 10,000 IDs.
         warehouse: Folder of the tables, or `s3://…`. Empty: LUMA_WAREHOUSE, or `warehouse`.
-        base_url: The gateway's address. Empty: LUMA_BASE_URL, or https://api.lumalabs.ai.
-        column: Column of the task IDs, unless it is `task_id`, `generation_id`, `id`, `uuid`, ….
-        query: SQL that selects the task IDs from the database.
-        limit: Most task IDs to request; the next run continues.
-        refresh: Request finished ones again too.
-        retry_rejected: Request finally rejected and given-up ones again too.
-        batch_size: Most task IDs in a batch, which is one task run; up to four run at once. A short
-            list has smaller batches.
-        max_concurrency: Most requests in flight, of all batches together.
-        requests_per_second: Highest rate, of all batches together. Empty: what the gateway allows.
-        max_wait: Longest wait that the gateway may ask for; beyond it, the run stops early.
-        wait: Poll unfinished generations at growing intervals until all are finished or this much
-            time has passed. Empty: LUMA_WAIT, or no polling.
-        lock_timeout: Longest wait for another run on the warehouse; beyond it, the run ends as
+        base_url: Its address. Empty: LUMA_BASE_URL, or https://api.lumalabs.ai.
+        column: If it is not found by its name: `task_id`, `generation_id`, `id`, `uuid`, ….
+        query: What to ask the database for.
+        limit: Ask for no more than this many; the rest is left to the next run.
+        refresh: Ask again for finished ones too.
+        retry_rejected: Ask again for finally rejected and given-up ones too.
+        batch_size: A batch is one task run, and up to four run at once. A short list is cut into
+            smaller ones.
+        max_concurrency: Of all batches together.
+        requests_per_second: Of all batches together. Empty: as many as the gateway takes.
+        ids_per_request: For gateways that answer for many at once. Empty: LUMA_IDS_PER_REQUEST, or
+            1.
+        max_wait: When the gateway asks for it; beyond, the run stops early.
+        wait: Ask for unfinished ones again, at growing intervals, for so long or until all are
+            finished. Empty: LUMA_WAIT, or not at all.
+        lock_timeout: While another run writes to the warehouse; beyond, this run ends as
             WarehouseBusy. Empty: LUMA_LOCK_TIMEOUT, or 0.
         rejects_allowed: Percent of answers that may be rejects; beyond it, the run ends as
             CompletedWithRejects.
@@ -126,6 +129,7 @@ def ingest_generations(
             batch_size=batch_size,
             max_concurrency=max_concurrency,
             requests_per_second=requests_per_second,
+            ids_per_request=ids_per_request,
             max_wait=max_wait,
             wait=wait,
             lock_timeout=lock_timeout,

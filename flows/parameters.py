@@ -32,6 +32,7 @@ RetryRejected = Annotated[bool, _titled("Ask for rejected and given-up ones agai
 BatchSize = Annotated[int, _titled("Task IDs in a batch, at most", ge=50, le=10_000)]
 MaxConcurrency = Annotated[PositiveInt, _titled("Requests at once, at most")]
 RequestsPerSecond = Annotated[PositiveFloat | None, _titled("Requests a second, at most")]
+IdsPerRequest = Annotated[int | None, _titled("Task IDs in a request", ge=1, le=1_000)]
 MaxWait = Annotated[PositiveFloat, _titled("Longest wait for the gateway, seconds")]
 Wait = Annotated[float | None, _titled("Wait for unfinished ones, seconds", ge=0)]
 LockTimeout = Annotated[float | None, _titled("Longest wait for another run, seconds", ge=0)]

@@ -33,6 +33,7 @@ def ingest(  # noqa: D417  the text describes the sources
     json: bool = False,
     max_concurrency: int | None = None,
     requests_per_second: float | None = None,
+    ids_per_request: int | None = None,
     max_wait: float | None = None,
     wait: str | None = None,
     give_up_after: str | None = None,
@@ -64,6 +65,7 @@ def ingest(  # noqa: D417  the text describes the sources
         json: Print only the run's summary on standard output, as one JSON object.
         max_concurrency: Most requests in flight.
         requests_per_second: Highest rate of requests per second.
+        ids_per_request: Task IDs in one request, for gateways that answer for many at once.
         max_wait: Longest wait in seconds that the gateway may ask for; beyond it, the run stops.
         wait: Poll unfinished generations at growing intervals until all are finished or this much
             time has passed, such as 30m.
@@ -87,6 +89,7 @@ def ingest(  # noqa: D417  the text describes the sources
         base_url=base_url,
         max_concurrency=max_concurrency,
         requests_per_second=requests_per_second,
+        ids_per_request=ids_per_request,
         max_wait=max_wait,
         wait=wait,
         give_up_after=give_up_after,

@@ -15,12 +15,14 @@ from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from connector.errors import AccountRefused, KeyRefused, SettingsError, WaitTooLong, WrongGateway
-from connector.gateway.attempt import DOWN, Attempt, from_failure, from_reply
+from connector.gateway.attempt import DOWN, Attempt, from_failure
+from connector.gateway.batch import Batches, body_bytes
 from connector.gateway.bounds import Bounds
 from connector.gateway.doubt import Doubt, describe
 from connector.gateway.failure import AttemptFailed
 from connector.gateway.pace.throttle import Sample
 from connector.gateway.patience import Patience
+from connector.gateway.question import BatchQuestion, Question
 from connector.gateway.redact import Redactor
 from connector.gateway.retry import Backoff, FailureStreak
 from connector.gateway.transport import Transport
@@ -28,7 +30,7 @@ from connector.record.answer import Answer, Concern
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Self
 
     from pydantic import SecretStr
@@ -55,12 +57,15 @@ class ClientSettings:
         max_attempts: Attempts at one task ID, the first included.
         backoff_base: Seconds; see `Backoff`.
         backoff_cap: Seconds; see `Backoff`.
-        max_wait: Seconds; a longer Retry-After stops the run.
-        max_outage: Seconds without a good answer after which nothing is retried.
-        max_failures_in_row: Consecutive failed task IDs that stop the run; see `Patience`.
-        max_downtime: Seconds of consecutive failures that stop the run.
-        max_connections: Connections kept open; as many as there are threads.
-        user_agent: The header that names this program.
+        max_wait: A Retry-After of more seconds than this stops the run.
+        max_outage: After so many seconds without a good answer nothing is tried twice any more.
+        max_failures_in_row: So many task IDs that fail in a row stop the run; see `Patience`.
+        max_downtime: Seconds of that which stop it too.
+        max_connections: Kept open for the next request: as many as there are threads.
+        ids_per_request: Task IDs that are asked for at once, if the gateway takes so many.
+        path: Of the generations, after the base URL.
+        key_hint: What to add when the key is refused.
+        user_agent: As the gateway is told.
     """
 
     base_url: str
@@ -77,6 +82,9 @@ class ClientSettings:
     max_failures_in_row: int = 50
     max_downtime: float = 120.0
     max_connections: int
+    ids_per_request: int = 1
+    path: str = GENERATIONS_PATH
+    key_hint: str = ""
     user_agent: str = field(default_factory=lambda: f"luma-to-parquet/{version('luma-to-parquet')}")
 
 
@@ -90,6 +98,9 @@ class Client:
         now: The time of day, for answers.
         draw: Random numbers from [0, 1), for jitter.
         on_attempt: Called after each attempt with its outcome and its duration in seconds.
+
+    Attributes:
+        batches: How many task IDs to ask for at once.
 
     Raises:
         SettingsError: The base URL, the key, the proxy or the CA certificates cannot be used.
@@ -108,10 +119,12 @@ class Client:
         key = _checked_key(settings.key)
         self._settings = settings
         self._base_url = _checked_base_url(settings.base_url)
-        self._path = urlsplit(self._base_url).path + GENERATIONS_PATH
+        self._path = urlsplit(self._base_url).path + settings.path
         self._transport = Transport(
             self._base_url, _headers(key, settings), _bounds(settings), settings.max_connections
         )
+        self.batches = Batches(self._base_url, settings.ids_per_request)
+        self._batch_transport = _batch_transport(self._base_url, key, settings)
         self._backoff = Backoff(
             settings.backoff_base, settings.backoff_cap, settings.max_attempts, draw
         )
@@ -138,6 +151,8 @@ class Client:
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
+        if self._batch_transport:
+            self._batch_transport.close()
 
     def fetch(self, task_id: str, stop: threading.Event) -> Answer | None:
         """Request a task ID until there is an answer to keep, or attempts run out.
@@ -150,7 +165,22 @@ class Client:
             AccountRefused: The gateway refuses the account, or serves a page meant for people.
             WaitTooLong: The gateway asks to wait for longer than `max_wait`.
         """
-        return self._fetch(task_id, f"{self._path}/{quote(task_id, safe='')}", stop)
+        return self._fetch(self._question(task_id), stop)
+
+    def fetch_batch(self, task_ids: Sequence[str], stop: threading.Event) -> Answer | None:
+        """Ask for many task IDs in one request, as persistently as for one.
+
+        Returns:
+            The whole answer, for `connector.gateway.batch` to read; a generation if it holds a
+            list of them. None as from `fetch`.
+
+        Raises:
+            RunStopped: As `fetch`.
+        """
+        if self._batch_transport is None:
+            raise ValueError("the client was not made to ask for many at once")
+        path = urlsplit(self._base_url).path
+        return self._fetch(BatchQuestion.of(task_ids, self._batch_transport, path), stop)
 
     def fetch_listing(self, limit: int, offset: int, stop: threading.Event) -> Answer | None:
         """Request a page of the gateway's list of generations, with the retries of `fetch`.
@@ -167,20 +197,24 @@ class Client:
             RunStopped: As for `fetch`.
         """
         path = f"{self._path}?limit={limit}&offset={offset}"
-        return self._fetch(f"the list from {offset:,} on", path, stop)
+        question = Question(self._transport, path, f"the list from {offset:,} on")
+        return self._fetch(question, stop)
 
-    def _fetch(self, name: str, path: str, stop: threading.Event) -> Answer | None:
+    def _question(self, task_id: str) -> Question:
+        return Question(self._transport, f"{self._path}/{quote(task_id, safe='')}", task_id)
+
+    def _fetch(self, question: Question, stop: threading.Event) -> Answer | None:
         started = status = None
         for number in count(1):
             if not self._throttle.acquire(stop):
                 break
             started = self._clock() if started is None else started
-            attempt = self._attempt(path, name)
+            attempt = self._attempt(question)
             status = attempt.http_status or status
             delay = self._delay(number, attempt)
             if delay is None:
                 return Answer(
-                    task_id=name,
+                    task_id=question.name,
                     outcome=attempt.outcome,
                     http_status=status,
                     attempts=number,
@@ -192,7 +226,7 @@ class Client:
                     concerns=attempt.verdict.concerns,
                     base_url=self._base_url,
                 )
-            logger.debug("%r: attempt %d: %s", name, number, attempt.message)
+            logger.debug("%r: attempt %d: %s", question.name, number, attempt.message)
             if stop.wait(delay):
                 break
         return None
@@ -216,15 +250,15 @@ class Client:
     def probe(self) -> str:
         """Request a made-up task ID once, and say whether the base URL may be wrong."""
         self._throttle.acquire(Event())
-        verdict = self._attempt(f"{self._path}/{uuid4()}", "").verdict
+        verdict = self._attempt(self._question(str(uuid4()))).verdict
         return describe(self._base_url, verdict.outcome, verdict.concerns, verdict.message)
 
-    def _attempt(self, path: str, task_id: str) -> Attempt:
-        """Make one request, and report it to the throttle and the outage."""
+    def _attempt(self, question: Question) -> Attempt:
+        """Make one request, and tell the throttle and the outage how it went."""
         sent = self._clock()
         sample = Sample("failed", 0.0)
         try:
-            attempt = self._ask(path, task_id)
+            attempt = self._ask(question)
             sample = Sample(attempt.kind, self._clock() - sent, attempt.retry_after)
         finally:
             self._throttle.release(sample)
@@ -233,11 +267,11 @@ class Client:
         self._outage.add(failed=attempt.outcome in DOWN, now=self._clock())
         return attempt
 
-    def _ask(self, path: str, task_id: str) -> Attempt:
+    def _ask(self, question: Question) -> Attempt:
         try:
-            reply = self._transport.get(path)
+            reply = question.send()
             reply = replace(reply, body=self._redactor.body(reply.body))
-            attempt = from_reply(reply, self._now(), task_id)
+            attempt = question.read(reply, self._now())
         except AttemptFailed as failure:
             attempt = from_failure(failure)
         if attempt.message is not None:
@@ -267,7 +301,7 @@ class Client:
         if concerns is Concern.KEY:
             raise KeyRefused(
                 f"{self._base_url} refused the key ({attempt.message}). Set LUMAAI_API_KEY to a "
-                "valid one and start again; what was fetched is kept."
+                f"valid one and start again; what was fetched is kept.{self._settings.key_hint}"
             )
         if concerns is Concern.ACCOUNT:
             raise AccountRefused(
@@ -300,6 +334,16 @@ def _headers(key: str, settings: ClientSettings) -> dict[str, str]:
         "Accept-Encoding": "gzip",
         "User-Agent": settings.user_agent,
     }
+
+
+def _batch_transport(base_url: str, key: str, settings: ClientSettings) -> Transport | None:
+    """Connections of their own, whose answers may be as large as many together."""
+    if settings.ids_per_request == 1:
+        return None
+    most = body_bytes(settings.max_body_bytes, settings.ids_per_request)
+    headers = {**_headers(key, settings), "Content-Type": "application/json"}
+    bounds = replace(_bounds(settings), body_bytes=most)
+    return Transport(base_url, headers, bounds, settings.max_connections)
 
 
 def _bounds(settings: ClientSettings) -> Bounds:

@@ -8,9 +8,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from connector.gateway.batch import Work
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
+    from connector.gateway.batch import Part
     from connector.gateway.client import Client
     from connector.record.answer import Answer
 
@@ -26,26 +29,29 @@ def fetch(
     stop: threading.Event,
     grace_seconds: float = 5.0,
     on_idle: Callable[[], None] = lambda: None,
+    on_request: Callable[[int], None] = lambda _: None,
 ) -> Generator[Answer, None, None]:
     """Request each task ID; yield each answer once, as soon as it arrives.
 
-    IDs are pulled one by one, no faster than answers are consumed. An ID without an answer was not
-    reached.
+    IDs are pulled as they are asked for, and no faster than answers are taken. An ID that was
+    pulled but not answered, or never pulled, was not reached.
 
     Args:
         task_ids: May be endless.
         client: Shared by the threads.
-        threads: Most requests in flight; the throttle may allow fewer.
-        stop: When set, no further request starts, and the iteration ends.
-        grace_seconds: Seconds that requests in flight may still take once the iteration ends.
-        on_idle: Called several times a second, in the consumer's thread, while no answer comes.
+        threads: How many requests may be under way at once, if the throttle lets them.
+        stop: When set, no request starts any more, and the iteration ends.
+        grace_seconds: How long what is under way may take once the end is decided.
+        on_idle: Called several times a second while no answer comes, by whoever iterates.
+        on_request: Told how many attempts a request for many IDs took, whatever came of it: the
+            answers in it count none. Called by whoever iterates.
 
     Raises:
         RunStopped: After the last answer: `GatewayDown`, or what `Client.fetch` raised.
     """
     crew = _Crew(task_ids, client, threads, stop)
     try:
-        yield from crew.work(grace_seconds, on_idle)
+        yield from crew.work(grace_seconds, on_idle, on_request)
     finally:
         crew.dismiss()
     if crew.failure is not None:
@@ -63,21 +69,25 @@ class _Crew:
         stop: threading.Event,
     ) -> None:
         self.failure: BaseException | None = None
-        self._task_ids = iter(task_ids)
-        self._pulling = threading.Lock()
+        self._work = Work(task_ids, client.batches)
         self._client = client
         self._stop = stop
         # Not `stop`, which is the caller's: the end of this fetch must not stop the next one.
         self._halt = threading.Event()
-        # None: a thread has ended.
-        self._answers: queue.Queue[Answer | None] = queue.Queue(_BUFFERED_PER_THREAD * threads)
+        # A number is that of attempts at many; a None says that a thread has ended.
+        self._answers: queue.Queue[Answer | int | None] = queue.Queue(
+            _BUFFERED_PER_THREAD * threads
+        )
         self._threads = [
             threading.Thread(target=self._run, name=f"fetch-{number}", daemon=True)
             for number in range(threads)
         ]
 
     def work(
-        self, grace_seconds: float, on_idle: Callable[[], None]
+        self,
+        grace_seconds: float,
+        on_idle: Callable[[], None],
+        on_request: Callable[[int], None],
     ) -> Generator[Answer, None, None]:
         """Start the threads; yield answers until all have ended or the grace period is over."""
         for thread in self._threads:
@@ -98,6 +108,8 @@ class _Crew:
                 continue
             if answer is None:
                 working -= 1
+            elif isinstance(answer, int):
+                on_request(answer)
             else:
                 yield answer
 
@@ -110,19 +122,25 @@ class _Crew:
 
     def _run(self) -> None:
         try:
-            while (task_id := self._pull()) is not None:
-                answer = self._client.fetch(task_id, self._halt)
-                if answer is not None:
+            while (part := self._work.take((self._stop, self._halt))) is not None:
+                for answer in self._ask(part):
                     self._answers.put(answer)
                     self._client.observe(answer)
-        except BaseException as exc:  # noqa: BLE001  # raised again by `fetch`, in its own thread
+        except BaseException as exc:  # noqa: BLE001  raised again by `fetch`, in its own thread
             self.failure = self.failure or exc
             self._halt.set()
         finally:
             self._answers.put(None)
 
-    def _pull(self) -> str | None:
-        if self._stop.is_set() or self._halt.is_set():
-            return None
-        with self._pulling:
-            return next(self._task_ids, None)
+    def _ask(self, part: Part) -> list[Answer]:
+        """The answers that a part of the work brings; none if the end is decided before."""
+        if part.is_single:
+            answer = self._client.fetch(part.task_ids[0], self._halt)
+            return [] if answer is None else [answer]
+        batch = self._client.fetch_batch(part.task_ids, self._halt)
+        if batch is None:
+            return []
+        answers, unsettled = self._client.batches.read(part, batch)
+        self._work.give_back(unsettled)
+        self._answers.put(batch.attempts)
+        return answers

@@ -59,7 +59,7 @@ class Reply:
 
 
 class Transport:
-    """Sends GET requests to one host; safe to share between threads.
+    """Sends requests to one host; safe to share between threads.
 
     Raises:
         SettingsError: The base URL, the proxy or the CA certificates cannot be used.
@@ -88,14 +88,16 @@ class Transport:
         """Close all connections."""
         self._adapter.close()
 
-    def get(self, path: str) -> Reply:
-        """Request a percent-encoded path; follow redirects on the same host.
+    def send(self, path: str, body: bytes | None = None) -> Reply:
+        """GET a path, percent-encoded as it is to arrive, or POST a body to it.
+
+        Redirects on the same host are followed; a POST stays one: it asks and changes nothing.
 
         Raises:
             AttemptFailed: No answer came, or a redirect leads to another host or nowhere.
         """
         for _ in range(1 + MAX_HOPS):
-            reply = self._get_once(path)
+            reply = self._send_once(path, body)
             location = reply.headers.get("location")
             if reply.status not in _REDIRECTS or not location:
                 return reply
@@ -107,12 +109,13 @@ class Transport:
             is_worth_retrying=False,
         )
 
-    def _get_once(self, path: str) -> Reply:
+    def _send_once(self, path: str, body: bytes | None) -> Reply:
         raw = None
         try:
             raw = self._pool.urlopen(
-                "GET",
+                "GET" if body is None else "POST",
                 self._prefix + path,
+                body=body,
                 headers=self._headers,
                 redirect=False,
                 retries=_NO_RETRIES,

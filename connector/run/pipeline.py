@@ -24,10 +24,11 @@ from connector.run.resources import open_client, open_warehouse
 from connector.run.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from connector.gateway.client import Client
     from connector.record.answer import Answer
+    from connector.run.receive import Save
     from connector.run.selection import Selection
     from connector.run.watcher import Watcher
     from connector.settings import Settings
@@ -74,7 +75,7 @@ def fetch(run: Run, client: Client) -> None:
         read_list(run, client)
     elif len(run.plan.task_ids):
         task_ids = (task_id.as_py() for task_id in run.plan.task_ids)
-        run.take(receive(task_ids, client, run.settings, run.watcher.stop, run.save))
+        run.take(_receive(task_ids, client, run, run.save))
 
 
 def read_list(run: Run, client: Client) -> None:
@@ -98,7 +99,7 @@ def read_list(run: Run, client: Client) -> None:
             run.note_walk(found.newest)
         others = (task_id.as_py() for task_id in found.add_others())
         run.plan = found.plan
-        run.take(receive(others, client, run.settings, stop, run.save))
+        run.take(_receive(others, client, run, run.save))
     finally:
         run.plan = found.plan
     if found.broken:
@@ -116,9 +117,14 @@ def poll(run: Run, client: Client) -> None:
     run.commit()
     for task_ids in due(run.polls, run.settings.wait.total_seconds(), run.watcher):
         unfinished = len(run.polls)
-        answers = receive(task_ids, client, run.settings, run.watcher.stop, run.save_polls)
+        answers = _receive(task_ids, client, run, run.save_polls)
         with closing(answers):
             # An answer counts once it is saved; until then, the previous one does.
             deque(answers, maxlen=0)
         if len(run.polls) < unfinished:
             run.commit()
+
+
+def _receive(task_ids: Iterable[str], client: Client, run: Run, save: Save) -> Generator[Answer]:
+    stop, count = run.watcher.stop, run.tally.add_requests
+    return receive(task_ids, client, run.settings, stop, save, on_request=count)

@@ -31,6 +31,8 @@ def receive(
     settings: Settings,
     stop: threading.Event,
     save: Save,
+    *,
+    on_request: Callable[[int], None] = lambda _: None,
 ) -> Generator[Answer]:
     """Fetch task IDs; yield each answer, then save it in a batch.
 
@@ -42,6 +44,7 @@ def receive(
         settings: The run's settings.
         stop: When set, no further request starts, and the iteration ends.
         save: Makes a batch durable.
+        on_request: Told how many attempts a request for many task IDs took.
 
     Raises:
         RunStopped: Going on is pointless.
@@ -54,6 +57,7 @@ def receive(
         threads=settings.max_concurrency,
         stop=stop,
         on_idle=batch.save_if_full,
+        on_request=on_request,
     )
     with closing(answers):
         yield from collect(answers, batch)

@@ -121,3 +121,29 @@ class MissingAs(StrEnum):
     CODE = "code"
     ERROR = "error"
     MESSAGE = "message"
+
+
+class Batch(StrEnum):
+    """How requests for many tasks are answered."""
+
+    SERVED = "served"
+    NO_PATH = "no-path"
+    STATUS_405 = "405"
+    STATUS_500 = "500"
+
+
+class BatchShape(StrEnum):
+    """Shapes of an answer about many tasks."""
+
+    RECORDS = "records"
+    ARRAY = "array"
+
+
+class BatchRefusal(StrEnum):
+    """Ways to refuse too many tasks at once."""
+
+    TEXT_400 = "400"
+    STATUS_413 = "413"
+    VAGUE_400 = "400-vague"
+    DETAIL_422 = "422"
+    CODE_200 = "200-code"

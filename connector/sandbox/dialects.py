@@ -92,6 +92,20 @@ def render_body(task: Task, phase: Phase, settings: SandboxSettings, signed_at: 
     return _SHAPES[dialect_of(task, settings)](View(task, phase, settings, signed_at))
 
 
+def render_record(
+    task: Task, phase: Phase, signed_at: datetime, settings: SandboxSettings
+) -> Fields:
+    """The record of a task, around its generation."""
+    return _record(View(task, phase, settings, signed_at))
+
+
+def render_artifact(
+    task: Task, phase: Phase, signed_at: datetime, settings: SandboxSettings
+) -> Fields:
+    """A generation with its media under `artifact`."""
+    return _artifact(View(task, phase, settings, signed_at))
+
+
 def _enveloped(content: Any) -> Fields:
     return {"code": "success", "message": "", "data": content}
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from connector.sandbox import dialects, faults
+from connector.sandbox import dialects, faults, many
 from connector.sandbox.addresses import ROOT, missing_task, task_id_of, wrong_path
-from connector.sandbox.choices import Refusal, Wording
+from connector.sandbox.choices import Batch, NotNow, Refusal, Wording
 from connector.sandbox.counters import Counters
 from connector.sandbox.draws import Draws, pick
 from connector.sandbox.kinds import Case
@@ -26,7 +26,7 @@ from connector.sandbox.spellings import spelling
 from connector.sandbox.tasks import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from connector.sandbox.incoming import Request
@@ -72,6 +72,7 @@ class Gateway:
         """Take new settings; this restarts the rate limit and the queue, but no task."""
         self.settings = settings
         self._root = settings.base_path + ROOT
+        self._many = settings.base_path + many.PATH
         self._before_refusal = settings.refusal_after
         self._bucket = TokenBucket(settings.rate_limit, settings.burst)
         self._workers = Workers(settings.workers)
@@ -112,10 +113,13 @@ class Gateway:
 
     def _refusal(self, request: Request, now: float) -> Reply | None:
         settings = self.settings
-        if not (request.path == self._root or request.path.startswith(self._root + "/")):
+        is_many = request.path == self._many and settings.batch != Batch.NO_PATH
+        is_one = request.path == self._root or request.path.startswith(self._root + "/")
+        if not (is_many or is_one):
             return self._wrong_path(request)
-        if request.method != "GET":
-            return json_reply(405, {"detail": "Method Not Allowed"}, ("Allow", "GET"))
+        allowed = "POST" if is_many and settings.batch != Batch.STATUS_405 else "GET"
+        if request.method != allowed:
+            return json_reply(405, {"detail": "Method Not Allowed"}, ("Allow", allowed))
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key or settings.key not in ("", key):
             return json_reply(401, {"detail": "Not authenticated"})
@@ -151,6 +155,10 @@ class Gateway:
     def _serve(
         self, request: Request, task_id: str | None, now: float
     ) -> tuple[Reply | Script, float]:
+        if request.path == self._many:
+            attempt = self._progress.begin_attempt(many.PATH)
+            reply = self._about_many(request, attempt, now)
+            return reply, self._delay(many.PATH, attempt, now)
         if request.path == self._root:
             return self._listing(request.query, now), self._delay("", 0, now)
         if task_id is None:
@@ -175,6 +183,39 @@ class Gateway:
             return self._bad(kind, task_id, request)
         reply = self._generation(task_id, now)
         return self._slowly(reply) if kind else reply
+
+    def _about_many(self, request: Request, attempt: int, now: float) -> Reply | Script:
+        settings = self.settings
+        if settings.batch == Batch.STATUS_500:
+            return json_reply(500, {"error": {"message": "internal error", "type": "server"}})
+        task_ids = many.ids_of(request.body)
+        if task_ids is None:
+            return many.invalid()
+        if settings.count_task_ids:
+            self.counters.by_task_id.update(task_ids)
+        if 0 < settings.batch_most < len(task_ids):
+            return many.too_many(settings)
+        kind = self._transient(many.PATH, attempt)
+        if kind and kind is not faults.SLOW:
+            return self._bad(kind, many.PATH, request)
+        reply = many.render_many(self._known(dict.fromkeys(task_ids), now), settings)
+        return self._slowly(reply) if kind else reply
+
+    def _known(self, task_ids: Iterable[str], now: float) -> list[tuple[Task, Phase, datetime]]:
+        """Tasks that an answer about many holds."""
+        settings, moment = self.settings, self._now(now)
+        known = []
+        for task_id in task_ids:
+            is_odd = task_id in settings.fixtures or faults.order(task_id)
+            is_later = settings.not_now != NotNow.NONE
+            if is_odd or is_later or many.is_left_out(task_id, settings):
+                continue
+            task = self._progress.task(task_id, settings, moment)
+            if not task.is_missing:
+                phase = self._progress.phase(task, settings, moment)
+                self._progress.count_poll(task)
+                known.append((task, phase, self._signed_at(task, moment)))
+        return known
 
     def _delay(self, task_id: str, attempt: int, now: float) -> float:
         settings = self.settings
@@ -219,12 +260,13 @@ class Gateway:
             return missing_task(settings.missing_as, task)
         phase = self._progress.phase(task, settings, moment)
         self._progress.count_poll(task)
-        signed_at = task.signed_at
-        if settings.resign:
-            signed_at = datetime.fromtimestamp(moment.wall, UTC)
-        body = dialects.render_body(task, phase, settings, signed_at)
+        body = dialects.render_body(task, phase, settings, self._signed_at(task, moment))
         # Not encode_json(): this saves a quarter of the time of a good answer.
         return Reply(200, orjson.dumps(body))
+
+    def _signed_at(self, task: Task, moment: Now) -> datetime:
+        resigns = self.settings.resign
+        return datetime.fromtimestamp(moment.wall, UTC) if resigns else task.signed_at
 
     def _listing(self, query: str, now: float) -> Reply:
         settings, moment = self.settings, self._now(now)

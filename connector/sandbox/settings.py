@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from connector.sandbox.choices import (
     DOCUMENTED,
     STATES,
+    Batch,
+    BatchRefusal,
+    BatchShape,
     Dialect,
     MissingAs,
     NotNow,
@@ -50,6 +53,7 @@ GROUPS = {
     "polls": "Progress of unfinished IDs",
     "latency": "Speed and limits",
     "refusal": "Refused accounts and 'not now'",
+    "batch": "Many tasks in one request",
     "fault_share": "Faults",
     "count_task_ids": "Statistics",
 }
@@ -128,6 +132,14 @@ class SandboxSettings:
     not_now: str = _choice(NotNow.NONE, "answer 'not now'; `mixed` by ID")
     not_now_attempts: int = _knob(1, "first requests for an ID that get 'not now'; 0: all")
     not_now_share: float = _share(1.0, "that get 'not now'")
+
+    batch: str = _choice(Batch.SERVED, "answer to POST /luma/tasks")
+    batch_most: int = _knob(0, "IDs that one request may ask for; 0: no limit")
+    batch_refusal: str = _choice(BatchRefusal.TEXT_400, "answer to more IDs than that")
+    batch_shape: str = _choice(BatchShape.RECORDS, "records, or a bare array of generations")
+    batch_hidden: float = _share(0.0, "that answers about many leave out")
+    batch_hidden_prefix: str = _knob("", "IDs that start with this are left out too")
+    batch_misnamed: float = _share(0.0, "whose record has a wrong task ID, or none")
 
     fault_share: float = _knob(0.0, "share of attempts that fail, never three in a row", most=1)
     slow_seconds: float = _knob(3.0, "seconds that a slow answer takes")

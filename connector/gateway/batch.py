@@ -1,0 +1,253 @@
+"""Many task IDs in one request: how many at once, and what an answer settles.
+
+Only what an answer holds is settled by it. A task ID that it leaves out is asked for singly, on the
+documented path, and so is all of a batch that fails. Where the gateway takes fewer at once, batches
+get smaller; where it has no such path, there are none for the rest of the run.
+
+::
+
+    Work.take -> Part -> Client.fetch, or Client.fetch_batch
+              <- Batches.read: answers, and further parts
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from connector.gateway.question import ABSENT
+from connector.gateway.records import bodies_of
+from connector.record.answer import Concern, Outcome
+from connector.record.judge import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from connector.record.answer import Answer
+
+# An answer of more bytes is rejected, however many task IDs were asked for: many may be under way.
+LARGEST_BODY: Final = 32 * 1024 * 1024
+
+# Batches in a row whose attempts run out: the path is broken, though single requests may work.
+MOST_FAILED: Final = 3
+
+TOO_MANY: Final = re.compile(
+    r"too many (task.?)?(ids?|items|tasks|elements|entries|values)\b"
+    r"|(at most|maximum|max\.?|no more than|up to|limit(ed)?( is| of| to)?|exceeds?|fewer than"
+    r"|less than)\W+(\w+\W+){0,4}(ids?|items|tasks|elements|entries)\b"
+    r"|\b(ids?|items|tasks)\W+(\w+\W+){0,5}(at most|maximum|exceed|no more than|limit|too long"
+    r"|too large|too many)"
+    r"|too_many_(ids|items|tasks)|too_long|批量|数量超",
+    re.IGNORECASE,
+)
+
+# A smaller batch may end otherwise: one of the IDs, or their number, is to blame.
+SPLITTABLE: Final = frozenset(
+    {Outcome.BAD_REQUEST, Outcome.NOT_FOUND, Outcome.TOO_LARGE, Outcome.TIMEOUT}
+)
+
+_LOOK_UP_SECONDS = 0.1
+
+logger = logging.getLogger(__name__)
+
+
+def body_bytes(of_one: int, task_ids: int) -> int:
+    """The largest body for an answer about this many, given that for one."""
+    return max(of_one, min(of_one * task_ids, LARGEST_BODY))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Task IDs to be asked for in one request.
+
+    Attributes:
+        is_late: Whether the same took too long before.
+    """
+
+    task_ids: tuple[str, ...]
+    is_late: bool = False
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is for the documented path."""
+        return len(self.task_ids) == 1
+
+
+class Batches:
+    """How many task IDs to ask for at once, as a run learns it; safe to share between threads.
+
+    A batch may be refused for its size or for a task ID in it, and gateways do not always say
+    which. So its halves are asked for, and new batches are smaller, until one passes that is not.
+
+    Attributes:
+        size: 1 where only the documented path is left.
+    """
+
+    def __init__(self, base_url: str, size: int) -> None:
+        self.size = size
+        self._most = size
+        self._passed = 0
+        self._failed = 0
+        self._base_url = base_url
+        self._lock = threading.Lock()
+
+    def read(self, part: Part, answer: Answer) -> tuple[list[Answer], list[Part]]:
+        """What an answer settles, and what is still to be asked for.
+
+        Args:
+            part: What was asked for.
+            answer: From `Client.fetch_batch`.
+        """
+        if answer.outcome is not Outcome.GENERATION and not _lists_nothing(answer):
+            with self._lock:
+                return [], self._refused(part, answer)
+        with self._lock:
+            self._failed = 0
+            self._passed = max(self._passed, len(part.task_ids))
+            if self.size > 1:
+                self.size = max(self.size, min(self._passed, self._most))
+        answers = list(_answers(part.task_ids, answer))
+        settled = {one.task_id for one in answers}
+        return answers, _singles(one for one in part.task_ids if one not in settled)
+
+    def _refused(self, part: Part, answer: Answer) -> list[Part]:
+        """What to ask for instead."""
+        half = len(part.task_ids) // 2
+        if says_too_many(answer):
+            self._most = min(self._most, half)
+            self._shrink(half)
+            return _slices(part.task_ids, max(1, half))
+        if is_absent(answer):
+            self._end(f"does not answer requests for many task IDs at once ({answer.message})")
+            return _singles(part.task_ids)
+        if answer.outcome is Outcome.TIMEOUT and not part.is_late:
+            return [replace(part, is_late=True)]
+        if answer.outcome in SPLITTABLE:
+            if len(part.task_ids) > self._passed:
+                self._shrink(half)
+            return [Part(part.task_ids[:half]), Part(part.task_ids[half:])]
+        self._failed += 1
+        if self._failed == MOST_FAILED:
+            self._end(f"fails to answer for many task IDs at once ({answer.message})")
+        return _singles(part.task_ids)
+
+    def _shrink(self, size: int) -> None:
+        if size <= 1:
+            self._end("does not take two task IDs at once")
+        elif size < self.size:
+            self.size = size
+            logger.info("%s takes fewer task IDs at once: %d from now on", self._base_url, size)
+
+    def _end(self, why: str) -> None:
+        if self.size > 1:
+            self.size = 1
+            logger.warning("%s %s: each is asked for singly from now on.", self._base_url, why)
+
+
+def says_too_many(answer: Answer) -> bool:
+    """Whether a gateway refuses a batch for how many task IDs are in it."""
+    if answer.http_status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return True
+    is_refusal = answer.http_status in {
+        *range(200, 300),
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+    return is_refusal and bool(TOO_MANY.search(answer.message or ""))
+
+
+def is_absent(answer: Answer) -> bool:
+    """Whether a gateway has no path for many task IDs, or does not let this key use it."""
+    if answer.http_status in ABSENT or answer.concerns is Concern.GATEWAY:
+        return True
+    return answer.outcome is Outcome.FORBIDDEN
+
+
+def _lists_nothing(answer: Answer) -> bool:
+    """Whether a success names none of the tasks: all of them are unknown there, or not ready."""
+    if answer.http_status not in range(200, 300) or says_too_many(answer):
+        return False
+    return answer.outcome in (Outcome.NOT_FOUND, Outcome.NOT_A_GENERATION, Outcome.NOT_READY)
+
+
+def _answers(task_ids: Sequence[str], answer: Answer) -> Iterator[Answer]:
+    """An answer for each task that has a generation, as if it had been asked for.
+
+    With 0 attempts: the request is nobody's own.
+    """
+    for task_id, body in bodies_of(answer.body or b"null", task_ids).items():
+        verdict = judge(HTTPStatus.OK, body, task_id)
+        if verdict.outcome is Outcome.GENERATION:
+            yield replace(
+                answer,
+                task_id=task_id,
+                outcome=Outcome.GENERATION,
+                attempts=0,
+                body=body,
+                message=None,
+                status=verdict.status,
+                concerns=None,
+            )
+
+
+def _singles(task_ids: Iterable[str]) -> list[Part]:
+    return [Part((task_id,)) for task_id in task_ids]
+
+
+def _slices(task_ids: Sequence[str], size: int) -> list[Part]:
+    starts = range(0, len(task_ids), size)
+    return [Part(tuple(task_ids[start : start + size])) for start in starts]
+
+
+class Work:
+    """What is left to ask for; threads take parts of it, and bring back what they could not settle.
+
+    Args:
+        task_ids: May be endless; pulled as they are taken.
+        batches: How many at once.
+    """
+
+    def __init__(self, task_ids: Iterable[str], batches: Batches) -> None:
+        self._task_ids = iter(task_ids)
+        self._batches = batches
+        self._returned: deque[Part] = deque()
+        self._under_way = 0
+        self._changed = threading.Condition()
+
+    def take(self, stops: Sequence[threading.Event]) -> Part | None:
+        """The next part; None if there is none, or one of the events is set."""
+        with self._changed:
+            while not any(stop.is_set() for stop in stops):
+                part = self._next()
+                if part is not None:
+                    self._under_way += not part.is_single
+                    return part
+                if not self._under_way:
+                    return None
+                # What a batch leaves out is still to come.
+                self._changed.wait(_LOOK_UP_SECONDS)
+        return None
+
+    def _next(self) -> Part | None:
+        if self._returned:
+            part = self._returned.popleft()
+            if len(part.task_ids) > self._batches.size:
+                first, *others = _slices(part.task_ids, self._batches.size)
+                self._returned.extendleft(reversed(others))
+                return first
+            return part
+        task_ids = tuple(islice(self._task_ids, self._batches.size))
+        return Part(task_ids) if task_ids else None
+
+    def give_back(self, parts: Iterable[Part]) -> None:
+        """A batch is over, and this is what it did not settle."""
+        with self._changed:
+            self._under_way -= 1
+            self._returned.extend(parts)
+            self._changed.notify_all()

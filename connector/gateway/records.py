@@ -1,0 +1,77 @@
+"""The records in an answer about many tasks, and the task ID that each belongs to.
+
+`{"code": "success", "message": "", "data": [RECORD, …]}`, or a bare array of generations. Neither
+the order nor what becomes of unknown IDs is documented.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from connector.record.dialects import IDS, LISTS, find, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+# Where further gateways may keep a list.
+PLACES: Final = (*LISTS, "items", "list", "records")
+DEEPEST: Final = 3
+
+
+def records_in(document: Any, depth: int = DEEPEST) -> list[dict[str, Any]] | None:
+    """The objects of the list in an answer, empty if it lists none; None if it has no list."""
+    if isinstance(document, list):
+        return [item for item in document if isinstance(item, dict)]
+    if not isinstance(document, dict) or depth == 0:
+        return None
+    found = (records_in(document[key], depth - 1) for key in PLACES if key in document)
+    return next((records for records in found if records is not None), None)
+
+
+def bodies_of(body: bytes, task_ids: Sequence[str]) -> dict[str, bytes]:
+    """The record of each task ID as JSON; what an answer does not hold is left out.
+
+    Several records of one task are one list, so that no value is lost.
+    """
+    document, encode = _parsed(body)
+    records = records_in(document)
+    if records is None:
+        records = [document] if isinstance(document, dict) else []
+    found: dict[str, list[Any]] = {}
+    asked = frozenset(task_ids)
+    for record in records:
+        task_id = next((name for name in _names_of(record) if name in asked), None)
+        if task_id is not None and record not in found.setdefault(task_id, []):
+            found[task_id].append(record)
+    return {
+        task_id: encode(items[0] if len(items) == 1 else items) for task_id, items in found.items()
+    }
+
+
+def _names_of(record: dict[str, Any]) -> Iterator[str]:
+    """The task ID that a record gives, then the IDs of the generation in it, the innermost first.
+
+    A whole number for an `id` is the record's own.
+    """
+    task_id = record.get("task_id")
+    yield str(task_id) if type(task_id) is int else task_id if isinstance(task_id, str) else ""
+    found = find(record)
+    if found is not None:
+        layers = (found.generation, *(wrapper.fields for wrapper in reversed(found.wrappers)))
+        yield from _texts(layer.get(name) for layer in layers for name in IDS)
+    yield from _texts(record.get(name) for name in IDS)
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    return (value for value in values if isinstance(value, str))
+
+
+def _parsed(body: bytes) -> tuple[Any, Any]:
+    """The document, and what writes a part of it as it came: with NaN where orjson reads none."""
+    try:
+        return orjson.loads(body), orjson.dumps
+    except orjson.JSONDecodeError:
+        return parse(body), lambda item: json.dumps(item).encode()
