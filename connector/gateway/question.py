@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from connector.gateway.attempt import from_reply
+from connector.gateway.attempt import Attempt, from_reply
 from connector.gateway.records import records_in
 from connector.record.answer import Outcome
 from connector.record.dialects import parse
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from connector.gateway.attempt import Attempt
     from connector.gateway.transport import Reply, Transport
 
 BATCH_PATH: Final = "/luma/tasks"
@@ -68,12 +67,14 @@ class BatchQuestion(Question):
 
     def read(self, reply: Reply, now: datetime) -> Attempt:
         """Judge the reply as a whole: whatever a single record says is not the account's fault."""
+        if reply.status in range(200, 300) and reply.is_whole and _has_records(reply.body):
+            verdict = Verdict(Outcome.GENERATION)
+            return Attempt(
+                verdict, is_worth_retrying=False, http_status=reply.status, body=reply.body
+            )
         attempt = from_reply(reply, now)
         if reply.status in ABSENT:
             return replace(attempt, is_worth_retrying=False)
-        if reply.status in range(200, 300) and reply.is_whole and _has_records(reply.body):
-            verdict = Verdict(Outcome.GENERATION)
-            return replace(attempt, verdict=verdict, is_worth_retrying=False, retry_after=None)
         return attempt
 
 

@@ -358,6 +358,11 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     fields: Json = {}
     taken: set[tuple[int, tuple[str, ...]]] = set()
     for name, candidates in values.items():
+        if len(candidates) == 1 and name != "state":
+            one = candidates[0]
+            _put(fields, _FIRST_PATH[name], one.value)
+            taken.add((one.layer, one.keys))
+            continue
         chosen = _chosen(name, candidates, found.state)
         if chosen is not None:
             _put(fields, _FIRST_PATH[name], chosen)
@@ -394,25 +399,34 @@ def _artifact(generation: Json) -> list[Json]:
 
 
 def _values_in(number: int, layer: Json) -> Iterator[tuple[str, _Value]]:
-    """Yield the values of one object, each with its column."""
-    folded = _folded(layer)
-    is_record = number > 0 or not OF_RECORDS.isdisjoint(folded)
-    for head, key in folded.items():
-        for name, path in HEADS.get(head, ()):
-            keys, value = _at(layer, key, path)
-            if value is None or _is_nothing(name, value):
-                continue
-            if name == "id" and is_record and not isinstance(value, str):
-                continue
-            if name == "state" and not isinstance(value, str) and number > 0:
-                continue
-            yield name, _Value(number, _RANK[name, path], keys, value)
+    """What one object has for which column."""
+    is_record = number > 0 or not OF_RECORDS.isdisjoint(_folded(layer))
+    for name, rank, key, path, rest in _wanted(tuple(layer)):
+        value = layer[key]
+        if value is None:
+            continue
+        keys, value = _at(value, key, path, rest)
+        if value is None or _is_nothing(name, value):
+            continue
+        if name == "id" and is_record and not isinstance(value, str):
+            continue
+        if name == "state" and not isinstance(value, str) and number > 0:
+            continue
+        yield name, _Value(number, rank, keys, value)
 
 
-def _at(layer: Json, key: str, path: str) -> tuple[tuple[str, ...], Any]:
-    """The keys as written at a path of one or two keys, and the value there."""
-    value = layer[key]
-    _, _, rest = path.partition(".")
+@lru_cache(maxsize=4096)
+def _wanted(keys: tuple[str, ...]) -> tuple[tuple[str, int, str, str, str], ...]:
+    """What columns look for in an object with these keys: each with the rank of the path."""
+    return tuple(
+        (name, _RANK[name, path], key, path, path.partition(".")[2])
+        for head, key in _folded_keys(keys).items()
+        for name, path in HEADS.get(head, ())
+    )
+
+
+def _at(value: Any, key: str, path: str, rest: str) -> tuple[tuple[str, ...], Any]:
+    """The value at a path of one or two keys, and the keys as they are written there."""
     if not rest:
         # `error` is a value if it is text; otherwise it is an object of values.
         is_value = path != "error" or isinstance(value, str)
