@@ -8,7 +8,7 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -27,6 +28,7 @@ from connector.record.base_url import as_base_url
 from connector.words import did_you_mean
 
 OFFICIAL_BASE_URL = "https://api.lumalabs.ai"
+AGENTS_BASE_URL = "https://agents.lumalabs.ai"
 
 _ENV_FILE = Path(".env")
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -81,7 +83,12 @@ class Settings(BaseSettings):
     )
 
     key: SecretStr | None = _setting(None, "Key of the gateway.", validation_alias="LUMAAI_API_KEY")
-    base_url: BaseUrl = _setting(OFFICIAL_BASE_URL, "Address of the gateway.")
+    api: Literal["dream-machine", "agents"] = _setting(
+        "dream-machine", "Which of Luma's APIs the gateway has."
+    )
+    base_url: BaseUrl = _setting(
+        OFFICIAL_BASE_URL, f"Address of the gateway; with `agents`, {AGENTS_BASE_URL} if unset."
+    )
     allow_http: bool = _setting(False, "Send the key over plain http to another machine.")
 
     warehouse: Address = _setting("warehouse", "Folder or bucket of the tables.")
@@ -139,6 +146,22 @@ class Settings(BaseSettings):
         None, "File for the run's figures, for Prometheus's node exporter."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_api(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The default address is that of the API."""
+        is_of_agents = values.get("api") == "agents"
+        return {"base_url": AGENTS_BASE_URL, **values} if is_of_agents else values
+
+    @model_validator(mode="after")
+    def _asks_for_what_there_is(self) -> Self:
+        if self.api == "agents" and self.ids_per_request > 1:
+            raise ValueError(
+                "ids_per_request: the agents API has no request for many task IDs: leave out"
+                " --ids-per-request and LUMA_IDS_PER_REQUEST"
+            )
+        return self
+
     def ready(self) -> SecretStr:
         """The key, when nothing speaks against sending it to the base URL.
 
@@ -174,11 +197,15 @@ def load(**given: Any) -> Settings:
     except UnicodeDecodeError:
         raise _not_utf_8(_ENV_FILE) from None
     except ValidationError as error:
-        reasons = [
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
+        reasons = [_reason(problem) for problem in error.errors(include_input=False)]
         raise SettingsError(f"settings: {'; '.join(reasons)}") from None
+
+
+def _reason(problem: Any) -> str:
+    """What is wrong with which setting; one that speaks of several names them itself."""
+    said = problem["msg"].removeprefix("Value error, ")
+    name = ".".join(map(str, problem["loc"]))
+    return f"{name}: {said}" if name else said
 
 
 def _encoding_of(env_file: Path) -> str:

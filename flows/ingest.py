@@ -63,6 +63,7 @@ def ingest_generations(
     warehouse: parameters.Warehouse = None,
     base_url: parameters.BaseUrl = None,
     *,
+    api: parameters.Api = None,
     column: parameters.Column = None,
     query: parameters.Query = None,
     limit: parameters.Limit = None,
@@ -90,6 +91,8 @@ def ingest_generations(
             what an earlier run has read. Or a list of up to 10,000 IDs.
         warehouse: Folder of the tables, or `s3://…`. Empty: LUMA_WAREHOUSE, or `warehouse`.
         base_url: Its address. Empty: LUMA_BASE_URL, or https://api.lumalabs.ai.
+        api: Which of Luma's APIs it has: `dream-machine` or `agents`. Empty: LUMA_API, or
+            `dream-machine`.
         column: If it is not found by its name: `task_id`, `generation_id`, `id`, `uuid`, ….
         query: What to ask the database for.
         limit: Ask for no more than this many; the rest is left to the next run.
@@ -125,6 +128,7 @@ def ingest_generations(
     try:
         settings = load(
             warehouse=warehouse,
+            api=api,
             base_url=base_url,
             batch_size=batch_size,
             max_concurrency=max_concurrency,

@@ -22,6 +22,7 @@ Column = Annotated[str | None, _titled("Column of the task IDs")]
 Query = Annotated[str | None, _titled("SQL query for task IDs")]
 
 Warehouse = Annotated[str | None, _titled("Warehouse")]
+Api = Annotated[Literal["dream-machine", "agents"] | None, _titled("API")]
 BaseUrl = Annotated[str | None, _titled("Gateway")]
 
 Limit = Annotated[PositiveInt | None, _titled("Task IDs to ask for, at most")]

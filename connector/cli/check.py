@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import asdict
+from typing import Literal
 
 from connector.cli.shell import console, import_pyarrow, print_json
 from connector.words import plain
@@ -15,7 +16,9 @@ STYLES = {"ok": "green", "note": "yellow", "failed": "bold red"}
 def check(
     *,
     warehouse: str | None = None,
+    api: Literal["dream-machine", "agents"] | None = None,
     base_url: str | None = None,
+    ids_per_request: int | None = None,
     allow_http: bool = False,
     json: bool = False,
 ) -> None:
@@ -27,7 +30,9 @@ def check(
 
     Args:
         warehouse: Where the tables are or will be; also LUMA_WAREHOUSE. [default: warehouse]
+        api: Which of Luma's APIs the gateway has; also LUMA_API. [default: dream-machine]
         base_url: Gateway; also LUMA_BASE_URL. [default: https://api.lumalabs.ai]
+        ids_per_request: Ask too whether the gateway answers for this many at once.
         allow_http: Send the key over plain http to another machine.
         json: Print one JSON object.
     """
@@ -37,7 +42,14 @@ def check(
     # The results say everything; a warning would repeat it.
     logging.getLogger("connector").setLevel(logging.ERROR)
     results = []
-    for result in run(warehouse=warehouse, base_url=base_url, allow_http=allow_http or None):
+    given = {
+        "warehouse": warehouse,
+        "api": api,
+        "base_url": base_url,
+        "ids_per_request": ids_per_request,
+        "allow_http": allow_http or None,
+    }
+    for result in run(**given):
         results.append(result)
         if not json:
             line = console()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def ingest(  # noqa: D417  the text describes the sources
     *sources: str,
     warehouse: str | None = None,
+    api: Literal["dream-machine", "agents"] | None = None,
     base_url: str | None = None,
     column: str | None = None,
     query: str | None = None,
@@ -55,6 +56,7 @@ def ingest(  # noqa: D417  the text describes the sources
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        api: Which of Luma's APIs the gateway has; also LUMA_API. [default: dream-machine]
         base_url: Gateway; also LUMA_BASE_URL. [default: https://api.lumalabs.ai]
         column: Column of the task IDs, if not `task_id`, `generation_id`, `id`, `uuid` or `job_id`.
         query: SQL that selects the task IDs from the database.
@@ -86,6 +88,7 @@ def ingest(  # noqa: D417  the text describes the sources
 
     settings = load(
         warehouse=warehouse,
+        api=api,
         base_url=base_url,
         max_concurrency=max_concurrency,
         requests_per_second=requests_per_second,

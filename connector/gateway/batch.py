@@ -52,6 +52,11 @@ SPLITTABLE: Final = frozenset(
     {Outcome.BAD_REQUEST, Outcome.NOT_FOUND, Outcome.TOO_LARGE, Outcome.TIMEOUT}
 )
 
+# With a status of success. Of none of the tasks there need be a record: all may be unknown.
+NO_REFUSAL: Final = frozenset(
+    {Outcome.GENERATION, Outcome.NOT_FOUND, Outcome.NOT_A_GENERATION, Outcome.NOT_READY}
+)
+
 _LOOK_UP_SECONDS = 0.1
 
 logger = logging.getLogger(__name__)
@@ -104,7 +109,7 @@ class Batches:
             part: What was asked for.
             answer: From `Client.fetch_batch`.
         """
-        if answer.outcome is not Outcome.GENERATION and not _lists_nothing(answer):
+        if not is_answered(answer):
             with self._lock:
                 return [], self._refused(part, answer)
         with self._lock:
@@ -169,11 +174,11 @@ def is_absent(answer: Answer) -> bool:
     return answer.outcome is Outcome.FORBIDDEN
 
 
-def _lists_nothing(answer: Answer) -> bool:
-    """Whether a success names none of the tasks: all of them are unknown there, or not ready."""
+def is_answered(answer: Answer) -> bool:
+    """Whether a gateway answers for many, be it that it knows none of them."""
     if answer.http_status not in range(200, 300) or says_too_many(answer):
         return False
-    return answer.outcome in (Outcome.NOT_FOUND, Outcome.NOT_A_GENERATION, Outcome.NOT_READY)
+    return answer.outcome in NO_REFUSAL
 
 
 def _answers(task_ids: Sequence[str], answer: Answer) -> Iterator[Answer]:

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from connector.errors import AccountRefused, KeyRefused, SettingsError, WaitTooLong, WrongGateway
+from connector.gateway.apis import PATHS, key_hint
 from connector.gateway.attempt import DOWN, Attempt, from_failure
 from connector.gateway.batch import Batches, body_bytes
 from connector.gateway.bounds import Bounds
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from connector.gateway.pace.throttle import Throttle
 
-GENERATIONS_PATH = "/dream-machine/v1/generations"
 SHORTEST_KEY = 8
 
 logger = logging.getLogger(__name__)
@@ -63,8 +63,7 @@ class ClientSettings:
         max_downtime: Seconds of that which stop it too.
         max_connections: Kept open for the next request: as many as there are threads.
         ids_per_request: Task IDs that are asked for at once, if the gateway takes so many.
-        path: Of the generations, after the base URL.
-        key_hint: What to add when the key is refused.
+        api: `dream-machine` or `agents`.
         user_agent: As the gateway is told.
     """
 
@@ -83,8 +82,7 @@ class ClientSettings:
     max_downtime: float = 120.0
     max_connections: int
     ids_per_request: int = 1
-    path: str = GENERATIONS_PATH
-    key_hint: str = ""
+    api: str = "dream-machine"
     user_agent: str = field(default_factory=lambda: f"luma-to-parquet/{version('luma-to-parquet')}")
 
 
@@ -119,7 +117,7 @@ class Client:
         key = _checked_key(settings.key)
         self._settings = settings
         self._base_url = _checked_base_url(settings.base_url)
-        self._path = urlsplit(self._base_url).path + settings.path
+        self._path = urlsplit(self._base_url).path + PATHS[settings.api]
         self._transport = Transport(
             self._base_url, _headers(key, settings), _bounds(settings), settings.max_connections
         )
@@ -129,6 +127,7 @@ class Client:
             settings.backoff_base, settings.backoff_cap, settings.max_attempts, draw
         )
         self._redactor = Redactor(key)
+        self._key_hint = key_hint(key, settings.api)
         self._throttle = throttle
         self._outage = FailureStreak()
         self._patience = Patience(settings.max_failures_in_row, settings.max_downtime)
@@ -225,6 +224,7 @@ class Client:
                     status=attempt.verdict.status,
                     concerns=attempt.verdict.concerns,
                     base_url=self._base_url,
+                    api=self._settings.api,
                 )
             logger.debug("%r: attempt %d: %s", question.name, number, attempt.message)
             if stop.wait(delay):
@@ -301,7 +301,7 @@ class Client:
         if concerns is Concern.KEY:
             raise KeyRefused(
                 f"{self._base_url} refused the key ({attempt.message}). Set LUMAAI_API_KEY to a "
-                f"valid one and start again; what was fetched is kept.{self._settings.key_hint}"
+                f"valid one and start again; what was fetched is kept.{self._key_hint}"
             )
         if concerns is Concern.ACCOUNT:
             raise AccountRefused(

@@ -70,15 +70,16 @@ class Answer:
     Attributes:
         task_id: The requested ID.
         outcome: `Outcome.GENERATION`, or the reason of the reject.
-        http_status: Status of the last attempt that had one.
-        attempts: Requests made, retries included; 0 if it came with a listing.
+        http_status: Of the last attempt that had one.
+        attempts: Requests made, retries included; 0 if it came along with others.
         elapsed_seconds: From the first request to the end of the last answer, waits included.
         fetched_at: When the last answer ended; UTC, microseconds.
-        body: As received, decompressed; None if there was none. Only the start if it was too large.
-        message: What went wrong, for people; None for a generation.
-        status: The generation's status, one of five; None if there is none.
-        concerns: The scope of the reject; None for a generation.
-        base_url: The gateway's base URL.
+        body: As it came, decompressed; None if there was none. Only its start if it was too large.
+        message: For people: what went wrong. None for a generation.
+        status: Of the generation, in five words; None if there is none.
+        concerns: What the reject is true of; None for a generation.
+        base_url: Gateway that was asked.
+        api: Which of its APIs: `dream-machine` or `agents`.
     """
 
     task_id: str
@@ -92,6 +93,7 @@ class Answer:
     status: str | None = None
     concerns: Concern | None = None
     base_url: str | None = None
+    api: str | None = None
 
     @property
     def end(self) -> str:

@@ -1,9 +1,9 @@
 """Finds the generation in a body, in any dialect and any wrapper.
 
 The gateways behind one path answer in two dialects (the gateway's own, and the official one with
-`assets` and `request`), bare or wrapped: in an envelope `{"code", "message", "data"}`, in a record
-of the task with its own status and times, in a list. The shape alone distinguishes them, never a
-setting.
+`assets` and `request`), and Luma's newer API in a third (`connector.record.outputs`). They come
+bare or wrapped: in an envelope `{"code", "message", "data"}`, in a record of the task with a status
+and times of its own, in a list. All are told apart by shape alone, never by a setting.
 
 ::
 
@@ -22,6 +22,7 @@ import orjson
 
 from connector.record.coerce import is_no_time
 from connector.record.column import TIMESTAMP
+from connector.record.outputs import has_outputs, with_media
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
 from connector.record.states import status
 
@@ -110,6 +111,7 @@ OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
     *OF_RECORDS,
     *OF_ERRORS,
     "success",
+    "type",
 }
 
 
@@ -347,6 +349,8 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     Each column's value is at the first of the column's paths. What the generation lacks comes from
     the nearest wrapper that has it. A value that loses to another one is part of the rest.
     """
+    if has_outputs(found.generation):
+        found = found._replace(generation=with_media(found.generation))
     if _is_just_wrapped(found):
         return found.generation, _around(found, found.generation)
     layers = [found.generation, *_artifact(found.generation)]

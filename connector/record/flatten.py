@@ -89,6 +89,7 @@ def _lineage(answers: pa.Table, status: pa.ChunkedArray) -> dict[str, pa.Chunked
         "fetches": pa.chunked_array([pa.repeat(pa.scalar(1, pa.int32()), len(answers))]),
         "run_id": answers["run_id"],
         "base_url": answers["base_url"],
+        "api": answers["api"],
     }
 
 

@@ -29,6 +29,8 @@ FAILURE_CATEGORIES: Final = (
     "cancelled",
     "other",
 )
+# The documented one, and Luma's newer one.
+APIS: Final = ("dream-machine", "agents")
 ORIENTATIONS: Final = ("landscape", "portrait", "square")
 
 
@@ -45,6 +47,11 @@ def _reported(name: str, what: str, *others: str) -> Column:
 def _side(name: str, what: str, path: str, example: str) -> Column:
     side = name.rpartition("_")[2].capitalize()
     return Column(name, INT32, f"{side} of {what}.", "pixels", (path,), example)
+
+
+def _api(what: str) -> Column:
+    description = f"{what}; null if an earlier version fetched it."
+    return Column("api", STRING, description, allowed=APIS)
 
 
 def _picture(prefix: str, what: str) -> tuple[Column, Column, Column]:
@@ -274,10 +281,11 @@ LINEAGE = (
         "Start of the last fetch that found it queued or running: not finished at that time.",
         "UTC",
     ),
-    Column("first_finished_at", TIMESTAMP, "First fetch that found it finished.", "UTC"),
-    Column("fetches", INT32, "Number of answers received with this generation."),
-    Column("run_id", STRING, "Run of the last fetch: `runs.run_id`."),
-    Column("base_url", STRING, "Gateway of the last fetch."),
+    Column("first_finished_at", TIMESTAMP, "Earliest fetch that found it finished.", "UTC"),
+    Column("fetches", INT32, "Answers received that held this generation."),
+    Column("run_id", STRING, "Run that last fetched it: `runs.run_id`."),
+    Column("base_url", STRING, "Gateway that it was last fetched from."),
+    _api("API that it was last fetched by"),
     Column(
         "extra",
         STRING,
@@ -315,7 +323,7 @@ GENERATIONS = Table(
 
 _OF_ANSWER = (
     Column("http_status", INT32, "HTTP status of the last attempt; null if none came."),
-    Column("attempts", INT32, "Requests made, retries included; 0 if it came with a listing."),
+    Column("attempts", INT32, "Requests made, retries included; 0 if it came along with others."),
     Column(
         "elapsed_seconds",
         FLOAT64,
@@ -389,9 +397,8 @@ ANSWERS = Table(
             "Body as received, decompressed; only the start if it was too large.",
         ),
         Column("run_id", STRING, "Run that received it: `runs.run_id`."),
-        Column(
-            "base_url", STRING, "Gateway that sent it; null if an earlier version wrote the row."
-        ),
+        Column("base_url", STRING, "Gateway that sent it; null if an earlier version wrote it."),
+        _api("API that it came by"),
     ),
     key=("task_id", "fetched_at"),
     partition="received",

@@ -17,6 +17,8 @@ from connector.errors import (
     WaitTooLong,
     WarehouseLocked,
 )
+from connector.gateway.apis import key_hint
+from connector.gateway.batch import is_answered, says_too_many
 from connector.gateway.doubt import is_elsewhere
 from connector.record.answer import Outcome
 from connector.run.resources import open_client
@@ -43,10 +45,10 @@ class Check:
     """The result of one check.
 
     Attributes:
-        name: `settings`, `key`, `gateway` or `warehouse`.
-        state: `note` works, with something to know.
-        text: For people; it never contains the key.
-        exit_code: Exit code of a run that fails for this reason; 0 if none does.
+        name: `settings`, `key`, `gateway`, `many` or `warehouse`.
+        state: `note` works, but there is something to know.
+        text: For people; it never holds the key.
+        exit_code: As a run that failed for this reason would end; 0 if none would.
     """
 
     name: str
@@ -70,6 +72,8 @@ def check(**given: Any) -> Iterator[Check]:
     yield (key := _key(settings))
     if not key.exit_code:
         yield _gateway(settings)
+        if settings.ids_per_request > 1:
+            yield _many(settings)
     yield _warehouse(settings)
 
 
@@ -91,7 +95,9 @@ def _gateway(settings: Settings) -> Check:
         with open_client(settings.model_copy(update={"max_attempts": 1})) as client:
             answer = client.fetch(str(uuid4()), threading.Event())
     except KeyRefused as error:
-        text = f"{settings.base_url} refuses the key (HTTP 401): set LUMAAI_API_KEY to a valid one"
+        hint = key_hint(settings.ready().get_secret_value(), settings.api)
+        text = f"{settings.base_url} refuses the key (HTTP 401): set LUMAAI_API_KEY to a valid one."
+        text = (text + hint) if hint else text[:-1]
         return Check("gateway", "failed", text, error.exit_code)
     except WaitTooLong as error:
         return Check("gateway", "note", str(error))
@@ -120,6 +126,27 @@ def _judged(base_url: str, answer: Answer, seconds: float) -> Check:
         "ok",
         f"{base_url} does not refuse the key: {said} for a made-up task ID, in {seconds:.2f} s",
     )
+
+
+def _many(settings: Settings) -> Check:
+    """Ask once for as many task IDs as a request may hold, which nobody has."""
+    count, base_url = settings.ids_per_request, settings.base_url
+    task_ids = [str(uuid4()) for _ in range(count)]
+    try:
+        with open_client(settings.model_copy(update={"max_attempts": 1})) as client:
+            answer = client.fetch_batch(task_ids, threading.Event())
+    except ConnectorError as error:
+        return Check("many", "note", str(error))
+    if answer is None:  # pragma: no cover  nobody sets the event
+        raise AssertionError
+    if is_answered(answer):
+        return Check("many", "ok", f"{base_url} answers for {count:,} task IDs in one request")
+    said = answer.message or f"HTTP {answer.http_status}"
+    does = "asks for fewer" if says_too_many(answer) else "asks for each singly, if that stays so"
+    text = (
+        f"{base_url} does not answer for {count:,} task IDs in one request ({said}): a run {does}"
+    )
+    return Check("many", "note", text)
 
 
 def _warehouse(settings: Settings) -> Check:

@@ -48,6 +48,7 @@ def open_client(
             max_wait=settings.max_wait,
             max_connections=settings.max_concurrency,
             ids_per_request=settings.ids_per_request,
+            api=settings.api,
         ),
         throttle,
         on_attempt=meters.count_attempt if meters else None,

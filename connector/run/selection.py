@@ -63,6 +63,11 @@ def make_plan(selection: Selection, settings: Settings, warehouse: Warehouse | N
             raise SourceError(
                 f"{listing.SOURCE} must be the only source, without a column or a query"
             )
+        if settings.api == "agents":
+            raise SourceError(
+                f"{listing.SOURCE}: the agents API has no list of generations: name task IDs, or a"
+                " file of them"
+            )
         return NOTHING
     values = task_ids.read(selection.sources, column=selection.column, query=selection.query)
     settled = warehouse and settled_in(warehouse, selection, settings)
@@ -86,7 +91,9 @@ def preview(selection: Selection, settings: Settings) -> Plan:
         UsageError: The task IDs or the warehouse cannot be read.
     """
     if selection.is_listing:
-        raise SourceError(f"only the gateway knows {listing.SOURCE}: leave out --dry-run")
+        if settings.api != "agents":
+            raise SourceError(f"only the gateway knows {listing.SOURCE}: leave out --dry-run")
+        return make_plan(selection, settings, None)
     has_warehouse = Warehouse.exists(settings.warehouse)
     warehouse = Warehouse.existing(settings.warehouse) if has_warehouse else None
     return make_plan(selection, settings, warehouse)

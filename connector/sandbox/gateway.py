@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from connector.sandbox import dialects, faults, many
+from connector.sandbox import agents, dialects, faults, many
 from connector.sandbox.addresses import ROOT, missing_task, task_id_of, wrong_path
 from connector.sandbox.choices import Batch, NotNow, Refusal, Wording
 from connector.sandbox.counters import Counters
@@ -72,6 +72,7 @@ class Gateway:
         """Take new settings; this restarts the rate limit and the queue, but no task."""
         self.settings = settings
         self._root = settings.base_path + ROOT
+        self._agents = settings.base_path + agents.ROOT
         self._many = settings.base_path + many.PATH
         self._before_refusal = settings.refusal_after
         self._bucket = TokenBucket(settings.rate_limit, settings.burst)
@@ -88,7 +89,7 @@ class Gateway:
         """Answer a request to the API."""
         now = self._clock()
         self.counters.started(now)
-        task_id = task_id_of(request.path, self._root)
+        task_id = self._task_id(request)
         if task_id is not None and self.settings.count_task_ids:
             self.counters.by_task_id[task_id] += 1
         reply: Reply | Script | None = self._refusal(request, now)
@@ -114,7 +115,9 @@ class Gateway:
     def _refusal(self, request: Request, now: float) -> Reply | None:
         settings = self.settings
         is_many = request.path == self._many and settings.batch != Batch.NO_PATH
-        is_one = request.path == self._root or request.path.startswith(self._root + "/")
+        is_one = request.path == self._root or request.path.startswith(
+            (self._root + "/", self._agents + "/")
+        )
         if not (is_many or is_one):
             return self._wrong_path(request)
         allowed = "POST" if is_many and settings.batch != Batch.STATUS_405 else "GET"
@@ -181,8 +184,14 @@ class Gateway:
         kind = self._transient(task_id, attempt)
         if kind and kind is not faults.SLOW:
             return self._bad(kind, task_id, request)
-        reply = self._generation(task_id, now)
+        reply = self._generation(task_id, now, is_agents=self._is_agents(request))
         return self._slowly(reply) if kind else reply
+
+    def _task_id(self, request: Request) -> str | None:
+        return task_id_of(request.path, self._agents if self._is_agents(request) else self._root)
+
+    def _is_agents(self, request: Request) -> bool:
+        return request.path.startswith(self._agents + "/")
 
     def _about_many(self, request: Request, attempt: int, now: float) -> Reply | Script:
         settings = self.settings
@@ -253,14 +262,18 @@ class Gateway:
     def _now(self, now: float) -> Now:
         return Now(now, self._wall_clock())
 
-    def _generation(self, task_id: str, now: float) -> Reply:
+    def _generation(self, task_id: str, now: float, *, is_agents: bool = False) -> Reply:
         settings, moment = self.settings, self._now(now)
         task = self._progress.task(task_id, settings, moment)
         if task.is_missing:
             return missing_task(settings.missing_as, task)
         phase = self._progress.phase(task, settings, moment)
         self._progress.count_poll(task)
-        body = dialects.render_body(task, phase, settings, self._signed_at(task, moment))
+        body = (
+            agents.agents_body(task, phase, settings)
+            if is_agents
+            else dialects.render_body(task, phase, settings, self._signed_at(task, moment))
+        )
         # Not encode_json(): this saves a quarter of the time of a good answer.
         return Reply(200, orjson.dumps(body))
 

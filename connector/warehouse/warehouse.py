@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 
 FORMAT: Final = 1
 
-# Increased when answers are judged or flattened differently: tables of an earlier version are then
-# rebuilt from the log, once.
-TABLES_VERSION: Final = 2
+# Counted up when answers are judged or flattened otherwise than before: tables that an earlier
+# version made are then made anew from the log, once.
+TABLES_VERSION: Final = 3
 MARKER: Final = "warehouse.json"
 DRAFT: Final = ".draft"
 REJECTS_FILE: Final = f"{REJECTS.name}/{REJECTS.name}.parquet"

@@ -1,0 +1,56 @@
+"""Luma's newer API, whose generations list their files: `output: [{type, url, layer}]`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+Json = dict[str, Any]
+
+# Keys of a generation by which the first output of a kind gets into its column.
+PLACES: Final = {"video": ("video", "url"), "image": ("assets", "image")}
+
+# What `type` says there, such as `image_edit` or `video_reframe`.
+KINDS: Final = ("image", "video", "audio")
+
+
+def has_outputs(generation: Json) -> bool:
+    """Whether a generation is of that API: a list of files, or the word for what is made."""
+    output = generation.get("output")
+    if isinstance(output, list) and output:
+        return any(isinstance(item, dict) and "url" in item for item in output)
+    kind = generation.get("type")
+    return not output and isinstance(kind, str) and kind.startswith(KINDS)
+
+
+def with_media(generation: Json) -> Json:
+    """The same generation with its files and its type where other dialects have them.
+
+    Nothing is dropped: an output that finds no place, and all that is said of one besides its URL,
+    stays in `output`.
+    """
+    generation = dict(generation)
+    if isinstance(generation.get("type"), str) and generation.get("generation_type") is None:
+        generation["generation_type"] = generation.pop("type")
+    output = generation.pop("output", None)
+    left = [one for one in map(_placing(generation), output or []) if one]
+    if left:
+        generation["output"] = left
+    return generation
+
+
+def _placing(generation: Json) -> Any:
+    free = {kind: place for kind, place in PLACES.items() if generation.get(place[0]) is None}
+
+    def place(item: Any) -> Any:
+        """Put a URL in its place; return what is left of its output."""
+        if not isinstance(item, dict) or not isinstance(item.get("url"), str):
+            return item
+        kind = item.get("type")
+        if not isinstance(kind, str) or kind not in free or not item["url"]:
+            return item
+        outer, inner = free.pop(kind)
+        generation[outer] = {inner: item["url"]}
+        rest = {key: value for key, value in item.items() if key != "url" and value is not None}
+        return rest if rest.keys() - {"type"} else None
+
+    return place
