@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Final
 
 from connector.gateway.question import ABSENT
@@ -206,8 +206,10 @@ def _singles(task_ids: Iterable[str]) -> list[Part]:
 
 
 def _slices(task_ids: Sequence[str], size: int) -> list[Part]:
-    starts = range(0, len(task_ids), size)
-    return [Part(tuple(task_ids[start : start + size])) for start in starts]
+    """Parts of about the same size, none larger than that."""
+    count = -(-len(task_ids) // size)
+    bounds = [number * len(task_ids) // count for number in range(count + 1)]
+    return [Part(tuple(task_ids[start:end])) for start, end in pairwise(bounds)]
 
 
 class Work:

@@ -31,26 +31,24 @@ def with_media(generation: Json) -> Json:
     generation = dict(generation)
     if isinstance(generation.get("type"), str) and generation.get("generation_type") is None:
         generation["generation_type"] = generation.pop("type")
-    output = generation.pop("output", None)
-    left = [one for one in map(_placing(generation), output or []) if one]
+    free = {kind: place for kind, place in PLACES.items() if generation.get(place[0]) is None}
+    left = []
+    for item in generation.pop("output", None) or []:
+        if not _has_place(item, free):
+            left.append(item)
+            continue
+        outer, inner = free.pop(item["type"])
+        generation[outer] = {inner: item["url"]}
+        rest = {key: value for key, value in item.items() if key != "url" and value is not None}
+        if rest.keys() - {"type"}:
+            left.append(rest)
     if left:
         generation["output"] = left
     return generation
 
 
-def _placing(generation: Json) -> Any:
-    free = {kind: place for kind, place in PLACES.items() if generation.get(place[0]) is None}
-
-    def place(item: Any) -> Any:
-        """Put a URL in its place; return what is left of its output."""
-        if not isinstance(item, dict) or not isinstance(item.get("url"), str):
-            return item
-        kind = item.get("type")
-        if not isinstance(kind, str) or kind not in free or not item["url"]:
-            return item
-        outer, inner = free.pop(kind)
-        generation[outer] = {inner: item["url"]}
-        rest = {key: value for key, value in item.items() if key != "url" and value is not None}
-        return rest if rest.keys() - {"type"} else None
-
-    return place
+def _has_place(item: Any, free: Json) -> bool:
+    if not isinstance(item, dict):
+        return False
+    kind, url = item.get("type"), item.get("url")
+    return isinstance(kind, str) and kind in free and isinstance(url, str) and bool(url)
