@@ -109,6 +109,18 @@ def test_tables_are_those_of_the_pipeline(run: Callable[..., State[Any]], sandbo
     pd.testing.assert_frame_equal(generations().drop(columns=LINEAGE), expected)
     rejects = pd.read_parquet("warehouse/rejects").set_index("task_id")["reason"]
     assert dict(rejects) == {"bad-not-found-1": "not_found", "bad-html-200-1": "not_json"}
+
+
+def test_many_are_asked_for_in_one_request(
+    run: Callable[..., State[Any]], sandbox: Sandbox
+) -> None:
+    """In each batch of the flow, and what is left out singly; `requests` counts both."""
+    sandbox.change(batch_hidden_prefix="hidden-")
+    state = run([*IDS, "hidden-1"], ids_per_request=25)
+    assert state.is_completed(), state
+    summary = state.result()
+    assert (summary.fetched, summary.requests) == (121, sandbox.stats()["requests"])
+    assert summary.requests < 12
     batches = sorted(path.stem[-12:] for path in Path("warehouse/answers").glob("*/*Z-*.parquet"))
     assert batches == ["b000001-0001", "b000002-0001", "b000003-0001"]
 
