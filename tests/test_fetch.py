@@ -175,7 +175,7 @@ def test_failures_in_a_row_mean_that_the_gateway_is_down() -> None:
     assert isinstance(error, GatewayDown)
     assert "7 task IDs in a row failed" in str(error)
     assert "HTTP 500: Internal Server Error" in str(error)
-    assert "asked for again" in str(error)
+    assert "requested again" in str(error)
 
 
 def test_one_good_answer_between_failures_means_that_it_is_not() -> None:
