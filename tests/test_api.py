@@ -60,7 +60,7 @@ def test_a_misspelt_setting_is_an_error_before_anything_is_written(
 
 
 def test_a_misspelt_setting_is_an_error_even_without_a_value() -> None:
-    with pytest.raises(SettingsError, match="no setting 'nonsense'; there are key, base_url"):
+    with pytest.raises(SettingsError, match="no setting 'nonsense'; there are key, api, base_url"):
         load(nonsense=None)
 
 

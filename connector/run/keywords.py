@@ -18,6 +18,7 @@ class Keywords(TypedDict, total=False):
     """What each is, and its default: `connector.settings.Settings`."""
 
     key: str | SecretStr | None
+    api: Literal["dream-machine", "agents"] | None
     base_url: str | None
     allow_http: bool | None
     warehouse: str | os.PathLike[str] | None
@@ -28,6 +29,7 @@ class Keywords(TypedDict, total=False):
     term_prompts: int | None
     max_concurrency: int | None
     requests_per_second: float | None
+    ids_per_request: int | None
     max_attempts: int | None
     max_wait: float | None
     connect_timeout: float | None
