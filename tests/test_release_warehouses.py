@@ -123,3 +123,38 @@ def test_tables_of_an_earlier_release_become_those_of_today(
     assert len(schemas) == 1
     again = cli("rebuild", "--warehouse", root)
     assert "earlier version" not in again.stderr
+
+
+def test_what_a_dead_run_of_an_earlier_release_left_is_judged_as_today(
+    released: Path, cli: CommandLine
+) -> None:
+    """Its batch waits in the inbox, and was judged by the rules of then."""
+    root = released / "0.1.0/poisoned"
+    (logged,) = root.glob("answers/*/*.parquet")
+    (root / "inbox").mkdir(exist_ok=True)
+    logged.rename(root / "inbox" / logged.name)
+    with CaseGateway() as gateway:
+        given = "\n".join(TASK_IDS)
+        arguments = ("ingest", "-", "--warehouse", root, "--base-url", gateway.base_url)
+        done = cli(*arguments, stdin=given)
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_parquet(root / "generations")) == 40
+    assert len({str(pq.read_schema(path).names) for path in root.glob("answers/*/*.parquet")}) == 1
+
+
+def test_tables_whose_log_is_incomplete_keep_their_rows_and_get_the_columns(
+    released: Path, cli: CommandLine
+) -> None:
+    root = released / "0.1.0/mixed"
+    before = set(pd.read_parquet(root / "generations").task_id)
+    for path in sorted(root.glob("answers/*/*.parquet"))[1:]:
+        path.unlink()
+    with CaseGateway() as gateway:
+        arguments = ("ingest", "-", "--warehouse", root, "--base-url", gateway.base_url)
+        done = cli(*arguments, stdin="new-to-it")
+    assert "the tables stay as they are" in " ".join(done.stderr.split())
+    rows = pd.read_parquet(root / "generations")
+    assert before <= set(rows.task_id)
+    assert "failure_category" in rows
+    schemas = {str(pq.read_schema(path).names) for path in root.glob("generations/*/*.parquet")}
+    assert len(schemas) == 1

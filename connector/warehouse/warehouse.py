@@ -16,7 +16,7 @@ from connector.record.base_url import as_base_url
 from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
 from connector.record.rejudge import rejudge
-from connector.record.schema import COLUMNS, REJECTS, RUNS
+from connector.record.schema import COLUMNS, GENERATIONS, REJECTS, RUNS
 from connector.storage import parquet
 from connector.storage.storage import storage_of
 from connector.warehouse import compact, founding, inbox, rebuild
@@ -144,6 +144,8 @@ class Warehouse:
             founding.found(storage, marker["partition_by"])
             warehouse = cls(storage, marker["partition_by"])
             if marker.get("tables_version") != TABLES_VERSION:
+                # What a dead run left belongs to the log that the tables are rebuilt from.
+                warehouse.commit()
                 warehouse._upgrade()
                 _write_marker(storage, marker["partition_by"])
             warehouse._write_dictionary()
@@ -323,9 +325,18 @@ class Warehouse:
                 f"{found:,}",
                 f"{known:,}",
             )
-            return
-        self._adopt(shadow, committed)
+            self._add_columns()
+        else:
+            self._adopt(shadow, committed)
         inbox.upgrade_log(self.storage)
+
+    def _add_columns(self) -> None:
+        """Give the tables this version's columns, null: readers expect all files to be alike."""
+        for name in self.generations.files().values():
+            pieces = parquet.read_pieces(self.storage, name, GENERATIONS.schema)
+            parquet.write_table(self.storage, name, GENERATIONS, pieces)
+        parquet.write_table(self.storage, REJECTS_FILE, REJECTS, [self.rejects()])
+        self.generations.forget()
 
     def size(self) -> int:
         """Number of task IDs in the tables, rejects included."""
