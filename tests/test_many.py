@@ -22,7 +22,7 @@ from many_gateway import ManyGateway, enveloped, generation, record
 import connector
 from connector.errors import AccountRefused, GatewayDown, KeyRefused, RunStopped, SettingsError
 from connector.gateway.batch import LARGEST_BODY, body_bytes
-from connector.gateway.records import bodies_of
+from connector.gateway.records import read_records
 from connector.sandbox import Sandbox, SandboxSettings, task_ids
 from connector.settings import load
 
@@ -148,7 +148,7 @@ def test_a_gateway_that_finds_none_there_is_asked_singly(tmp_path: Path, nothing
 def test_records_are_matched_by_task_id_or_by_the_generation() -> None:
     def found(items: Any, ids: tuple[str, ...] = ("a", "b")) -> dict[str, Any]:
         document = json.dumps({"code": "success", "data": items}).encode()
-        return {name: json.loads(body) for name, body in bodies_of(document, ids).items()}
+        return {one.task_id: json.loads(one.body) for one in read_records(document, ids)}
 
     nameless = {key: value for key, value in record("a").items() if key != "task_id"}
     assert found([nameless]) == {"a": nameless}
@@ -166,9 +166,8 @@ def test_records_are_matched_by_task_id_or_by_the_generation() -> None:
 
 def test_bodies_keep_what_only_pythons_parser_reads() -> None:
     body = b'[{"id":"a","state":"completed","liked":NaN,"n":null}]'
-    assert bodies_of(body, ["a"]) == {
-        "a": b'{"id": "a", "state": "completed", "liked": NaN, "n": null}'
-    }
+    kept = b'{"id": "a", "state": "completed", "liked": NaN, "n": null}'
+    assert list(read_records(body, ["a"])) == [("a", kept, "completed")]
 
 
 def test_a_stranger_in_the_answer_is_ignored(tmp_path: Path) -> None:

@@ -22,9 +22,8 @@ from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Final
 
 from connector.gateway.question import ABSENT
-from connector.gateway.records import bodies_of
+from connector.gateway.records import read_records
 from connector.record.answer import Concern, Outcome
-from connector.record.judge import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -186,17 +185,16 @@ def _answers(task_ids: Sequence[str], answer: Answer) -> Iterator[Answer]:
 
     With 0 attempts: the request is nobody's own.
     """
-    for task_id, body in bodies_of(answer.body or b"null", task_ids).items():
-        verdict = judge(HTTPStatus.OK, body, task_id)
-        if verdict.outcome is Outcome.GENERATION:
+    for record in read_records(answer.body or b"null", task_ids):
+        if record.status is not None:
             yield replace(
                 answer,
-                task_id=task_id,
+                task_id=record.task_id,
                 outcome=Outcome.GENERATION,
                 attempts=0,
-                body=body,
+                body=record.body,
                 message=None,
-                status=verdict.status,
+                status=record.status,
                 concerns=None,
             )
 

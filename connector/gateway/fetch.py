@@ -75,8 +75,8 @@ class _Crew:
         # Not `stop`, which is the caller's: the end of this fetch must not stop the next one.
         self._halt = threading.Event()
         # A number is that of attempts at many; a None says that a thread has ended.
-        self._answers: queue.Queue[Answer | int | None] = queue.Queue(
-            _BUFFERED_PER_THREAD * threads
+        self._answers: queue.Queue[list[Answer] | int | None] = queue.Queue(
+            max(_BUFFERED_PER_THREAD, _BUFFERED_PER_THREAD * threads // client.batches.size)
         )
         self._threads = [
             threading.Thread(target=self._run, name=f"fetch-{number}", daemon=True)
@@ -100,18 +100,18 @@ class _Crew:
             if self._halt.is_set():
                 end = min(end, time.monotonic() + grace_seconds)
             try:
-                answer = self._answers.get(timeout=_LOOK_UP_SECONDS)
+                answers = self._answers.get(timeout=_LOOK_UP_SECONDS)
             except queue.Empty:
                 if time.monotonic() >= end:
                     return
                 on_idle()
                 continue
-            if answer is None:
+            if answers is None:
                 working -= 1
-            elif isinstance(answer, int):
-                on_request(answer)
+            elif isinstance(answers, int):
+                on_request(answers)
             else:
-                yield answer
+                yield from answers
 
     def dismiss(self) -> None:
         """Stop the threads, and empty the queue so that none blocks on it."""
@@ -123,8 +123,9 @@ class _Crew:
     def _run(self) -> None:
         try:
             while (part := self._work.take((self._stop, self._halt))) is not None:
-                for answer in self._ask(part):
-                    self._answers.put(answer)
+                if answers := self._ask(part):
+                    self._answers.put(answers)
+                for answer in answers:
                     self._client.observe(answer)
         except BaseException as exc:  # noqa: BLE001  raised again by `fetch`, in its own thread
             self.failure = self.failure or exc

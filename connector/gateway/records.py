@@ -7,7 +7,7 @@ the order nor what becomes of unknown IDs is documented.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -31,8 +31,21 @@ def records_in(document: Any, depth: int = DEEPEST) -> list[dict[str, Any]] | No
     return next((records for records in found if records is not None), None)
 
 
-def bodies_of(body: bytes, task_ids: Sequence[str]) -> dict[str, bytes]:
-    """The record of each task ID as JSON; what an answer does not hold is left out.
+class Record(NamedTuple):
+    """What an answer holds of one task.
+
+    Attributes:
+        body: As JSON.
+        status: Of the generation, in five words; None if there is none in it.
+    """
+
+    task_id: str
+    body: bytes
+    status: str | None
+
+
+def read_records(body: bytes, task_ids: Sequence[str]) -> Iterator[Record]:
+    """Yield the record of each task ID; what an answer does not hold is left out.
 
     Several records of one task are one list, so that no value is lost.
     """
@@ -40,15 +53,16 @@ def bodies_of(body: bytes, task_ids: Sequence[str]) -> dict[str, bytes]:
     records = records_in(document)
     if records is None:
         records = [document] if isinstance(document, dict) else []
-    found: dict[str, list[Any]] = {}
+    held: dict[str, list[Any]] = {}
     asked = frozenset(task_ids)
     for record in records:
         task_id = next((name for name in _names_of(record) if name in asked), None)
-        if task_id is not None and record not in found.setdefault(task_id, []):
-            found[task_id].append(record)
-    return {
-        task_id: encode(items[0] if len(items) == 1 else items) for task_id, items in found.items()
-    }
+        if task_id is not None and record not in held.setdefault(task_id, []):
+            held[task_id].append(record)
+    for task_id, items in held.items():
+        item = items[0] if len(items) == 1 else items
+        found = find(item, task_id)
+        yield Record(task_id, encode(item), found and found.status)
 
 
 def _names_of(record: dict[str, Any]) -> Iterator[str]:
