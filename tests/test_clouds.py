@@ -155,7 +155,8 @@ def test_a_bucket_that_is_not_there_is_told_in_plain_words(store: Store) -> None
     bucket = store.root.replace("luma-tests", "no-such-bucket")
     with (
         pytest.raises(
-            (UsageError, connector.errors.WarehouseError), match=r"no bucket|such bucket"
+            (UsageError, connector.errors.WarehouseError),
+            match=r"bucket does not exist|such bucket",
         ),
         Warehouse.writing(f"{bucket}/wh"),
     ):
