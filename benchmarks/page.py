@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from datetime import UTC, datetime
+from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,7 +35,7 @@ def markdown(figures: Sequence[Figure]) -> str:
     """One table per group."""
     cores = os.cpu_count()
     when = f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {cores} cores."
-    lines = [f"Measured in one run on {when}", ""]
+    lines = [f"Measured with version {version('luma-to-parquet')}, in one run on {when}", ""]
     for group, members in groupby(figures, key=lambda figure: figure.group):
         lines += [f"### {group}", "", "| | measured | target | |", "|---|---:|---:|---|"]
         lines += [
