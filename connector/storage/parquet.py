@@ -99,6 +99,7 @@ def read_table(storage: Storage, name: str, schema: pa.Schema) -> pa.Table:
 
     Raises:
         DamagedFile: The file is cut short or not Parquet.
+        StorageFailed: The storage cannot be read.
     """
     pieces = list(read_pieces(storage, name, schema))
     return pa.concat_tables(pieces) if pieces else schema.empty_table()
@@ -106,11 +107,7 @@ def read_table(storage: Storage, name: str, schema: pa.Schema) -> pa.Table:
 
 def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """Read a file like `read_table`, `PIECE_ROWS` rows at a time."""
-    with (
-        _as_damage(storage, name),
-        storage.open_file(name) as source,
-        pq.ParquetFile(source, page_checksum_verification=True) as file,
-    ):
+    with _open_parquet(storage, name) as file:
         written = set(file.schema_arrow.names)
         names = [column for column in schema.names if column in written]
         for batch in file.iter_batches(PIECE_ROWS, columns=names):
@@ -118,38 +115,27 @@ def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.T
 
 
 def read_column_names(storage: Storage, name: str) -> list[str]:
-    """Read the names of a file's columns.
-
-    Raises:
-        DamagedFile: The file is cut short or not Parquet.
-    """
-    with (
-        _as_damage(storage, name),
-        storage.open_file(name) as source,
-        pq.ParquetFile(source) as file,
-    ):
+    """Read the names of a file's columns; raises as `read_table` does."""
+    with _open_parquet(storage, name) as file:
         names: list[str] = file.schema_arrow.names
         return names
 
 
 def read_metadata(storage: Storage, name: str) -> dict[bytes, bytes]:
-    """Read a file's key-value metadata.
-
-    Raises:
-        DamagedFile: The file is cut short or not Parquet.
-    """
-    with (
-        _as_damage(storage, name),
-        storage.open_file(name) as source,
-        pq.ParquetFile(source) as file,
-    ):
+    """Read a file's key-value metadata; raises as `read_table` does."""
+    with _open_parquet(storage, name) as file:
         return dict(file.metadata.metadata or {})
 
 
 @contextlib.contextmanager
-def _as_damage(storage: Storage, name: str) -> Iterator[None]:
+def _open_parquet(storage: Storage, name: str) -> Iterator[pq.ParquetFile]:
+    """Open a file, and say of an error while it is read whose fault it is."""
     try:
-        yield
+        with (
+            storage.open_file(name) as source,
+            pq.ParquetFile(source, page_checksum_verification=True) as file,
+        ):
+            yield file
     except (pa.ArrowInvalid, OSError) as error:
         raise _fault(storage, name, error) from error
 
