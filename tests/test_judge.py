@@ -63,6 +63,7 @@ REFUSALS: list[tuple[int, Any, Outcome, Concern]] = [
     (408, "", O.TIMEOUT, M),
     (500, {"detail": "Internal"}, O.SERVER_ERROR, M),
     (502, NGINX, O.SERVER_ERROR, M),
+    (502, "<html><script src=/cdn-cgi/challenge-platform/main.js></script>", O.SERVER_ERROR, M),
     (503, {"error": {"message": "no available channel"}}, O.SERVER_ERROR, M),
     (200, {"code": 503, "message": "x", "data": None}, O.SERVER_ERROR, M),
     (200, {"code": 500, "message": "get channel failed", "data": {}}, O.SERVER_ERROR, M),

@@ -12,6 +12,9 @@ import pytest
 from case_gateway import TASK_IDS, CaseGateway, examples, expected
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterable
+
     from conftest import CommandLine
 
 WAREHOUSES = Path(__file__).parent / "warehouses"
@@ -26,6 +29,14 @@ ALL = sorted(
 def released(tmp_path: Path) -> Path:
     """A copy of the warehouses, to be changed."""
     return Path(shutil.copytree(WAREHOUSES, tmp_path / "released"))
+
+
+def ingest(
+    cli: CommandLine, root: Path, gateway: CaseGateway, given: Iterable[str]
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line over a warehouse, against a gateway at another address."""
+    arguments = ("ingest", "-", "--warehouse", root, "--base-url", gateway.base_url)
+    return cli(*arguments, stdin="\n".join(given))
 
 
 def test_there_are_some() -> None:
@@ -46,15 +57,7 @@ def test_an_earlier_releases_warehouse_is_gone_on_with(
     )
     with CaseGateway() as gateway:
         gateway.tasks["new"] = gateway.tasks["example-completed"]
-        result = cli(
-            "ingest",
-            "-",
-            "--warehouse",
-            root,
-            "--base-url",
-            gateway.base_url,
-            stdin="\n".join([*finished, "new"]),
-        )
+        result = ingest(cli, root, gateway, [*finished, "new"])
     assert result.returncode == 0, result.stderr
     assert len(gateway.asked) == 1
     rows = pd.read_parquet(root / "generations")
@@ -75,15 +78,7 @@ def test_a_warehouse_poisoned_by_a_wrong_address_is_healed_by_the_right_one(
         root = released / name
         assert len(pd.read_parquet(root / "rejects")) == 40
         with CaseGateway() as gateway:
-            result = cli(
-                "ingest",
-                "-",
-                "--warehouse",
-                root,
-                "--base-url",
-                gateway.base_url,
-                stdin="\n".join(TASK_IDS),
-            )
+            result = ingest(cli, root, gateway, TASK_IDS)
         assert result.returncode == 0, result.stderr
         assert len(pd.read_parquet(root / "generations")) == 40
         assert len(pd.read_parquet(root / "rejects")) == 0

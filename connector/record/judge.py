@@ -253,7 +253,9 @@ def _judge_page(http_status: int, body: bytes) -> Verdict:
     start = body[: 64 * 1024]
     if http_status == HTTPStatus.UNAUTHORIZED:
         return Verdict(Outcome.FORBIDDEN, said + "a login page", Concern.KEY)
-    if CHALLENGE.search(start) or LOGIN.search(start):
+    # A page of a gateway that is broken is about this minute, whatever scripts it carries.
+    is_broken = http_status in range(500, 600) and http_status != HTTPStatus.SERVICE_UNAVAILABLE
+    if not is_broken and (CHALLENGE.search(start) or LOGIN.search(start)):
         what = "a challenge page" if CHALLENGE.search(start) else "a login page"
         return Verdict(Outcome.FORBIDDEN, said + f"{what} came in place of JSON", Concern.ACCOUNT)
     message = said + "a web page came in place of JSON: check the base URL"
