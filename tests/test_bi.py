@@ -213,6 +213,34 @@ def test_odd_characters_in_the_path_mean_themselves(root: Path, tmp_path: Path) 
     assert "a" not in [name for (name, *_) in ask(odd / "c.duckdb", "DESCRIBE generations")]
 
 
+@pytest.mark.parametrize("released", ["mixed", "by_day"])
+@pytest.mark.parametrize("relative", [False, True])
+def test_folders_above_the_warehouse_are_not_data(
+    released: str, relative: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(__file__).parent / "warehouses/0.1.0" / released
+    plain = Path(shutil.copytree(source, tmp_path / "warehouse"))
+    above = tmp_path / "status=failed/created_month=2020-01/created_day=2020-01-01"
+    shutil.copytree(source, above / "warehouse")
+    write_catalogue(plain, tmp_path / "c.duckdb", relative=relative)
+    write_catalogue(above / "warehouse", above / "c.duckdb", relative=relative)
+    for table in ("generations", "answers"):
+        query = f"SELECT * FROM {table} ORDER BY task_id, fetched_at"
+        monkeypatch.chdir(tmp_path)
+        expected = ask(tmp_path / "c.duckdb", query)
+        monkeypatch.chdir(above)
+        assert expected == ask(above / "c.duckdb", query)
+        assert expected
+
+
+def test_a_condition_on_the_partition_skips_the_other_files(tmp_path: Path) -> None:
+    released = Path(__file__).parent / "warehouses/0.1.0/by_day"
+    write_catalogue(released, tmp_path / "c.duckdb")
+    query = "EXPLAIN ANALYZE SELECT * FROM generations WHERE created_day = DATE '2025-02-01'"
+    ((_, plan),) = ask(tmp_path / "c.duckdb", query)
+    assert "Scanning Files: 1/3" in plan
+
+
 def test_a_relative_catalogue_moves_with_its_warehouse(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,9 @@ SQL_TYPES: Final = {
     pa.date32(): "DATE",
 }
 
+# A column for the path of the file that a row is from.
+FILE: Final = "__file"
+
 # Wildcards of file name patterns; in brackets they stand for themselves.
 WILD: Final = re.compile(r"[\[*?]")
 
@@ -56,7 +59,7 @@ class View:
         """
         view, columns = quoted(self.table.name), self._columns()
         types = self._types(connection)
-        selected = ", ".join(_selected(column, types.get(column.name)) for column in columns)
+        selected = ", ".join(self._selected(column, types) for column in columns)
         source = f"FROM {self._source()}" if self.pattern else "WHERE false"
         connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT {selected} {source}")
         connection.execute(f"COMMENT ON VIEW {view} IS {literal(self.table.description)}")
@@ -75,11 +78,25 @@ class View:
         return dict(zip(files.columns, map(str, files.types), strict=True))
 
     def _source(self) -> str:
-        is_partitioned = str(self.partition is not None).lower()
+        # With `hive_partitioning`, a folder such as `status=failed` above the warehouse would
+        # replace a column of the files.
         return (
             f"read_parquet({literal(self.pattern or '')}, union_by_name = true,"
-            f" hive_partitioning = {is_partitioned}, hive_types_autocast = false)"
+            f" hive_partitioning = false, filename = {literal(FILE)})"
         )
+
+    def _selected(self, column: Column, types: Mapping[str, str]) -> str:
+        """A column in its declared type, even if another version wrote the files."""
+        name, type_ = quoted(column.name), SQL_TYPES[column.type]
+        if self.pattern and column is self.partition:
+            # DuckDB skips whole files by a condition on this too.
+            name = f"regexp_extract({quoted(FILE)}, '/{column.name}=([^/]*)/[^/]*$', 1)"
+            # An earlier version called a day `unknown`.
+            return f"TRY_CAST({name} AS {type_}) AS {quoted(column.name)}"
+        found = types.get(column.name)
+        if found == type_:
+            return name
+        return f"CAST({name if found else 'NULL'} AS {type_}) AS {name}"
 
 
 def view_of(table: Table, folder: str | None, partition_by: str) -> View:
@@ -97,17 +114,6 @@ def view_of(table: Table, folder: str | None, partition_by: str) -> View:
     about = f"{span.capitalize()} of the partition; {WITHOUT_TIME[span]} if the time is unknown."
     type_ = pa.date32() if span == "day" else pa.string()
     return View(table, Column(f"{table.partition}_{span}", type_, about), pattern)
-
-
-def _selected(column: Column, found: str | None) -> str:
-    """A column in its declared type, even if another version wrote the files."""
-    name, type_ = quoted(column.name), SQL_TYPES[column.type]
-    if found == type_:
-        return name
-    if type_ == "DATE":
-        # From the name of a folder: an earlier version called one `unknown`.
-        return f"TRY_CAST({name} AS DATE) AS {name}"
-    return f"CAST({name if found else 'NULL'} AS {type_}) AS {name}"
 
 
 def _about(column: Column) -> str:
