@@ -2,25 +2,89 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from typing import Final
+
 LONGEST_MESSAGE = 500
 PLACEHOLDER = "[key]"
 
+# A shorter key stands in other words by chance, so it is looked for just as it is.
+LEAST_FOR_OTHER_FORMS: Final = 8
+
+# A character as JSON (once the backslashes are gone) and a URL may escape it: `\u006c`, `%6c`, and
+# `%256C` if it is done twice. Two patterns, each with a first letter, are faster than one.
+_IN_JSON = re.compile(rb"u00([0-9a-fA-F]{2})")
+_IN_URL = re.compile(rb"%(?:25)*([0-9a-fA-F]{2})")
+
 
 class Redactor:
-    """Removes one key from what a gateway sends."""
+    """Removes one key from what a gateway sends.
+
+    It finds the key as it is, in upper and lower case, in base64, in UTF-16, and with characters
+    escaped as in JSON or in a URL.
+    """
 
     def __init__(self, key: str) -> None:
-        self._key = key
-        self._key_bytes = key.encode()
+        """Prepare for a key of ASCII characters."""
+        self._key = key.encode()
+        self._folded = self._key.lower()
+        self._others: list[bytes] = []
+        self._pattern = re.compile(re.escape(self._key))
+        if len(key) >= LEAST_FOR_OTHER_FORMS:
+            encoded = _in_base64(self._key)
+            self._others = [*encoded, key.encode("utf-16-le").strip(b"\0")]
+            self._pattern = re.compile(
+                b"|".join(
+                    (
+                        b"(?i:" + _spelled(self._key) + b")",
+                        *map(_spelled, encoded),
+                        re.escape(self._others[-1]),
+                    )
+                )
+            )
 
     def body(self, body: bytes) -> bytes:
         """A body without the key."""
-        if self._key_bytes in body:
-            return body.replace(self._key_bytes, PLACEHOLDER.encode())
-        return body
+        return self._pattern.sub(PLACEHOLDER.encode(), body) if self._is_in(body) else body
 
     def message(self, text: str) -> str:
         """One line for people: without the key or control characters, and of bounded length."""
-        text = text.replace(self._key, PLACEHOLDER)
+        text = self.body(text.encode(errors="backslashreplace")).decode()
         line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
+
+    def _is_in(self, body: bytes) -> bool:
+        """Whether the key may be there: a search for plain texts, since `_pattern` is slow."""
+        if not self._others:
+            return self._key in body
+        if b"\\" in body or b"%" in body:
+            plain = _IN_JSON.sub(_unescaped, body.replace(b"\\", b""))
+            body += b"\n" + _IN_URL.sub(_unescaped, plain)
+        return self._folded in body.lower() or any(other in body for other in self._others)
+
+
+def _in_base64(key: bytes) -> list[bytes]:
+    """What base64 makes of the key inside a longer text: it depends on where the key begins."""
+    forms = []
+    for offset in range(3):
+        encoded = b64encode(b"\0" * offset + key)
+        # Without the characters at either end that depend on the neighbours too.
+        inner = encoded[(0, 2, 3)[offset] : (offset + len(key)) * 8 // 6]
+        forms += [inner, inner.translate(bytes.maketrans(b"+/", b"-_"))]
+    return list(dict.fromkeys(forms))
+
+
+def _spelled(text: bytes) -> bytes:
+    """A pattern for a text whose characters may be escaped."""
+    first, *others = (re.escape(bytes([code])) for code in text)
+    codes = [b"(?i:%02x)" % code for code in text]
+    # A run of backslashes is looked at once, however long it is.
+    pattern = rb"(?:%b|(?<!\\)\\+u00%b|%%(?:25)*%b)" % (first, codes[0], codes[0])
+    for other, code in zip(others, codes[1:], strict=True):
+        pattern += rb"(?:\\*%b|\\+u00%b|%%(?:25)*%b)" % (other, code, code)
+    return pattern
+
+
+def _unescaped(escaped: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(escaped[1].decode())

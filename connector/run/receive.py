@@ -117,4 +117,5 @@ class Batch:
 
 
 def _without_signatures(answer: Answer) -> Answer:
-    return replace(answer, body=answer.body and strip_signatures(answer.body))
+    message = answer.message and strip_signatures(answer.message.encode()).decode()
+    return replace(answer, body=answer.body and strip_signatures(answer.body), message=message)
