@@ -1,37 +1,55 @@
-"""Settings: from arguments, the environment (`LUMA_…`, `LUMAAI_API_KEY`) and a `.env` file."""
+"""Settings: from arguments, the environment (`LUMA_…`), a file with profiles, and `.env`."""
 
 from __future__ import annotations
 
-import codecs
 import ipaddress
+import logging
 import os
 import re
 from datetime import timedelta
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from functools import cache
+from pathlib import Path  # noqa: TC003  pydantic reads the hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
-    PositiveFloat,
-    PositiveInt,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from connector.config.misspelt import misspelt_variables
+from connector.config.origin import DEFAULT, Origin, Place
+from connector.config.places import PREFIX, look_up
 from connector.errors import SettingsError
 from connector.record.base_url import as_base_url
-from connector.words import did_you_mean
+from connector.words import did_you_mean, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from connector.config.places import Found
 
 OFFICIAL_BASE_URL = "https://api.lumalabs.ai"
 AGENTS_BASE_URL = "https://agents.lumalabs.ai"
 
-_ENV_FILE = Path(".env")
-_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# Whose values an error does not show: a URL may hold a password.
+_SECRET = frozenset({"key", "base_url", "key_variable"})
+
+# The longest part of a wrong value that an error shows.
+_SHOWN = 80
+
+# Beyond these, a number is a slip of the hand, and some overflow.
+_LONGEST = timedelta(days=36_500)
+_LONGEST_WAIT = 7 * 86_400.0
+
+logger = logging.getLogger(__name__)
 
 
 def _as_text(address: object) -> object:
@@ -53,13 +71,32 @@ def _as_duration(value: object) -> object:
     if not isinstance(value, str):
         return value
     if short := _DURATION.fullmatch(value):
-        return timedelta(seconds=float(short[1]) * _SECONDS_IN[short[2].lower()])
+        seconds = float(short[1]) * _SECONDS_IN[short[2].lower()]
+        # More than this overflows; the limit of the setting says so in words.
+        return timedelta(seconds=min(seconds, 2 * _LONGEST.total_seconds()))
     if not re.match(r"\s*-?P", value):
         raise ValueError("is not a length of time, such as 30m, 2h, 7d or PT30M")
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_as_duration)]
+Duration = Annotated[timedelta, BeforeValidator(_as_duration), Field(ge=timedelta(0), le=_LONGEST)]
+Seconds = Annotated[float, Field(gt=0, le=_LONGEST_WAIT, allow_inf_nan=False)]
+
+Rate = Annotated[float, Field(ge=0.0001, le=100_000, allow_inf_nan=False)]
+
+
+def _count(most: int) -> Any:
+    return Field(ge=1, le=most)
+
+
+def _as_variable(name: str) -> str:
+    """Refuse what is no variable's name: perhaps it is the key itself."""
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", name):
+        raise ValueError(
+            "must be the name of an environment variable in capital letters, such as"
+            " STUDIO_A_KEY, and never the key itself"
+        )
+    return name
 
 
 def _setting(default: Any, description: str, unit: str | None = None, **more: Any) -> Any:
@@ -68,14 +105,11 @@ def _setting(default: Any, description: str, unit: str | None = None, **more: An
     return Field(default, description=description, json_schema_extra=in_schema, **more)
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What a run needs to know, the task IDs aside. Frozen; the key never shows in its `repr`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="LUMA_",
-        env_file=_ENV_FILE,
-        env_ignore_empty=True,
-        extra="ignore",
+    model_config = ConfigDict(
+        extra="forbid",
         frozen=True,
         populate_by_name=True,
         # An error quotes no value: it could be the key.
@@ -91,23 +125,36 @@ class Settings(BaseSettings):
     )
     allow_http: bool = _setting(False, "Send the key over plain http to another machine.")
 
+    key_variable: Annotated[str, AfterValidator(_as_variable)] = _setting(
+        "LUMAAI_API_KEY", "Variable that holds the key, in the environment or in `.env`."
+    )
+    config: Path | None = _setting(None, "TOML file of settings, with profiles.")
+    profile: str | None = _setting(None, "Profile of that file.")
+
     warehouse: Address = _setting("warehouse", "Folder or bucket of the tables.")
     partition_by: Literal["month", "day"] | None = _setting(
         None, "Partitions of a new warehouse; `month` if unset. A warehouse keeps what it has."
     )
     lock_timeout: float = _setting(
-        0, "Longest wait for another run on this warehouse.", "seconds", ge=0
+        0,
+        "Longest wait for another run on this warehouse.",
+        "seconds",
+        ge=0,
+        le=_LONGEST_WAIT,
+        allow_inf_nan=False,
     )
     redact_signatures: bool = _setting(
         False, "Cut the query, which is a credential, off presigned URLs before they are saved."
     )
     marts: bool = _setting(True, "Rebuild the marts at the end of a run.")
-    term_prompts: PositiveInt | None = _setting(
+    term_prompts: Annotated[int, _count(1_000_000_000)] | None = _setting(
         None, "Distinct prompts that a term needs for a row in `terms`; 5 in a new warehouse."
     )
 
-    max_concurrency: PositiveInt = _setting(64, "Most requests in flight at once.", "requests")
-    requests_per_second: PositiveFloat | None = _setting(
+    max_concurrency: Annotated[int, _count(10_000)] = _setting(
+        64, "Most requests in flight at once.", "requests"
+    )
+    requests_per_second: Rate | None = _setting(
         None, "Highest rate; if unset, as many as the gateway takes.", "requests per second"
     )
     ids_per_request: int = _setting(
@@ -117,34 +164,37 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000,
     )
-    max_attempts: PositiveInt = _setting(5, "Most requests for one task ID.", "requests")
-    max_wait: PositiveFloat = _setting(
+    max_attempts: Annotated[int, _count(1_000)] = _setting(
+        5, "Most requests for one task ID.", "requests"
+    )
+    max_wait: Seconds = _setting(
         300, "Longest wait that a gateway may ask for; beyond it, the run stops.", "seconds"
     )
-    connect_timeout: PositiveFloat = _setting(10, "Longest wait for a connection.", "seconds")
-    read_timeout: PositiveFloat = _setting(
-        30, "Longest wait for the next bytes of an answer.", "seconds"
-    )
-    total_timeout: PositiveFloat = _setting(60, "Longest time for a whole answer.", "seconds")
-    max_body_bytes: PositiveInt = _setting(
+    connect_timeout: Seconds = _setting(10, "Longest wait for a connection.", "seconds")
+    read_timeout: Seconds = _setting(30, "Longest wait for the next bytes of an answer.", "seconds")
+    total_timeout: Seconds = _setting(60, "Longest time for a whole answer.", "seconds")
+    max_body_bytes: Annotated[int, _count(1024**3)] = _setting(
         4 * 1024 * 1024, "Largest body, decompressed; a larger one is rejected.", "bytes"
     )
-    batch_size: PositiveInt = _setting(
+    batch_size: Annotated[int, _count(1_000_000)] = _setting(
         500, "Answers that are saved together in one file.", "answers"
     )
 
     give_up_after: Duration = _setting(
         timedelta(days=7), "Age at which an unfinished generation is given up.", "length of time"
     )
-    wait: Annotated[Duration, Field(ge=timedelta(0))] | None = _setting(
+    wait: Duration | None = _setting(
         None, "How long to poll unfinished generations; not at all if unset.", "length of time"
     )
-    poll_first: PositiveFloat = _setting(5, "Time until the first poll.", "seconds")
-    poll_longest: PositiveFloat = _setting(60, "Longest time between two polls.", "seconds")
+    poll_first: Seconds = _setting(5, "Time until the first poll.", "seconds")
+    poll_longest: Seconds = _setting(60, "Longest time between two polls.", "seconds")
 
     metrics_file: Path | None = _setting(
         None, "File for the run's figures, for Prometheus's node exporter."
     )
+
+    _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
+    _misspelt: tuple[str, ...] = PrivateAttr(default=())
 
     @model_validator(mode="before")
     @classmethod
@@ -162,70 +212,120 @@ class Settings(BaseSettings):
             )
         return self
 
+    def origin(self, name: str) -> Origin:
+        """Where a setting's value comes from."""
+        return self._origins.get(name, DEFAULT)
+
+    @property
+    def misspelt(self) -> tuple[str, ...]:
+        """A sentence for each variable that seems to be a misspelt one."""
+        return self._misspelt
+
     def ready(self) -> SecretStr:
         """The key, when nothing speaks against sending it to the base URL.
 
         Raises:
-            SettingsError: There is no key, or it would travel unencrypted.
+            SettingsError: There is no key, it would travel unencrypted, or a folder that may be
+                somebody else's would send the user's key to an address of its own.
         """
         if self.key is None:
-            raise SettingsError("no key: set LUMAAI_API_KEY in the environment or in .env")
+            raise SettingsError(self._no_key())
         url = urlsplit(self.base_url)
         if url.scheme == "http" and not self.allow_http and not _is_loopback(url.hostname or ""):
             raise SettingsError(
                 f"{self.base_url} would carry the key unencrypted: use https, or --allow-http if"
                 " the network in between is yours"
             )
+        if (
+            self.origin("base_url").is_of_folder
+            and self.origin("key").place is Place.ENVIRONMENT
+            and self.base_url not in {OFFICIAL_BASE_URL, AGENTS_BASE_URL}
+        ):
+            raise SettingsError(
+                f"the base URL {self.base_url} comes from {self.origin('base_url').text} in this"
+                " folder, but the key from the environment: somebody else's folder could send your"
+                f" key anywhere. If it is meant, add --base-url {self.base_url} or set"
+                " LUMA_BASE_URL in the environment"
+            )
         return self.key
+
+    def _no_key(self) -> str:
+        origin = self.origin("key_variable")
+        named = "" if origin.place is Place.DEFAULT else f", which {origin.text} names"
+        return f"no key: set {self.key_variable} in the environment or in .env{named}"
 
 
 def load(**given: Any) -> Settings:
-    """Make settings from arguments, where not None, over environment over `.env` over defaults.
+    """Make settings: arguments that are not None count first, then the environment, the profile,
+    the rest of its file, `.env`, and the default.
 
     Raises:
-        SettingsError: There is no such setting, or a value makes no sense; the message names the
-            setting, never the value. Or `.env` is not UTF-8.
-    """
-    for name in given.keys() - Settings.model_fields.keys():
+        SettingsError: There is no such setting or profile, or a value makes no sense; the message
+            quotes it unless it may be secret. Or a file cannot be read.
+    """  # noqa: D205  the order is the contract
+    names = Settings.model_fields
+    for name in given.keys() - names.keys():
         raise SettingsError(
-            f"there is no setting {name!r}{did_you_mean(name, Settings.model_fields)};"
-            f" there are {', '.join(Settings.model_fields)}"
+            f"there is no setting {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}"
         )
-    values = {name: value for name, value in given.items() if value is not None}
+    places = look_up({name: value for name, value in given.items() if value is not None})
+    found = places.merge(names, names["key_variable"].default)
     try:
-        return Settings(**{**values, "_env_file_encoding": _encoding_of(_ENV_FILE)})
-    except UnicodeDecodeError:
-        raise _not_utf_8(_ENV_FILE) from None
+        settings = Settings(**{name: one.value for name, one in found.items()})
     except ValidationError as error:
-        reasons = [_reason(problem) for problem in error.errors(include_input=False)]
+        reasons = [_reason(problem, found) for problem in error.errors(include_context=False)]
         raise SettingsError(f"settings: {'; '.join(reasons)}") from None
+    settings._origins = {name: one.origin for name, one in found.items()}  # noqa: SLF001  not a field
+    settings._misspelt = _misspelt(places.variables(), settings)  # noqa: SLF001  as above
+    return settings
 
 
-def _reason(problem: Any) -> str:
+def variable_of(setting: str) -> str:
+    """The environment variable of a setting."""
+    return str(Settings.model_fields[setting].validation_alias or PREFIX + setting.upper())
+
+
+@cache
+def known_variables() -> frozenset[str]:
+    """Variables of settings, and those of the command line."""
+    others = ("LUMA_LOG_LEVEL", "LUMA_LOG_FORMAT")
+    return frozenset({*map(variable_of, Settings.model_fields), *others})
+
+
+def _misspelt(variables: Iterable[str], settings: Settings) -> tuple[str, ...]:
+    found = misspelt_variables(variables, known_variables() | {settings.key_variable})
+    for sentence in found:
+        _warn_once(sentence)
+    return tuple(found)
+
+
+@cache
+def _warn_once(sentence: str) -> None:
+    logger.warning("%s", sentence)
+
+
+def _reason(problem: Any, found: Mapping[str, Found]) -> str:
     """What is wrong with which setting; one that speaks of several names them itself."""
     said = problem["msg"].removeprefix("Value error, ")
     name = ".".join(map(str, problem["loc"]))
-    return f"{name}: {said}" if name else said
+    setting = "key" if name == variable_of("key") else name.partition(".")[0]
+    if setting not in found:
+        return f"{name}: {said}" if name else said
+    value, origin = found[setting]
+    shown = "" if setting in _SECRET or _holds_key(value, found) else f", not {_quoted(value)}"
+    place = "" if origin.place is Place.ARGUMENT else f" ({origin.text})"
+    return f"{setting}: {said}{shown}{place}"
 
 
-def _encoding_of(env_file: Path) -> str:
-    """UTF-8, with a mark or without, or UTF-16 with one: so Windows's editors save it.
-
-    Raises:
-        SettingsError: It is in another encoding.
-    """
-    # A named pipe, which some keepers of secrets put here, can be read once only.
-    content = env_file.read_bytes() if env_file.is_file() else b""
-    if content.startswith(_UTF_16_MARKS):
-        return "utf-16"
-    if b"\0" in content:  # UTF-16 without a mark
-        raise _not_utf_8(env_file)
-    return "utf-8-sig"
+def _holds_key(value: object, found: Mapping[str, Found]) -> bool:
+    """Whether somebody has put the key into another setting."""
+    key = found["key"].value if "key" in found else ""
+    text = key.get_secret_value() if isinstance(key, SecretStr) else str(key)
+    return bool(text) and text in str(value)
 
 
-def _not_utf_8(env_file: Path) -> SettingsError:
-    """The text shows nothing of the file: it may hold the key."""
-    return SettingsError(f"{env_file} is not UTF-8: save it as UTF-8")
+def _quoted(value: object) -> str:
+    return plain(repr(str(value)), _SHOWN)
 
 
 def _is_loopback(host: str) -> bool:

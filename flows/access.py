@@ -155,28 +155,41 @@ def shared_gateway(access: Access) -> Gateway:
 def _open(
     access: Access, meters: Meters | None = None, stop: threading.Event | None = None
 ) -> Gateway:
-    settings = access.settings.model_copy(update={"key": find_key(access.key_block)})
+    found = load_with_key(access.key_block, key_variable=access.settings.key_variable)
+    settings = access.settings.model_copy(update={"key": found.key})
     client = open_client(settings, meters, is_proven=access.is_proven)
     return Gateway(client, stop or threading.Event())
 
 
-def find_key(block: str | None) -> SecretStr:
-    """Find the key: in the Secret block, else in `LUMAAI_API_KEY` in the environment or `.env`.
+def key_in_block(block: str | None) -> SecretStr | None:
+    """The key in a Secret block.
 
     Args:
         block: Name of the block; None or "" for none. It must exist, unless it is the default one.
 
     Raises:
-        SettingsError: There is no key.
+        SettingsError: There is no such block, or it holds no text.
     """
-    key = _key_in(block) if block else None
-    key = key or load().key
-    if key is None:
+    return _key_in(block) if block else None
+
+
+def load_with_key(block: str | None, **given: Any) -> Settings:
+    """Settings with the key of the Secret block, else of the environment or `.env`.
+
+    Args:
+        block: As for `key_in_block`.
+        given: As for `connector.settings.load`.
+
+    Raises:
+        SettingsError: There is no key, or a setting makes no sense.
+    """
+    settings = load(**given, key=key_in_block(block))
+    if settings.key is None:
         raise SettingsError(
             f"no key: create a Prefect Secret block named {block or KEY_BLOCK!r}, or set"
-            " LUMAAI_API_KEY in the environment or in .env"
+            f" {settings.key_variable} in the environment or in .env"
         )
-    return key
+    return settings
 
 
 def _key_in(block: str) -> SecretStr | None:

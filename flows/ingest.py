@@ -22,12 +22,12 @@ from connector.run.resources import open_warehouse
 from connector.run.run import Run
 from connector.run.selection import Selection
 from connector.run.watcher import Watcher
-from connector.settings import Settings, load
+from connector.settings import Settings
 from connector.storage.address import is_object_store
 from connector.summary import Summary
 from connector.words import plural
 from flows import artifacts, batches, parameters, run_log, runners, states
-from flows.access import KEY_BLOCK, Access, find_key, share_gateway
+from flows.access import KEY_BLOCK, Access, load_with_key, share_gateway
 from flows.runners import Where
 from flows.turn import turn
 
@@ -70,21 +70,23 @@ def ingest_generations(
     refresh: parameters.Refresh = False,
     retry_rejected: parameters.RetryRejected = False,
     batch_size: parameters.BatchSize = 2_000,
-    max_concurrency: parameters.MaxConcurrency = 64,
+    max_concurrency: parameters.MaxConcurrency = None,
     requests_per_second: parameters.RequestsPerSecond = None,
     ids_per_request: parameters.IdsPerRequest = None,
-    max_wait: parameters.MaxWait = 300,
+    max_wait: parameters.MaxWait = None,
     wait: parameters.Wait = None,
     lock_timeout: parameters.LockTimeout = None,
     rejects_allowed: parameters.RejectsAllowed = 5,
     key_block: parameters.KeyBlock = KEY_BLOCK,
+    config: parameters.Config = None,
+    profile: parameters.Profile = None,
     runner: parameters.Runner = "threads",
     processes: parameters.Processes = None,
     dask_scheduler: parameters.DaskScheduler = None,
 ) -> State[Summary]:
     """Fetch new and unfinished generations into a warehouse.
 
-    Settings without a parameter come from the environment (`LUMA_…`) and `.env`.
+    Settings without a parameter come from the environment (`LUMA_…`), the profile and `.env`.
 
     Args:
         task_ids: A file, a glob, a SQLAlchemy URL, or `luma:list`: the gateway's own list, down to
@@ -100,11 +102,12 @@ def ingest_generations(
         retry_rejected: Ask again for finally rejected and given-up ones too.
         batch_size: A batch is one task run, and up to four run at once. A short list is cut into
             smaller ones.
-        max_concurrency: Of all batches together.
+        max_concurrency: Of all batches together. Empty: LUMA_MAX_CONCURRENCY, or 64.
         requests_per_second: Of all batches together. Empty: as many as the gateway takes.
         ids_per_request: For gateways that answer for many at once. Empty: LUMA_IDS_PER_REQUEST, or
             1.
-        max_wait: When the gateway asks for it; beyond, the run stops early.
+        max_wait: When the gateway asks for it; beyond, the run stops early. Empty: LUMA_MAX_WAIT, or
+            300.
         wait: Ask for unfinished ones again, at growing intervals, for so long or until all are
             finished. Empty: LUMA_WAIT, or not at all.
         lock_timeout: While another run writes to the warehouse; beyond, this run ends as
@@ -112,7 +115,9 @@ def ingest_generations(
         rejects_allowed: Percent of answers that may be rejects; beyond it, the run ends as
             CompletedWithRejects.
         key_block: Secret block with the key. If `luma-api-key` does not exist, or this is empty:
-            LUMAAI_API_KEY.
+            LUMAAI_API_KEY, or the variable that the profile names.
+        config: TOML file of settings, with profiles. Empty: LUMA_CONFIG, or none.
+        profile: Profile of that file. Empty: LUMA_PROFILE, or none.
         runner: `threads` of the flow's process, `processes` of this machine, or `dask`: the workers
             of a cluster.
         processes: Number of processes, for that runner. Empty: one per core.
@@ -126,7 +131,8 @@ def ingest_generations(
         [task_ids], column, query, limit, refresh=refresh, retry_rejected=retry_rejected
     )
     try:
-        settings = load(
+        settings = load_with_key(
+            key_block,
             warehouse=warehouse,
             api=api,
             base_url=base_url,
@@ -137,7 +143,8 @@ def ingest_generations(
             max_wait=max_wait,
             wait=wait,
             lock_timeout=lock_timeout,
-            key=find_key(key_block),
+            config=config,
+            profile=profile,
         )
         settings.ready()
         with (

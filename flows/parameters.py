@@ -31,10 +31,10 @@ RetryRejected = Annotated[bool, _titled("Ask for rejected and given-up ones agai
 
 # Each is a task run: smaller ones would be mostly Prefect's own cost.
 BatchSize = Annotated[int, _titled("Task IDs in a batch, at most", ge=50, le=10_000)]
-MaxConcurrency = Annotated[PositiveInt, _titled("Requests at once, at most")]
+MaxConcurrency = Annotated[PositiveInt | None, _titled("Requests at once, at most")]
 RequestsPerSecond = Annotated[PositiveFloat | None, _titled("Requests a second, at most")]
 IdsPerRequest = Annotated[int | None, _titled("Task IDs in a request", ge=1, le=1_000)]
-MaxWait = Annotated[PositiveFloat, _titled("Longest wait for the gateway, seconds")]
+MaxWait = Annotated[PositiveFloat | None, _titled("Longest wait for the gateway, seconds")]
 Wait = Annotated[float | None, _titled("Wait for unfinished ones, seconds", ge=0)]
 LockTimeout = Annotated[float | None, _titled("Longest wait for another run, seconds", ge=0)]
 RejectsAllowed = Annotated[float, _titled("Rejects allowed, percent", ge=0, le=100)]
@@ -42,3 +42,5 @@ Runner = Annotated[Literal["threads", "processes", "dask"], _titled("Batches run
 Processes = Annotated[PositiveInt | None, _titled("Processes")]
 DaskScheduler = Annotated[str | None, _titled("Address of the Dask scheduler")]
 KeyBlock = Annotated[str | None, _titled("Secret block with the key")]
+Config = Annotated[str | None, _titled("File of settings")]
+Profile = Annotated[str | None, _titled("Profile of that file")]

@@ -13,7 +13,7 @@ import pytest
 from connector.cli.app import app
 from connector.metrics.meters import ENDPOINTS
 from connector.sandbox.settings import knobs
-from connector.settings import Settings
+from connector.settings import Settings, variable_of
 from tools import cli_page, settings_page
 
 ROOT = Path(__file__).parent.parent
@@ -77,7 +77,7 @@ def test_each_setting_says_what_it_means_and_counts_in_a_unit(name: str) -> None
     row = next(
         line
         for line in settings_page.page().splitlines()
-        if line.startswith(f"| `{cli_page.variable(name)}` |")
+        if line.startswith(f"| `{variable_of(name)}` |")
     )
     assert field.description
     assert field.description in row

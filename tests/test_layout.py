@@ -20,7 +20,13 @@ MAY_IMPORT = {
     "connector.words": set(),
     "connector.record": set(),
     "connector.marts": {"connector.record"},
-    "connector.settings": {"connector.errors", "connector.record", "connector.words"},
+    "connector.config": {"connector.errors", "connector.words"},
+    "connector.settings": {
+        "connector.config",
+        "connector.errors",
+        "connector.record",
+        "connector.words",
+    },
     "connector.storage": RECORD,
     "connector.task_ids": {*BASE, "connector.storage"},
     "connector.gateway": RECORD,
@@ -35,6 +41,7 @@ MAY_IMPORT = {
     "connector.export": {*RECORD, "connector.storage", "connector.warehouse"},
     "connector.run": {
         *RECORD,
+        "connector.config",
         "connector.settings",
         "connector.task_ids",
         "connector.gateway",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from connector.cli.app import app
 from connector.sandbox.__main__ import make_parser
 from connector.sandbox.settings import knobs
-from connector.settings import Settings
+from connector.settings import Settings, variable_of
 from tools.markdown import cell, codes, grid
 
 if TYPE_CHECKING:
@@ -96,11 +96,6 @@ def options(command: str) -> list[Option]:
     return [_option(argument) for argument in arguments]
 
 
-def variable(setting: str) -> str:
-    """The environment variable of a setting."""
-    return str(Settings.model_fields[setting].validation_alias or f"LUMA_{setting.upper()}")
-
-
 def shown(default: Any) -> str:
     """A default as one writes it; empty for none, and for a switch that is off."""
     if default is None or default is False or default is Parameter.empty:
@@ -161,7 +156,7 @@ def _section(command: str) -> str:
 
 
 def _variable_of(option: str) -> str:
-    return codes([variable(option)]) if option in Settings.model_fields else ""
+    return codes([variable_of(option)]) if option in Settings.model_fields else ""
 
 
 def _sandbox() -> str:

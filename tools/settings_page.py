@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from connector.cli.app import LOG_LEVELS
-from connector.settings import Settings
+from connector.cli.log import FORMATS, LEVELS
+from connector.settings import Settings, variable_of
 from flows.ingest import ingest_generations
-from tools.cli_page import commands, options, shown, variable
+from tools.cli_page import commands, options, shown
 from tools.markdown import cell, code, codes, grid
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ OTHERS_HEAD: Final = """
 These are read where they are needed, from the environment only.
 """
 OTHERS: Final = (
-    ("LUMA_LOG_LEVEL", f"What the command line logs: {codes(LOG_LEVELS)}. Default `WARNING`."),
+    ("LUMA_LOG_LEVEL", f"What the command line logs: {codes(LEVELS)}. Default `WARNING`."),
+    ("LUMA_LOG_FORMAT", f"Form of that log: {codes(FORMATS)}; `--log-format` counts first."),
     ("HTTPS_PROXY", "Proxy for https; likewise `HTTP_PROXY` and `ALL_PROXY`."),
     ("NO_PROXY", "Hosts that are asked without the proxy."),
     ("REQUESTS_CA_BUNDLE", "File of certificate authorities to trust, for a proxy that inspects."),
@@ -93,7 +94,7 @@ def _rows() -> Iterable[tuple[str, ...]]:
     for name, field in Settings.model_fields.items():
         parameter = parameters.get(name)
         yield (
-            code(variable(name)),
+            code(variable_of(name)),
             _default(field),
             cell(_unit(field)),
             cell(field.description or ""),

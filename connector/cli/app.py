@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
+from connector.cli import log, streams
 from connector.cli.check import check
 from connector.cli.ingest import ingest
 from connector.cli.outputs import duckdb, export, report
-from connector.cli.shell import console
 from connector.cli.tables import compact, rebuild, show
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, UsageError
 from connector.words import plain
-
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 app = App(
     name="luma-to-parquet",
@@ -31,15 +27,16 @@ app = App(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 2 usage, 3 key refused, 4 stopped, 130 interrupted."""
-    level = os.environ.get("LUMA_LOG_LEVEL", "WARNING").upper()
-    logging.basicConfig(format="%(levelname)s: %(message)s")
-    logging.getLogger("connector").setLevel(level if level in LOG_LEVELS else "WARNING")
-    # Its warnings, such as of a malformed header, are already in an answer's outcome.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    arguments = _arguments(sys.argv[1:])
+    streams.keep_running()
+    log.set_up(arguments)
     try:
-        app(_arguments(sys.argv[1:]))
+        app(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        log.log_error(plain(error), exit_code=UsageError.exit_code)
+        sys.exit(UsageError.exit_code)
     except ConnectorError as error:
-        console(stderr=True).print(f"error: {plain(error)}", style="bold red", markup=False)
+        log.log_error(plain(error), error=type(error).__name__, exit_code=error.exit_code)
         sys.exit(error.exit_code)
 
 
@@ -62,3 +59,4 @@ for command in (ingest, check, show, report, export, duckdb, rebuild, compact):
     app.command(command)
 # The sandbox reads its own options, --help among them.
 app.command(sandbox, help_flags=(), version_flags=())
+app.register_install_completion_command()

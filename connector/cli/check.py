@@ -7,6 +7,8 @@ import sys
 from dataclasses import asdict
 from typing import Literal
 
+from connector.cli.log import Mode
+from connector.cli.options import NONE, Common
 from connector.cli.shell import console, import_pyarrow, print_json
 from connector.words import plain
 
@@ -21,12 +23,14 @@ def check(
     ids_per_request: int | None = None,
     allow_http: bool = False,
     json: bool = False,
+    common: Common = NONE,
 ) -> None:
     """Check whether settings, key, gateway and warehouse work, without starting a run.
 
-    The gateway is asked once, for a made-up task ID. The warehouse is locked for a moment,
-    and a draft is written and removed. Exits as a run would: 0 if all is well, 2 for settings and
-    warehouse, 3 if the key is refused, 4 if the gateway cannot be reached.
+    It says where each setting comes from. The gateway is asked once, for a made-up task ID. The
+    warehouse is locked for a moment, and a draft is written and removed. Exits as a run would: 0 if
+    all is well, 2 for settings and warehouse, 3 if the key is refused, 4 if the gateway cannot be
+    reached.
 
     Args:
         warehouse: Where the tables are or will be; also LUMA_WAREHOUSE. [default: warehouse]
@@ -48,14 +52,18 @@ def check(
         "base_url": base_url,
         "ids_per_request": ids_per_request,
         "allow_http": allow_http or None,
+        **common.settings,
     }
     for result in run(**given):
         results.append(result)
         if not json:
-            line = console()
+            # Quiet means: what is well needs no line.
+            line = console(stderr=Mode.is_quiet and result.state != "ok")
             line.print(f"{result.name:10}", end="", highlight=False)
             line.print(f"{result.state:8}", end="", style=STYLES[result.state])
             line.print(plain(result.text), markup=False, highlight=False, soft_wrap=True)
+            for detail in result.details:
+                line.print(f"{'':18}{plain(detail)}", markup=False, highlight=False, soft_wrap=True)
     exit_code = next((result.exit_code for result in results if result.exit_code), 0)
     if json:
         print_json({"exit_code": exit_code, "checks": [asdict(result) for result in results]})

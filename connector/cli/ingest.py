@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from connector.cli.log import Mode, log_error
+from connector.cli.options import NONE, Common
 from connector.cli.shell import console, import_pyarrow, print_json
 from connector.cli.signals import stop_on_signals
 from connector.errors import RunStopped, SourceError
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from connector.settings import Settings
 
 
-def ingest(  # noqa: D417  the text describes the sources
+def ingest(
     *sources: str,
     warehouse: str | None = None,
     api: Literal["dream-machine", "agents"] | None = None,
@@ -44,6 +46,7 @@ def ingest(  # noqa: D417  the text describes the sources
     redact_signatures: bool = False,
     metrics_file: str | None = None,
     allow_http: bool = False,
+    common: Common = NONE,
 ) -> None:
     """Fetch new and unfinished generations into Parquet tables.
 
@@ -52,7 +55,8 @@ def ingest(  # noqa: D417  the text describes the sources
     gateway's own list, newest first, down to what an earlier run has read. Files and tables may be
     in a bucket: s3://bucket/prefix, gs://…, abfss://…
 
-    The key is read from LUMAAI_API_KEY, in the environment or in a `.env` file.
+    The key is read from LUMAAI_API_KEY, or the variable that the profile names, in the environment
+    or in a `.env` file.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
@@ -101,6 +105,7 @@ def ingest(  # noqa: D417  the text describes the sources
         redact_signatures=redact_signatures or None,
         metrics_file=metrics_file,
         allow_http=allow_http or None,
+        **common.settings,
     )
     if not dry_run:
         settings.ready()
@@ -119,12 +124,12 @@ def ingest(  # noqa: D417  the text describes the sources
 def _ingest(
     selection: Selection, settings: Settings, rejects_allowed: float | None, *, as_json: bool
 ) -> None:
-    from connector.cli.terminal import LiveProgress, print_summary  # noqa: PLC0415  see above
+    from connector.cli.terminal import log_summary, print_summary, progress_of  # noqa: PLC0415  see above
     from connector.run.pipeline import ingest as run  # noqa: PLC0415  see above
 
     with stop_on_signals() as received:
         try:
-            with LiveProgress(console(stderr=True), received.event) as progress:
+            with progress_of(console(stderr=True), received.event) as progress:
                 summary = run(selection, settings, progress)
         except RunStopped as stopped:
             if stopped.summary is None:
@@ -136,10 +141,12 @@ def _ingest(
     beyond = summary.rejects_beyond(rejects_allowed)
     if beyond and not exit_code:
         exit_code = RunStopped.exit_code
-        console(stderr=True).print(f"error: {beyond}", style="bold red", markup=False)
+        log_error(beyond, exit_code=exit_code)
+    if Mode.is_json or Mode.is_quiet:
+        log_summary(summary, exit_code)
     if as_json:
         print_json(summary.to_dict())
-    else:
+    elif not Mode.is_quiet:
         print_summary(console(), summary)
         if summary.fetched:
             _print_reading(settings.warehouse)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from connector.cli.options import NONE, Common
 from connector.cli.shell import console, import_pyarrow
 
 
@@ -14,6 +15,7 @@ def report(
     *,
     warehouse: str | None = None,
     output: Annotated[str, Parameter(alias="-o")] = "report.html",
+    common: Common = NONE,
 ) -> None:
     """Write a report on a warehouse: one HTML file that opens offline.
 
@@ -25,7 +27,7 @@ def report(
     from connector.report import write_report  # noqa: PLC0415  takes long
     from connector.settings import load  # noqa: PLC0415  takes long
 
-    done = write_report(load(warehouse=warehouse).warehouse, output)
+    done = write_report(load(warehouse=warehouse, **common.settings).warehouse, output)
     console().print(
         f"{done.path}: {done.generations:,} generations, {done.size / 1e6:.1f} MB",
         markup=False,
@@ -38,6 +40,7 @@ def duckdb(
     warehouse: str | None = None,
     output: Annotated[Path, Parameter(alias="-o")] = Path("warehouse.duckdb"),
     relative: bool = False,
+    common: Common = NONE,
 ) -> None:
     """Write a DuckDB file with a documented view of each table.
 
@@ -50,14 +53,22 @@ def duckdb(
     from connector.export.catalogue import write_catalogue  # noqa: PLC0415  takes long
     from connector.settings import load  # noqa: PLC0415  takes long
 
-    done = write_catalogue(load(warehouse=warehouse).warehouse, output, relative=relative)
+    done = write_catalogue(
+        load(warehouse=warehouse, **common.settings).warehouse, output, relative=relative
+    )
     console().print(f"{done.target}: {', '.join(done.views)}", markup=False, highlight=False)
     if done.without_files:
         names = ", ".join(done.without_files)
         console().print(f"no rows yet in {names}: run this again once they have some")
 
 
-def export(*table: str, to: str, warehouse: str | None = None, schema: str | None = None) -> None:
+def export(
+    *table: str,
+    to: str,
+    warehouse: str | None = None,
+    schema: str | None = None,
+    common: Common = NONE,
+) -> None:
     """Copy tables to a database or a spreadsheet, replacing an earlier export.
 
     Args:
@@ -70,7 +81,9 @@ def export(*table: str, to: str, warehouse: str | None = None, schema: str | Non
     from connector.export.export import export_tables  # noqa: PLC0415  takes long
     from connector.settings import load  # noqa: PLC0415  takes long
 
-    for done in export_tables(load(warehouse=warehouse).warehouse, to, table, schema=schema):
+    for done in export_tables(
+        load(warehouse=warehouse, **common.settings).warehouse, to, table, schema=schema
+    ):
         console().print(f"{done.table}: {done.rows:,} rows", markup=False, highlight=False)
         for note in done.notes:
             console().print(f"  {note}", markup=False, highlight=False)

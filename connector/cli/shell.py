@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from importlib.abc import MetaPathFinder
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from connector.cli.log import Mode
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+# Columns where the output is no terminal: more than any table has.
+PIPED_WIDTH: Final = 2_000
 
 
 class _NoPandas(MetaPathFinder):
@@ -55,4 +61,9 @@ def console(*, stderr: bool = False) -> Console:
     """Rich's console; a function, because Rich takes long to import."""
     from rich.console import Console  # noqa: PLC0415  see above
 
-    return Console(stderr=stderr, soft_wrap=False)
+    # Never wrapped where no person reads it: `grep` and `cut` take lines as they are.
+    is_read = (sys.stderr if stderr else sys.stdout).isatty()
+    is_mute = Mode.is_quiet and not stderr
+    return Console(
+        stderr=stderr, soft_wrap=not is_read, width=None if is_read else PIPED_WIDTH, quiet=is_mute
+    )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
 from typing import TYPE_CHECKING
+
+from connector.cli.log import JsonFormatter, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +23,14 @@ class Received:
         self.number = 0
 
 
+def _line(message: str) -> bytes:
+    if not Mode.is_json:
+        return f"\n{message}\n".encode()
+    record = logging.makeLogRecord({"msg": message, "levelno": logging.WARNING})
+    record.levelname, record.name = "WARNING", __name__
+    return f"{JsonFormatter().format(record)}\n".encode()
+
+
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[Received]:
     """Turn the first SIGINT or SIGTERM into a request to stop; the second one quits at once."""
@@ -31,7 +42,8 @@ def stop_on_signals() -> Iterator[Received]:
         received.number = number
         received.event.set()
         # Not through Rich: the interrupted code may hold its lock.
-        os.write(2, b"\nstopping: saving results; press Ctrl-C again to quit now\n")
+        with contextlib.suppress(OSError):
+            os.write(2, _line("stopping: saving results; press Ctrl-C again to quit now"))
 
     earlier = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from connector.cli.options import NONE, Common
 from connector.cli.shell import console, import_pyarrow, print_json
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def show(
-    *, warehouse: str | None = None, give_up_after: str | None = None, json: bool = False
+    *,
+    warehouse: str | None = None,
+    give_up_after: str | None = None,
+    json: bool = False,
+    common: Common = NONE,
 ) -> None:
     """Print what a warehouse holds.
 
@@ -30,7 +35,7 @@ def show(
     from connector.warehouse.overview import overview  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
 
-    settings = load(warehouse=warehouse, give_up_after=give_up_after)
+    settings = load(warehouse=warehouse, give_up_after=give_up_after, **common.settings)
     found = overview(Warehouse.existing(settings.warehouse), settings.give_up_after)
     if json:
         print_json(asdict(found))
@@ -38,14 +43,16 @@ def show(
         print_overview(console(), found)
 
 
-def rebuild(*, warehouse: str | None = None, may_shrink: bool = False) -> None:
+def rebuild(
+    *, warehouse: str | None = None, may_shrink: bool = False, common: Common = NONE
+) -> None:
     """Rebuild all tables from the log of answers, without asking the gateway.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         may_shrink: Accept tables with fewer task IDs than before, if files of the log are lost.
     """
-    with _open_to_change(warehouse) as found:
+    with _open_to_change(warehouse, common) as found:
         done = found.rebuild(may_shrink=may_shrink)
     console().print(
         f"{done.generations:,} generations from {done.answers:,} answers;"
@@ -54,25 +61,25 @@ def rebuild(*, warehouse: str | None = None, may_shrink: bool = False) -> None:
     )
 
 
-def compact(*, warehouse: str | None = None) -> None:
+def compact(*, warehouse: str | None = None, common: Common = NONE) -> None:
     """Join the small files of `answers` into one per month, and those of `runs` into one.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
     """
-    with _open_to_change(warehouse) as found:
+    with _open_to_change(warehouse, common) as found:
         joined = found.compact()
     console().print(f"{joined:,} files joined", highlight=False)
 
 
 @contextlib.contextmanager
-def _open_to_change(address: str | None) -> Iterator[Warehouse]:
+def _open_to_change(address: str | None, common: Common) -> Iterator[Warehouse]:
     """Open an existing warehouse for writing."""
     import_pyarrow()
     from connector.settings import load  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
 
-    settings = load(warehouse=address)
+    settings = load(warehouse=address, **common.settings)
     Warehouse.existing(settings.warehouse)
     with Warehouse.writing(settings.warehouse, lock_timeout=settings.lock_timeout) as found:
         yield found

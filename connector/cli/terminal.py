@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from connector import words
+from connector.cli.log import Mode
 from connector.run.account import ends_of, headline
 from connector.run.watcher import Watcher
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from connector.run.tally import Tally
     from connector.summary import Summary
     from connector.warehouse.overview import Overview
+
+logger = logging.getLogger(__name__)
 
 # Between two lines of progress when the output is not a terminal.
 PLAIN_SECONDS: Final = 5.0
@@ -93,6 +97,58 @@ class LiveProgress(Watcher):
         elif now - self._last_line >= PLAIN_SECONDS:
             self._last_line = now
             self._console.print(f"waiting: {what}", highlight=False)
+
+
+class LogProgress(Watcher):
+    """A line of log at the start and every few seconds, for machines."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__(stop)
+        self._last_line = -PLAIN_SECONDS
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
+
+    def progress(self, plan: Plan, tally: Tally) -> None:
+        """Log how far the run is."""
+        if self._is_due() and len(plan.task_ids):
+            fields = {
+                "task_ids": len(plan.task_ids),
+                "answers": tally.answers,
+                "rejected": tally.rejected,
+                **tally.statuses,
+            }
+            logger.info("fetching", extra={"fields": fields})
+
+    def waiting(self, unfinished: int, seconds: float) -> None:
+        """Log what the run waits for."""
+        if self._is_due():
+            fields = {"unfinished": unfinished, "next_poll_seconds": round(seconds, 1)}
+            logger.info("waiting", extra={"fields": fields})
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        is_due = now - self._last_line >= PLAIN_SECONDS
+        self._last_line = now if is_due else self._last_line
+        return is_due
+
+
+def progress_of(console: Console, stop: threading.Event) -> LiveProgress | LogProgress:
+    """What shows the progress of a run; a quiet log shows none."""
+    is_logged = Mode.is_json or Mode.is_quiet
+    return LogProgress(stop) if is_logged else LiveProgress(console, stop)
+
+
+def log_summary(summary: Summary, exit_code: int) -> None:
+    """Log the account of a run: as an error if it stopped early."""
+    level, text = logging.INFO, headline(summary)
+    if summary.message:
+        level, text = logging.ERROR, f"stopped early: {words.plain(summary.message)}"
+    fields = {**summary.to_dict(), "exit_code": exit_code}
+    logger.log(level, "%s", text, extra={"fields": fields})
 
 
 def print_summary(console: Console, summary: Summary) -> None:

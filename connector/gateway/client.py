@@ -64,6 +64,7 @@ class ClientSettings:
         max_connections: Kept open for the next request: as many as there are threads.
         ids_per_request: Task IDs that are asked for at once, if the gateway takes so many.
         api: `dream-machine` or `agents`.
+        key_variable: Where a person sets the key, for messages.
         user_agent: As the gateway is told.
     """
 
@@ -83,6 +84,7 @@ class ClientSettings:
     max_connections: int
     ids_per_request: int = 1
     api: str = "dream-machine"
+    key_variable: str = "LUMAAI_API_KEY"
     user_agent: str = field(default_factory=lambda: f"luma-to-parquet/{version('luma-to-parquet')}")
 
 
@@ -114,7 +116,7 @@ class Client:
         draw: Callable[[], float] = random.random,
         on_attempt: Callable[[str, float], None] | None = None,
     ) -> None:
-        key = _checked_key(settings.key)
+        key = _checked_key(settings.key, settings.key_variable)
         self._settings = settings
         self._base_url = _checked_base_url(settings.base_url)
         self._path = urlsplit(self._base_url).path + PATHS[settings.api]
@@ -127,6 +129,7 @@ class Client:
             settings.backoff_base, settings.backoff_cap, settings.max_attempts, draw
         )
         self._redactor = Redactor(key)
+        self._key_variable = settings.key_variable
         self._key_hint = key_hint(key, settings.api)
         self._throttle = throttle
         self._outage = FailureStreak()
@@ -300,8 +303,9 @@ class Client:
         concerns = attempt.verdict.concerns
         if concerns is Concern.KEY:
             raise KeyRefused(
-                f"{self._base_url} refused the key ({attempt.message}). Set LUMAAI_API_KEY to a "
-                f"valid one and start again; what was fetched is kept.{self._key_hint}"
+                f"{self._base_url} refused the key ({attempt.message}). Set"
+                f" {self._key_variable} to a valid one and start again; what was fetched is kept."
+                f"{self._key_hint}"
             )
         if concerns is Concern.ACCOUNT:
             raise AccountRefused(
@@ -355,7 +359,7 @@ def _bounds(settings: ClientSettings) -> Bounds:
     )
 
 
-def _checked_key(secret: SecretStr) -> str:
+def _checked_key(secret: SecretStr, variable: str) -> str:
     """Return the key if it fits in a header; the HTTP stack's own error would show it.
 
     A key of a few letters would be cut out of every body in which those letters occur.
@@ -363,13 +367,12 @@ def _checked_key(secret: SecretStr) -> str:
     key = secret.get_secret_value()
     if key and len(key) < SHORTEST_KEY:
         raise SettingsError(
-            f"the key has fewer than {SHORTEST_KEY} characters, too few for a key: set"
-            " LUMAAI_API_KEY"
+            f"the key has fewer than {SHORTEST_KEY} characters, too few for a key: set {variable}"
         )
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError(
             "the key is empty, or contains a blank, a line break or another character that keys do"
-            " not have: set LUMAAI_API_KEY"
+            f" not have: set {variable}"
         )
     return key
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import uuid4
 
+from connector.config.origin import Place
 from connector.errors import (
     ConnectorError,
     KeyRefused,
@@ -22,14 +22,13 @@ from connector.gateway.batch import is_answered, says_too_many
 from connector.gateway.doubt import is_elsewhere
 from connector.record.answer import Outcome
 from connector.run.resources import open_client
-from connector.settings import load
+from connector.settings import Settings, load
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from connector.record.answer import Answer
-    from connector.settings import Settings
 
 State = Literal["ok", "note", "failed"]
 
@@ -49,12 +48,14 @@ class Check:
         state: `note` works, but there is something to know.
         text: For people; it never holds the key.
         exit_code: As a run that failed for this reason would end; 0 if none would.
+        details: Lines that explain it: where each setting comes from.
     """
 
     name: str
     state: State
     text: str
     exit_code: int = 0
+    details: tuple[str, ...] = ()
 
 
 def check(**given: Any) -> Iterator[Check]:
@@ -68,13 +69,39 @@ def check(**given: Any) -> Iterator[Check]:
     except UsageError as error:
         yield _failed("settings", error)
         return
-    yield Check("settings", "ok", f"gateway {settings.base_url}, tables in {settings.warehouse}")
+    yield _settings(settings)
     yield (key := _key(settings))
     if not key.exit_code:
         yield _gateway(settings)
         if settings.ids_per_request > 1:
             yield _many(settings)
     yield _warehouse(settings)
+
+
+def _settings(settings: Settings) -> Check:
+    """The settings that are not the default, and where they come from; then the rest by name."""
+    names = Settings.model_fields
+    origins = {name: settings.origin(name) for name in names}
+    shown = [name for name, origin in origins.items() if origin.place is not Place.DEFAULT]
+    width = max(map(len, names))
+    defaults = (name for name in names if name not in shown)
+    return Check(
+        "settings",
+        "note" if settings.misspelt else "ok",
+        f"gateway {settings.base_url}, tables in {settings.warehouse}",
+        details=(
+            *settings.misspelt,
+            *(
+                f"{name:{width}}  {_value(settings, name)}  ({origins[name].text})"
+                for name in shown
+            ),
+            f"default: {', '.join(defaults)}",
+        ),
+    )
+
+
+def _value(settings: Settings, name: str) -> str:
+    return "***" if name == "key" else str(getattr(settings, name))
 
 
 def _key(settings: Settings) -> Check:
@@ -84,8 +111,7 @@ def _key(settings: Settings) -> Check:
             pass
     except UsageError as error:
         return _failed("key", error)
-    place = "the environment" if os.environ.get("LUMAAI_API_KEY") else ".env"
-    return Check("key", "ok", f"LUMAAI_API_KEY from {place}")
+    return Check("key", "ok", settings.origin("key").text.replace(" in ", " from "))
 
 
 def _gateway(settings: Settings) -> Check:
@@ -96,7 +122,8 @@ def _gateway(settings: Settings) -> Check:
             answer = client.fetch(str(uuid4()), threading.Event())
     except KeyRefused as error:
         hint = key_hint(settings.ready().get_secret_value(), settings.api)
-        text = f"{settings.base_url} refuses the key (HTTP 401): set LUMAAI_API_KEY to a valid one."
+        text = f"{settings.base_url} refuses the key (HTTP 401): set {settings.key_variable} to a valid"
+        text += " one."
         text = (text + hint) if hint else text[:-1]
         return Check("gateway", "failed", text, error.exit_code)
     except WaitTooLong as error:

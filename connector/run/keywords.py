@@ -21,6 +21,9 @@ class Keywords(TypedDict, total=False):
     api: Literal["dream-machine", "agents"] | None
     base_url: str | None
     allow_http: bool | None
+    key_variable: str | None
+    config: str | os.PathLike[str] | None
+    profile: str | None
     warehouse: str | os.PathLike[str] | None
     partition_by: Literal["month", "day"] | None
     lock_timeout: float | None

@@ -49,6 +49,7 @@ def open_client(
             max_connections=settings.max_concurrency,
             ids_per_request=settings.ids_per_request,
             api=settings.api,
+            key_variable=settings.key_variable,
         ),
         throttle,
         on_attempt=meters.count_attempt if meters else None,

@@ -1,0 +1,107 @@
+"""The log on standard error: lines for people, or one JSON object each for machines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from connector.words import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+FORMATS: Final = ("text", "json")
+
+logger = logging.getLogger("connector")
+
+
+class Mode:
+    """How this process speaks: set once, by its command line.
+
+    Attributes:
+        is_json: Whether standard error has JSON.
+        is_quiet: Whether only warnings and errors are printed.
+    """
+
+    is_json = False
+    is_quiet = False
+
+
+def set_up(arguments: Sequence[str]) -> None:
+    """Configure the log, before the command line is parsed: errors in it are logged too."""
+    variable = os.environ.get("LUMA_LOG_FORMAT", "")
+    Mode.is_json = (_log_format(arguments) or variable.lower()) == "json"
+    Mode.is_quiet = "--quiet" in arguments
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        JsonFormatter() if Mode.is_json else logging.Formatter("%(levelname)s: %(message)s")
+    )
+    logging.basicConfig(handlers=[handler], force=True)
+    level = os.environ.get("LUMA_LOG_LEVEL", "").upper()
+    usual = "INFO" if Mode.is_json and not Mode.is_quiet else "WARNING"
+    logger.setLevel(usual if level not in LEVELS or (Mode.is_quiet and level != "ERROR") else level)
+    # Its warnings, such as of a malformed header, are already in an answer's outcome.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    for name, value, allowed in (
+        ("LUMA_LOG_LEVEL", level, LEVELS),
+        ("LUMA_LOG_FORMAT", variable, FORMATS),
+    ):
+        if value and value.lower() not in map(str.lower, allowed):
+            logger.warning(
+                "%s is %r: it must be one of %s", name, plain(value, 80), ", ".join(allowed)
+            )
+    if Mode.is_json:
+        logging.captureWarnings(capture=True)
+        sys.excepthook = _log_exception
+
+
+def log_error(message: str, **fields: Any) -> None:
+    """Say on standard error why the process ends."""
+    if Mode.is_json:
+        logger.error("%s", message, extra={"fields": fields})
+        return
+    from connector.cli.shell import console  # noqa: PLC0415  Rich takes long to import
+
+    console(stderr=True).print(f"error: {message}", style="bold red", markup=False, highlight=False)
+
+
+def _log_format(arguments: Sequence[str]) -> str | None:
+    """The value of `--log-format`, wherever it stands."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, _, value = argument.partition("=")
+        if name == "--log-format":
+            return value or following
+    return None
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one JSON object: time, level, message, fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        fields = {"logger": record.name, **getattr(record, "fields", {})}
+        if record.exc_info and record.exc_info[0]:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(
+            {
+                "time": datetime.fromtimestamp(record.created, UTC).isoformat(
+                    timespec="milliseconds"
+                ),
+                "level": record.levelname.lower(),
+                "message": record.getMessage(),
+                "fields": fields,
+            },
+            default=str,
+        )
+
+
+def _log_exception(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    logger.critical("%s: %s", kind.__name__, error, exc_info=(kind, error, traceback))

@@ -1,0 +1,1 @@
+"""Where settings come from: variables, `.env`, and a file with profiles."""
