@@ -106,8 +106,8 @@ def ingest_generations(
         requests_per_second: Of all batches together. Empty: as many as the gateway takes.
         ids_per_request: For gateways that answer for many at once. Empty: LUMA_IDS_PER_REQUEST, or
             1.
-        max_wait: When the gateway asks for it; beyond, the run stops early. Empty: LUMA_MAX_WAIT, or
-            300.
+        max_wait: When the gateway asks for it; beyond, the run stops early. Empty: LUMA_MAX_WAIT,
+            or 300.
         wait: Ask for unfinished ones again, at growing intervals, for so long or until all are
             finished. Empty: LUMA_WAIT, or not at all.
         lock_timeout: While another run writes to the warehouse; beyond, this run ends as

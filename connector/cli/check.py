@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import asdict
-from typing import Literal
+from typing import Annotated, Literal
 
-from connector.cli.log import Mode
-from connector.cli.options import NONE, Common
+from connector.cli.mode import Mode
+from connector.cli.options import NONE, WHOLE, Common
 from connector.cli.shell import console, import_pyarrow, print_json
 from connector.words import plain
 
@@ -20,7 +20,7 @@ def check(
     warehouse: str | None = None,
     api: Literal["dream-machine", "agents"] | None = None,
     base_url: str | None = None,
-    ids_per_request: int | None = None,
+    ids_per_request: Annotated[int | None, WHOLE] = None,
     allow_http: bool = False,
     json: bool = False,
     common: Common = NONE,

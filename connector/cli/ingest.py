@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from connector.cli.log import Mode, log_error
-from connector.cli.options import NONE, Common
+from connector.cli.log import log_error
+from connector.cli.mode import Mode
+from connector.cli.options import NONE, WHOLE, Common
 from connector.cli.shell import console, import_pyarrow, print_json
 from connector.cli.signals import stop_on_signals
 from connector.errors import RunStopped, SourceError
@@ -29,14 +30,14 @@ def ingest(
     base_url: str | None = None,
     column: str | None = None,
     query: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int | None, WHOLE] = None,
     refresh: bool = False,
     retry_rejected: bool = False,
     dry_run: bool = False,
     json: bool = False,
-    max_concurrency: int | None = None,
+    max_concurrency: Annotated[int | None, WHOLE] = None,
     requests_per_second: float | None = None,
-    ids_per_request: int | None = None,
+    ids_per_request: Annotated[int | None, WHOLE] = None,
     max_wait: float | None = None,
     wait: str | None = None,
     give_up_after: str | None = None,

@@ -9,6 +9,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from connector.cli.mode import Mode
+from connector.cli.shell import console
 from connector.words import plain
 
 if TYPE_CHECKING:
@@ -19,18 +21,6 @@ LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 FORMATS: Final = ("text", "json")
 
 logger = logging.getLogger("connector")
-
-
-class Mode:
-    """How this process speaks: set once, by its command line.
-
-    Attributes:
-        is_json: Whether standard error has JSON.
-        is_quiet: Whether only warnings and errors are printed.
-    """
-
-    is_json = False
-    is_quiet = False
 
 
 def set_up(arguments: Sequence[str]) -> None:
@@ -66,8 +56,6 @@ def log_error(message: str, **fields: Any) -> None:
     if Mode.is_json:
         logger.error("%s", message, extra={"fields": fields})
         return
-    from connector.cli.shell import console  # noqa: PLC0415  Rich takes long to import
-
     console(stderr=True).print(f"error: {message}", style="bold red", markup=False, highlight=False)
 
 

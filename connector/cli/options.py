@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cyclopts import Token
+
+
+def _whole(type_: Any, tokens: Sequence[Token]) -> int:  # noqa: ARG001  given by position
+    """Read a whole number; Cyclopts by itself rounds 1.5 to 2."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
+
+
+# For options that count.
+WHOLE = Parameter(converter=_whole)
 
 
 @Parameter(name="*")

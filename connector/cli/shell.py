@@ -7,7 +7,7 @@ import sys
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any, Final
 
-from connector.cli.log import Mode
+from connector.cli.mode import Mode
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,8 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-from connector.cli.log import JsonFormatter, Mode
+from connector.cli.log import JsonFormatter
+from connector.cli.mode import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

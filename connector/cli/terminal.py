@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from connector import words
-from connector.cli.log import Mode
+from connector.cli.mode import Mode
 from connector.run.account import ends_of, headline
 from connector.run.watcher import Watcher
 

@@ -23,7 +23,7 @@ def misspelt_variables(names: Iterable[str], known: Collection[str]) -> list[str
     for name in sorted(name for name in unknown if name.startswith(PREFIXES)):
         # Without the prefix, which all share and which would make all alike.
         stems = {_stem(one): one for one in known}
-        near = difflib.get_close_matches(_stem(name), stems, n=1, cutoff=0.7)
+        near = difflib.get_close_matches(_stem(name), stems, n=1, cutoff=0.6)
         if near:
             found.append(f"{name} is not a variable of any setting: did you mean {stems[near[0]]}?")
     return found

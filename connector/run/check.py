@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ def _settings(settings: Settings) -> Check:
 
 
 def _value(settings: Settings, name: str) -> str:
-    return "***" if name == "key" else str(getattr(settings, name))
+    """A setting's value, without what may be secret: an address may hold a password."""
+    return "***" if name == "key" else re.sub(r"//[^/@]*@", "//***@", str(getattr(settings, name)))
 
 
 def _key(settings: Settings) -> Check:
@@ -122,8 +124,10 @@ def _gateway(settings: Settings) -> Check:
             answer = client.fetch(str(uuid4()), threading.Event())
     except KeyRefused as error:
         hint = key_hint(settings.ready().get_secret_value(), settings.api)
-        text = f"{settings.base_url} refuses the key (HTTP 401): set {settings.key_variable} to a valid"
-        text += " one."
+        text = (
+            f"{settings.base_url} refuses the key (HTTP 401): set {settings.key_variable} to a"
+            " valid one."
+        )
         text = (text + hint) if hint else text[:-1]
         return Check("gateway", "failed", text, error.exit_code)
     except WaitTooLong as error:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connector import task_ids
-from connector.errors import SourceError
+from connector.errors import SettingsError, SourceError
 from connector.gateway import listing
 from connector.run.plan import NOTHING, Plan, plan
 from connector.warehouse.warehouse import Warehouse
+
+# The largest limit: beyond it, numbers of Arrow overflow.
+MOST: Final = 10**12
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +41,18 @@ class Selection:
     limit: int | None = None
     refresh: bool = False
     retry_rejected: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that makes no sense.
+
+        Raises:
+            SettingsError: It is not a whole number from 1 on.
+        """
+        limit = self.limit
+        if limit is None:
+            return
+        if not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit <= MOST:
+            raise SettingsError(f"limit must be a whole number from 1 to {MOST:,}, not {limit!r}")
 
     @property
     def is_listing(self) -> bool:
