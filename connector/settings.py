@@ -27,8 +27,9 @@ from pydantic import (
 from connector.config.misspelt import misspelt_variables
 from connector.config.origin import DEFAULT, Origin, Place
 from connector.config.places import PREFIX, look_up
-from connector.errors import SettingsError
+from connector.errors import SettingsError, UsageError
 from connector.record.base_url import as_base_url
+from connector.storage.file_url import path_of
 from connector.words import did_you_mean, plain
 
 if TYPE_CHECKING:
@@ -53,7 +54,18 @@ logger = logging.getLogger(__name__)
 
 
 def _as_text(address: object) -> object:
-    return os.fspath(address) if isinstance(address, os.PathLike) else address
+    """An address in the spelling that all readers of Parquet understand."""
+    text = os.fspath(address) if isinstance(address, os.PathLike) else address
+    if not isinstance(text, str) or "://" in (path := _path_of(text)):
+        return text
+    return os.path.expanduser(path).rstrip("/") or path  # noqa: PTH111  a Path changes ./x
+
+
+def _path_of(text: str) -> str:
+    try:
+        return path_of(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
 # Text, so that `s3://bucket/prefix` stays what it is; a path is taken too.

@@ -25,6 +25,7 @@ MAY_IMPORT = {
         "connector.config",
         "connector.errors",
         "connector.record",
+        "connector.storage.file_url",
         "connector.words",
     },
     "connector.storage": RECORD,

@@ -30,7 +30,7 @@ def ingest(
     base_url: str | None = None,
     column: str | None = None,
     query: str | None = None,
-    limit: Annotated[int | None, WHOLE] = None,
+    limit: Annotated[int | None, WHOLE, Parameter(validator=Number(gte=1))] = None,
     refresh: bool = False,
     retry_rejected: bool = False,
     dry_run: bool = False,

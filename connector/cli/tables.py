@@ -33,10 +33,14 @@ def show(
     from connector.cli.terminal import print_overview  # noqa: PLC0415  see above
     from connector.settings import load  # noqa: PLC0415  see above
     from connector.warehouse.overview import overview  # noqa: PLC0415  see above
+    from connector.warehouse.reading import retried  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
 
     settings = load(warehouse=warehouse, give_up_after=give_up_after, **common.settings)
-    found = overview(Warehouse.existing(settings.warehouse), settings.give_up_after)
+    # A run may replace or move a file while it is counted.
+    found = retried(
+        lambda: overview(Warehouse.existing(settings.warehouse), settings.give_up_after)
+    )
     if json:
         print_json(asdict(found))
     else:

@@ -22,6 +22,7 @@ import orjson
 from connector.report.contents import contents
 from connector.report.figures import read_figures
 from connector.storage.address import is_url
+from connector.storage.file_url import path_of
 from connector.storage.replace import replacing
 from connector.storage.storage import storage_of
 
@@ -79,7 +80,7 @@ def write_report(warehouse: Address, path: Address, *, now: datetime | None = No
     """
     figures = read_figures(warehouse, now or datetime.now(UTC))
     page = render_page(contents(figures)).encode()
-    target = os.fspath(path)
+    target = path_of(os.fspath(path))
     if is_url(target):
         folder, _, name = target.rpartition("/")
         with storage_of(folder).replacing(name) as file:

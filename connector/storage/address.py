@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from connector.errors import UsageError
+from connector.words import did_you_mean, plain
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -135,7 +136,7 @@ def is_url(address: str) -> bool:
 
 def is_object_store(address: str) -> bool:
     """Whether an address names a supported object store."""
-    return address.partition("://")[0] in SCHEMES and "://" in address
+    return address.partition("://")[0].lower() in SCHEMES and "://" in address
 
 
 def open_place(address: str) -> Place:
@@ -147,8 +148,8 @@ def open_place(address: str) -> Place:
     from pyarrow import fs  # noqa: PLC0415  takes a tenth of a second, which local warehouses save
 
     url = urlsplit(address)
-    _check(url)
     shown = f"{url.scheme}://{url.netloc}{url.path}".rstrip("/")
+    _check(url, shown)
     path = str(PurePosixPath(url.netloc, url.path.strip("/")))
     try:
         if url.scheme == S3:
@@ -164,7 +165,7 @@ def open_place(address: str) -> Place:
     return Place(shown, filesystem, path.rstrip("/"), url)
 
 
-def _check(url: SplitResult) -> None:
+def _check(url: SplitResult, shown: str) -> None:
     if url.scheme not in SCHEMES:
         meant = OTHER_NAMES.get(url.scheme)
         hint = f" Write it as {meant}://…." if meant else ""
@@ -182,15 +183,35 @@ def _check(url: SplitResult) -> None:
             " put credentials where the cloud's own tools look for them, such as AWS_ACCESS_KEY_ID"
             " or a profile"
         )
+    if url.fragment:
+        raise UsageError(
+            f"{shown}#… has a #, which no part of an address may have: name a prefix without it"
+        )
+    _check_options(url, shown)
     if not url.netloc:
         raise UsageError(f"{url.scheme}://… names no bucket: write {url.scheme}://bucket/prefix")
+
+
+def _check_options(url: SplitResult, shown: str) -> None:
+    """Refuse what is ignored otherwise: a part of the name behind a `?`, a misspelt option."""
+    if not url.query or url.scheme.startswith("abfs"):
+        return  # Arrow reads, and checks, those of Azure
+    known = S3_OPTIONS if url.scheme == S3 else ()
+    for part in url.query.split("&"):
+        name, _, value = part.partition("=")
+        if name not in known or not value:
+            options = ", ".join(f"{one}=…" for one in known) or "none"
+            raise UsageError(
+                f"{shown}?… has no option {plain(name, 40)!r}{did_you_mean(name, known)}; options"
+                f" are {options}, and a name cannot have a ?"
+            )
 
 
 def _s3(url: SplitResult, **more: bool) -> fs.FileSystem:
     """Open S3 as `FileSystem.from_uri` does, with our own timeouts and retries."""
     from pyarrow import fs  # noqa: PLC0415  as above
 
-    options: dict[str, object] = {k: v for k, v in parse_qsl(url.query) if k in S3_OPTIONS}
+    options: dict[str, object] = dict(parse_qsl(url.query))
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         options.setdefault("endpoint_override", endpoint)

@@ -65,10 +65,13 @@ class LocalStorage:
 
     def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
         """Names of all files below a folder, sorted; empty if it does not exist."""
+        top = self.root / folder
+        # Not `rglob`, which fails over a folder that a run removes meanwhile.
         return sorted(
-            found.relative_to(self.root).as_posix()
-            for found in (self.root / folder).rglob(f"*{suffix}")
-            if not found.name.startswith(".")
+            Path(parent, name).relative_to(self.root).as_posix()
+            for parent, _, names in os.walk(top)
+            for name in names
+            if name.endswith(suffix) and not name.startswith(".")
         )
 
     def exists(self, name: str) -> bool:
@@ -83,7 +86,11 @@ class LocalStorage:
 
     def size(self) -> int:
         """Bytes of all files together."""
-        return sum(self.path(name).stat().st_size for name in self.list("", ""))
+        total = 0
+        for name in self.list("", ""):
+            with contextlib.suppress(FileNotFoundError):  # a run has moved it since
+                total += self.path(name).stat().st_size
+        return total
 
     def bytes_of(self, name: str) -> int:
         """Size of a file."""

@@ -6,6 +6,7 @@ import os
 from typing import IO, TYPE_CHECKING, Protocol
 
 from connector.storage.address import is_url
+from connector.storage.file_url import path_of
 from connector.storage.local import LocalStorage
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def storage_of(address: Address) -> Storage:
     """The storage that an address names: a folder's path, or a URL such as `s3://bucket/prefix`.
 
     Raises:
-        UsageError: The URL is of an unknown kind, or contains a secret.
+        UsageError: The URL is of an unknown kind, contains a secret, or has an unknown option.
     """
     text = os.fspath(address)
     if is_url(text):
@@ -138,4 +139,4 @@ def storage_of(address: Address) -> Storage:
         from connector.storage.objects import ObjectStorage  # noqa: PLC0415
 
         return ObjectStorage.at(text)
-    return LocalStorage(text.removeprefix("file://"))
+    return LocalStorage(path_of(text))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from connector.errors import SourceError
-from connector.storage.address import is_object_store
+from connector.errors import SourceError, UsageError
+from connector.storage.address import is_object_store, is_url
+from connector.storage.file_url import path_of
 from connector.task_ids.sources.files import find_files
 from connector.task_ids.sources.objects import StoredFile, find_objects
 from connector.task_ids.spelling import usual_parts
@@ -20,7 +20,6 @@ Source = str | os.PathLike[str] | UUID | Iterable[object]
 
 # Of lists, columns and tables, of whichever library.
 _HOLDS_VALUES = ("__iter__", "__arrow_c_stream__", "collect_schema", "columns")
-_URL = re.compile(r"\w+(\+\w+)?://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +72,15 @@ def _named(source: str, query: str | None, stdin: BinaryIO | None) -> Sequence[L
     task_ids = usual_parts(source)
     if task_ids and not os.path.exists(source):  # noqa: PTH110  a Path changes //
         return [task_ids]
-    if _URL.match(source):
+    if is_url(source):
         return [_query(source, query)]
-    return find_files(source)
+    if os.path.exists(source):  # noqa: PTH110  as above
+        return find_files(source)
+    try:
+        path = path_of(source)
+    except UsageError as error:
+        raise SourceError(str(error)) from None
+    return find_files(path)
 
 
 def _in_memory(source: object) -> Located:
