@@ -21,6 +21,8 @@ class Summary:
         new: Task IDs that the tables did not have before.
         updated: Task IDs whose row is newer now.
         unfinished: Fetched, but not finished: the next run asks again.
+        given_up: Fetched and not finished, but too old to be asked for again.
+        given_up_before: Those of `already_terminal` that are too old, and not finished.
         invalid_examples: A few of the invalid values, with the reason.
     """  # noqa: D205  the equation is the contract
 
@@ -50,6 +52,8 @@ class Summary:
     reasons: dict[str, int]
     invalid_examples: tuple[str, ...]
     version: str
+    given_up: int = 0
+    given_up_before: int = 0
 
     def __post_init__(self) -> None:
         parts = (self.blank, self.duplicate, self.invalid, self.already_terminal)

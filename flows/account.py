@@ -19,6 +19,7 @@ COMPARED: Final = (
     "completed",
     "failed",
     "unfinished",
+    "given_up",
     "rejected",
     "not_reached",
     "requests",
@@ -34,7 +35,7 @@ def in_words(tally: Tally) -> str:
 def account_rows(summary: Summary) -> list[dict[str, str]]:
     """Rows of a table that shows where each task ID ended."""
     return [
-        {"task IDs": f"{end.task_ids:,}", "end": end.name, "note": end.note}
+        {"count": f"{end.task_ids:,}", "outcome": end.name, "note": end.note}
         for end in ends_of(summary)
     ]
 
@@ -51,7 +52,7 @@ def account_page(summary: Summary, previous: Mapping[str, Any] | None) -> str:
         f"## {headline(summary)}",
         f"**Stopped early:** {summary.message}" if summary.message else "",
         f"{requests_in(summary)} to `{summary.base_url}` in {summary.elapsed_seconds:,.1f} s.",
-        "\n".join(("| task IDs | | |", "|---:|---|---|", *rows)),
+        "\n".join(("| count | outcome | |", "|---:|---|---|", *rows)),
         _changes(summary, previous) if previous else "",
         f"The tables are in `{summary.warehouse}`:",
         _reading(summary.warehouse),
@@ -62,6 +63,8 @@ def account_page(summary: Summary, previous: Mapping[str, Any] | None) -> str:
 def _changes(summary: Summary, previous: Mapping[str, Any]) -> str:
     """Compare this run with the previous one."""
     now = summary.to_dict()
+    # An earlier version has no count of what it gave up.
+    previous = {**previous, "given_up": previous.get("given_up") or 0}
     rows = [
         f"| {name.replace('_', ' ')} | {now[name]:,} | {previous[name]:,} | {_change(change)} |"
         for name in COMPARED

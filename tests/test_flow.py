@@ -226,7 +226,7 @@ def test_what_it_shows_in_prefect(run: Callable[..., State[Any]], prefect: Prefe
     shown = prefect.artifacts(flow_run_id(state))
     assert set(shown) == {"progress", "ingest-account", "ingest-report", "ingest-page"}
     assert shown["progress"]["data"] == 100
-    assert '"122", "end": "given"' in shown["ingest-account"]["data"]
+    assert '"122", "outcome": "given"' in shown["ingest-account"]["data"]
     assert "| 1 | rejected | 1 not_found |" in shown["ingest-report"]["data"]
     assert 'pd.read_parquet("warehouse/generations")' in shown["ingest-report"]["data"]
     link = re.search(r"\(file://(.*)\)", shown["ingest-page"]["data"])

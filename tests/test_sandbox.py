@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 import zlib
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 from sandbox_client import (
     AUTHORIZED,
     ROOT,
@@ -448,18 +449,22 @@ def _has_ended(base_url: str) -> bool:
 
 def test_ctrl_c_ends_it_cleanly_for_a_person() -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "connector.sandbox", "--failed", "1", "--unfinished", "0"],
+        [
+            *(sys.executable, "-m", "connector.sandbox"),
+            *("--failed", "1", "--unfinished", "0", "--key", "it's mine"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stdout
         welcome = process.stdout.readline() + process.stdout.readline() + process.stdout.readline()
-        match = re.search(r"curl -H 'Authorization: Bearer any' (\S+)", welcome)
-        assert match
-        address = urlsplit(match[1])
-        body = ask(f"http://{address.netloc}", address.path).json()
+        command = next(line for line in welcome.splitlines() if "curl" in line)
+        _, _, header, url = shlex.split(command)
+        body = requests.get(url, headers=dict([header.split(": ")]), timeout=30).json()
         assert _state(body) == "failed"
+        age = datetime.now(UTC) - datetime.fromisoformat(body["created_at"])
+        assert timedelta(0) <= age < timedelta(days=61), "its present is today's"
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")

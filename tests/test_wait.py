@@ -193,3 +193,34 @@ def test_rows_are_there_while_it_waits_and_a_signal_ends_it(
     account = json.loads(process.communicate(timeout=60)[0])
     assert process.returncode == 130
     assert (account["fetched"], account["unfinished"], account["not_reached"]) == (5, 5, 0)
+
+
+def test_what_is_given_up_is_counted_apart_everywhere(
+    cli: CommandLine, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Five too old to be asked for again; then five that are not, beside them."""
+    young, old = task_ids(5), task_ids(5, seed=7)
+    now = datetime.now(UTC)
+    sandbox.change(unfinished=1.0, polls=9, now=now - timedelta(days=30))
+    metrics = ("--metrics-file", "luma.prom")
+    first = json.loads(cli("ingest", *old, "--json", *metrics).stdout)
+    counts = ("fetched", "unfinished", "given_up", "given_up_before", "already_terminal")
+    assert [first[name] for name in counts] == [5, 0, 5, 0, 0]
+    assert 'luma_run_task_ids{end="given_up"} 5.0' in (tmp_path / "luma.prom").read_text()
+    sandbox.change(now=now)
+    both = cli("ingest", *young, *old, *metrics).stdout
+    lines = [" ".join(line.split()) for line in both.splitlines()]
+    assert lines[1:5] == [
+        "count outcome",
+        "5 unfinished the next run asks for them again",
+        "5 given up unfinished for longer than --give-up-after; --retry-rejected asks again",
+        "10 given 5 requests",
+    ]
+    figures = (tmp_path / "luma.prom").read_text()
+    assert 'luma_run_task_ids{end="given_up"} 5.0' in figures
+    assert 'luma_run_task_ids{end="already_terminal"} 0.0' in figures
+    runs = pd.read_parquet(tmp_path / "warehouse/runs").sort_values("run_id")
+    assert runs[list(counts)].to_numpy().tolist() == [[5, 0, 5, 0, 0], [5, 5, 0, 5, 5]]
+    assert json.loads(cli("show", "--json").stdout)["given_up"] == 5
+    nothing = cli("ingest", *old).stdout
+    assert nothing.startswith("Nothing to fetch: 5 task IDs settled before, 5 of them given up")

@@ -190,7 +190,7 @@ def _knob(action: argparse.Action) -> Option:
         tuple(sorted(action.option_strings, key=lambda flag: flag.startswith(("-h", "--no-")))),
         value,
         DEFAULT.sub("", (action.help or "").replace("%%", "%")).strip(),
-        shown(knob.default) if knob else "",
+        "the start" if action.dest == "now" else shown(knob.default) if knob else "",
     )
 
 

@@ -158,8 +158,10 @@ def print_summary(console: Console, summary: Summary) -> None:
     rate = summary.asked / max(summary.elapsed_seconds, 1e-3)
     took = f" ({summary.elapsed_seconds:.1f} s, {rate:,.0f}/s)" if summary.asked else ""
     console.print(Text.assemble((headline(summary), "bold green"), took))
-    table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("count", justify="right")
+    table.add_column("outcome")
+    table.add_column()
     for end in ends_of(summary):
         style = "yellow" if end.name == "rejected" else ""
         table.add_row(f"{end.task_ids:,}", Text(end.name, style), Text(end.note, "dim"))

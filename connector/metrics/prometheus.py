@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from connector.summary import Summary
 
-ENDS = ("completed", "failed", "unfinished", "rejected", "not_reached", "already_terminal")
+ENDS = ("completed", "failed", "unfinished", "rejected", "not_reached")
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +78,9 @@ class MetricsFile:
         """Replace the file; a run does not fail if that fails."""
         for end in ENDS:
             self._ends.labels(end).set(getattr(summary, end))
+        before = summary.given_up_before
+        self._ends.labels("given_up").set(summary.given_up + before)
+        self._ends.labels("already_terminal").set(summary.already_terminal - before)
         self._duration.set(summary.elapsed_seconds)
         self._finished.set(summary.finished_at.timestamp())
         self._stopped.set(summary.outcome != "done")

@@ -428,6 +428,12 @@ RUNS = Table(
         Column(
             "unfinished", INT64, "Fetched and not finished yet: the next run requests them again."
         ),
+        Column(
+            "given_up",
+            INT64,
+            "Fetched and not finished, for longer than `--give-up-after`: not requested again.",
+        ),
+        Column("given_up_before", INT64, "Of `already_terminal`: given up, not finished."),
         Column("requests", INT64, "HTTP requests made."),
         Column("retries", INT64, "HTTP requests that repeated a failed one."),
         Column("polls", INT64, "Answers after the first one, for unfinished IDs: `--wait`."),

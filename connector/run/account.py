@@ -32,7 +32,9 @@ def headline(summary: Summary) -> str:
         return "Nothing to fetch: the gateway lists no generation"
     if not summary.already_terminal:
         return "Nothing to fetch: no valid task ID was given"
-    return f"Nothing to fetch: {plural(summary.already_terminal, 'task ID')} settled before"
+    given_up = f", {summary.given_up_before:,} of them given up" if summary.given_up_before else ""
+    settled = plural(summary.already_terminal, "task ID")
+    return f"Nothing to fetch: {settled} settled before{given_up}"
 
 
 def ends_of(summary: Summary) -> list[End]:
@@ -42,8 +44,17 @@ def ends_of(summary: Summary) -> list[End]:
         End("completed", summary.completed),
         End("failed", summary.failed, "at the gateway; `failure_reason` says why"),
         End("unfinished", summary.unfinished, "the next run asks for them again"),
+        End(
+            "given up",
+            summary.given_up + summary.given_up_before,
+            "unfinished for longer than --give-up-after; --retry-rejected asks again",
+        ),
         End("rejected", summary.rejected, _listed(summary.reasons)),
-        End("settled before", summary.already_terminal, "finished, finally rejected or given up"),
+        End(
+            "settled before",
+            summary.already_terminal - summary.given_up_before,
+            "finished or finally rejected",
+        ),
         End("not reached", summary.not_reached, "the next run asks for them"),
         End("dropped", dropped.total(), _listed(dropped)),
     )

@@ -36,6 +36,7 @@ class Discovery:
         unfinished: Known task IDs that are requested again.
         covered: Task IDs below which all is known; if none is listed, the list is read to its end.
         limit: Most answers.
+        given_up: Those of `settled` that are given up.
 
     Attributes:
         plan: The plan so far; `task_ids` are those with a yielded answer, and those that
@@ -50,6 +51,7 @@ class Discovery:
         unfinished: pa.ChunkedArray,
         covered: Iterable[str] = (),
         limit: int | None = None,
+        given_up: pa.ChunkedArray | None = None,
     ) -> None:
         self.plan = NOTHING
         self.newest: list[str] | None = None
@@ -59,6 +61,7 @@ class Discovery:
         self._known = frozenset(unfinished.to_pylist())
         self._covered = frozenset(covered)
         self._limit = limit
+        self._given_up = given_up
         self._seen: set[str] = set()
         self._unread: list[str] = []
 
@@ -130,7 +133,7 @@ class Discovery:
         left = None if self._limit is None else self._limit - len(self.plan.task_ids)
         # Filtered first: `plan` would hash all settled IDs for each page.
         settled = self._settled.filter(pc.is_in(self._settled, given))
-        planned = plan([given], settled, left)
+        planned = plan([given], settled, left, self._given_up)
         self.plan += planned
         task_ids: list[str] = planned.task_ids.to_pylist()
         return task_ids

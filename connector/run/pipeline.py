@@ -85,7 +85,9 @@ def read_list(run: Run, client: Client) -> None:
         SourceError: The gateway has no list.
         RunStopped: Going on is pointless, or the list cannot be read to its end.
     """
-    found = Discovery(run.settled(), run.unfinished(), run.covered(), run.selection.limit)
+    found = Discovery(
+        run.settled(), run.unfinished(), run.covered(), run.selection.limit, run.given_up()
+    )
     stop = run.watcher.stop
 
     def listed() -> Iterator[Answer]:

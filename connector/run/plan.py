@@ -22,6 +22,7 @@ class Plan:
 
     Attributes:
         task_ids: IDs to request, in the order given, each once.
+        given_up_before: Those of `already_terminal` that are given up.
         given: blank + duplicate + invalid + already_terminal + over_limit + len(task_ids).
         invalid_examples: A few of the invalid ones, with the reason.
     """
@@ -34,6 +35,7 @@ class Plan:
     already_terminal: int
     over_limit: int
     invalid_examples: tuple[str, ...] = ()
+    given_up_before: int = 0
 
     def __add__(self, other: Plan) -> Plan:
         """Return both plans as one; no task ID may be in both."""
@@ -47,6 +49,7 @@ class Plan:
             self.already_terminal + other.already_terminal,
             self.over_limit + other.over_limit,
             (*self.invalid_examples, *other.invalid_examples)[:EXAMPLES],
+            self.given_up_before + other.given_up_before,
         )
 
 
@@ -59,7 +62,10 @@ NOTHING = Plan(pa.array([], pa.string()), 0, 0, 0, 0, 0, 0)
 
 
 def plan(
-    values: Iterable[pa.StringArray], settled: pa.ChunkedArray | None, limit: int | None = None
+    values: Iterable[pa.StringArray],
+    settled: pa.ChunkedArray | None,
+    limit: int | None = None,
+    given_up: pa.ChunkedArray | None = None,
 ) -> Plan:
     """Plan a run: drop blank, duplicate, invalid and settled task IDs.
 
@@ -67,6 +73,7 @@ def plan(
         values: Given values in chunks, as `task_ids.read` yields them.
         settled: Task IDs that need no request; None if there are none.
         limit: Most task IDs to request; None for all.
+        given_up: Those of `settled` that are given up; None if there are none.
     """
     given = blank = 0
     refused: list[pa.StringArray] = []
@@ -98,7 +105,14 @@ def plan(
         already_terminal=len(distinct) - len(open_ones),
         over_limit=len(open_ones) - len(asked),
         invalid_examples=tuple(map(why_invalid, _first(refused))),
+        given_up_before=_number_in(distinct, given_up),
     )
+
+
+def _number_in(task_ids: pa.StringArray, others: pa.ChunkedArray | None) -> int:
+    if others is None or not len(others):
+        return 0
+    return pc.sum(pc.is_in(task_ids, others)).as_py() or 0
 
 
 def _first(refused: list[pa.StringArray]) -> list[str]:

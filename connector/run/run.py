@@ -5,16 +5,16 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from connector.errors import Interrupted, NothingFetched, RunStopped, StorageFailed
+from connector.errors import ConnectorError, Interrupted, NothingFetched, RunStopped, StorageFailed
 from connector.metrics.meters import Meters
 from connector.run.poll import Polls
 from connector.run.save import AnswersLost, save_answers
-from connector.run.selection import make_plan, settled_in
+from connector.run.selection import given_up_in, make_plan, settled_in
 from connector.run.tally import Tally, counts_of
 from connector.run.watcher import Watcher
 from connector.summary import Summary
@@ -87,6 +87,10 @@ class Run:
     def unfinished(self) -> pa.ChunkedArray:
         """Task IDs that are known, not finished, and not given up."""
         return self._warehouse.unfinished(self.settings.give_up_after)
+
+    def given_up(self) -> pa.ChunkedArray | None:
+        """Those of `settled` that are given up."""
+        return given_up_in(self._warehouse, self.selection, self.settings)
 
     def covered(self) -> list[str]:
         """Task IDs of the gateway's list below which all is in the warehouse."""
@@ -196,6 +200,19 @@ class Run:
             f" ({tally.refusal}). No task is given up. {hint}"
         )
 
+    def _counts(self) -> dict[str, int]:
+        """Counts of the summary; of the unfinished, those that are too old count as given up."""
+        counts = counts_of(self.plan, self.tally)
+        old = 0
+        if counts["unfinished"]:
+            # Where the storage has failed, the account must not fail too.
+            with suppress(ConnectorError, OSError):
+                given_up = self._warehouse.given_up(self.settings.give_up_after)
+                old = self._warehouse.fetched_by(self.run_id, given_up) if len(given_up) else 0
+        # Answers that no commit has merged yet are not among them.
+        old = min(old, counts["unfinished"])
+        return {**counts, "unfinished": counts["unfinished"] - old, "given_up": old}
+
     def _summary(self, stopped: RunStopped | None) -> Summary:
         return Summary(
             run_id=self.run_id,
@@ -210,7 +227,7 @@ class Run:
             reasons=dict(+self.tally.reasons),
             invalid_examples=self.plan.invalid_examples,
             version=version("luma-to-parquet"),
-            **counts_of(self.plan, self.tally),
+            **self._counts(),
         )
 
 

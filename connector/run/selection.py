@@ -86,7 +86,8 @@ def make_plan(selection: Selection, settings: Settings, warehouse: Warehouse | N
         return NOTHING
     values = task_ids.read(selection.sources, column=selection.column, query=selection.query)
     settled = warehouse and settled_in(warehouse, selection, settings)
-    return plan(values, settled, selection.limit)
+    given_up = warehouse and given_up_in(warehouse, selection, settings)
+    return plan(values, settled, selection.limit, given_up)
 
 
 def settled_in(warehouse: Warehouse, selection: Selection, settings: Settings) -> pa.ChunkedArray:
@@ -97,6 +98,13 @@ def settled_in(warehouse: Warehouse, selection: Selection, settings: Settings) -
         retry_rejected=selection.retry_rejected,
         give_up_after=settings.give_up_after,
     )
+
+
+def given_up_in(
+    warehouse: Warehouse, selection: Selection, settings: Settings
+) -> pa.ChunkedArray | None:
+    """Those of `settled_in` that are given up; None if a selection requests them again."""
+    return None if selection.retry_rejected else warehouse.given_up(settings.give_up_after)
 
 
 def preview(selection: Selection, settings: Settings) -> Plan:

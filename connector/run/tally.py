@@ -126,6 +126,7 @@ def counts_of(plan: Plan, tally: Tally) -> dict[str, int]:
         "duplicate": plan.duplicate,
         "invalid": plan.invalid,
         "already_terminal": plan.already_terminal,
+        "given_up_before": plan.given_up_before,
         "fetched": tally.fetched,
         "rejected": tally.rejected,
         "not_reached": plan.over_limit + len(plan.task_ids) - tally.answers,

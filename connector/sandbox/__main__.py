@@ -8,10 +8,12 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import signal
 import sys
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -29,14 +31,21 @@ if TYPE_CHECKING:
 _WELCOME = """\
 A Dream Machine gateway to test against: {url}
 
-    curl -H 'Authorization: Bearer any' {url}{root}/{task_id}
+    curl -H {header} {url}{root}/{task_id}
+
+In another terminal:
+
+    export LUMA_BASE_URL={url} LUMAAI_API_KEY={key}
+    luma-to-parquet sandbox --write-task-ids 1000 > ids.txt
+    luma-to-parquet ingest ids.txt
 
 Every task ID has a generation.
 Requests so far:                          {host}/_sandbox/stats
 IDs that get errors (bad-not-found-1, …): {host}/_sandbox/kinds
-A list of task IDs:                       --write-task-ids 1000
 Stop:                                     Ctrl-C
 """
+# Long enough for the connector, which refuses a key that is a mere placeholder.
+_ANY_KEY = "any-key-of-yours"
 _METAVARS = {str: "TEXT", int: "N", float: "NUMBER", datetime: "TIME"}
 _EPILOG = """\
 While it runs, POST a JSON object of these knobs, such as {"refusal": "none"}, to
@@ -55,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, TypeError, ValueError) as exc:
         parser.error(str(exc))
     if options.write_task_ids is not None:
+        if options.write_task_ids < 0:
+            parser.error(f"--write-task-ids takes a number from 0 on, not {options.write_task_ids}")
         _print_lines(task_ids(options.write_task_ids, settings.seed))
         return 0
     if options.kinds:
@@ -107,19 +118,22 @@ def _add_option(parser: argparse._ActionsContainer, knob: Field[Any]) -> None:
     if isinstance(knob.default, bool):
         parser.add_argument(name, action=argparse.BooleanOptionalAction, help=about, **shared)
         return
+    default = "the start" if knob.name == "now" else knob.default
     parser.add_argument(
         name,
         type=datetime.fromisoformat if isinstance(knob.default, datetime) else type(knob.default),
         choices=knob.metadata.get("choices"),
         metavar=None if knob.metadata.get("choices") else _METAVARS[type(knob.default)],
-        help=f"{about} (default: {knob.default})".replace("(default: )", "").replace("%", "%%"),
+        help=f"{about} (default: {default})".replace("(default: )", "").replace("%", "%%"),
         **shared,
     )
 
 
 def _settings(options: argparse.Namespace) -> SandboxSettings:
     """Settings of the file, overridden by the command line."""
-    changes = _read_settings(options.settings)
+    # A person's gateway is of today; only what programs start stays the same forever.
+    changes: dict[str, Any] = {"now": datetime.now(UTC).replace(microsecond=0).isoformat()}
+    changes |= _read_settings(options.settings)
     given = {knob.name: getattr(options, knob.name) for knob in knobs() if knob.name in options}
     if "now" in given:
         given["now"] = given["now"].isoformat()
@@ -147,7 +161,9 @@ async def _run(settings: SandboxSettings, *, announces: bool) -> None:
         loop.add_signal_handler(number, stop.set)
     if announces:
         threading.Thread(target=_await_end_of_stdin, args=(loop, stop), daemon=True).start()
-    server = await serve(settings, stop, _announce if announces else _welcome)
+    server = await serve(
+        settings, stop, _announce if announces else partial(_welcome, settings.key)
+    )
     if not announces:
         print(f"\nstopped after {server.gateway.counters.requests} requests")
 
@@ -166,9 +182,18 @@ def _announce(url: str) -> None:
     print(url, flush=True)
 
 
-def _welcome(url: str) -> None:
+def _welcome(key: str, url: str) -> None:
     host = urljoin(url, "/").rstrip("/")
-    print(_WELCOME.format(url=url, host=host, root=ROOT, task_id=task_ids(1)[0]), flush=True)
+    key = key or _ANY_KEY
+    text = _WELCOME.format(
+        url=url,
+        host=host,
+        root=ROOT,
+        header=shlex.quote(f"Authorization: Bearer {key}"),
+        key=shlex.quote(key),
+        task_id=task_ids(1)[0],
+    )
+    print(text, flush=True)
 
 
 def _await_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The sandbox's present is fixed, so that its answers stay the same forever.
+# The sandbox's present is fixed, so that its answers stay the same forever: `make run` and the
+# tests need that. Its command line sets the present of its start.
 NOW = datetime(2025, 10, 15, tzinfo=UTC)
 
 
@@ -78,7 +79,7 @@ class SandboxSettings:
     wrong_path: str = _choice(WrongPath.HTML_404, "answer at any path outside the API")
 
     seed: int = _knob(0, "another seed gives the same IDs different generations")
-    now: datetime = _knob(NOW, "the newest creation time (ISO 8601)")  # noqa: RUF009 -- a field
+    now: datetime = _knob(NOW, "newest creation time, ISO 8601; it decides the answers")  # noqa: RUF009 -- a field
     days: float = _knob(60.0, "generations were created within this many days before `now`")
     failed: float = _share(0.08, "that end as failed")
     unfinished: float = _share(0.06, "that are unfinished at the first request")

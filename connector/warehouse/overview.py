@@ -71,7 +71,7 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
         root=storage.address,
         generations=len(rows),
         rejects=len(rejects),
-        given_up=warehouse.given_up(give_up_after),
+        given_up=len(warehouse.given_up(give_up_after)),
         bytes=storage.size(),
         waiting=len(inbox.waiting_files(storage)),
         statuses=_counts(rows["status"]),

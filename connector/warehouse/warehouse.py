@@ -190,9 +190,22 @@ class Warehouse:
         is_over = pc.or_(known["is_terminal"], _is_given_up(known, give_up_after))
         return known["task_id"].filter(pc.invert(is_over))
 
-    def given_up(self, give_up_after: timedelta) -> int:
-        """Number of task IDs that have been unfinished for too long to be requested again."""
-        return pc.sum(_is_given_up(self.generations.known(), give_up_after)).as_py() or 0
+    def given_up(self, give_up_after: timedelta) -> pa.ChunkedArray:
+        """Task IDs that have been unfinished for too long to be requested again."""
+        known = self.generations.known()
+        return known["task_id"].filter(_is_given_up(known, give_up_after))
+
+    def fetched_by(self, run_id: str, task_ids: pa.ChunkedArray) -> int:
+        """Number of these task IDs whose generation a run was the last to fetch."""
+        schema = pa.schema([GENERATIONS[name].field for name in ("task_id", "run_id")])
+        count = 0
+        for name in self.generations.files().values():
+            rows = parquet.read_table(self.storage, name, schema)
+            is_of_run = pc.and_kleene(
+                pc.equal(rows["run_id"], run_id), pc.is_in(rows["task_id"], task_ids)
+            )
+            count += pc.sum(is_of_run).as_py() or 0
+        return count
 
     def has_generation_from(self, base_url: str) -> bool:
         """Whether a gateway has given a generation before."""
