@@ -21,6 +21,7 @@ PANDAS_TYPES: Final = {
     pa.float64(): ("float64", "float64", None),
     pa.string(): ("unicode", "object", None),
     pa.binary(): ("bytes", "object", None),
+    pa.date32(): ("date", "object", None),
     TIMESTAMP: ("datetimetz", "datetime64[us]", {"timezone": "UTC"}),
 }
 

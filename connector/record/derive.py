@@ -74,7 +74,6 @@ def derive(found: pa.Table) -> dict[str, pa.Array]:
     # In one chunk: a call per chunk costs as much as hundreds of rows.
     columns = {name: found[name].combine_chunks() for name in MADE_FROM}
     signed_at, expires_at = signature_times(columns["video_download_url"])
-    prompts = columns["prompt"].dictionary_encode()
     statuses = _of_each(status, columns["state"].dictionary_encode())
     statuses = pc.fill_null(statuses, status(None))
     return {
@@ -84,13 +83,22 @@ def derive(found: pa.Table) -> dict[str, pa.Array]:
             length_in_seconds, columns["requested_duration"].dictionary_encode(), pa.float64()
         ),
         **_frames(columns),
-        "prompt_id": _of_each(prompt_id, prompts),
-        "prompt_words": _of_each(prompt_words, prompts, pa.int32()),
-        "prompt_characters": pc.utf8_length(columns["prompt"]),
+        "prompt_source": pc.if_else(pc.is_valid(columns["prompt"]), "gateway", None),
+        **of_prompts(columns["prompt"]),
         "storage_model": storage_model(columns["video_url"]),
         "watermarked": watermarked(columns["video_url"]),
         "download_url_signed_at": signed_at,
         "download_url_expires_at": expires_at,
+    }
+
+
+def of_prompts(prompts: pa.Array) -> dict[str, pa.Array]:
+    """Compute the columns that follow from the prompt."""
+    distinct = prompts.dictionary_encode()
+    return {
+        "prompt_id": _of_each(prompt_id, distinct),
+        "prompt_words": _of_each(prompt_words, distinct, pa.int32()),
+        "prompt_characters": pc.utf8_length(prompts),
     }
 
 

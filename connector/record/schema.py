@@ -29,6 +29,7 @@ FAILURE_CATEGORIES: Final = (
     "cancelled",
     "other",
 )
+PROMPT_SOURCES: Final = ("gateway", "given")
 # The documented one, and Luma's newer one.
 APIS: Final = ("dream-machine", "agents")
 ORIENTATIONS: Final = ("landscape", "portrait", "square")
@@ -239,6 +240,13 @@ DERIVED = (
         example="1.02272",
     ),
     Column(
+        "prompt_source",
+        STRING,
+        "Where the prompt is from: the gateway's answer, or the kept column `prompt` of a source of "
+        "task IDs; null without a prompt.",
+        allowed=PROMPT_SOURCES,
+    ),
+    Column(
         "prompt_id",
         STRING,
         "ID of the prompt's text: its BLAKE2b-64 in hex, without surrounding blanks.",
@@ -443,6 +451,15 @@ RUNS = Table(
     sort=("run_id",),
 )
 
+GIVEN = Table(
+    "given",
+    "What came with the task IDs: the columns of their sources that a run was asked to keep "
+    "(`--keep`), under their own names.",
+    (Column("task_id", STRING, "Given ID, whether it was requested or not."),),
+    key=("task_id",),
+    sort=("task_id",),
+)
+
 COLUMNS = Table(
     "columns",
     "The data dictionary: one row per column of each table.",
@@ -465,5 +482,5 @@ MARTS = marts_of(GENERATIONS)
 PROMPTS, FAMILIES, TERMS, RESOLUTIONS, TIMINGS, TURNAROUND, TURNAROUND_QUANTILES = MARTS
 
 TABLES: Final = {
-    table.name: table for table in (GENERATIONS, REJECTS, ANSWERS, RUNS, *MARTS, COLUMNS)
+    table.name: table for table in (GENERATIONS, REJECTS, ANSWERS, RUNS, *MARTS, GIVEN, COLUMNS)
 }

@@ -121,6 +121,21 @@ def read_column_names(storage: Storage, name: str) -> list[str]:
         return names
 
 
+def read_schema(storage: Storage, name: str) -> pa.Schema:
+    """Read the schema of a file; raises as `read_table` does."""
+    with _open_parquet(storage, name) as file:
+        return file.schema_arrow
+
+
+def is_all_null(storage: Storage, name: str, column: str) -> bool:
+    """Whether a column is known to hold no value; raises as `read_table` does."""
+    with _open_parquet(storage, name) as file:
+        place = file.schema_arrow.names.index(column)
+        groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+        found = ((group.num_rows, group.column(place).statistics) for group in groups)
+        return all(told is not None and told.null_count == rows for rows, told in found)
+
+
 def read_metadata(storage: Storage, name: str) -> dict[bytes, bytes]:
     """Read a file's key-value metadata; raises as `read_table` does."""
     with _open_parquet(storage, name) as file:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from connector.record.schema import COLUMNS, TABLES
 
-
-def columns_table() -> pa.Table:
-    """Return a row for each column of each table."""
-    return pa.Table.from_pylist(list(_rows()), schema=COLUMNS.schema)
+if TYPE_CHECKING:
+    from connector.record.column import Table
 
 
-def _rows() -> Any:
-    for table in TABLES.values():
+def columns_table(given: Table) -> pa.Table:
+    """Return a row for each column of each table; `given` is declared as it is found."""
+    return pa.Table.from_pylist(list(_rows(given)), schema=COLUMNS.schema)
+
+
+def _rows(given: Table) -> Any:
+    for table in {**TABLES, given.name: given}.values():
         for position, column in enumerate(table.columns, 1):
             yield {
                 "table": table.name,

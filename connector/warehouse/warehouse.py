@@ -19,7 +19,7 @@ from connector.record.rejudge import rejudge
 from connector.record.schema import COLUMNS, GENERATIONS, REJECTS, RUNS
 from connector.storage import parquet
 from connector.storage.storage import storage_of
-from connector.warehouse import compact, founding, inbox, rebuild
+from connector.warehouse import compact, founding, given, inbox, rebuild
 from connector.warehouse import refresh as marts
 from connector.warehouse.dictionary import columns_table
 from connector.warehouse.generations import FORMATS, Generations
@@ -73,6 +73,7 @@ class Warehouse:
         self.storage = storage
         self.partition_by = partition_by
         self.generations = Generations(storage, partition_by)
+        self._given_in = storage
 
     @staticmethod
     def exists(address: Address) -> bool:
@@ -142,6 +143,7 @@ class Warehouse:
             rebuild.finish(storage)
             compact.remove_contained(storage)
             founding.found(storage, marker["partition_by"])
+            given.mend(storage)
             warehouse = cls(storage, marker["partition_by"])
             if marker.get("tables_version") != TABLES_VERSION:
                 # What a dead run left belongs to the log that the tables are rebuilt from.
@@ -151,6 +153,7 @@ class Warehouse:
             warehouse._write_dictionary()
             warehouse._check()
             warehouse.commit()
+            given.apply_prompts(storage, warehouse.generations)
             yield warehouse
 
     def settled(
@@ -221,6 +224,12 @@ class Warehouse:
         """Make a batch of answers durable in the inbox."""
         inbox.save_batch(self.storage, batch, answers, run_id)
 
+    def keep(self, gathered: given.Gathered) -> None:
+        """Update the table `given`, and the prompts that generations have from it."""
+        given.merge(self.storage, gathered)
+        given.apply_prompts(self.storage, self.generations)
+        self._write_dictionary()
+
     def has(self, batch: str) -> bool:
         """Whether a batch waits in the inbox."""
         return inbox.file_of(batch) in inbox.waiting_files(self.storage)
@@ -263,6 +272,7 @@ class Warehouse:
         """
         before = rejects = self.rejects()
         proven = dict.fromkeys(self.generations.gateways(), "")
+        prompts = given.Prompts(self._given_in)
         answers = 0
 
         def groups() -> Iterator[pa.Table]:
@@ -271,7 +281,7 @@ class Warehouse:
                 group = read if rejudged_by is None else rejudge(read, rejudged_by)
                 answers += len(group)
                 rejects = merge_rejects(rejects, group, proven)
-                yield flatten(group)
+                yield prompts.fill(flatten(group))
 
         upserted = self.generations.upsert(groups())
         if rejects is not before or not self.storage.exists(REJECTS_FILE):
@@ -297,6 +307,7 @@ class Warehouse:
 
     def _shadow(self) -> tuple[Warehouse, Committed]:
         shadow = Warehouse(rebuild.shadow_of(self.storage), self.partition_by)
+        shadow._given_in = self.storage  # no answer has it
         names = inbox.logged_files(self.storage)
         committed = shadow._merge(self.storage, names, self._gateways_of_runs())
         shadow.generations.refile()
@@ -381,7 +392,7 @@ class Warehouse:
         self.rebuild(may_shrink=True)
 
     def _write_dictionary(self) -> None:
-        dictionary = columns_table()
+        dictionary = columns_table(given.declared(self.storage))
         with contextlib.suppress(DamagedFile):
             if self.storage.exists(COLUMNS_FILE):
                 found = parquet.read_table(self.storage, COLUMNS_FILE, COLUMNS.schema)

@@ -1,0 +1,403 @@
+"""The table `given`: what came with the task IDs, one file that each run with kept columns updates.
+
+It is its own log: no answer holds its values, so `rebuild` leaves it as it is. A run replaces the
+file before its first request. What it gives is gathered on disk, so memory is bounded however long
+the list is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.errors import DamagedFile, UsageError
+from connector.record import kept
+from connector.record.kept import KEY, NOTHING, TEXT, WORDS, joined, same_name
+from connector.record.schema import GENERATIONS, GIVEN
+from connector.storage import parquet
+from connector.storage.local import trying_to
+from connector.words import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from connector.record.column import Table
+    from connector.storage.storage import Storage
+    from connector.warehouse.generations import Generations
+
+logger = logging.getLogger(__name__)
+
+FILE: Final = f"{GIVEN.name}/{GIVEN.name}.parquet"
+PROMPT: Final = "prompt"
+
+# Rows that are merged at once, and after how many bytes rows go to the disk.
+BUCKET_ROWS: Final = 65_536
+MEMORY_BYTES: Final = 16 * 1024 * 1024
+SAMPLED: Final = 64  # one row in so many
+
+# Which file's prompts are in `generations`. Written last: after a crash it does not match.
+STATE: Final = "given.json"
+
+
+def declared(storage: Storage) -> Table:
+    """The table `given` as it is, with its kept columns."""
+    if not storage.exists(FILE):
+        return GIVEN
+    return replace(GIVEN, columns=kept.declare(GIVEN, parquet.read_schema(storage, FILE)))
+
+
+def as_found(storage: Storage, table: Table) -> Table:
+    """The declaration of a table of this warehouse: only that of `given` is not the same in all."""
+    return declared(storage) if table.name == GIVEN.name else table
+
+
+def read_column(storage: Storage, column: str) -> pa.Table:
+    """Read one kept column: `task_id` and `value`, one row per task ID, sorted by task ID.
+
+    Args:
+        storage: The warehouse's.
+        column: Its name, in any letter case.
+
+    Raises:
+        UsageError: No such column was kept.
+        DamagedFile: The file cannot be read.
+    """
+    table = declared(storage)
+    names = [name for name in table.schema.names if name != KEY]
+    name = same_name(column, names)
+    if name is None:
+        known = f"kept are {', '.join(names)}" if names else "none is kept so far"
+        raise UsageError(
+            f"no column {column!r} was kept{did_you_mean(column, names)}; {known}: `ingest --keep`"
+            " takes it from the list of task IDs"
+        )
+    schema = pa.schema([table[KEY].field, table[name].field])
+    return parquet.read_table(storage, FILE, schema).rename_columns([KEY, "value"])
+
+
+def mend(storage: Storage) -> None:
+    """Set the file aside if it is damaged; an empty one takes its place."""
+    try:
+        declared(storage)
+    except DamagedFile as error:
+        _set_aside(storage, error)
+
+
+def _set_aside(storage: Storage, error: DamagedFile) -> None:
+    set_aside = f"damaged/{FILE.rpartition('/')[2]}"
+    storage.move(FILE, set_aside)
+    parquet.write_table(storage, FILE, GIVEN, [])
+    logger.warning(
+        "%s. It is set aside as %s: give the lists again with --keep.",
+        error,
+        storage.where(set_aside),
+    )
+
+
+class Column(NamedTuple):
+    """Some values of a kept column.
+
+    Attributes:
+        texts: As `kept.to_texts` writes them; null where none is given, `kept.BLANK` for a blank.
+        type: The one that they have.
+    """
+
+    texts: pa.Array
+    type: pa.DataType
+
+
+class Gathered:
+    """What a run's sources give beside the task IDs, on its way to the table.
+
+    A context: at its end, what it holds on disk is removed.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._folder = storage.scratch / GIVEN.name
+        self._held: list[pa.Table] = []
+        self._sample: list[pa.Array] = []
+        self._rows = 0
+        self._raw: pa.OSFile | None = None
+        self._names: dict[str, str] = {}
+        self._types: dict[tuple[str, str], pa.DataType] = {}
+        self._mixed: dict[str, None] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._raw:
+            self._raw.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def add(
+        self, where: str, task_ids: pa.Array, columns: Mapping[str, Column], *, is_typed: bool
+    ) -> None:
+        """Add rows.
+
+        Args:
+            where: Their source.
+            task_ids: Valid ones.
+            columns: For each name the values, in the order of the task IDs.
+            is_typed: Whether the source has types, so that two of them in one column are odd.
+        """
+        names = [self._names.setdefault(name.casefold(), name) for name in columns]
+        for name, column in zip(names, columns.values(), strict=True):
+            before = self._types.get((where, name), NOTHING)
+            after = self._types[where, name] = joined(before, column.type)
+            if is_typed and after == TEXT and not {before, column.type} <= {TEXT, NOTHING}:
+                self._mixed[f"{name} of {where} has values of several types"] = None
+        rows = pa.table(
+            [task_ids, *(column.texts for column in columns.values())], names=[KEY, *names]
+        )
+        self._sample.append(task_ids.take(pa.arange(0, len(rows), SAMPLED)))
+        self._rows += len(rows)
+        self._held.append(rows)
+        if sum(table.nbytes for table in self._held) > MEMORY_BYTES:
+            with trying_to(f"write to {self._folder}"):
+                self._write_out()
+
+    @property
+    def columns(self) -> dict[str, pa.DataType]:
+        """The type of each column: that of all sources together."""
+        found: dict[str, pa.DataType] = {}
+        for (where, name), type_ in self._types.items():
+            before = found.get(name, NOTHING)
+            found[name] = joined(before, type_)
+            if found[name] == TEXT and not {before, type_} <= {TEXT, NOTHING}:
+                self._mixed[f"{name} has {WORDS[type_]} in {where}, {WORDS[before]} before"] = None
+        return found
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to tell people of columns that became text."""
+        return list(self._mixed)
+
+    def sorted_rows(self) -> Iterator[pa.Table]:
+        """All rows as texts, one for each task ID, sorted, in tables of a bounded size."""
+        schema = pa.schema([(KEY, TEXT), *((name, TEXT) for name in self._types_by_name())])
+        if self._rows <= BUCKET_ROWS:
+            pieces = [_widened(rows, schema) for rows in self._all()]
+            yield kept.latest(pa.concat_tables([schema.empty_table(), *pieces]))
+            return
+        with trying_to(f"write to {self._folder}"):
+            for path in self._buckets(schema):
+                with pa.memory_map(path) as file, pa.ipc.open_stream(file) as stream:
+                    rows = stream.read_all()
+                yield kept.latest(rows)
+
+    def _types_by_name(self) -> dict[str, None]:
+        return dict.fromkeys(name for _, name in self._types)
+
+    def _write_out(self) -> None:
+        if self._raw is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._raw = pa.OSFile(str(self._folder / "raw"), "wb")
+        for rows in self._held:
+            # One stream after another in one file: each may have columns of its own.
+            with pa.ipc.new_stream(self._raw, rows.schema) as stream:
+                stream.write_table(rows)
+        self._held = []
+
+    def _all(self) -> Iterator[pa.Table]:
+        """All rows in the order in which they were given."""
+        if self._raw:
+            self._raw.close()
+            with pa.OSFile(str(self._folder / "raw"), "rb") as file:
+                while file.tell() < file.size():
+                    with pa.ipc.open_stream(file) as stream:
+                        yield stream.read_all()
+        yield from self._held
+
+    def _buckets(self, schema: pa.Schema) -> list[str]:
+        """Write all rows to files, each with the task IDs between two of the sampled ones."""
+        sample = pa.chunked_array(self._sample, TEXT).unique()
+        sample = sample.take(pc.sort_indices(sample))
+        step = max(1, BUCKET_ROWS // SAMPLED)
+        bounds = sample.take(pa.arange(step, len(sample), step)).to_pylist()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        paths = [str(self._folder / f"{number:06}") for number in range(len(bounds) + 1)]
+        writers = [pa.ipc.new_stream(path, schema) for path in paths]
+        try:
+            for rows in self._all():
+                whole = _widened(rows, schema)
+                number = pa.repeat(pa.scalar(0, pa.int32()), len(whole))
+                for bound in bounds:
+                    number = pc.add(number, pc.greater_equal(whole[KEY], bound).cast(pa.int32()))
+                for one in pc.unique(number).to_pylist():
+                    writers[one].write_table(whole.filter(pc.equal(number, one)))
+        finally:
+            for writer in writers:
+                writer.close()
+        return paths
+
+
+def _widened(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """`rows` with all columns of a schema; what they do not have is not given."""
+    columns = [
+        rows[name] if name in rows.column_names else pa.nulls(len(rows), TEXT)
+        for name in schema.names
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def merge(storage: Storage, gathered: Gathered) -> None:
+    """Update the table by what was gathered; equal values change no file.
+
+    Raises:
+        StorageFailed: It cannot be written.
+    """
+    try:
+        _merge(storage, gathered)
+    except DamagedFile as error:
+        _set_aside(storage, error)
+        _merge(storage, gathered)
+
+
+def _merge(storage: Storage, gathered: Gathered) -> None:
+    before = declared(storage)
+    names = [name for name in before.schema.names if name != KEY]
+    types = {name: _type_now(storage, before, name) for name in names}
+    now, own_names = dict(types), {}
+    for name, type_ in gathered.columns.items():
+        own = own_names[name] = same_name(name, names) or name
+        now[own] = joined(types.get(own, NOTHING), type_)
+        if now[own] == TEXT and types.get(own, TEXT) not in {TEXT, NOTHING}:
+            remark = f"{own} had {WORDS[types[own]]} so far, and now has {WORDS[type_]}"
+            logger.warning("The kept column %s: it is text from now on.", remark)
+    for remark in gathered.remarks:
+        logger.warning("The kept column %s: it is kept as text.", remark)
+    columns = [kept.kept_column(n, TEXT if t == NOTHING else t) for n, t in now.items()]
+    after = replace(GIVEN, columns=(*GIVEN.columns, *columns))
+    incoming = (
+        rows.rename_columns([own_names.get(name, name) for name in rows.column_names])
+        for rows in gathered.sorted_rows()
+    )
+    pieces = parquet.read_pieces(storage, FILE, before.schema)
+    parquet.write_table(
+        storage, FILE, after, _spliced(pieces, incoming, after.schema), unless_same=True
+    )
+
+
+def _type_now(storage: Storage, table: Table, name: str) -> pa.DataType:
+    """A column's type; that of nothing if it has had no value so far."""
+    type_ = table[name].type
+    is_empty = type_ == TEXT and parquet.is_all_null(storage, FILE, name)
+    return NOTHING if is_empty else type_
+
+
+def _spliced(
+    pieces: Iterable[pa.Table], incoming: Iterable[pa.Table], schema: pa.Schema
+) -> Iterator[pa.Table]:
+    """Merge two sorted streams, holding a piece and a bucket at a time."""
+    buckets = iter(incoming)
+    bucket = next(buckets)
+    for piece in filter(len, pieces):
+        last, due = piece[KEY][-1], []
+        while True:
+            count = pc.sum(pc.less_equal(bucket[KEY], last)).as_py() or 0
+            due.append(bucket.slice(0, count))
+            following = next(buckets, None) if count == len(bucket) else None
+            if following is None:
+                bucket = bucket.slice(count)
+                break
+            bucket = following
+        yield kept.merged(piece, pa.concat_tables(due), schema)
+    for rest in chain([bucket], buckets):
+        yield kept.merged(GIVEN.schema.empty_table(), rest, schema)
+
+
+class Prompts:
+    """The kept prompts, for generations whose gateway sends none."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        table = declared(storage)
+        name = same_name(PROMPT, table.schema.names)
+        self._columns = name and pa.schema([table[KEY].field, table[name].field])
+
+    def __bool__(self) -> bool:
+        return bool(self._columns)
+
+    def fill(self, rows: pa.Table) -> pa.Table:
+        """Rows of `generations`, with the prompts that they lack."""
+        if not self or not len(rows):
+            return rows
+        lacking = rows[KEY].filter(kept.lacks_prompt(rows))
+        return kept.with_prompts(rows, self._of(lacking)) if len(lacking) else rows
+
+    def _of(self, task_ids: pa.ChunkedArray) -> pa.Table:
+        wanted = task_ids.unique()
+        found = []
+        for piece in parquet.read_pieces(self._storage, FILE, self._columns):
+            rows = piece.filter(pc.is_in(piece[KEY], wanted)).rename_columns([KEY, PROMPT])
+            if len(rows):
+                texts = kept.converted(rows[PROMPT], TEXT)
+                found.append(pa.table([rows[KEY], texts], names=[KEY, PROMPT]))
+        nothing = pa.schema([(KEY, TEXT), (PROMPT, TEXT)]).empty_table()
+        return pa.concat_tables([nothing, *found])
+
+
+def apply_prompts(storage: Storage, generations: Generations) -> None:
+    """Bring the prompts of `generations` up to date with the table `given`.
+
+    Costs next to nothing if they are. A crash needs no repair: the next call does the rest.
+    """
+    prompts, state = Prompts(storage), {FILE: storage.version(FILE)}
+    if not prompts or _read_state(storage) == state:
+        return
+    for name in generations.files().values():
+        if _differs(storage, name, prompts):
+            pieces = parquet.read_pieces(storage, name, GENERATIONS.schema)
+            filled = (prompts.fill(rows) for rows in _grouped(pieces))
+            parquet.write_table(storage, name, GENERATIONS, filled)
+    with storage.replacing(STATE) as file:
+        file.write(json.dumps(state).encode() + b"\n")
+
+
+def _read_state(storage: Storage) -> object:
+    try:
+        return json.loads(storage.read(STATE))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _differs(storage: Storage, name: str, prompts: Prompts) -> bool:
+    """Whether a file of `generations` has prompts that are to be filled in."""
+    pieces = parquet.read_pieces(storage, name, NARROW)
+    return any(not prompts.fill(rows).equals(rows) for rows in _grouped(pieces))
+
+
+# What `Prompts.fill` reads and changes.
+NARROW: Final = pa.schema(
+    [
+        GENERATIONS[name].field
+        for name in (
+            KEY,
+            PROMPT,
+            "prompt_source",
+            "prompt_id",
+            "prompt_words",
+            "prompt_characters",
+        )
+    ]
+)
+
+
+def _grouped(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Pieces put together, because the kept prompts are read once for each."""
+    held: list[pa.Table] = []
+    for piece in pieces:
+        held.append(piece)
+        if sum(map(len, held)) >= parquet.ROW_GROUP_ROWS:
+            yield pa.concat_tables(held)
+            held = []
+    if held:
+        yield pa.concat_tables(held)
