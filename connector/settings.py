@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import logging
 import os
 import re
@@ -111,6 +112,29 @@ def _as_variable(name: str) -> str:
     return name
 
 
+def _as_names(value: object) -> object:
+    """Take `campaign, owner`, as a list in JSON too, for names with commas."""
+    return names_in(value) if isinstance(value, str) else value
+
+
+def names_in(text: str) -> list[Any]:
+    """The names in a text: separated by commas, or a JSON list.
+
+    Raises:
+        ValueError: It begins like JSON and is none.
+    """
+    if text.lstrip().startswith("["):
+        try:
+            names: list[Any] = json.loads(text)
+        except ValueError:
+            raise ValueError('is not a JSON list of names, such as ["campaign"]') from None
+        return names
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
+
+
 def _setting(default: Any, description: str, unit: str | None = None, **more: Any) -> Any:
     """A field, and what docs/settings.md says of it."""
     in_schema: Any = {"unit": unit} if unit else None
@@ -154,6 +178,11 @@ class Settings(BaseModel):
         ge=0,
         le=_LONGEST_WAIT,
         allow_inf_nan=False,
+    )
+    keep: Names = _setting(
+        (),
+        "Columns of the source to keep with the task IDs, in the table `given`: names, or `all`."
+        " In the environment and on the command line separated by commas, or a JSON list.",
     )
     redact_signatures: bool = _setting(
         False, "Cut the query, which is a credential, off presigned URLs before they are saved."

@@ -66,6 +66,7 @@ def ingest_generations(
     api: parameters.Api = None,
     column: parameters.Column = None,
     query: parameters.Query = None,
+    keep: parameters.Keep = None,
     limit: parameters.Limit = None,
     refresh: parameters.Refresh = False,
     retry_rejected: parameters.RetryRejected = False,
@@ -97,6 +98,8 @@ def ingest_generations(
             `dream-machine`.
         column: If it is not found by its name: `task_id`, `generation_id`, `id`, `uuid`, ….
         query: What to ask the database for.
+        keep: Columns of the source, such as `campaign, owner`, or `all`: the table `given` keeps
+            them. Empty: LUMA_KEEP, or none.
         limit: Ask for no more than this many; the rest is left to the next run.
         refresh: Ask again for finished ones too.
         retry_rejected: Ask again for finally rejected and given-up ones too.
@@ -140,6 +143,7 @@ def ingest_generations(
             max_concurrency=max_concurrency,
             requests_per_second=requests_per_second,
             ids_per_request=ids_per_request,
+            keep=keep or None,
             max_wait=max_wait,
             wait=wait,
             lock_timeout=lock_timeout,

@@ -21,6 +21,8 @@ TaskIds = Annotated[
 Column = Annotated[str | None, _titled("Column of the task IDs")]
 Query = Annotated[str | None, _titled("SQL query for task IDs")]
 
+Keep = Annotated[str | list[str] | None, _titled("Columns to keep with the task IDs")]
+
 Warehouse = Annotated[str | None, _titled("Warehouse")]
 Api = Annotated[Literal["dream-machine", "agents"] | None, _titled("API")]
 BaseUrl = Annotated[str | None, _titled("Gateway")]

@@ -30,6 +30,7 @@ def ingest(
     base_url: str | None = None,
     column: str | None = None,
     query: str | None = None,
+    keep: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     limit: Annotated[int | None, WHOLE, Parameter(validator=Number(gte=1))] = None,
     refresh: bool = False,
     retry_rejected: bool = False,
@@ -65,6 +66,9 @@ def ingest(
         base_url: Gateway; also LUMA_BASE_URL. [default: https://api.lumalabs.ai]
         column: Column of the task IDs, if not `task_id`, `generation_id`, `id`, `uuid` or `job_id`.
         query: SQL that selects the task IDs from the database.
+        keep: Columns of the source to keep with the task IDs, in the table `given`: names, separated
+            by commas or blanks, or `all`. Behind --keep, the last word is the source if none came
+            before.
         limit: Most task IDs to request.
         refresh: Request finished ones again too.
         retry_rejected: Request finally rejected and given-up ones again too.
@@ -84,6 +88,9 @@ def ingest(
         metrics_file: File for the run's metrics, read by Prometheus's node exporter.
         allow_http: Send the key over plain http to another machine.
     """
+    if keep and len(keep) > 1 and not sources:
+        *keep, source = keep
+        sources = (source,)
     if not sources:
         raise SourceError(
             "no source of task IDs: name a file, a glob, a task ID, `-` for standard input,"
@@ -98,6 +105,7 @@ def ingest(
         max_concurrency=max_concurrency,
         requests_per_second=requests_per_second,
         ids_per_request=ids_per_request,
+        keep=_names(keep),
         max_wait=max_wait,
         wait=wait,
         give_up_after=give_up_after,
@@ -152,6 +160,15 @@ def _ingest(
         if summary.fetched:
             _print_reading(settings.warehouse)
     sys.exit(exit_code)
+
+
+def _names(keep: list[str] | None) -> list[str] | None:
+    """The names of columns that were given in several words, each of which may be several."""
+    if keep is None:
+        return None
+    from connector.settings import names_in  # noqa: PLC0415  see above
+
+    return [name for word in keep for name in names_in(word)]
 
 
 def _preview(selection: Selection, settings: Settings, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ of a value reads back as that value, and null means that the column was not give
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +15,7 @@ from connector.record.column import TIMESTAMP, Column
 from connector.record.derive import of_prompts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from connector.record.column import Table
 
@@ -39,26 +39,45 @@ WORDS: Final = {
     TEXT: "text",
 }
 
-# What each type's text looks like. A number that text would write otherwise, such as `007`, is text.
+# Which text of CSV is of a type. What would come back otherwise, such as `007`, is text.
 PATTERNS: Final = {
     WHOLE: r"^(?:0|-?[1-9]\d{0,17})$",
-    NUMBER: r"^(?:-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?(?:[eE][+-]\d{2,3})?|-?inf)$",
+    NUMBER: r"^-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?(?:[eE][+-]\d{2,3})?$",
     FLAG: r"^(?i:true|false)$",
-    DATE: r"^\d{4,}-\d\d-\d\d$",
+    DATE: r"^\d{4}-\d\d-\d\d$",
     TIME: (
         r"^\d{4}-\d\d-\d\d"
         r"(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)? ?(?:Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$"
     ),
 }
+# Which text can be read as a value of a type.
+READABLE: Final = {
+    **PATTERNS,
+    WHOLE: r"^-?\d{1,19}$",
+    NUMBER: r"^-?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|inf)$",
+}
 
 KEY: Final = "task_id"
 
 
-def joined(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """The type for values of both: the wider one, or text if neither holds the other."""
-    if NOTHING in (one, other) or one == other:
-        return other if one == NOTHING else one
-    return WIDER.get(frozenset((one, other)), TEXT)
+class Values(NamedTuple):
+    """Some values of a kept column.
+
+    Attributes:
+        texts: Each value as text that reads back as it; null where none is given.
+        types: Those that the values have.
+    """
+
+    texts: pa.Array
+    types: frozenset[pa.DataType]
+
+
+def joined(types: Iterable[pa.DataType]) -> pa.DataType:
+    """The type for values of all of these: the widest one, or text if none holds the others."""
+    distinct = frozenset(types) - {NOTHING}
+    if len(distinct) < 2:  # noqa: PLR2004  one or none
+        return next(iter(distinct), NOTHING)
+    return WIDER.get(distinct, TEXT)
 
 
 def declare(table: Table, schema: pa.Schema) -> tuple[Column, ...]:
@@ -94,7 +113,7 @@ def from_texts(texts: pa.Array | pa.ChunkedArray, type_: pa.DataType) -> pa.Arra
     if type_ in (TEXT, NOTHING):
         return pc.if_else(pc.equal(texts, BLANK), None, texts)
     cells = pc.utf8_trim_whitespace(texts)
-    cells = pc.if_else(pc.match_substring_regex(cells, PATTERNS[type_]), cells, None)
+    cells = pc.if_else(pc.match_substring_regex(cells, READABLE[type_]), cells, None)
     if type_ == TIME:
         return _times(cells)
     return cells.cast(type_)
@@ -109,6 +128,11 @@ def _times(cells: pa.Array | pa.ChunkedArray) -> pa.Array:
     cells = pc.replace_substring_regex(cells, r" ([+-])", r"\1")
     ends = pc.if_else(is_day, "T00:00:00Z", pc.if_else(has_zone, "", "Z"))
     return pc.binary_join_element_wise(cells, ends, "").cast(TIME)
+
+
+def is_readable(texts: pa.Array, type_: pa.DataType) -> bool:
+    """Whether all texts can be read as values of a type."""
+    return bool(pc.all(pc.match_substring_regex(texts, READABLE[type_]), min_count=0).as_py())
 
 
 def type_of_cells(cells: pa.Array) -> pa.DataType:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from datetime import timedelta
 
     from pydantic import SecretStr
@@ -28,6 +29,7 @@ class Keywords(TypedDict, total=False):
     partition_by: Literal["month", "day"] | None
     lock_timeout: float | None
     redact_signatures: bool | None
+    keep: str | Sequence[str] | None
     marts: bool | None
     term_prompts: int | None
     max_concurrency: int | None

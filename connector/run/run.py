@@ -19,6 +19,7 @@ from connector.run.tally import Tally, counts_of
 from connector.run.watcher import Watcher
 from connector.summary import Summary
 from connector.warehouse import walks
+from connector.warehouse.given import Gathered
 from connector.warehouse.warehouse import Committed
 from connector.words import plural
 
@@ -56,6 +57,7 @@ class Run:
 
     Raises:
         SourceError: The task IDs cannot be read, or there are none.
+        StorageFailed: What came with the IDs cannot be kept.
     """
 
     def __init__(
@@ -72,7 +74,11 @@ class Run:
         self.settings = settings
         self.meters = meters or Meters()
         self.watcher = watcher or Watcher()
-        self.plan = make_plan(selection, settings, warehouse)
+        with Gathered(warehouse.storage) as gathered:
+            self.plan = make_plan(selection, settings, warehouse, gathered.add)
+            if settings.keep:
+                # Before the first request: a run that ends early has kept what came with the IDs.
+                warehouse.keep(gathered)
         self.tally = Tally()
         self.polls = Polls(settings.poll_first, settings.poll_longest)
         self.is_proven = warehouse.has_generation_from(settings.base_url)

@@ -65,8 +65,15 @@ class Selection:
         return self.refresh or self.retry_rejected
 
 
-def make_plan(selection: Selection, settings: Settings, warehouse: Warehouse | None) -> Plan:
+def make_plan(
+    selection: Selection,
+    settings: Settings,
+    warehouse: Warehouse | None,
+    take: task_ids.Take | None = None,
+) -> Plan:
     """Decide which task IDs to request, given what the warehouse holds; None holds nothing.
+
+    `take` receives the columns to keep.
 
     A listing is not known before it is read: its plan grows with the run.
 
@@ -83,8 +90,18 @@ def make_plan(selection: Selection, settings: Settings, warehouse: Warehouse | N
                 f"{listing.SOURCE}: the agents API has no list of generations: name task IDs, or a"
                 " file of them"
             )
+        if settings.keep:
+            raise SourceError(
+                f"{listing.SOURCE} has no columns to keep: leave out --keep and LUMA_KEEP"
+            )
         return NOTHING
-    values = task_ids.read(selection.sources, column=selection.column, query=selection.query)
+    values = task_ids.read(
+        selection.sources,
+        column=selection.column,
+        query=selection.query,
+        keep=settings.keep,
+        take=take,
+    )
     settled = warehouse and settled_in(warehouse, selection, settings)
     given_up = warehouse and given_up_in(warehouse, selection, settings)
     return plan(values, settled, selection.limit, given_up)

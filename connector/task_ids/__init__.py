@@ -6,6 +6,7 @@
     content     an open file: decompressed, decoded
     formats/    which format a file has, and a reader for each: add a format there
     columns     which column has the IDs;  keys: which key of a JSON object
+    kept        further columns, which are kept with the IDs
     values      values of any type as clean text, in bulk
     spelling    one ID as people write it;  validity: which texts can be IDs
     reading     all of these together: from sources to chunks of IDs
@@ -16,17 +17,28 @@ read, or is a sentence, as a text that is not a valid ID. So the caller can acco
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from connector.task_ids.sources import Source, locate
 from connector.task_ids.validity import is_valid, valid_mask, why_invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
+    from connector.record.kept import Values
+
 __all__ = ["Source", "is_valid", "read", "valid_mask", "why_invalid"]
+
+
+class Take(Protocol):
+    """Receives kept columns."""
+
+    def __call__(
+        self, where: str, task_ids: pa.Array, columns: Mapping[str, Values], *, has_types: bool
+    ) -> None:
+        """Take the columns of some valid task IDs of a source."""
 
 
 def read(
@@ -35,6 +47,8 @@ def read(
     column: str | None = None,
     query: str | None = None,
     stdin: BinaryIO | None = None,
+    keep: Sequence[str] = (),
+    take: Take | None = None,
 ) -> Iterator[pa.StringArray]:
     """Yield the task IDs that `sources` give, in order, in chunks without nulls.
 
@@ -49,14 +63,17 @@ def read(
         column: Where the IDs are, if not in one of `columns.USUAL`. Plain text has no columns.
         query: SQL for the database of a SQLAlchemy URL.
         stdin: What `-` reads; by default standard input.
+        keep: Names of further columns, in any spelling; `all` for all.
+        take: Receives these columns, for the valid IDs of each chunk, before the chunk is yielded.
 
     Raises:
         SourceError: At once if a source is missing; on iteration if one cannot be read, lacks
-            the column, or if all of them together hold no ID.
+            the column or one to keep, or if all of them together hold no ID.
     """
     located = locate(sources, query=query, stdin=stdin)
 
     # Here because pyarrow takes 0.2 s to import, and a misspelt file name needs none of it.
     from connector.task_ids import reading  # noqa: PLC0415
+    from connector.task_ids.kept import Keep  # noqa: PLC0415  as above
 
-    return reading.chunks(located, column)
+    return reading.chunks(located, column, Keep(keep) if keep else None, take)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from connector.task_ids.columns import SAYING_WHICH, USUAL, choose_column, find_column
+from connector.task_ids.kept import KeptKeys, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connector.task_ids.kept import Keep
 
 # Under these keys, `id` is the generation's; that of a `user` is not.
 ENVELOPES: Final = frozenset(
@@ -18,7 +24,7 @@ _SHOWN = 20
 class Picker:
     """Takes the task ID out of each item; where no object has one, `check` says so."""
 
-    def __init__(self, where: str, column: str | None) -> None:
+    def __init__(self, where: str, column: str | None, keep: Keep | None = None) -> None:
         self._where = where
         self._column = column
         self._found = False
@@ -26,6 +32,7 @@ class Picker:
         self._known: dict[tuple[tuple[object, ...], tuple[str, ...]], object] = {}
         self._names: tuple[object, ...] | None = None
         self._key: object = None
+        self._keys = keep and KeptKeys(keep, where, self._holder)
 
     def pick(self, item: object) -> object:
         """The task ID of an object, "" if it has none; any other item is itself the ID."""
@@ -45,13 +52,20 @@ class Picker:
         return value
 
     def check(self) -> None:
-        """Raise an error if there were objects and none had a task ID.
+        """Raise an error if there were objects and none had a task ID, or one of the columns.
 
         Raises:
             SourceError: The text lists their keys.
         """
         if self._lacking and not self._found:
             choose_column(list(self._lacking), self._column, self._where)
+        if self._keys:
+            self._keys.check()
+
+    def pick_all(self, items: Sequence[object]) -> list[object] | Rows:
+        """The task IDs of all items, with the columns to keep."""
+        ids = [self.pick(item) for item in items]
+        return ids if self._keys is None else Rows(ids, self._keys.columns(items))
 
     def _search_below(
         self, item: dict[object, object], usual: tuple[str, ...], depth: int
@@ -68,6 +82,28 @@ class Picker:
                 if found:
                     return True, value
         return False, ""
+
+    def _holder(self, item: dict[object, object]) -> tuple[dict[object, object], object]:
+        """The object in `item` that has the task ID, and its key; all around it is in it too."""
+        key = self._key_among(tuple(item), USUAL)
+        if key is not None:
+            return item, key
+        return self._holder_below(item, USUAL, _DEPTH) or (item, None)
+
+    def _holder_below(
+        self, item: dict[object, object], usual: tuple[str, ...], depth: int
+    ) -> tuple[dict[object, object], object] | None:
+        for name, inner in item.items() if depth else ():
+            if isinstance(inner, dict):
+                wraps = usual is USUAL and str(name).casefold() in ENVELOPES
+                names = USUAL if wraps else SAYING_WHICH
+                key = self._key_among(tuple(inner), names)
+                found = (inner, key) if key is not None else None
+                found = found or self._holder_below(inner, names, depth - 1)
+                if found:
+                    around = {one: value for one, value in item.items() if one is not name}
+                    return {**around, **found[0]}, found[1]
+        return None
 
     def _key_among(self, names: tuple[object, ...], usual: tuple[str, ...]) -> object:
         """The key of the task ID, if there is one; looked up once for objects alike."""

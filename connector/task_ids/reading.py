@@ -12,45 +12,82 @@ from connector.errors import SourceError
 from connector.storage.address import is_from_store, reason
 from connector.task_ids.content import open_content
 from connector.task_ids.formats import choose_format
+from connector.task_ids.kept import Rows, is_blank, kept_values, without_columns
 from connector.task_ids.sources import Query, StandardInput
 from connector.task_ids.sources.memory import read_values
 from connector.task_ids.sources.objects import StoredFile
-from connector.task_ids.values import as_text, clean, split_several
+from connector.task_ids.validity import valid_mask
+from connector.task_ids.values import as_text, clean, split_rows, split_several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from connector.task_ids import Take
     from connector.task_ids.formats import Values
+    from connector.task_ids.kept import Keep
     from connector.task_ids.sources import Located
 
 
-def chunks(sources: Iterable[Located], column: str | None) -> Iterator[pa.StringArray]:
+def chunks(
+    sources: Iterable[Located],
+    column: str | None,
+    keep: Keep | None = None,
+    take: Take | None = None,
+) -> Iterator[pa.StringArray]:
     """The task IDs of all `sources`; see `task_ids.read`."""
     any_given = False
     for source in sources:
-        for values in _read(source, column):
-            task_ids = split_several(clean(as_text(values)))
+        for values in _read(source, column, keep):
+            if isinstance(values, Rows):
+                task_ids = _taken(values, name_of(source), keep, take)
+            else:
+                task_ids = split_several(clean(as_text(values)))
             any_given = any_given or bool(pc.any(pc.not_equal(task_ids, "")).as_py())
             yield task_ids
     if not any_given:
         raise SourceError("There is no task ID in what was given: it is empty, or only blanks.")
 
 
-def _read(source: Located, column: str | None) -> Values:
+def _taken(rows: Rows, where: str, keep: Keep | None, take: Take | None) -> pa.StringArray:
+    """The task IDs of rows, whose kept columns are handed on for each valid one."""
+    task_ids, origins = split_rows(clean(as_text(rows.values)))
+    columns = {name: kept_values(v, has_types=rows.has_types) for name, v in rows.columns.items()}
+    unnamed = keep.unnamed if keep else ()
+    columns = {n: v for n, v in columns.items() if n not in unnamed or not is_blank(v)}
+    chosen = pc.and_(pc.not_equal(task_ids, ""), valid_mask(task_ids))
+    places = origins.filter(chosen)
+    if take and columns:
+        taken = {n: v._replace(texts=v.texts.take(places)) for n, v in columns.items()}
+        take(where, task_ids.filter(chosen), taken, has_types=rows.has_types)
+    return task_ids
+
+
+def name_of(source: Located) -> str:
+    """A source's name for messages."""
+    if isinstance(source, Path | StoredFile):
+        return getattr(source, "name", "") if isinstance(source, StoredFile) else str(source)
+    return "the query" if isinstance(source, Query) else "the table"
+
+
+def _read(source: Located, column: str | None, keep: Keep | None) -> Values:
+    if keep and isinstance(source, StandardInput):
+        raise without_columns("Standard input", "save it to a file first")
     if isinstance(source, Path | StoredFile | StandardInput):
-        return _read_file(source, column)
+        return _read_file(source, column, keep)
     if isinstance(source, Query):
         # Here because SQLAlchemy takes half a second to import, and few lists come from SQL.
         from connector.task_ids.sources.sql import read_query  # noqa: PLC0415
 
-        return read_query(source, column)
-    return read_values(source, column)
+        return read_query(source, column, keep)
+    return read_values(source, column, keep)
 
 
-def _read_file(source: Path | StoredFile | StandardInput, column: str | None) -> Values:
+def _read_file(
+    source: Path | StoredFile | StandardInput, column: str | None, keep: Keep | None
+) -> Values:
     try:
         with open_content(source) as content:
-            yield from choose_format(content, column).read(content, column)
+            yield from choose_format(content, column).read(content, column, keep)
     except (OSError, UnicodeError, pa.ArrowException) as exc:
         name = getattr(source, "name", "Standard input") if not isinstance(source, Path) else source
         raise SourceError(f"{name} cannot be read: {_reason(exc)}.") from exc

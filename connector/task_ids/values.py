@@ -60,6 +60,16 @@ def split_several(task_ids: pa.StringArray) -> pa.StringArray:
     return pa.array([one for text in texts for one in usual_parts(text) or [text]], pa.string())
 
 
+def split_rows(task_ids: pa.StringArray) -> tuple[pa.StringArray, pa.Array]:
+    """As `split_several`, with the position of the value that each comes from."""
+    whole = split_several(task_ids)
+    if len(whole) == len(task_ids):
+        return whole, pa.array(range(len(whole)), pa.int64())
+    counts = [len(usual_parts(text) or [text]) for text in task_ids.to_pylist()]
+    origins = [place for place, count in enumerate(counts) for _ in range(count)]
+    return whole, pa.array(origins, pa.int64())
+
+
 def _with_uuids_in_lower_case(task_ids: pa.StringArray) -> pa.StringArray:
     long_enough = pc.equal(pc.binary_length(task_ids), _UUID_LENGTH)
     if not pc.any(long_enough).as_py():

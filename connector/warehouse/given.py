@@ -12,7 +12,7 @@ import logging
 import shutil
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from connector.record.column import Table
+    from connector.record.kept import Values
     from connector.storage.storage import Storage
     from connector.warehouse.generations import Generations
 
@@ -101,18 +102,6 @@ def _set_aside(storage: Storage, error: DamagedFile) -> None:
     )
 
 
-class Column(NamedTuple):
-    """Some values of a kept column.
-
-    Attributes:
-        texts: As `kept.to_texts` writes them; null where none is given, `kept.BLANK` for a blank.
-        type: The one that they have.
-    """
-
-    texts: pa.Array
-    type: pa.DataType
-
-
 class Gathered:
     """What a run's sources give beside the task IDs, on its way to the table.
 
@@ -123,11 +112,11 @@ class Gathered:
         self._folder = storage.scratch / GIVEN.name
         self._held: list[pa.Table] = []
         self._sample: list[pa.Array] = []
-        self._rows = 0
+        self._rows = self._held_bytes = 0
         self._raw: pa.OSFile | None = None
         self._names: dict[str, str] = {}
-        self._types: dict[tuple[str, str], pa.DataType] = {}
-        self._mixed: dict[str, None] = {}
+        # By name, then by source: the types of the values, and whether two of them are odd.
+        self._types: dict[str, dict[str, tuple[set[pa.DataType], bool]]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +127,7 @@ class Gathered:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(
-        self, where: str, task_ids: pa.Array, columns: Mapping[str, Column], *, is_typed: bool
+        self, where: str, task_ids: pa.Array, columns: Mapping[str, Values], *, has_types: bool
     ) -> None:
         """Add rows.
 
@@ -146,43 +135,43 @@ class Gathered:
             where: Their source.
             task_ids: Valid ones.
             columns: For each name the values, in the order of the task IDs.
-            is_typed: Whether the source has types, so that two of them in one column are odd.
+            has_types: Whether the source has types, so that two of them in one column are odd.
         """
         names = [self._names.setdefault(name.casefold(), name) for name in columns]
-        for name, column in zip(names, columns.values(), strict=True):
-            before = self._types.get((where, name), NOTHING)
-            after = self._types[where, name] = joined(before, column.type)
-            if is_typed and after == TEXT and not {before, column.type} <= {TEXT, NOTHING}:
-                self._mixed[f"{name} of {where} has values of several types"] = None
+        for name, values in zip(names, columns.values(), strict=True):
+            types, _ = self._types.setdefault(name, {}).setdefault(where, (set(), has_types))
+            types |= values.types
         rows = pa.table(
-            [task_ids, *(column.texts for column in columns.values())], names=[KEY, *names]
+            [task_ids, *(values.texts for values in columns.values())], names=[KEY, *names]
         )
-        self._sample.append(task_ids.take(pa.arange(0, len(rows), SAMPLED)))
+        self._sample.append(task_ids.take(pa.array(range(0, len(rows), SAMPLED))))
         self._rows += len(rows)
         self._held.append(rows)
-        if sum(table.nbytes for table in self._held) > MEMORY_BYTES:
+        self._held_bytes += rows.nbytes
+        if self._held_bytes > MEMORY_BYTES:
             with trying_to(f"write to {self._folder}"):
                 self._write_out()
 
-    @property
-    def columns(self) -> dict[str, pa.DataType]:
+    def types(self) -> dict[str, pa.DataType]:
         """The type of each column: that of all sources together."""
-        found: dict[str, pa.DataType] = {}
-        for (where, name), type_ in self._types.items():
-            before = found.get(name, NOTHING)
-            found[name] = joined(before, type_)
-            if found[name] == TEXT and not {before, type_} <= {TEXT, NOTHING}:
-                self._mixed[f"{name} has {WORDS[type_]} in {where}, {WORDS[before]} before"] = None
-        return found
+        return {
+            name: joined(joined(types) for types, _ in by_source.values())
+            for name, by_source in self._types.items()
+        }
 
-    @property
-    def remarks(self) -> list[str]:
-        """What to tell people of columns that became text."""
-        return list(self._mixed)
+    def remarks(self) -> Iterator[str]:
+        """What to tell people of columns that are text because types differ."""
+        for name, by_source in self._types.items():
+            for where, (types, has_types) in by_source.items():
+                if has_types and joined(types) == TEXT and len(types - {NOTHING}) > 1:
+                    yield f"{name} of {where} has {_listed(types)}"
+            of_sources = {joined(types) for types, _ in by_source.values()}
+            if joined(of_sources) == TEXT and len(of_sources - {NOTHING}) > 1:
+                yield f"{name} has {_listed(of_sources)} in different sources"
 
     def sorted_rows(self) -> Iterator[pa.Table]:
         """All rows as texts, one for each task ID, sorted, in tables of a bounded size."""
-        schema = pa.schema([(KEY, TEXT), *((name, TEXT) for name in self._types_by_name())])
+        schema = pa.schema([(KEY, TEXT), *((name, TEXT) for name in self._types)])
         if self._rows <= BUCKET_ROWS:
             pieces = [_widened(rows, schema) for rows in self._all()]
             yield kept.latest(pa.concat_tables([schema.empty_table(), *pieces]))
@@ -193,9 +182,6 @@ class Gathered:
                     rows = stream.read_all()
                 yield kept.latest(rows)
 
-    def _types_by_name(self) -> dict[str, None]:
-        return dict.fromkeys(name for _, name in self._types)
-
     def _write_out(self) -> None:
         if self._raw is None:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -204,7 +190,7 @@ class Gathered:
             # One stream after another in one file: each may have columns of its own.
             with pa.ipc.new_stream(self._raw, rows.schema) as stream:
                 stream.write_table(rows)
-        self._held = []
+        self._held, self._held_bytes = [], 0
 
     def _all(self) -> Iterator[pa.Table]:
         """All rows in the order in which they were given."""
@@ -239,6 +225,10 @@ class Gathered:
         return paths
 
 
+def _listed(types: Iterable[pa.DataType]) -> str:
+    return " and ".join(WORDS[type_] for type_ in WORDS if type_ in types)
+
+
 def _widened(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """`rows` with all columns of a schema; what they do not have is not given."""
     columns = [
@@ -266,13 +256,13 @@ def _merge(storage: Storage, gathered: Gathered) -> None:
     names = [name for name in before.schema.names if name != KEY]
     types = {name: _type_now(storage, before, name) for name in names}
     now, own_names = dict(types), {}
-    for name, type_ in gathered.columns.items():
+    for name, type_ in gathered.types().items():
         own = own_names[name] = same_name(name, names) or name
-        now[own] = joined(types.get(own, NOTHING), type_)
+        now[own] = joined([types.get(own, NOTHING), type_])
         if now[own] == TEXT and types.get(own, TEXT) not in {TEXT, NOTHING}:
             remark = f"{own} had {WORDS[types[own]]} so far, and now has {WORDS[type_]}"
             logger.warning("The kept column %s: it is text from now on.", remark)
-    for remark in gathered.remarks:
+    for remark in gathered.remarks():
         logger.warning("The kept column %s: it is kept as text.", remark)
     columns = [kept.kept_column(n, TEXT if t == NOTHING else t) for n, t in now.items()]
     after = replace(GIVEN, columns=(*GIVEN.columns, *columns))
@@ -331,7 +321,14 @@ class Prompts:
         if not self or not len(rows):
             return rows
         lacking = rows[KEY].filter(kept.lacks_prompt(rows))
-        return kept.with_prompts(rows, self._of(lacking)) if len(lacking) else rows
+        if not len(lacking):
+            return rows
+        try:
+            return kept.with_prompts(rows, self._of(lacking))
+        except DamagedFile as error:
+            _set_aside(self._storage, error)
+            self._columns = None
+            return rows
 
     def _of(self, task_ids: pa.ChunkedArray) -> pa.Table:
         wanted = task_ids.unique()

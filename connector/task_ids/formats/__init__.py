@@ -1,6 +1,6 @@
 """File formats, and which of them a file has: its first bytes, its suffix, or its text says so.
 
-To add one: a module here with a function `read_…(content, column)`, and a line in `FORMATS`.
+To add one: a module here with a function `read_…(content, column, keep)`, and a line in `FORMATS`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from connector.task_ids.formats.json_lists import read_json, read_json_lines
 from connector.task_ids.formats.parquet import read_arrow, read_parquet
 from connector.task_ids.formats.spreadsheet import read_spreadsheet
 from connector.task_ids.formats.text import read_text
+from connector.task_ids.kept import Keep, Rows
 
-Values = Iterator[pa.Array | Sequence[object]]
+Values = Iterator[pa.Array | Sequence[object] | Rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,13 @@ class Format:
     """How files of one format are recognized and read.
 
     Attributes:
-        read: Yields the task IDs of a file, in chunks; see `task_ids.read` for the column.
+        read: Yields the task IDs of a file, in chunks; see `task_ids.read` for the column. With
+            columns to keep, yields `Rows`.
         suffixes: Of file names, in lower case.
         signs: First bytes, which count for more than the name: a spreadsheet may be called .csv.
     """
 
-    read: Callable[[Content, str | None], Values]
+    read: Callable[[Content, str | None, Keep | None], Values]
     suffixes: tuple[str, ...] = ()
     signs: tuple[bytes, ...] = ()
 

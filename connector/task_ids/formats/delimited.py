@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from functools import partial
-from itertools import chain, dropwhile, islice
+from itertools import chain, compress, dropwhile, islice
 from typing import TYPE_CHECKING
 
 from connector.errors import SourceError
@@ -17,12 +17,14 @@ from connector.task_ids.columns import (
     find_header,
     has_ids,
 )
+from connector.task_ids.kept import Rows
 from connector.task_ids.spelling import BLANKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from connector.task_ids.content import Content
+    from connector.task_ids.kept import Keep
 
 DELIMITERS = ",;\t|"
 _CHUNK = 1 << 13
@@ -37,13 +39,16 @@ _SEP_CELL = re.compile(r"\s*sep=[,;\t|]?\s*", re.IGNORECASE)
 _rows = partial(csv.reader, strict=True)
 
 
-def read_delimited(content: Content, column: str | None) -> Iterator[list[str]]:
+def read_delimited(
+    content: Content, column: str | None, keep: Keep | None = None
+) -> Iterator[list[str] | Rows]:
     """The cells of the column of task IDs; "" where a row is too short to have one.
 
     Python's reader and not Arrow's, which is quicker but gives up on ragged rows and on long cells.
 
     Raises:
-        SourceError: There is no such column, or quotes do not match: an open one may hide rows.
+        SourceError: There is no such column, also of those to keep; or quotes do not match: an open
+            one may hide rows.
     """
     # The reader's only setting of this kind is one for the whole process; it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
@@ -51,14 +56,16 @@ def read_delimited(content: Content, column: str | None) -> Iterator[list[str]]:
     rows = _rows(content.text(newline=""), delimiter=delimiter)
     wanted = rows if delimiter != "|" else (r for r in rows if not _DRAWN.fullmatch("|".join(r)))
     try:
-        yield from _cells(wanted, column, content.name)
+        yield from _cells(wanted, column, content.name, keep)
     except csv.Error as exc:
         raise SourceError(
             f"{content.name} is broken near line {rows.line_num}: {exc}. Is a quote left open?"
         ) from exc
 
 
-def _cells(rows: Iterator[list[str]], column: str | None, where: str) -> Iterator[list[str]]:
+def _cells(
+    rows: Iterator[list[str]], column: str | None, where: str, keep: Keep | None
+) -> Iterator[list[str] | Rows]:
     """The cells below the header, which files that were put together have several times."""
     first = _without_sep_line(list(islice(rows, HEADER_WITHIN)))
     if not first:
@@ -70,8 +77,27 @@ def _cells(rows: Iterator[list[str]], column: str | None, where: str) -> Iterato
     position, index = header
     name = first[position][index] if position >= 0 else None
     below = chain(first[position + 1 :], rows)
+    if keep:
+        yield from _kept(below, keep.choose_below(first, position, index, where), index, name)
+        return
     while cells := [row[index] if index < len(row) else "" for row in islice(below, _CHUNK)]:
         yield [cell for cell in cells if cell != name] if name in cells else cells
+
+
+def _kept(
+    below: Iterator[list[str]], chosen: dict[str, int], index: int, header: str | None
+) -> Iterator[Rows]:
+    """The same with columns to keep; a cell that a short row does not have is blank."""
+    while part := list(islice(below, _CHUNK)):
+        cells = {
+            place: [row[place] if place < len(row) else "" for row in part]
+            for place in {index, *chosen.values()}
+        }
+        if header in cells[index]:
+            is_row = [cell != header for cell in cells[index]]
+            cells = {place: list(compress(column, is_row)) for place, column in cells.items()}
+        columns = {name: cells[place] for name, place in chosen.items()}
+        yield Rows(cells[index], columns, has_types=False)
 
 
 def is_delimited(head: str, column: str | None) -> bool:

@@ -15,14 +15,17 @@ from connector.task_ids.spelling import is_usual, tidied
 from connector.task_ids.validity import unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from connector.task_ids.content import Content
+    from connector.task_ids.kept import Keep, Rows
 
 _BEGIN = re.compile(r"[^\s,]")
 
 
-def read_json(content: Content, column: str | None) -> Iterator[list[object]]:
+def read_json(
+    content: Content, column: str | None, keep: Keep | None = None
+) -> Iterator[list[object] | Rows]:
     """The task IDs of an array, all held in memory: JSON Lines suit large lists better.
 
     Raises:
@@ -31,9 +34,12 @@ def read_json(content: Content, column: str | None) -> Iterator[list[object]]:
     text = content.text().read()
     if not text.strip():
         return
-    picker = Picker(content.name, column)
+    picker = Picker(content.name, column, keep)
     for document in _documents(text, content.name):
-        yield [picker.pick(item) for item in _items(document, content.name, column)]
+        if keep and (rows := _records(document, column)) is not None:
+            yield picker.pick_all(rows)
+            continue
+        yield picker.pick_all(_items(document, content.name, column))
     picker.check()
 
 
@@ -86,6 +92,24 @@ def _values_below(document: dict[str, object], column: str | None) -> list[objec
     return list(below.values()) if isinstance(below, dict) else None
 
 
+def _records(document: object, column: str | None) -> list[object] | None:
+    """The rows of a table that pandas wrote by columns, or of objects below their IDs; else None."""
+    if not isinstance(document, dict) or not document:
+        return None
+    name = column or "task_id"
+    if all(is_usual(tidied(key)) for key in document):
+        rows = document.items()
+        return [{**(row if isinstance(row, dict) else {}), name: key} for key, row in rows]
+    index = find_column(list(document), column)
+    ids = None if index is None else list(document.values())[index]
+    if not isinstance(ids, dict):
+        return None
+    columns = {key: cells for key, cells in document.items() if isinstance(cells, dict)}
+    return [
+        {key: cells[row] for key, cells in columns.items() if row in cells} for row in ids
+    ]
+
+
 def _items_of_envelope(document: dict[str, object], where: str, column: str | None) -> list[object]:
     """The items inside an envelope such as `{"code": "success", "data": …}`."""
     inner = [value for key, value in document.items() if key.casefold() in ENVELOPES]
@@ -93,32 +117,32 @@ def _items_of_envelope(document: dict[str, object], where: str, column: str | No
     return _items(inner[0], where, column) if wraps else [document]
 
 
-def read_json_lines(content: Content, column: str | None) -> Iterator[list[object]]:
+def read_json_lines(
+    content: Content, column: str | None, keep: Keep | None = None
+) -> Iterator[list[object] | Rows]:
     """The task IDs of JSON Lines. A broken line becomes an invalid ID that names its number.
 
     Raises:
         SourceError: The first line is broken, so this is another format; or no object has the key.
     """
-    picker = Picker(content.name, column)
-    pick = picker.pick
+    picker = Picker(content.name, column, keep)
     first = 1
     for block in content.line_blocks():
         lines = block.split("\n")
         try:
-            yield [pick(orjson.loads(line)) for line in lines]
+            yield picker.pick_all([orjson.loads(line) for line in lines])
         except orjson.JSONDecodeError:
-            yield [
-                _value(line, number, content.name, pick) for number, line in enumerate(lines, first)
-            ]
+            items = [_item(line, number, content.name) for number, line in enumerate(lines, first)]
+            yield picker.pick_all(items)
         first += len(lines)
     picker.check()
 
 
-def _value(line: str, number: int, where: str, pick: Callable[[object], object]) -> object:
+def _item(line: str, number: int, where: str) -> object:
     if not line.strip():
         return ""
     try:
-        return pick(orjson.loads(line))
+        return orjson.loads(line)
     except orjson.JSONDecodeError as exc:
         if number == 1:
             raise SourceError(f"{where} is not JSON Lines: {exc}.") from exc

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.task_ids.columns import is_header
+from connector.task_ids.kept import without_columns
 from connector.task_ids.spelling import BLANKS, NOTHING, QUOTES, UUID, find_usual, is_usual, tidied
 from connector.task_ids.validity import unreadable
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from connector.task_ids.content import Content
+    from connector.task_ids.kept import Keep
 
 # A block of nothing else consists of lines with an ID each.
 _PLAIN = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-\n"
@@ -73,8 +75,16 @@ _LONG = 8  # for an ID in a sentence, where `ray-2` is none
 _SHOWN = 60
 
 
-def read_text(content: Content, column: str | None) -> Iterator[pa.StringArray | list[str]]:
-    """The IDs in `content`, without comments and a header; a blank line is a blank."""
+def read_text(
+    content: Content, column: str | None, keep: Keep | None = None
+) -> Iterator[pa.StringArray | list[str]]:
+    """The IDs in `content`, without comments and a header; a blank line is a blank.
+
+    Raises:
+        SourceError: There are columns to keep, and text has none.
+    """
+    if keep:
+        raise without_columns(content.name, "it is a plain list of task IDs")
     has_usual = bool(find_usual(content.head_text()))
     begun = False
     for block in content.line_blocks():

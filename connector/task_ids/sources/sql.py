@@ -11,18 +11,22 @@ from sqlalchemy.pool import NullPool
 from connector.errors import SourceError
 from connector.storage import database_url
 from connector.task_ids.columns import choose_column
+from connector.task_ids.kept import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sqlalchemy import URL
 
+    from connector.task_ids.kept import Keep
     from connector.task_ids.sources import Query
 
 _ROWS = 10_000
 
 
-def read_query(query: Query, column: str | None) -> Iterator[list[object]]:
+def read_query(
+    query: Query, column: str | None, keep: Keep | None = None
+) -> Iterator[list[object] | Rows]:
     """The column of task IDs in the answer to `query`; the only column needs no name.
 
     The rows come in parts from a server-side cursor, where the driver has one. All changes that the
@@ -49,9 +53,16 @@ def read_query(query: Query, column: str | None) -> Iterator[list[object]]:
                 raise SourceError(
                     f"{database_url.display(target)}: the query returns no rows. Is it a SELECT?"
                 )
-            index = _index(list(result.keys()), column, database_url.display(target))
+            names, where = list(result.keys()), database_url.display(target)
+            index = _index(names, column, where)
+            chosen = keep and keep.choose(names, index, f"The result of the query to {where}")
             for rows in result.partitions(_ROWS):
-                yield [row[index] for row in rows]
+                ids = [row[index] for row in rows]
+                if chosen is None:
+                    yield ids
+                else:
+                    columns = {name: [row[at] for row in rows] for name, at in chosen.items()}
+                    yield Rows(ids, columns)
 
 
 def _index(names: Sequence[str], column: str | None, where: str) -> int:
