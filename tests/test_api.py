@@ -6,6 +6,7 @@ import os
 import pydoc
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -66,7 +67,7 @@ def test_a_misspelt_setting_is_an_error_even_without_a_value() -> None:
 
 def test_the_keywords_are_the_settings() -> None:
     """Name for name; and each takes its default, and in its plainest form what pydantic reads."""
-    names = {"os": os, "SecretStr": SecretStr, "timedelta": timedelta}
+    names = {"os": os, "Sequence": Sequence, "SecretStr": SecretStr, "timedelta": timedelta}
     hints = get_type_hints(connector.run.keywords.Keywords, localns=names)
     assert [*hints] == [*Settings.model_fields]
     schema = Settings.model_json_schema(by_alias=False)["properties"]

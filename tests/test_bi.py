@@ -23,7 +23,7 @@ from connector.errors import UsageError, WarehouseError
 from connector.export.catalogue import write_catalogue
 from connector.export.cells import CELL_UNITS
 from connector.export.export import export_tables
-from connector.export.views import SQL_TYPES
+from connector.export.views import JOINED, SQL_TYPES
 from connector.export.xlsx_file import write_xlsx
 from connector.record.answer import Outcome
 from connector.record.schema import GENERATIONS, TABLES
@@ -107,7 +107,7 @@ def ask(catalogue: Path, query: str) -> list[tuple[Any, ...]]:
 def catalogue(root: Path, tmp_path: Path) -> Path:
     target = tmp_path / "warehouse.duckdb"
     made = write_catalogue(root, target)
-    assert made.views == tuple(TABLES)
+    assert made.views == (*TABLES, JOINED)
     assert made.without_files == ()
     return target
 
@@ -172,7 +172,7 @@ def test_days_are_dates_whoever_wrote_the_folders(tmp_path: Path) -> None:
 def test_an_export_leaves_out_marts_that_were_never_made(root: Path, tmp_path: Path) -> None:
     (root / "marts.json").unlink()
     done = [one.table for one in export_tables(root, f"sqlite:///{tmp_path}/t.db")]
-    assert done == ["generations", "rejects", "runs", "columns"]
+    assert done == ["generations", "rejects", "runs", "given", "columns"]
 
 
 def test_a_view_shows_what_later_runs_write(catalogue: Path, root: Path) -> None:

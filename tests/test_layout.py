@@ -29,7 +29,7 @@ MAY_IMPORT = {
         "connector.words",
     },
     "connector.storage": RECORD,
-    "connector.task_ids": {*BASE, "connector.storage"},
+    "connector.task_ids": {*RECORD, "connector.storage"},
     "connector.gateway": RECORD,
     "connector.metrics": {*BASE, "connector.storage"},
     "connector.warehouse": {

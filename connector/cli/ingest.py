@@ -66,9 +66,8 @@ def ingest(
         base_url: Gateway; also LUMA_BASE_URL. [default: https://api.lumalabs.ai]
         column: Column of the task IDs, if not `task_id`, `generation_id`, `id`, `uuid` or `job_id`.
         query: SQL that selects the task IDs from the database.
-        keep: Columns of the source to keep with the task IDs, in the table `given`: names, separated
-            by commas or blanks, or `all`. Behind --keep, the last word is the source if none came
-            before.
+        keep: Columns of the source to keep in the table `given`: names, separated by commas or
+            blanks, or `all`. The last word is the source if none came before --keep.
         limit: Most task IDs to request.
         refresh: Request finished ones again too.
         retry_rejected: Request finally rejected and given-up ones again too.

@@ -1,6 +1,7 @@
 """A DuckDB file with a view for each table. It holds no data, so it never goes stale.
 
-A view reads the Parquet files at query time, so it shows what the last run wrote. DuckDB opens a
+A view reads the Parquet files at query time, so it shows what the last run wrote. Only a kept
+column that is new, or that is text now, needs the catalogue to be written again. DuckDB opens a
 file more than once per query, so a replacement in between can make a query fail (about 1 in 300
 while files are replaced without pause). It never gives a wrong answer, and a second try succeeds.
 """
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.errors import DamagedFile, UsageError
-from connector.export.views import View, literal, view_of
+from connector.export.views import JOINED, View, create_joined, literal, view_of
 from connector.record.schema import TABLES
 from connector.storage.address import is_url
 from connector.storage.replace import replacing
+from connector.warehouse.given import as_found, declared
 from connector.warehouse.reading import retried
 from connector.warehouse.warehouse import Warehouse
 
@@ -35,7 +37,7 @@ class Catalogue:
     """A written catalogue.
 
     Attributes:
-        views: Names of the views, one for each table.
+        views: Names of the views: one for each table, and that of `generations` with kept columns.
         without_files: Tables without a file so far. Their views stay empty until the catalogue is
             written again.
     """
@@ -78,10 +80,12 @@ def write_catalogue(warehouse: Address, target: Path, *, relative: bool = False)
         connection.execute("USE made")
         for name, table in TABLES.items():
             place = None if name in without_files else folder
-            _create(view_of(table, place, found.partition_by), connection)
+            whole = as_found(found.storage, table)
+            _create(view_of(whole, place, found.partition_by), connection)
+        create_joined(connection, declared(found.storage))
         connection.execute("USE memory")
         connection.execute("DETACH made")
-    return Catalogue(target, tuple(TABLES), without_files)
+    return Catalogue(target, (*TABLES, JOINED), without_files)
 
 
 def _create(view: View, connection: duckdb.DuckDBPyConnection) -> None:
@@ -108,7 +112,7 @@ def _refuse_if_not_ours(target: Path) -> None:
             ).fetchall()
     except duckdb.Error as error:
         raise UsageError(f"cannot tell whether {target} may be replaced: {error}") from error
-    others = [name for (name,) in held if name not in TABLES]
+    others = [name for (name,) in held if name not in {*TABLES, JOINED}]
     if others:
         raise UsageError(
             f"{target} also holds {', '.join(others)}, which would be lost: write to another file"

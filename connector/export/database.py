@@ -19,6 +19,7 @@ from connector.export import postgresql
 from connector.export.cells import Mended, without_nul
 from connector.export.exported import Exported
 from connector.record.column import TIMESTAMP
+from connector.record.schema import GIVEN
 from connector.storage.database_url import parse_database_url, translate_errors
 from connector.warehouse.reading import pieces, retried
 
@@ -39,6 +40,7 @@ SQL_TYPES: Final[dict[pa.DataType, sa.types.TypeEngine[Any]]] = {
     pa.int32(): sa.Integer(),
     pa.int64(): sa.BigInteger(),
     pa.float64(): sa.Double(),
+    pa.date32(): sa.Date(),
 }
 
 # Databases where a text of any length can be a primary key.
@@ -132,12 +134,13 @@ def _prepare(connection: sa.Connection, target: sa.Table, key: set[str]) -> None
     if not inspector.has_table(target.name, schema=target.schema):
         target.create(connection)
         return
-    there = {column["name"] for column in inspector.get_columns(target.name, target.schema)}
-    if there == declared:
+    columns = inspector.get_columns(target.name, target.schema)
+    there = {column["name"] for column in columns}
+    if there == declared and not _has_other_types(columns, target):
         if connection.dialect.name == "postgresql":
             postgresql.lock_for_writing(connection, target)
         connection.execute(target.delete())
-    elif key <= there < declared:  # made by an earlier version
+    elif key <= there <= declared:  # by an earlier version, or a kept column is new or text now
         target.drop(connection)
         target.create(connection)
     else:
@@ -145,6 +148,16 @@ def _prepare(connection: sa.Connection, target: sa.Table, key: set[str]) -> None
             f"the database has a table {target.fullname} that this export did not make (columns"
             f" {', '.join(sorted(there))}): choose a --schema for the export, or rename that table"
         )
+
+
+def _has_other_types(columns: Sequence[Any], target: sa.Table) -> bool:
+    """Whether a kept column has another type by now; other tables keep theirs."""
+    if target.name != GIVEN.name:
+        return False
+    return any(
+        column["type"]._type_affinity is not target.c[column["name"]].type._type_affinity  # noqa: SLF001  SQLAlchemy has no public name for it
+        for column in columns
+    )
 
 
 def _insert(connection: sa.Connection, target: sa.Table, rows: pa.Table, mended: Mended) -> None:

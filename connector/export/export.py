@@ -10,6 +10,7 @@ from connector.export.csv_file import write_csv
 from connector.export.xlsx_file import write_xlsx
 from connector.record.schema import ANSWERS, GENERATIONS, MARTS, TABLES
 from connector.warehouse import refresh as marts
+from connector.warehouse.given import as_found
 from connector.warehouse.reading import retried, table_named
 from connector.warehouse.warehouse import Warehouse
 
@@ -38,7 +39,7 @@ def export_tables(
         WarehouseError: The warehouse does not exist, or a file of it is damaged.
     """
     storage = Warehouse.existing(warehouse).storage
-    named = [table_named(name) for name in dict.fromkeys(tables)]
+    named = [as_found(storage, table_named(name)) for name in dict.fromkeys(tables)]
     if "://" in to:
         # Importing SQLAlchemy takes longer than writing a small file.
         from connector.export.database import export_to_database  # noqa: PLC0415
@@ -58,7 +59,11 @@ def export_tables(
 
 
 def _present(storage: Storage) -> list[Table]:
-    present = [t for t in TABLES.values() if t is not ANSWERS and _is_present(storage, t)]
+    present = [
+        as_found(storage, table)
+        for table in TABLES.values()
+        if table is not ANSWERS and _is_present(storage, table)
+    ]
     if not present:
         raise UsageError(f"{storage.address} holds no table yet: run `ingest` first")
     return present

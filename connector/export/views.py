@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from connector.record.column import TIMESTAMP, Column
+from connector.record.kept import KEY
+from connector.record.schema import GENERATIONS
 from connector.warehouse.founding import WITHOUT_TIME
+from connector.warehouse.given import PREFIX, joined_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +34,9 @@ SQL_TYPES: Final = {
 
 # A column for the path of the file that a row is from.
 FILE: Final = "__file"
+
+# The view of `generations` with the kept columns.
+JOINED: Final = "generations_given"
 
 # Wildcards of file name patterns; in brackets they stand for themselves.
 WILD: Final = re.compile(r"[\[*?]")
@@ -114,6 +120,29 @@ def view_of(table: Table, folder: str | None, partition_by: str) -> View:
     about = f"{span.capitalize()} of the partition; {WITHOUT_TIME[span]} if the time is unknown."
     type_ = pa.date32() if span == "day" else pa.string()
     return View(table, Column(f"{table.partition}_{span}", type_, about), pattern)
+
+
+def create_joined(connection: duckdb.DuckDBPyConnection, given: Table) -> None:
+    """Create the view of `generations` with the kept columns, from the views of both.
+
+    Args:
+        connection: With the views of both tables.
+        given: The table `given` as it is found.
+    """
+    kept = joined_columns(GENERATIONS, given)
+    selected = ", ".join(
+        f"given.{quoted(column.name.removeprefix(PREFIX))} AS {quoted(column.name)}"
+        for column in kept
+    )
+    columns = ", ".join(filter(None, ("generations.*", selected)))
+    source = f"generations LEFT JOIN given USING ({KEY})"
+    view = f"CREATE OR REPLACE VIEW {JOINED} AS SELECT {columns} FROM {source}"  # noqa: S608  quoted
+    connection.execute(view)
+    about = "The generations, with the columns that were kept with their task IDs."
+    connection.execute(f"COMMENT ON VIEW {JOINED} IS {literal(about)}")
+    for column in kept:
+        name, told = quoted(column.name), literal(_about(column))
+        connection.execute(f"COMMENT ON COLUMN {JOINED}.{name} IS {told}")
 
 
 def _about(column: Column) -> str:

@@ -82,6 +82,7 @@ class _Sheet:
         self._mended = Mended()
         self._sheet = book.add_worksheet(table.name)
         self._time = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss.000"})
+        self._date = book.add_format({"num_format": "yyyy-mm-dd"})
         self._head(book.add_format({"bold": True}))
 
     def _head(self, bold: Any) -> None:
@@ -122,12 +123,20 @@ class _Sheet:
     def _writer(self, type_: pa.DataType) -> Write:
         if pa.types.is_timestamp(type_):
             return self._write_time
+        if pa.types.is_date(type_):
+            return self._write_date
         writers: dict[pa.DataType, Write] = {
             pa.string(): self._sheet.write_string,
             pa.bool_(): self._sheet.write_boolean,
         }
         number: Write = self._sheet.write_number
         return writers.get(type_, number)
+
+    def _write_date(self, row: int, position: int, day: Any) -> None:
+        if day.year < FIRST_YEAR:
+            self._sheet.write_string(row, position, str(day))
+        else:
+            self._sheet.write_datetime(row, position, day, self._date)
 
     def _write_time(self, row: int, position: int, moment: Any) -> None:
         if moment.year < FIRST_YEAR:

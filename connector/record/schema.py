@@ -75,7 +75,7 @@ DOCUMENTED = (
     Column(
         "prompt",
         STRING,
-        "Text prompt of the generation.",
+        "Text prompt of the generation; `prompt_source` says where it is from.",
         paths=("prompt", "request.prompt", "input.prompt", "properties.input"),
     ),
     Column(
@@ -242,8 +242,8 @@ DERIVED = (
     Column(
         "prompt_source",
         STRING,
-        "Where the prompt is from: the gateway's answer, or the kept column `prompt` of a source of "
-        "task IDs; null without a prompt.",
+        "Where the prompt is from: the gateway's answer, or the column `prompt` that was kept with "
+        "the task ID; null without a prompt.",
         allowed=PROMPT_SOURCES,
     ),
     Column(

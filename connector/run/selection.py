@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from connector.settings import Settings
+    from connector.task_ids.kept import Take
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def make_plan(
     selection: Selection,
     settings: Settings,
     warehouse: Warehouse | None,
-    take: task_ids.Take | None = None,
+    take: Take | None = None,
 ) -> Plan:
     """Decide which task IDs to request, given what the warehouse holds; None holds nothing.
 

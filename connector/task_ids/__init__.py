@@ -17,28 +17,19 @@ read, or is a sentence, as a text that is not a valid ID. So the caller can acco
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO
 
 from connector.task_ids.sources import Source, locate
 from connector.task_ids.validity import is_valid, valid_mask, why_invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
-    from connector.record.kept import Values
+    from connector.task_ids.kept import Take
 
 __all__ = ["Source", "is_valid", "read", "valid_mask", "why_invalid"]
-
-
-class Take(Protocol):
-    """Receives kept columns."""
-
-    def __call__(
-        self, where: str, task_ids: pa.Array, columns: Mapping[str, Values], *, has_types: bool
-    ) -> None:
-        """Take the columns of some valid task IDs of a source."""
 
 
 def read(

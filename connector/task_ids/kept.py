@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,7 +41,7 @@ from connector.task_ids.spelling import NOTHING as WORDS_FOR_NOTHING
 from connector.words import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 ALL: Final = "all"
 
@@ -50,6 +50,15 @@ _SHOWN = 20
 _SHAPES = 1_000
 _TOO_LARGE = 2**63
 _MICROSECONDS = len("2025-10-15T08:56:19.325000")
+
+
+class Take(Protocol):
+    """Receives kept columns."""
+
+    def __call__(
+        self, where: str, task_ids: pa.Array, columns: Mapping[str, Values], *, has_types: bool
+    ) -> None:
+        """Take the columns of some valid task IDs of a source."""
 
 
 class Rows(NamedTuple):
@@ -97,14 +106,14 @@ class Keep:
             SourceError: It lacks a column that is asked for, or has it more than once.
         """
         texts = list(map(as_name, header))
-        if self.is_all:
-            places = [place for place in range(len(texts)) if place != id_index]
-        else:
+        places = list(range(len(texts)))
+        if not self.is_all:
             places = list(dict.fromkeys(self._find(name, texts, where) for name in self.names))
-            places = [p for p in places if p != id_index or texts[p].casefold() != KEY]
         chosen: dict[str, int] = {}
         taken = {KEY}
         for place in places:
+            if place == id_index:  # it is `task_id` already
+                continue
             name = texts[place] or f"column_{place + 1}"
             name = f"given_{KEY}" if name.casefold() == KEY else name
             number, free = 1, name
@@ -168,8 +177,8 @@ class KeptKeys:
         for item in items:
             row = {}
             if isinstance(item, dict):
-                item, id_key = self._holder(item)
-                row = {name: item[key] for name, key in self._keys_of(item, id_key).items()}
+                whole, id_key = self._holder(item)
+                row = {name: whole[key] for name, key in self._keys_of(whole, id_key).items()}
                 self._has_objects = True
             self._has_items = self._has_items or item != ""
             rows.append(row)
@@ -201,7 +210,9 @@ class KeptKeys:
             id_index = keys.index(id_key) if id_key in item else -1
             chosen = keep.choose(keys, id_index, self._where)
             # Objects may spell one name in several letter cases.
-            names = {self._names.setdefault(name.casefold(), name): at for name, at in chosen.items()}
+            names = {
+                self._names.setdefault(name.casefold(), name): at for name, at in chosen.items()
+            }
             self._chosen[keys] = {name: keys[at] for name, at in names.items()}
         return self._chosen[keys]
 
@@ -325,50 +336,64 @@ def _text(value: Any) -> tuple[str | None, pa.DataType]:
     """A value as text, and its type."""
     if value is NOT_GIVEN:
         return None, NOTHING
-    match value:
-        case None:
-            return BLANK, NOTHING
-        case str():
-            return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace"), TEXT
-        case bool():
-            return str(value).lower(), FLAG
-        case bytes() | bytearray() | memoryview():
-            return _bytes_as_text(bytes(value)), TEXT
-        case datetime() if value == value:  # noqa: PLR0124  pandas' NaT differs from itself
-            moment = value.astimezone(UTC) if value.tzinfo else value
-            return f"{moment.replace(tzinfo=None).isoformat()[:_MICROSECONDS]}Z", TIME
-        case date() if value == value:  # noqa: PLR0124  as above
-            return value.isoformat(), DATE
-        case Integral():
-            return str(int(value)), WHOLE if abs(value) < _TOO_LARGE else TEXT
-        case Real() | Decimal():
-            return _number_as_text(value)
-    if type(value).__name__ in {"NAType", "NaTType"}:  # pandas' own signs for a missing value
+    if _is_nothing(value):
         return BLANK, NOTHING
-    if type(value).__name__ in {"bool", "bool_"}:  # NumPy's
-        return str(bool(value)).lower(), FLAG
-    return _nested_as_text(value), TEXT
+    writers = (write for kind, write in _WRITERS.items() if isinstance(value, kind))
+    return next(writers, _other)(value)
 
 
-def _number_as_text(value: Any) -> tuple[str | None, pa.DataType]:
-    if value != value:  # noqa: PLR0124  only NaN differs from itself
-        return BLANK, NOTHING
-    if not isinstance(value, Decimal) or not value.is_finite():
-        return repr(float(value)), NUMBER
-    exponent = value.as_tuple().exponent
-    is_whole = exponent == 0 and abs(value) < _TOO_LARGE
+def _is_nothing(value: Any) -> bool:
+    # Pandas' own signs for a missing value, by name so that pandas need not be imported.
+    if value is None or type(value).__name__ in {"NAType", "NaTType"}:
+        return True
+    return isinstance(value, Real | Decimal) and bool(value != value)  # noqa: PLR0124  NaN
+
+
+def _text_as_text(value: str) -> tuple[str, pa.DataType]:
+    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace"), TEXT
+
+
+def _flag_as_text(value: object) -> tuple[str, pa.DataType]:
+    return str(bool(value)).lower(), FLAG
+
+
+def _time_as_text(value: datetime) -> tuple[str, pa.DataType]:
+    moment = value.astimezone(UTC) if value.tzinfo else value
+    return f"{moment.replace(tzinfo=None).isoformat()[:_MICROSECONDS]}Z", TIME
+
+
+def _day_as_text(value: date) -> tuple[str, pa.DataType]:
+    return value.isoformat(), DATE
+
+
+def _whole_as_text(value: Any) -> tuple[str, pa.DataType]:
+    whole = int(value)
+    return str(whole), WHOLE if abs(whole) < _TOO_LARGE else TEXT
+
+
+def _number_as_text(value: Any) -> tuple[str, pa.DataType]:
+    return repr(float(value)), NUMBER
+
+
+def _decimal_as_text(value: Decimal) -> tuple[str, pa.DataType]:
+    if not value.is_finite():
+        return _number_as_text(value)
+    # As declared in its database, `numeric(9, 0)` holds whole numbers and `numeric(9, 2)` does not.
+    is_whole = value.as_tuple().exponent == 0 and abs(value) < _TOO_LARGE
     return format(value, "f"), WHOLE if is_whole else NUMBER
 
 
-def _bytes_as_text(value: bytes) -> str:
+def _bytes_as_text(value: bytes) -> tuple[str, pa.DataType]:
     try:
-        return value.decode()
+        return bytes(value).decode(), TEXT
     except UnicodeDecodeError:
-        return value.hex()
+        return bytes(value).hex(), TEXT
 
 
-def _nested_as_text(value: Any) -> str:
+def _other(value: Any) -> tuple[str, pa.DataType]:
     """A list or an object as JSON; any other value as Python writes it."""
+    if type(value).__name__ in {"bool", "bool_"}:  # NumPy's
+        return _flag_as_text(value)
     if isinstance(value, Mapping | list | tuple | set | frozenset) or hasattr(value, "tolist"):
         plain = value.tolist() if hasattr(value, "tolist") else value
         plain = list(plain) if isinstance(plain, set | frozenset) else plain
@@ -378,4 +403,17 @@ def _nested_as_text(value: Any) -> str:
             text = str(value)
     else:
         text = str(value)
-    return text.encode("utf-8", "replace").decode()
+    return _text_as_text(text)
+
+
+# The first that fits writes a value: a boolean is an integer too, and a time is a date.
+_WRITERS: Final[dict[Any, Callable[[Any], tuple[str, pa.DataType]]]] = {
+    str: _text_as_text,
+    bool: _flag_as_text,
+    bytes | bytearray | memoryview: _bytes_as_text,
+    datetime: _time_as_text,
+    date: _day_as_text,
+    Integral: _whole_as_text,
+    Decimal: _decimal_as_text,
+    Real: _number_as_text,
+}

@@ -32,7 +32,7 @@ class Picker:
         self._known: dict[tuple[tuple[object, ...], tuple[str, ...]], object] = {}
         self._names: tuple[object, ...] | None = None
         self._key: object = None
-        self._keys = keep and KeptKeys(keep, where, self._holder)
+        self._keys = KeptKeys(keep, where, self._holder) if keep else None
 
     def pick(self, item: object) -> object:
         """The task ID of an object, "" if it has none; any other item is itself the ID."""

@@ -22,9 +22,8 @@ from connector.task_ids.values import as_text, clean, split_rows, split_several
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from connector.task_ids import Take
     from connector.task_ids.formats import Values
-    from connector.task_ids.kept import Keep
+    from connector.task_ids.kept import Keep, Take
     from connector.task_ids.sources import Located
 
 

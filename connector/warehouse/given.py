@@ -28,7 +28,7 @@ from connector.words import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from connector.record.column import Table
+    from connector.record.column import Column, Table
     from connector.record.kept import Values
     from connector.storage.storage import Storage
     from connector.warehouse.generations import Generations
@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 FILE: Final = f"{GIVEN.name}/{GIVEN.name}.parquet"
 PROMPT: Final = "prompt"
+
+# Of kept columns beside those of another table, also where no name is taken: it may be one day.
+PREFIX: Final = "given_"
 
 # Rows that are merged at once, and after how many bytes rows go to the disk.
 BUCKET_ROWS: Final = 65_536
@@ -81,6 +84,32 @@ def read_column(storage: Storage, column: str) -> pa.Table:
         )
     schema = pa.schema([table[KEY].field, table[name].field])
     return parquet.read_table(storage, FILE, schema).rename_columns([KEY, "value"])
+
+
+def joined_columns(table: Table, given: Table) -> tuple[Column, ...]:
+    """The kept columns as they are called beside those of another table.
+
+    Raises:
+        UsageError: The table has no task IDs.
+    """
+    if KEY not in table.schema.names or table.name == GIVEN.name:
+        raise UsageError(f"{table.name} has no task IDs to which kept columns could be added")
+    return tuple(
+        replace(column, name=f"{PREFIX}{column.name}")
+        for column in given.columns
+        if column.name != KEY
+    )
+
+
+def with_given_columns(storage: Storage, rows: pa.Table, names: Iterable[str]) -> pa.Table:
+    """Add kept columns, under their names with the prefix; null for a task ID that has none."""
+    table = declared(storage)
+    columns = [table[KEY], *(table[name.removeprefix(PREFIX)] for name in names)]
+    found = parquet.read_table(storage, FILE, pa.schema([column.field for column in columns]))
+    places = pc.index_in(rows[KEY], found[KEY].combine_chunks())
+    for name in found.column_names[1:]:
+        rows = rows.append_column(f"{PREFIX}{name}", found[name].take(places))
+    return rows
 
 
 def mend(storage: Storage) -> None:
@@ -158,6 +187,10 @@ class Gathered:
             name: joined(joined(types) for types, _ in by_source.values())
             for name, by_source in self._types.items()
         }
+
+    def has_types(self, name: str) -> bool:
+        """Whether a source of this column has types, which texts of CSV do not."""
+        return any(has_types for _, has_types in self._types[name].values())
 
     def remarks(self) -> Iterator[str]:
         """What to tell people of columns that are text because types differ."""
@@ -259,8 +292,10 @@ def _merge(storage: Storage, gathered: Gathered) -> None:
     for name, type_ in gathered.types().items():
         own = own_names[name] = same_name(name, names) or name
         now[own] = joined([types.get(own, NOTHING), type_])
-        if now[own] == TEXT and types.get(own, TEXT) not in {TEXT, NOTHING}:
-            remark = f"{own} had {WORDS[types[own]]} so far, and now has {WORDS[type_]}"
+        had = types.get(own, NOTHING)
+        is_odd = had != TEXT or gathered.has_types(name)
+        if now[own] == TEXT and NOTHING not in {had, type_} and had != type_ and is_odd:
+            remark = f"{own} had {WORDS[had]} so far, and now has {WORDS[type_]}"
             logger.warning("The kept column %s: it is text from now on.", remark)
     for remark in gathered.remarks():
         logger.warning("The kept column %s: it is kept as text.", remark)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
@@ -17,12 +18,14 @@ import pyarrow.parquet as pq
 
 from connector.errors import DamagedFile, UsageError, WarehouseError
 from connector.record.column import TIMESTAMP
+from connector.record.kept import KEY
 from connector.record.merge import conform
 from connector.record.schema import MARTS, TABLES
 from connector.settings import load
 from connector.storage.parquet import ROW_GROUP_ROWS
 from connector.warehouse import refresh as marts
 from connector.warehouse.compact import CONTAINS
+from connector.warehouse.given import as_found, declared, joined_columns, with_given_columns
 from connector.warehouse.warehouse import Warehouse
 from connector.words import did_you_mean
 
@@ -59,6 +62,7 @@ def read(
     columns: Sequence[str] | None = None,
     since: datetime | date | timedelta | str | None = None,
     dtype_backend: Literal["pyarrow"] | None = None,
+    given: bool = False,
 ) -> pd.DataFrame:
     """Read a table as a data frame, as `pd.read_parquet` does: the same columns and types.
 
@@ -72,10 +76,12 @@ def read(
             ISO 8601 text; or a time span, which ends now. UTC where it names no time zone. Rows
             whose time is unknown are left out.
         dtype_backend: `pyarrow` for Arrow's types in place of pandas' own.
+        given: Add the kept columns of each row's task ID: `given_campaign` for `campaign`, so that
+            no name is taken. `columns` may name them.
 
     Raises:
-        connector.errors.UsageError: There is no such table, column or backend, or `since` makes no
-            sense.
+        connector.errors.UsageError: There is no such table, column or backend, `since` makes no
+            sense, or `given` is for a table without task IDs.
         connector.errors.WarehouseError: There is no warehouse, or a file of it is damaged.
     """
     import pandas as pd  # noqa: PLC0415  half a second, and a wrong name is told without it
@@ -85,21 +91,45 @@ def read(
             f"dtype_backend {dtype_backend!r} is unknown: leave it out for pandas' own types, or"
             " write pyarrow"
         )
-    declared = table_named(table)
+    named = table_named(table)
     wanted = [columns] if isinstance(columns, str) else columns
     start = None if since is None else moment(since)
     storage = Warehouse.existing(warehouse or load().warehouse).storage
-    partition = _partition_column(storage, declared)
-    schema = schema_of(declared, wanted, partition)
-    nothing = schema.empty_table()
-    rows = retried(lambda: pa.concat_tables([nothing, *pieces(storage, declared, schema, start)]))
-    if partition in schema.names:
-        place = schema.names.index(partition)
-        rows = rows.set_column(place, partition, rows[place].dictionary_encode())
+    rows, whole = retried(lambda: _rows(storage, named, wanted, start, with_given=given))
     if dtype_backend:
         # Without what the files tell pandas: it would ask for other types.
         return rows.replace_schema_metadata(None).to_pandas(types_mapper=pd.ArrowDtype)
-    return rows.replace_schema_metadata(declared.schema.metadata).to_pandas()
+    return rows.replace_schema_metadata(whole.schema.metadata).to_pandas()
+
+
+def _rows(
+    storage: Storage,
+    table: Table,
+    wanted: Sequence[str] | None,
+    start: datetime | None,
+    *,
+    with_given: bool,
+) -> tuple[pa.Table, Table]:
+    """The rows that `read` asks for, and the declaration of what they have."""
+    table = as_found(storage, table)
+    kept = joined_columns(table, declared(storage)) if with_given else ()
+    whole = replace(table, columns=(*table.columns, *kept))
+    partition = _partition_column(storage, table)
+    schema = schema_of(whole, wanted, partition)
+    names = {column.name for column in kept}.intersection(schema.names)
+    own = [field for field in schema if field.name not in names]
+    if names and KEY not in schema.names:
+        own.append(table[KEY].field)
+    own_schema = pa.schema(own)
+    found = [own_schema.empty_table(), *pieces(storage, table, own_schema, start)]
+    rows = pa.concat_tables(found)
+    if names:
+        rows = with_given_columns(storage, rows, names)
+    rows = rows.select(schema.names)
+    if partition in schema.names:
+        place = schema.names.index(partition)
+        rows = rows.set_column(place, partition, rows[place].dictionary_encode())
+    return rows, whole
 
 
 def _partition_column(storage: Storage, table: Table) -> str | None:

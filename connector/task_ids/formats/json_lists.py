@@ -93,7 +93,7 @@ def _values_below(document: dict[str, object], column: str | None) -> list[objec
 
 
 def _records(document: object, column: str | None) -> list[object] | None:
-    """The rows of a table that pandas wrote by columns, or of objects below their IDs; else None."""
+    """The rows of a table that pandas wrote by columns, or below their IDs as keys; else None."""
     if not isinstance(document, dict) or not document:
         return None
     name = column or "task_id"
@@ -105,9 +105,7 @@ def _records(document: object, column: str | None) -> list[object] | None:
     if not isinstance(ids, dict):
         return None
     columns = {key: cells for key, cells in document.items() if isinstance(cells, dict)}
-    return [
-        {key: cells[row] for key, cells in columns.items() if row in cells} for row in ids
-    ]
+    return [{key: cells[row] for key, cells in columns.items() if row in cells} for row in ids]
 
 
 def _items_of_envelope(document: dict[str, object], where: str, column: str | None) -> list[object]:

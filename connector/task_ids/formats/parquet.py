@@ -57,7 +57,7 @@ def read_arrow(
     """
     file = pa.ipc.open_file(pa.BufferReader(content.stream.read()))
     name = _column_name(file.schema, column, content.name)
-    chosen = keep and _choose(file.schema, name, keep, content.name)
+    chosen = _choose(file.schema, name, keep, content.name) if keep else None
     for index in range(file.num_record_batches):
         batch = file.get_batch(index)
         yield batch.column(name) if chosen is None else _rows(batch, name, chosen)

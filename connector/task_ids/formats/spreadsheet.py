@@ -42,7 +42,7 @@ def read_spreadsheet(
             position, index = header
             below = [row for row in rows[position + 1 :] if any(cell != "" for cell in row)]
             names = [rows[position]] if position >= 0 else []
-            chosen = keep and keep.choose_below(names, position, index, content.name)
+            chosen = keep.choose_below(names, position, index, content.name) if keep else None
             for start in range(0, len(below), _CHUNK):
                 part = below[start : start + _CHUNK]
                 ids = [row[index] for row in part]

@@ -55,7 +55,8 @@ def read_query(
                 )
             names, where = list(result.keys()), database_url.display(target)
             index = _index(names, column, where)
-            chosen = keep and keep.choose(names, index, f"The result of the query to {where}")
+            what = f"The result of the query to {where}"
+            chosen = keep.choose(names, index, what) if keep else None
             for rows in result.partitions(_ROWS):
                 ids = [row[index] for row in rows]
                 if chosen is None:
