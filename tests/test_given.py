@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -11,6 +13,7 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -35,7 +38,6 @@ from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from conftest import CommandLine
 
@@ -295,17 +297,18 @@ def test_what_a_source_does_not_have_is_named(
         keep(source, columns)
 
 
-@pytest.mark.parametrize("given", [["--keep", "team,n"], ["--keep", "team", "n"]])
 def test_the_command_line_and_the_environment(
     tmp_path: Path,
     cli: CommandLine,
     environment: dict[str, str],
     gateway: CaseGateway,
-    given: list[str],
 ) -> None:
     csv(tmp_path / "a.csv", "task_id,team,n,secret", f"{A},red,1,x")
     environment["LUMA_BASE_URL"] = gateway.base_url
-    for arguments in (["ingest", "a.csv", *given], ["ingest", *given, "a.csv"]):
+    for arguments in (
+        ["ingest", "a.csv", "--keep", "team,n"],
+        ["ingest", "--keep", "team", "n", "a.csv"],
+    ):
         done = cli(*arguments)
         assert done.returncode == 0, done.stderr
         assert [*pd.read_parquet(tmp_path / "warehouse/given")] == ["task_id", "team", "n"]
@@ -440,6 +443,35 @@ def test_exports_have_them_and_follow_a_change(
         assert sheet.day.tolist() == [pd.Timestamp("2025-10-15")]
 
 
+PAGE = Path(__file__).parent.parent / "docs/kept-columns.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def test_the_pages_example_by_campaign(
+    tmp_path: Path, gateway: CaseGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pandas and DuckDB say the same."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LUMA_BASE_URL", gateway.base_url)
+    monkeypatch.setenv("LUMAAI_API_KEY", "luma-key")
+    csv(
+        tmp_path / "ids.csv", "task_id,campaign,cost", f"{A},spring,1", f"{B},spring,2.5", f"{C},,9"
+    )
+    blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
+    assert [language for language, _ in blocks] == ["sh", "python", "python", "sql"]
+    names: dict[str, Any] = {}
+    exec(blocks[1][1], names)
+    *statements, last = ast.parse(blocks[2][1]).body
+    assert isinstance(last, ast.Expr)
+    exec(compile(ast.Module(statements, []), "<page>", "exec"), names)
+    told = eval(compile(ast.Expression(last.value), "<page>", "eval"), names)
+    assert told.reset_index().to_numpy().tolist() == [["spring", 2, 0, 3.5]]
+    write_catalogue(tmp_path / "warehouse", tmp_path / "all.duckdb")
+    with duckdb.connect(tmp_path / "all.duckdb") as connection:
+        counted = connection.sql(blocks[3][1]).fetchall()
+    assert counted == [("spring", 2, 0, 3.5), (None, 1, 0, 9.0)]
+
+
 KINDS = {"task_id": "text", "t": "text", "n": "int", "f": "float", "b": "bool", "at": "time"}
 
 
@@ -481,8 +513,9 @@ def put_in_place(draft, target):
         os.kill(os.getpid(), signal.SIGKILL)
     real(draft, target)
 local.put_in_place = put_in_place
+source, warehouse, base_url = sys.argv[2:]
 connector.ingest(
-    sys.argv[2], keep="all", warehouse=sys.argv[3], base_url=sys.argv[4], key="luma-key"
+    source, keep="all", marts=False, warehouse=warehouse, base_url=base_url, key="luma-key"
 )
 """
 
@@ -498,8 +531,7 @@ def test_a_run_killed_at_any_write_leaves_what_another_run_completes(tmp_path: P
         columns = ["prompt", "prompt_source", "prompt_id", "status"]
         generations = pd.read_parquet(root / "generations").set_index("task_id").sort_index()
         found = {"generations": generations[columns].to_dict()}
-        found["given"] = pd.read_parquet(root / "given").to_dict()
-        return {**found, "prompts": sorted(pd.read_parquet(root / "prompts").prompt)}
+        return {**found, "given": pd.read_parquet(root / "given").to_dict()}
 
     with CaseGateway(tasks) as gateway:
 
@@ -512,7 +544,7 @@ def test_a_run_killed_at_any_write_leaves_what_another_run_completes(tmp_path: P
         shutil.copytree(before, whole)
         assert run(whole, second, -1) == 0
         expected = tables(whole)
-        for place in range(6):  # among them `given`, the prompts of before, and the batch
+        for place in range(4):  # `given`, the prompts of before, their note, and the batch
             root = tmp_path / f"killed-{place}"
             shutil.copytree(before, root)
             assert run(root, second, place) == -signal.SIGKILL

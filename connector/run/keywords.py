@@ -28,8 +28,8 @@ class Keywords(TypedDict, total=False):
     warehouse: str | os.PathLike[str] | None
     partition_by: Literal["month", "day"] | None
     lock_timeout: float | None
-    redact_signatures: bool | None
     keep: str | Sequence[str] | None
+    redact_signatures: bool | None
     marts: bool | None
     term_prompts: int | None
     max_concurrency: int | None

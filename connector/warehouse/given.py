@@ -112,12 +112,13 @@ def with_given_columns(storage: Storage, rows: pa.Table, names: Iterable[str]) -
     return rows
 
 
-def mend(storage: Storage) -> None:
-    """Set the file aside if it is damaged; an empty one takes its place."""
+def mend(storage: Storage) -> Table:
+    """`declared`; a damaged file is set aside first, and an empty one takes its place."""
     try:
-        declared(storage)
+        return declared(storage)
     except DamagedFile as error:
         _set_aside(storage, error)
+        return GIVEN
 
 
 def _set_aside(storage: Storage, error: DamagedFile) -> None:
@@ -271,20 +272,23 @@ def _widened(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def merge(storage: Storage, gathered: Gathered) -> None:
+def merge(storage: Storage, gathered: Gathered) -> Table:
     """Update the table by what was gathered; equal values change no file.
+
+    Returns:
+        Its declaration.
 
     Raises:
         StorageFailed: It cannot be written.
     """
     try:
-        _merge(storage, gathered)
+        return _merge(storage, gathered)
     except DamagedFile as error:
         _set_aside(storage, error)
-        _merge(storage, gathered)
+        return _merge(storage, gathered)
 
 
-def _merge(storage: Storage, gathered: Gathered) -> None:
+def _merge(storage: Storage, gathered: Gathered) -> Table:
     before = declared(storage)
     names = [name for name in before.schema.names if name != KEY]
     types = {name: _type_now(storage, before, name) for name in names}
@@ -309,6 +313,7 @@ def _merge(storage: Storage, gathered: Gathered) -> None:
     parquet.write_table(
         storage, FILE, after, _spliced(pieces, incoming, after.schema), unless_same=True
     )
+    return after
 
 
 def _type_now(storage: Storage, table: Table, name: str) -> pa.DataType:
@@ -342,11 +347,10 @@ def _spliced(
 class Prompts:
     """The kept prompts, for generations whose gateway sends none."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, given: Table) -> None:
         self._storage = storage
-        table = declared(storage)
-        name = same_name(PROMPT, table.schema.names)
-        self._columns = name and pa.schema([table[KEY].field, table[name].field])
+        name = same_name(PROMPT, given.schema.names)
+        self._columns = name and pa.schema([given[KEY].field, given[name].field])
 
     def __bool__(self) -> bool:
         return bool(self._columns)
@@ -377,13 +381,16 @@ class Prompts:
         return pa.concat_tables([nothing, *found])
 
 
-def apply_prompts(storage: Storage, generations: Generations) -> None:
+def apply_prompts(storage: Storage, generations: Generations, given: Table) -> None:
     """Bring the prompts of `generations` up to date with the table `given`.
 
     Costs next to nothing if they are. A crash needs no repair: the next call does the rest.
     """
-    prompts, state = Prompts(storage), {FILE: storage.version(FILE)}
-    if not prompts or _read_state(storage) == state:
+    prompts = Prompts(storage, given)
+    if not prompts:
+        return
+    state = {FILE: storage.version(FILE)}
+    if _read_state(storage) == state:
         return
     for name in generations.files().values():
         if _differs(storage, name, prompts):

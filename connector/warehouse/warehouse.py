@@ -16,7 +16,7 @@ from connector.record.base_url import as_base_url
 from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
 from connector.record.rejudge import rejudge
-from connector.record.schema import COLUMNS, GENERATIONS, REJECTS, RUNS
+from connector.record.schema import COLUMNS, GENERATIONS, GIVEN, REJECTS, RUNS
 from connector.storage import parquet
 from connector.storage.storage import storage_of
 from connector.warehouse import compact, founding, given, inbox, rebuild
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from connector.record.answer import Answer
+    from connector.record.column import Table
     from connector.storage.storage import Address, Storage
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,13 @@ class Rebuilt(NamedTuple):
     changed_files: int
 
 
+class Kept(NamedTuple):
+    """The table `given`: where it is, and its declaration with the kept columns."""
+
+    storage: Storage
+    table: Table
+
+
 class Warehouse:
     """The tables at one address.
 
@@ -73,7 +81,7 @@ class Warehouse:
         self.storage = storage
         self.partition_by = partition_by
         self.generations = Generations(storage, partition_by)
-        self._given_in = storage
+        self._given = Kept(storage, GIVEN)
 
     @staticmethod
     def exists(address: Address) -> bool:
@@ -143,8 +151,8 @@ class Warehouse:
             rebuild.finish(storage)
             compact.remove_contained(storage)
             founding.found(storage, marker["partition_by"])
-            given.mend(storage)
             warehouse = cls(storage, marker["partition_by"])
+            warehouse._given = Kept(storage, given.mend(storage))
             if marker.get("tables_version") != TABLES_VERSION:
                 # What a dead run left belongs to the log that the tables are rebuilt from.
                 warehouse.commit()
@@ -153,7 +161,7 @@ class Warehouse:
             warehouse._write_dictionary()
             warehouse._check()
             warehouse.commit()
-            given.apply_prompts(storage, warehouse.generations)
+            given.apply_prompts(storage, warehouse.generations, warehouse._given.table)
             yield warehouse
 
     def settled(
@@ -226,8 +234,9 @@ class Warehouse:
 
     def keep(self, gathered: given.Gathered) -> None:
         """Update the table `given`, and the prompts that generations have from it."""
-        given.merge(self.storage, gathered)
-        given.apply_prompts(self.storage, self.generations)
+        table = given.merge(self.storage, gathered)
+        self._given = Kept(self.storage, table)
+        given.apply_prompts(self.storage, self.generations, table)
         self._write_dictionary()
 
     def has(self, batch: str) -> bool:
@@ -272,7 +281,7 @@ class Warehouse:
         """
         before = rejects = self.rejects()
         proven = dict.fromkeys(self.generations.gateways(), "")
-        prompts = given.Prompts(self._given_in)
+        prompts = given.Prompts(*self._given)
         answers = 0
 
         def groups() -> Iterator[pa.Table]:
@@ -307,7 +316,7 @@ class Warehouse:
 
     def _shadow(self) -> tuple[Warehouse, Committed]:
         shadow = Warehouse(rebuild.shadow_of(self.storage), self.partition_by)
-        shadow._given_in = self.storage  # no answer has it
+        shadow._given = self._given  # no answer has it
         names = inbox.logged_files(self.storage)
         committed = shadow._merge(self.storage, names, self._gateways_of_runs())
         shadow.generations.refile()
@@ -392,7 +401,7 @@ class Warehouse:
         self.rebuild(may_shrink=True)
 
     def _write_dictionary(self) -> None:
-        dictionary = columns_table(given.declared(self.storage))
+        dictionary = columns_table(self._given.table)
         with contextlib.suppress(DamagedFile):
             if self.storage.exists(COLUMNS_FILE):
                 found = parquet.read_table(self.storage, COLUMNS_FILE, COLUMNS.schema)
