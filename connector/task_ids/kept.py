@@ -16,6 +16,7 @@ from decimal import Decimal
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -397,13 +398,17 @@ def _other(value: Any) -> tuple[str, pa.DataType]:
     if isinstance(value, Mapping | list | tuple | set | frozenset) or hasattr(value, "tolist"):
         plain = value.tolist() if hasattr(value, "tolist") else value
         plain = list(plain) if isinstance(plain, set | frozenset) else plain
-        try:
-            text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=str)
-        except (TypeError, ValueError, RecursionError):
-            text = str(value)
+        text = _json(plain)
     else:
         text = str(value)
     return _text_as_text(text)
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value, str, orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # whole numbers of any size, halves of surrogate pairs
+        return json.dumps(value, separators=(",", ":"), default=str)
 
 
 # The first that fits writes a value: a boolean is an integer too, and a time is a date.
