@@ -24,6 +24,7 @@ class Summary:
         given_up: Fetched and not finished, but too old to be asked for again.
         given_up_before: Those of `already_terminal` that are too old, and not finished.
         invalid_examples: A few of the invalid values, with the reason.
+        note: What was noticed that no count shows, such as a wrong clock.
     """  # noqa: D205  the equation is the contract
 
     run_id: str
@@ -54,6 +55,7 @@ class Summary:
     version: str
     given_up: int = 0
     given_up_before: int = 0
+    note: str | None = None
 
     def __post_init__(self) -> None:
         parts = (self.blank, self.duplicate, self.invalid, self.already_terminal)

@@ -51,6 +51,7 @@ def account_page(summary: Summary, previous: Mapping[str, Any] | None) -> str:
     sections = (
         f"## {headline(summary)}",
         f"**Stopped early:** {summary.message}" if summary.message else "",
+        f"**Note:** {summary.note}." if summary.note else "",
         f"{requests_in(summary)} to `{summary.base_url}` in {summary.elapsed_seconds:,.1f} s.",
         "\n".join(("| count | outcome | |", "|---:|---|---|", *rows)),
         _changes(summary, previous) if previous else "",

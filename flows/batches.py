@@ -140,7 +140,14 @@ class _Batch:
     def _save(self, answers: list[Answer]) -> None:
         name = f"{self._name}{next(self._parts):04}"
         try:
-            save_answers(self._warehouse, name, answers, self._access.run_id, self._stop)
+            save_answers(
+                self._warehouse,
+                name,
+                answers,
+                self._access.run_id,
+                self._stop,
+                is_writer=False,
+            )
         except AnswersLost:
             self.tally.discount(answers)
             raise

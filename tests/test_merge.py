@@ -89,6 +89,8 @@ def by_hand(commits: list[list[Answer]]) -> dict[str, dict[str, Any]]:
             continue
         (flat,) = flatten(table(one)).to_pylist()
         is_finished = flat["status"] in TERMINAL_STATUSES
+        if row and row["status"] in TERMINAL_STATUSES and not is_finished:
+            continue
         if is_finished:
             row.setdefault("first_finished_at", one.fetched_at)
         else:

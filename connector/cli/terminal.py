@@ -168,6 +168,8 @@ def print_summary(console: Console, summary: Summary) -> None:
     console.print(table)
     for example in summary.invalid_examples:
         console.print(Text(f"  invalid: {words.plain(example)}", "yellow"))
+    if summary.note:
+        console.print(Text(f"Note: {summary.note}.", "yellow"))
 
 
 def print_reading(console: Console, warehouse: str, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -80,6 +80,7 @@ class Answer:
         concerns: What the reject is true of; None for a generation.
         base_url: Gateway that was asked.
         api: Which of its APIs: `dream-machine` or `agents`.
+        sequence: Place in the log, once it is saved.
     """
 
     task_id: str
@@ -94,6 +95,7 @@ class Answer:
     concerns: Concern | None = None
     base_url: str | None = None
     api: str | None = None
+    sequence: int | None = None
 
     @property
     def end(self) -> str:

@@ -12,6 +12,7 @@ from connector.record.column import TIMESTAMP
 from connector.record.derive import derive
 from connector.record.dialects import FROM_JSON, find, parse, plain
 from connector.record.fields import Fields
+from connector.record.order import sequence_of
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def _lineage(answers: pa.Table, status: pa.ChunkedArray) -> dict[str, pa.Chunked
         "last_unfinished_at": pc.if_else(unfinished, asked_at, never),
         "first_finished_at": pc.if_else(finished, fetched_at, never),
         "fetches": pa.chunked_array([pa.repeat(pa.scalar(1, pa.int32()), len(answers))]),
+        "sequence": sequence_of(answers),
         "run_id": answers["run_id"],
         "base_url": answers["base_url"],
         "api": answers["api"],

@@ -1,7 +1,8 @@
 """Upserts as pure functions from tables to tables.
 
-Repeating a merge changes nothing: an answer that is not newer than the row's `fetched_at` has no
-effect, on counters either.
+A finished generation stays finished, whatever a later answer says; of others, the last one in the
+order of the log counts (`connector.record.order`). Repeating a merge changes nothing: an answer
+that is not later than the row has no effect, on counters either.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.answer import Concern, Outcome, usual_concern
-from connector.record.schema import GENERATIONS, REJECTS
+from connector.record.order import IN_ORDER, distinct, is_later, with_sequence
+from connector.record.schema import GENERATIONS, REJECTS, TERMINAL_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,16 +22,16 @@ if TYPE_CHECKING:
 # Lineage columns, and how the values of several fetches are combined.
 FOLDS: Final = {
     "first_seen_at": "min",
-    "last_unfinished_at": "max",
+    "last_unfinished_at": "last",  # in the order of the log; the highest may be of a wrong clock
     "first_finished_at": "min",
     "fetches": "sum",
+    "sequence": "max",
 }
 
 # Columns of existing rows that `resolve` needs.
-KNOWN_COLUMNS: Final = ("task_id", "fetched_at", *FOLDS)
+KNOWN_COLUMNS: Final = ("task_id", "fetched_at", "status", *FOLDS)
 
 ROW: Final = "__row"
-BY_ID_AND_TIME: Final = [("task_id", "ascending"), ("fetched_at", "ascending")]
 BODY_START: Final = 1000
 
 
@@ -41,19 +43,20 @@ def resolve(known: pa.Table, incoming: pa.Table) -> pa.Table:
         incoming: Rows of `generations`, in any order; a task ID may occur several times.
 
     Returns:
-        A row for each task ID with an answer newer than the known one: the newest answer, with the
-        lineage of all, sorted by `GENERATIONS.sort`. Empty if there is nothing new.
+        A row for each task ID with an answer that counts beside the known one: the last of these,
+        with the lineage of all, sorted by `GENERATIONS.sort`. Empty if there is nothing new.
 
     Raises:
         ValueError: `known` has a task ID twice.
     """
-    known = known.filter(pc.is_in(known["task_id"], incoming["task_id"]))
+    known = with_sequence(known.filter(pc.is_in(known["task_id"], incoming["task_id"])))
     if len(pc.unique(known["task_id"])) != len(known):
         raise ValueError("a partition has a task ID twice")
     # The wide columns, which are nearly all of the bytes, are copied once, at the end.
     narrow = incoming.select([*KNOWN_COLUMNS, "created_at"])
     narrow = narrow.append_column(ROW, pa.array(range(len(narrow)), pa.int64()))
-    newest = in_order(_folded(known, _newer(known, narrow.sort_by(BY_ID_AND_TIME))))
+    ordered = distinct(with_sequence(narrow).sort_by(IN_ORDER))
+    newest = in_order(_folded(known, _counting(known, ordered)))
     rows = incoming.take(newest[ROW])
     for name in FOLDS:
         position = rows.schema.get_field_index(name)
@@ -61,32 +64,48 @@ def resolve(known: pa.Table, incoming: pa.Table) -> pa.Table:
     return rows
 
 
+def _counting(known: pa.Table, ordered: pa.Table) -> pa.Table:
+    """The rows that count beside the known ones, of rows `IN_ORDER`.
+
+    What is finished stays so: of a task ID, no unfinished row counts after a finished one.
+    """
+    is_end = _is_end(ordered)
+    ended = known["task_id"].filter(_is_end(known))
+    is_over = pc.is_in(ordered["task_id"], ended)
+    # One that was read too late, from a file that is out of order, ends a task all the same.
+    is_news = pc.or_(is_later(ordered, known), pc.and_not(is_end, is_over))
+    counts = pc.and_(is_news, pc.or_(is_end, pc.invert(is_over)))
+    if not pc.all(is_end, min_count=0).as_py():
+        counts = pc.and_(counts, pc.or_(is_end, pc.invert(_comes_after_an_end(ordered, is_end))))
+    return ordered.filter(counts)
+
+
+def _is_end(rows: pa.Table) -> pa.ChunkedArray:
+    return pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES))
+
+
+def _comes_after_an_end(ordered: pa.Table, is_end: pa.ChunkedArray) -> pa.ChunkedArray:
+    rows = pa.table([ordered["task_id"], pa.array(range(len(ordered)))], ["task_id", "row"])
+    ends = rows.filter(is_end).group_by("task_id").aggregate([("row", "min")])
+    first = ends["row_min"].take(pc.index_in(rows["task_id"], ends["task_id"]))
+    return pc.fill_null(pc.greater(rows["row"], first), False)
+
+
 def _folded(known: pa.Table, fresh: pa.Table) -> pa.Table:
-    """The newest row of each task ID, of rows ordered by ID and time, with everyone's lineage."""
+    """The last row of each task ID, of rows `IN_ORDER`, with everyone's lineage."""
     newest = fresh.filter(_last_of_each(fresh["task_id"]))
     known = known.filter(pc.is_in(known["task_id"], fresh["task_id"]))
     if len(newest) == len(fresh) and not len(known):
         return newest
     every = pa.concat_tables([known.select(KNOWN_COLUMNS), fresh.select(KNOWN_COLUMNS)])
-    folded = every.group_by("task_id").aggregate(list(FOLDS.items())).sort_by("task_id")
+    # Without threads, which would lose the order.
+    groups = every.group_by("task_id", use_threads=False)
+    folded = groups.aggregate(list(FOLDS.items())).sort_by("task_id")
     for name, fold in FOLDS.items():
         position = newest.schema.get_field_index(name)
         field = newest.schema.field(position)
         newest = newest.set_column(position, field, folded[f"{name}_{fold}"].cast(field.type))
     return newest
-
-
-def _newer(known: pa.Table, ordered: pa.Table) -> pa.Table:
-    """The rows newer than the known ones, of rows ordered by ID and time; equal times once."""
-    if not len(ordered):
-        return ordered
-    is_repeated = pc.and_(
-        pc.equal(ordered["task_id"][1:], ordered["task_id"][:-1]),
-        pc.equal(ordered["fetched_at"][1:], ordered["fetched_at"][:-1]),
-    )
-    ordered = ordered.filter(pa.chunked_array([pa.array([True]), *pc.invert(is_repeated).chunks]))
-    known_at = known["fetched_at"].take(pc.index_in(ordered["task_id"], known["task_id"]))
-    return ordered.filter(pc.fill_null(pc.greater(ordered["fetched_at"], known_at), True))
 
 
 def _last_of_each(ordered: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -161,8 +180,9 @@ def merge_rejects(rejects: pa.Table, answers: pa.Table, proven: dict[str, str]) 
         [*rejects["task_id"].chunks, *answers["task_id"].filter(is_reject).chunks], pa.string()
     )
     runs = pc.unique(answers["run_id"])
-    answers = answers.filter(pc.is_in(answers["task_id"], concerned))
-    answers = _newer(rejects, answers.sort_by(BY_ID_AND_TIME))
+    answers = with_sequence(answers.filter(pc.is_in(answers["task_id"], concerned)))
+    answers = distinct(answers.sort_by(IN_ORDER))
+    answers = answers.filter(is_later(answers, with_sequence(rejects)))
     merged = rejects
     if len(answers):
         latest = answers.filter(_last_of_each(answers["task_id"]))

@@ -55,6 +55,14 @@ def _api(what: str) -> Column:
     return Column("api", STRING, description, allowed=APIS)
 
 
+def _sequence(what: str) -> Column:
+    return Column(
+        "sequence",
+        INT64,
+        f"{what}: a later one has a higher number, whatever the clock said.",
+    )
+
+
 def _picture(prefix: str, what: str) -> tuple[Column, Column, Column]:
     """An object with `url`, `width` and `height`."""
     return (
@@ -290,7 +298,13 @@ LINEAGE = (
         "UTC",
     ),
     Column("first_finished_at", TIMESTAMP, "Earliest fetch that found it finished.", "UTC"),
-    Column("fetches", INT32, "Answers received that held this generation."),
+    Column(
+        "fetches",
+        INT32,
+        "Answers received that held this generation; one that calls it unfinished again does not "
+        "count.",
+    ),
+    _sequence("Place in the log of the last of these answers"),
     Column("run_id", STRING, "Run that last fetched it: `runs.run_id`."),
     Column("base_url", STRING, "Gateway that it was last fetched from."),
     _api("API that it was last fetched by"),
@@ -373,6 +387,7 @@ REJECTS = Table(
         ),
         Column("run_id", STRING, "Run that received it: `runs.run_id`."),
         Column("base_url", STRING, "Gateway that refused it."),
+        _sequence("Place of this answer in the log"),
     ),
     key=("task_id",),
     sort=("task_id",),
@@ -407,6 +422,13 @@ ANSWERS = Table(
         Column("run_id", STRING, "Run that received it: `runs.run_id`."),
         Column("base_url", STRING, "Gateway that sent it; null if an earlier version wrote it."),
         _api("API that it came by"),
+        Column(
+            "sequence",
+            INT64,
+            "Place in the log, the same for a batch: a later one has a higher number, whatever the "
+            "clock said. Null if an earlier version wrote it: its place is `fetched_at`, in "
+            "microseconds.",
+        ),
     ),
     key=("task_id", "fetched_at"),
     partition="received",
@@ -416,7 +438,11 @@ RUNS = Table(
     "runs",
     "Runs that had task IDs to request: what was given, and the results.",
     (
-        Column("run_id", STRING, "Start time and a random part; sorts by time."),
+        Column(
+            "run_id",
+            STRING,
+            "Start time and a random part; sorts in the order of the runs, whatever the clock said.",
+        ),
         Column("started_at", TIMESTAMP, "Start of the run.", "UTC"),
         Column("finished_at", TIMESTAMP, "End of the run.", "UTC"),
         Column("elapsed_seconds", FLOAT64, "Duration of the run.", "seconds"),
@@ -446,6 +472,7 @@ RUNS = Table(
         Column("retries", INT64, "HTTP requests that repeated a failed one."),
         Column("polls", INT64, "Answers after the first one, for unfinished IDs: `--wait`."),
         Column("version", STRING, "Version of luma-to-parquet."),
+        Column("note", STRING, "What was noticed besides, such as a wrong clock; null if nothing."),
     ),
     key=("run_id",),
     sort=("run_id",),

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.marts.fold import COUNTS, Fold, counts
+from connector.record.order import FIRST_YEAR, LAST_YEAR
 from connector.record.schema import GENERATIONS, STATUSES
-from connector.warehouse.generations import FIRST_YEAR, LAST_YEAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

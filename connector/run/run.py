@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import secrets
 import time
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from connector.errors import ConnectorError, Interrupted, NothingFetched, RunStopped, StorageFailed
 from connector.metrics.meters import Meters
+from connector.run.clock import Clock
 from connector.run.poll import Polls
 from connector.run.save import AnswersLost, save_answers
 from connector.run.selection import given_up_in, make_plan, settled_in
@@ -20,6 +20,7 @@ from connector.run.watcher import Watcher
 from connector.summary import Summary
 from connector.warehouse import walks
 from connector.warehouse.given import Gathered
+from connector.warehouse.sequence import run_id_of
 from connector.warehouse.warehouse import Committed
 from connector.words import plural
 
@@ -68,8 +69,8 @@ class Run:
         meters: Meters | None = None,
         watcher: Watcher | None = None,
     ) -> None:
-        self.started_at = datetime.now(UTC)
-        self.run_id = f"{self.started_at:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(3)}"
+        self.clock = Clock(warehouse.last().fetched_at)
+        self.run_id = run_id_of(warehouse.next_sequence())
         self.selection = selection
         self.settings = settings
         self.meters = meters or Meters()
@@ -224,8 +225,8 @@ class Run:
             run_id=self.run_id,
             outcome="stopped" if stopped else "done",
             message=str(stopped) if stopped else None,
-            started_at=self.started_at,
-            finished_at=datetime.now(UTC),
+            started_at=self.clock.started_at,
+            finished_at=self.clock.started_at + timedelta(seconds=self.clock.seconds),
             base_url=self.settings.base_url,
             warehouse=self.settings.warehouse,
             new=self._committed.new,
@@ -233,6 +234,7 @@ class Run:
             reasons=dict(+self.tally.reasons),
             invalid_examples=self.plan.invalid_examples,
             version=version("luma-to-parquet"),
+            note="; ".join(self.clock.notes(self._committed.ahead)) or None,
             **self._counts(),
         )
 

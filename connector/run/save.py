@@ -28,6 +28,8 @@ def save_answers(
     answers: list[Answer],
     run_id: str,
     stop: threading.Event,
+    *,
+    is_writer: bool = True,
 ) -> None:
     """Make a batch of answers durable, with retries.
 
@@ -37,6 +39,7 @@ def save_answers(
         answers: Its answers.
         run_id: The run that received them.
         stop: When set, one more try is made, without a wait.
+        is_writer: As for `Warehouse.save`.
 
     Raises:
         AnswersLost: The batch cannot be saved.
@@ -44,7 +47,7 @@ def save_answers(
     """
     for delay in (*DELAYS, None):
         try:
-            warehouse.save(batch, answers, run_id)
+            warehouse.save(batch, answers, run_id, is_writer=is_writer)
         except StorageFailed as failed:
             # If only the last step failed, the batch is there, and the next commit takes it.
             if _holds(warehouse, batch):

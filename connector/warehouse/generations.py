@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import operator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.merge import KNOWN_COLUMNS, resolve, splice
+from connector.record.order import FIRST_YEAR, LAST_YEAR, plausible, sequence_of
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES
 from connector.storage import parquet
 from connector.warehouse.founding import WITHOUT_TIME
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from connector.storage.storage import Storage
-
-# An impossible time must not create a partition.
-FIRST_YEAR, LAST_YEAR = 2000, 2099
 
 FORMATS: Final = {"month": "%Y-%m", "day": "%Y-%m-%d"}
 
@@ -32,6 +31,30 @@ KNOWN: Final = pa.schema(
 )
 PLACES: Final = pa.schema({"task_id": pa.string(), "partition": pa.string()})
 LINEAGE: Final = pa.schema([GENERATIONS[name].field for name in KNOWN_COLUMNS])
+ORDER: Final = pa.schema(
+    [GENERATIONS[name].field for name in ("task_id", "sequence", "fetched_at")]
+)
+STARTS: Final = ("created_at", "first_seen_at")
+READ: Final = pa.schema([*ORDER, *(GENERATIONS[name].field for name in ("status", *STARTS))])
+
+
+class Last(NamedTuple):
+    """The last place in the log, and the latest time of an answer, of some rows."""
+
+    sequence: int = 0
+    fetched_at: datetime = datetime.min.replace(tzinfo=UTC)
+
+    def beyond(self, other: Last) -> Last:
+        """The later of both."""
+        return Last(max(self.sequence, other.sequence), max(self.fetched_at, other.fetched_at))
+
+
+def last_of(rows: pa.Table) -> Last:
+    """The last place in the log, and the latest time, of rows of a table."""
+    if not len(rows):
+        return Last()
+    last, latest = pc.max(sequence_of(rows)).as_py(), pc.max(rows["fetched_at"]).as_py()
+    return Last() if latest is None else Last(last, latest)
 
 
 class Upserted(NamedTuple):
@@ -52,6 +75,7 @@ class Generations:
         self._known: pa.Table | None = None
         self._homes: pa.Table | None = None
         self._gateways: set[str] | None = None
+        self._last = Last()
 
     def files(self) -> dict[str, str]:
         """The file of each existing partition."""
@@ -63,7 +87,8 @@ class Generations:
     def known(self) -> pa.Table:
         """All known task IDs, as rows of `KNOWN`.
 
-        `started_at` is the creation, or the first fetch where that is unknown.
+        `started_at` is the creation, or the first fetch where that is unknown or cannot be true;
+        null if neither can.
         """
         if self._known is None:
             self._known = self._read_known()
@@ -89,6 +114,21 @@ class Generations:
             self._gateways = {base_url for some in found for base_url in some if base_url}
         return self._gateways
 
+    def last(self) -> Last:
+        """The last place in the log, and the latest time, of all rows."""
+        self.known()
+        return self._last
+
+    def sequences(self, task_ids: pa.ChunkedArray) -> pa.Table:
+        """The place in the log of those of these task IDs that have a generation."""
+        homes = self._known_homes()
+        homes = homes.filter(pc.is_in(homes["task_id"], task_ids)).cast(PLACES)
+        places, files = pc.unique(homes["partition"]).to_pylist(), self.files()
+        pieces = [parquet.read_table(self._storage, files[p], ORDER) for p in places if p in files]
+        rows = pa.concat_tables([ORDER.empty_table(), *pieces])
+        rows = rows.filter(pc.is_in(rows["task_id"], task_ids))
+        return pa.table([rows["task_id"], sequence_of(rows)], ["task_id", "sequence"])
+
     def rows(self) -> int:
         """Number of known task IDs."""
         return len(self._known_homes())
@@ -99,16 +139,16 @@ class Generations:
         return self._homes
 
     def _known_in(self, partition: str, name: str) -> pa.Table:
-        wanted = ("task_id", "status", "created_at", "first_seen_at")
-        schema = pa.schema([GENERATIONS[column].field for column in wanted])
-        rows = parquet.read_table(self._storage, name, schema)
+        rows = parquet.read_table(self._storage, name, READ)
+        self._last = self._last.beyond(last_of(rows))
+        now = datetime.now(UTC)
         columns = [
             rows["task_id"],
             pa.DictionaryArray.from_arrays(
                 pa.repeat(pa.scalar(0, pa.int32()), len(rows)), [partition]
             ),
             pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES)),
-            pc.coalesce(rows["created_at"], rows["first_seen_at"]),
+            pc.coalesce(*(plausible(rows[column], now) for column in STARTS)),
         ]
         return pa.table(columns, schema=KNOWN)
 
@@ -176,9 +216,10 @@ class Generations:
         known = self._known_homes()
         known = known.filter(pc.is_in(known["task_id"], rows["task_id"])).cast(PLACES)
         computed = pa.table([rows["task_id"], self._computed(rows)], PLACES)
-        in_time = computed.take(pc.sort_indices(rows["fetched_at"]))
+        keys = [("sequence", "ascending"), ("fetched_at", "ascending")]
+        ordered = computed.take(pc.sort_indices(rows, sort_keys=keys))
         # Without threads, which would lose the order.
-        groups = pa.concat_tables([known, in_time]).group_by("task_id", use_threads=False)
+        groups = pa.concat_tables([known, ordered]).group_by("task_id", use_threads=False)
         places = groups.aggregate([("partition", "first")]).rename_columns(PLACES.names)
         is_new = pc.invert(pc.is_in(places["task_id"], known["task_id"]))
         self._homes = pa.concat_tables([self._homes, places.filter(is_new).cast(HOMES)])

@@ -35,17 +35,20 @@ def file_of(batch: str) -> str:
     return f"{FOLDER}/{batch}.parquet"
 
 
-def save_batch(storage: Storage, batch: str, answers: Sequence[Answer], run_id: str) -> None:
+def save_batch(
+    storage: Storage, batch: str, answers: Sequence[Answer], run_id: str, sequence: int
+) -> None:
     """Make a batch of answers durable, as one file named after the batch.
 
-    Saving a batch again replaces its file.
+    Its answers take the place in the log that `sequence` says. Saving it again replaces its file.
     """
     columns = {
         name: [getattr(answer, name) for answer in answers]
         for name in ANSWERS.schema.names
-        if name != "run_id"
+        if name not in {"run_id", "sequence"}
     }
-    table = pa.table({**columns, "run_id": [run_id] * len(answers)}, schema=ANSWERS.schema)
+    columns |= {"run_id": [run_id] * len(answers), "sequence": [sequence] * len(answers)}
+    table = pa.table(columns, schema=ANSWERS.schema)
     parquet.write_table(storage, file_of(batch), ANSWERS, [table])
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -15,14 +16,15 @@ from connector.errors import DamagedFile, WarehouseError
 from connector.record.base_url import as_base_url
 from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
+from connector.record.order import count_ahead, sequence_of
 from connector.record.rejudge import rejudge
 from connector.record.schema import COLUMNS, GENERATIONS, GIVEN, REJECTS, RUNS
 from connector.storage import parquet
 from connector.storage.storage import storage_of
-from connector.warehouse import compact, founding, given, inbox, rebuild
+from connector.warehouse import compact, founding, given, inbox, rebuild, sequence
 from connector.warehouse import refresh as marts
 from connector.warehouse.dictionary import columns_table
-from connector.warehouse.generations import FORMATS, Generations
+from connector.warehouse.generations import FORMATS, Generations, Last, last_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,11 +48,12 @@ COLUMNS_FILE: Final = f"{COLUMNS.name}/{COLUMNS.name}.parquet"
 
 
 class Committed(NamedTuple):
-    """What a commit changed."""
+    """What a commit changed; `ahead` counts answers that call a generation created later."""
 
     answers: int = 0
     new: int = 0
     updated: int = 0
+    ahead: int = 0
 
     def __add__(self, other: Committed) -> Committed:  # type: ignore[override]  # sums, not joins
         return Committed(*(a + b for a, b in zip(self, other, strict=True)))
@@ -82,6 +85,7 @@ class Warehouse:
         self.partition_by = partition_by
         self.generations = Generations(storage, partition_by)
         self._given = Kept(storage, GIVEN)
+        self._highest: int | None = None
 
     @staticmethod
     def exists(address: Address) -> bool:
@@ -228,9 +232,34 @@ class Warehouse:
             return REJECTS.schema.empty_table()
         return parquet.read_table(self.storage, REJECTS_FILE, REJECTS.schema)
 
-    def save(self, batch: str, answers: Sequence[Answer], run_id: str) -> None:
-        """Make a batch of answers durable in the inbox."""
-        inbox.save_batch(self.storage, batch, answers, run_id)
+    def next_sequence(self) -> int:
+        """Give the next place in the log; only the writer may."""
+        if self._highest is None:
+            runs = (PurePosixPath(name).stem for name in self.storage.list(RUNS.name))
+            numbers = (sequence.number_in(run_id) or 0 for run_id in runs)
+            self._highest = max(self.last().sequence, *numbers, 0)
+        self._highest = sequence.next_after(self._highest)
+        return self._highest
+
+    def last(self) -> Last:
+        """The last place in the log, and the latest time of an answer, in the tables."""
+        return self.generations.last().beyond(last_of(self.rejects()))
+
+    def save(
+        self, batch: str, answers: Sequence[Answer], run_id: str, *, is_writer: bool = True
+    ) -> None:
+        """Make a batch of answers durable in the inbox.
+
+        Args:
+            batch: Name of the batch.
+            answers: Its answers.
+            run_id: The run that received them.
+            is_writer: Whether this process is the warehouse's writer. Others, which fetch parts of
+                a run, take the run's own place in the log: each asks for other task IDs.
+        """
+        number = None if is_writer else sequence.number_in(run_id)
+        place = self.next_sequence() if number is None else number
+        inbox.save_batch(self.storage, batch, answers, run_id, place)
 
     def keep(self, gathered: given.Gathered) -> None:
         """Update the table `given`, and the prompts that generations have from it."""
@@ -266,7 +295,9 @@ class Warehouse:
             committed = self._merge(self.storage, names)
         inbox.archive(self.storage, names)
         self._write_dictionary()
-        logger.info("answers committed: %s (%s new, %s updated)", *map("{:,}".format, committed))
+        logger.info(
+            "answers committed: %s (%s new, %s updated)", *map("{:,}".format, committed[:3])
+        )
         return committed
 
     def _merge(
@@ -282,20 +313,31 @@ class Warehouse:
         before = rejects = self.rejects()
         proven = dict.fromkeys(self.generations.gateways(), "")
         prompts = given.Prompts(*self._given)
-        answers = 0
+        answers = ahead = 0
 
         def groups() -> Iterator[pa.Table]:
-            nonlocal rejects, answers
+            nonlocal rejects, answers, ahead
             for read in inbox.read_groups(source, names):
                 group = read if rejudged_by is None else rejudge(read, rejudged_by)
                 answers += len(group)
                 rejects = merge_rejects(rejects, group, proven)
-                yield prompts.fill(flatten(group))
+                rows = prompts.fill(flatten(group))
+                ahead += count_ahead(rows)
+                yield rows
+                del rows  # or the last group would be in memory twice
 
         upserted = self.generations.upsert(groups())
+        rejects = rejects if rejects is before else self._without_overtaken(rejects)
         if rejects is not before or not self.storage.exists(REJECTS_FILE):
             parquet.write_table(self.storage, REJECTS_FILE, REJECTS, [rejects])
-        return Committed(answers, upserted.new, upserted.updated)
+        return Committed(answers, upserted.new, upserted.updated, ahead)
+
+    def _without_overtaken(self, rejects: pa.Table) -> pa.Table:
+        """Drop rejects that were read after a generation that came later, out of order."""
+        later = self.generations.sequences(rejects["task_id"])
+        found = later["sequence"].take(pc.index_in(rejects["task_id"], later["task_id"]))
+        is_overtaken = pc.fill_null(pc.greater(found, sequence_of(rejects)), False)
+        return rejects.filter(pc.invert(is_overtaken))
 
     def rebuild(self, *, may_shrink: bool = False) -> Rebuilt:
         """Rebuild `generations` and `rejects` from the log of answers alone.
@@ -432,7 +474,8 @@ def _chosen(
 
 def _is_given_up(known: pa.Table, give_up_after: timedelta) -> pa.ChunkedArray:
     deadline = pa.scalar(datetime.now(UTC) - give_up_after, known["started_at"].type)
-    return pc.and_(pc.invert(known["is_terminal"]), pc.less(known["started_at"], deadline))
+    is_old = pc.fill_null(pc.less(known["started_at"], deadline), False)
+    return pc.and_(pc.invert(known["is_terminal"]), is_old)
 
 
 def _read_marker(storage: Storage) -> dict[str, Any] | None:
