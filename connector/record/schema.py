@@ -441,7 +441,8 @@ RUNS = Table(
         Column(
             "run_id",
             STRING,
-            "Start time and a random part; sorts in the order of the runs, whatever the clock said.",
+            "Start time and a random part; sorts in the order of the runs, so it is later than "
+            "`started_at` where a clock was set back.",
         ),
         Column("started_at", TIMESTAMP, "Start of the run.", "UTC"),
         Column("finished_at", TIMESTAMP, "End of the run.", "UTC"),
