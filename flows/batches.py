@@ -105,7 +105,7 @@ class _Batch:
         self.tally = Tally()
         self.unfinished: dict[str, str] = {}
         self._access = access
-        self._warehouse = Warehouse.existing(access.settings.warehouse)
+        self._warehouse = Warehouse.existing(access.settings.warehouse, look_at=())
         self._name = name_of(access.run_id, number)
         self._known: set[str] = set()
         for answer in self._warehouse.saved(self._name):

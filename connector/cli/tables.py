@@ -84,6 +84,6 @@ def _open_to_change(address: str | None, common: Common) -> Iterator[Warehouse]:
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
 
     settings = load(warehouse=address, **common.settings)
-    Warehouse.existing(settings.warehouse)
+    Warehouse.existing(settings.warehouse, look_at=())
     with Warehouse.writing(settings.warehouse, lock_timeout=settings.lock_timeout) as found:
         yield found

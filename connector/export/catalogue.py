@@ -19,6 +19,7 @@ from connector.export.views import JOINED, View, create_joined, literal, view_of
 from connector.record.schema import TABLES
 from connector.storage.address import is_url
 from connector.storage.replace import replacing
+from connector.warehouse.files import files_of
 from connector.warehouse.given import as_found, declared
 from connector.warehouse.reading import retried
 from connector.warehouse.warehouse import Warehouse
@@ -73,7 +74,9 @@ def write_catalogue(warehouse: Address, target: Path, *, relative: bool = False)
         )
     root = Path(found.storage.address)
     folder = os.path.relpath(root, target.parent) if relative else f"{root.absolute()}"
-    without_files = tuple(name for name in TABLES if not found.storage.list(name))
+    without_files = tuple(
+        name for name, table in TABLES.items() if not files_of(found.storage, table)
+    )
     with replacing(target) as draft, closing(duckdb.connect()) as connection:
         connection.execute(f"SET file_search_path = {literal(str(target.parent.absolute()))}")
         connection.execute(f"ATTACH {literal(str(draft))} AS made (STORAGE_VERSION '{STORAGE}')")

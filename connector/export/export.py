@@ -10,6 +10,7 @@ from connector.export.csv_file import write_csv
 from connector.export.xlsx_file import write_xlsx
 from connector.record.schema import ANSWERS, GENERATIONS, MARTS, TABLES
 from connector.warehouse import refresh as marts
+from connector.warehouse.files import files_of
 from connector.warehouse.given import as_found
 from connector.warehouse.reading import retried, table_named
 from connector.warehouse.warehouse import Warehouse
@@ -72,7 +73,7 @@ def _present(storage: Storage) -> list[Table]:
 def _is_present(storage: Storage, table: Table) -> bool:
     if table in MARTS and marts.was_left_out(storage, table):
         return False
-    return bool(storage.list(table.name))
+    return bool(files_of(storage, table))
 
 
 def _to_csv(storage: Storage, tables: Sequence[Table], target: Path) -> Exported:

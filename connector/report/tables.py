@@ -13,6 +13,7 @@ from connector.marts.resolutions import resolutions
 from connector.record.schema import GENERATIONS, PROMPTS, REJECTS, RESOLUTIONS, RUNS
 from connector.storage import parquet
 from connector.warehouse import refresh as marts
+from connector.warehouse.files import files_of
 from connector.warehouse.warehouse import REJECTS_FILE, Warehouse
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Tables:
     def last_runs(self, count: int) -> list[dict[str, Any]]:
         """The latest rows of `runs`, newest first; damaged files are skipped."""
         rows: list[dict[str, Any]] = []
-        for name in reversed(self._storage.list(RUNS.name)):
+        for name in reversed(files_of(self._storage, RUNS)):
             if len(rows) >= count:
                 break
             try:

@@ -63,16 +63,22 @@ class LocalStorage:
         """The path of a file, for messages."""
         return str(self.path(name))
 
-    def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
-        """Names of all files below a folder, sorted; empty if it does not exist."""
-        top = self.root / folder
+    def list_all(self, folder: str) -> list[str]:
+        """Like `list`, whatever the suffix, and with hidden files."""
+        return self._listed(folder, "", is_hidden_wanted=True)
+
+    def _listed(self, folder: str, suffix: str, *, is_hidden_wanted: bool) -> list[str]:
         # Not `rglob`, which fails over a folder that a run removes meanwhile.
         return sorted(
             Path(parent, name).relative_to(self.root).as_posix()
-            for parent, _, names in os.walk(top)
+            for parent, _, names in os.walk(self.root / folder)
             for name in names
-            if name.endswith(suffix) and not name.startswith(".")
+            if name.endswith(suffix) and (is_hidden_wanted or not name.startswith("."))
         )
+
+    def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
+        """Names of all files below a folder, sorted; empty if it does not exist."""
+        return self._listed(folder, suffix, is_hidden_wanted=False)
 
     def exists(self, name: str) -> bool:
         """Whether the file exists."""

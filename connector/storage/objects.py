@@ -92,11 +92,17 @@ class ObjectStorage:
     def _path(self, name: str) -> str:
         return f"{self._place.path}/{name}" if name else self._place.path
 
+    def list_all(self, folder: str) -> list[str]:
+        """Like `list`, whatever the suffix, and with hidden files."""
+        return sorted(self._found(folder, is_hidden_wanted=True))
+
     def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
         """Names of all files below a folder, sorted; empty if it does not exist."""
         return sorted(name for name in self._found(folder) if name.endswith(suffix))
 
-    def _found(self, folder: str, *, recursive: bool = True) -> dict[str, fs.FileInfo]:
+    def _found(
+        self, folder: str, *, recursive: bool = True, is_hidden_wanted: bool = False
+    ) -> dict[str, fs.FileInfo]:
         below = fs.FileSelector(self._path(folder), recursive=recursive, allow_not_found=True)
         with self._reading(folder):
             found = self._fs.get_file_info(below)
@@ -104,7 +110,8 @@ class ObjectStorage:
         return {
             one.path[start:]: one
             for one in found
-            if (one.is_file or not recursive) and not one.base_name.startswith(".")
+            if (one.is_file or not recursive)
+            and (is_hidden_wanted or not one.base_name.startswith("."))
         }
 
     def exists(self, name: str) -> bool:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connector.errors import ConnectorError, DamagedFile, StorageFailed
+from connector.errors import ConnectorError, DamagedFile, StorageFailed, WarehouseError
 from connector.record.merge import conform
 from connector.storage.address import is_from_store, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from connector.record.column import Table
     from connector.storage.storage import Storage
@@ -28,6 +28,9 @@ PIECE_ROWS: Final = 4_096
 # Endings of columns whose values rarely repeat: a dictionary would be useless.
 MANY_VALUED: Final = ("_url", "task_id", "_at", "body", "extra")
 FEW_VALUED: Final = frozenset({"base_url"})
+
+# Errors of pyarrow about a damaged file, and of the storage.
+UNREADABLE: Final = (pa.ArrowException, OSError)
 
 
 def write_table(
@@ -94,23 +97,41 @@ def _regroup(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table
     yield held
 
 
-def read_table(storage: Storage, name: str, schema: pa.Schema) -> pa.Table:
+def read_table(
+    storage: Storage, name: str, schema: pa.Schema, *, all_of: pa.Schema | None = None
+) -> pa.Table:
     """Read a file's columns in this schema; missing ones are null.
+
+    Args:
+        storage: The storage to read from.
+        name: Name of the file.
+        schema: The columns wanted.
+        all_of: If given, the file may have no column beside those of this schema.
 
     Raises:
         DamagedFile: The file is cut short or not Parquet.
         StorageFailed: The storage cannot be read.
+        WarehouseError: The file has other columns than `all_of`.
     """
-    pieces = list(read_pieces(storage, name, schema))
+    pieces = list(read_pieces(storage, name, schema, all_of=all_of))
     return pa.concat_tables(pieces) if pieces else schema.empty_table()
 
 
-def read_pieces(storage: Storage, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Read a file like `read_table`, `PIECE_ROWS` rows at a time."""
+def read_pieces(
+    storage: Storage,
+    name: str,
+    schema: pa.Schema,
+    *,
+    all_of: pa.Schema | None = None,
+    groups: Sequence[int] | None = None,
+) -> Iterator[pa.Table]:
+    """Read a file, or some of its row groups, like `read_table`: `PIECE_ROWS` rows at a time."""
     with _open_parquet(storage, name) as file:
         written = set(file.schema_arrow.names)
+        if all_of is not None:
+            _refuse(storage, name, written.difference(all_of.names))
         names = [column for column in schema.names if column in written]
-        for batch in file.iter_batches(PIECE_ROWS, columns=names):
+        for batch in file.iter_batches(PIECE_ROWS, row_groups=groups, columns=names):
             yield conform(pa.Table.from_batches([batch]), schema)
 
 
@@ -134,6 +155,28 @@ def is_all_null(storage: Storage, name: str, column: str) -> bool:
         groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
         found = ((group.num_rows, group.column(place).statistics) for group in groups)
         return all(told is not None and told.null_count == rows for rows, told in found)
+def refuse_unknown(storage: Storage, name: str, schema: pa.Schema) -> None:
+    """Refuse to rewrite a file that has columns beside those of a schema: they would be lost.
+
+    Raises:
+        WarehouseError: It has some.
+    """
+    _refuse(storage, name, set(read_column_names(storage, name)).difference(schema.names))
+
+
+def _refuse(storage: Storage, name: str, unknown: set[str]) -> None:
+    if unknown:
+        columns = ", ".join(sorted(unknown))
+        raise WarehouseError(
+            f"{storage.where(name)} has columns that this release does not know ({columns}): a"
+            " later one wrote it. Update luma-to-parquet: this release would lose them."
+        )
+
+
+def own_metadata(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
+    """A file's metadata without that of its schema."""
+    usual = {b"description", b"pandas", b"ARROW:schema"}
+    return {key.decode(): text.decode() for key, text in metadata.items() if key not in usual}
 
 
 def read_metadata(storage: Storage, name: str) -> dict[bytes, bytes]:
@@ -151,7 +194,7 @@ def _open_parquet(storage: Storage, name: str) -> Iterator[pq.ParquetFile]:
             pq.ParquetFile(source, page_checksum_verification=True) as file,
         ):
             yield file
-    except (pa.ArrowInvalid, OSError) as error:
+    except UNREADABLE as error:
         raise _fault(storage, name, error) from error
 
 
@@ -179,7 +222,7 @@ def _is_sound(storage: Storage, name: str) -> bool:
         with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
             for _ in file.iter_batches(PIECE_ROWS):
                 continue
-    except (pa.ArrowInvalid, OSError):
+    except UNREADABLE:
         return False
     return True
 
@@ -195,5 +238,5 @@ def is_same(one: Storage, other: Storage, name: str, schema: pa.Schema) -> bool:
             a is not None and b is not None and a.equals(b)
             for a, b in itertools.zip_longest(*pieces)
         )
-    except (DamagedFile, pa.ArrowInvalid):
+    except (DamagedFile, *UNREADABLE):
         return False

@@ -41,6 +41,9 @@ class Storage(Protocol):
     def where(self, name: str) -> str:
         """The full path or URL of a file, for messages."""
 
+    def list_all(self, folder: str) -> list[str]:
+        """Like `list`, whatever the suffix, and with hidden files."""
+
     def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
         """Names of all files below a folder, sorted; empty if it does not exist."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from connector.errors import DamagedFile
 from connector.record.schema import ANSWERS, RUNS
 from connector.storage import parquet
+from connector.warehouse.files import files_of
 from connector.warehouse.founding import is_zero_rows
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _folders(storage: Storage) -> list[tuple[Table, list[str]]]:
     """The files of each folder, with their table."""
     folders: dict[str, tuple[Table, list[str]]] = {}
     for table in (ANSWERS, RUNS):
-        for name in storage.list(table.name):
+        for name in files_of(storage, table):
             if is_zero_rows(name):
                 continue
             folders.setdefault(name.rpartition("/")[0], (table, []))[1].append(name)
@@ -74,6 +75,8 @@ def _join(storage: Storage, table: Table, names: list[str]) -> int:
         return 0
     contained = _contained(storage, compacted) if compacted in names else []
     contained += [name.rpartition("/")[2] for name in loose]
+    for name in names:
+        parquet.refuse_unknown(storage, name, table.schema)
     pieces = (piece for name in names for piece in parquet.read_pieces(storage, name, table.schema))
     parquet.write_table(storage, compacted, table, pieces, {CONTAINS: json.dumps(contained)})
     for name in loose:
@@ -83,5 +86,8 @@ def _join(storage: Storage, table: Table, names: list[str]) -> int:
 
 def _contained(storage: Storage, compacted: str) -> list[str]:
     metadata = parquet.read_metadata(storage, compacted)
-    names: list[str] = json.loads(metadata.get(CONTAINS.encode(), b"[]"))
+    try:
+        names: list[str] = json.loads(metadata.get(CONTAINS.encode(), b"[]"))
+    except ValueError as error:
+        raise DamagedFile(f"{storage.where(compacted)} has a damaged note: {error}") from error
     return names

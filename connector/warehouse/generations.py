@@ -13,6 +13,7 @@ from connector.record.merge import KNOWN_COLUMNS, resolve, splice
 from connector.record.order import FIRST_YEAR, LAST_YEAR, plausible, sequence_of
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES
 from connector.storage import parquet
+from connector.warehouse.files import files_of
 from connector.warehouse.founding import WITHOUT_TIME
 from connector.warehouse.spill import Spill
 
@@ -76,12 +77,15 @@ class Generations:
         self._homes: pa.Table | None = None
         self._gateways: set[str] | None = None
         self._last = Last()
+        self.rows_by_file: dict[str, int] = {}
+        # Whether columns of a later release are an error: a writer would lose them.
+        self.refuses_unknown = False
 
     def files(self) -> dict[str, str]:
         """The file of each existing partition."""
         return {
             name.split("/")[-2].partition("=")[2]: name
-            for name in self._storage.list(GENERATIONS.name)
+            for name in files_of(self._storage, GENERATIONS)
         }
 
     def known(self) -> pa.Table:
@@ -96,6 +100,7 @@ class Generations:
         return self._known
 
     def _read_known(self) -> pa.Table:
+        self.rows_by_file = {}
         pieces = [self._known_in(partition, name) for partition, name in self.files().items()]
         return pa.concat_tables([KNOWN.empty_table(), *pieces])
 
@@ -139,7 +144,9 @@ class Generations:
         return self._homes
 
     def _known_in(self, partition: str, name: str) -> pa.Table:
-        rows = parquet.read_table(self._storage, name, READ)
+        all_of = GENERATIONS.schema if self.refuses_unknown else None
+        rows = parquet.read_table(self._storage, name, READ, all_of=all_of)
+        self.rows_by_file[name] = len(rows)
         self._last = self._last.beyond(last_of(rows))
         now = datetime.now(UTC)
         columns = [

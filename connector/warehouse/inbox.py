@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,18 +12,15 @@ from connector.errors import DamagedFile
 from connector.record.answer import Answer, Concern, Outcome
 from connector.record.schema import ANSWERS
 from connector.storage import parquet
+from connector.warehouse.damage import set_aside
+from connector.warehouse.files import INBOX as FOLDER
+from connector.warehouse.files import files_of, is_own
 from connector.warehouse.founding import is_zero_rows
-from connector.warehouse.walks import forget_walks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from connector.storage.storage import Storage
-
-logger = logging.getLogger(__name__)
-
-FOLDER: Final = "inbox"
-DAMAGED: Final = "damaged"
 
 # Bytes of answers flattened at once.
 GROUP_BYTES: Final = 16 * 1024 * 1024
@@ -67,53 +63,48 @@ def _answer(*, outcome: str, run_id: str, **rest: Any) -> Answer:  # noqa: ARG00
 def waiting_files(storage: Storage, but: tuple[str, ...] = ()) -> list[str]:
     """Files that wait for a commit, oldest first, except batches with these prefixes."""
     left = tuple(f"{FOLDER}/{batch}" for batch in but)
-    return [name for name in storage.list(FOLDER) if not name.startswith(left)]
+    return [name for name in storage.list(FOLDER) if is_own(name) and not name.startswith(left)]
 
 
 def logged_files(storage: Storage) -> list[str]:
     """Files of the log that have answers, oldest first."""
-    return [name for name in storage.list(ANSWERS.name) if not is_zero_rows(name)]
+    return [name for name in files_of(storage, ANSWERS) if not is_zero_rows(name)]
 
 
 def read_groups(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:
     """Read files in order, in groups of a bounded size.
 
-    A damaged file is set aside, and the next run requests its task IDs again.
+    Of a damaged file, what can be read is read; `set_aside` keeps a copy of it.
     """
     group: list[pa.Table] = []
     for name in names:
-        try:
-            for piece in parquet.read_pieces(storage, name, ANSWERS.schema):
-                group.append(piece)
-                if sum(table.nbytes for table in group) >= GROUP_BYTES:
-                    yield pa.concat_tables(group)
-                    group = []
-        except DamagedFile as error:
-            forget_walks(storage)  # they may have come from a walk
-            set_aside = f"{DAMAGED}/{name.rpartition('/')[2]}"
-            storage.move(name, set_aside)
-            logger.warning(
-                "%s. It is set aside as %s; the next run requests its task IDs again.",
-                error,
-                storage.where(set_aside),
-            )
+        for piece in _read_repaired(storage, name):
+            group.append(piece)
+            if sum(table.nbytes for table in group) >= GROUP_BYTES:
+                yield pa.concat_tables(group)
+                group = []
     if group:
         yield pa.concat_tables(group)
+
+
+def _read_repaired(storage: Storage, name: str) -> Iterator[pa.Table]:
+    try:
+        yield from parquet.read_pieces(storage, name, ANSWERS.schema)
+    except DamagedFile as error:
+        set_aside(storage, name, error)
+        if storage.exists(name):
+            # A row that comes twice counts once.
+            yield from parquet.read_pieces(storage, name, ANSWERS.schema)
 
 
 def upgrade_log(storage: Storage) -> None:
     """Rewrite files of the log that lack columns of this version."""
     for name in logged_files(storage):
         if parquet.read_column_names(storage, name) != ANSWERS.schema.names:
+            parquet.refuse_unknown(storage, name, ANSWERS.schema)
             pieces = parquet.read_pieces(storage, name, ANSWERS.schema)
             kept = parquet.read_metadata(storage, name)
-            parquet.write_table(storage, name, ANSWERS, pieces, _own_metadata(kept))
-
-
-def _own_metadata(metadata: dict[bytes, bytes]) -> dict[str, str]:
-    """A file's metadata without that of its schema."""
-    usual = {*(ANSWERS.schema.metadata or {}), b"ARROW:schema"}
-    return {key.decode(): text.decode() for key, text in metadata.items() if key not in usual}
+            parquet.write_table(storage, name, ANSWERS, pieces, parquet.own_metadata(kept))
 
 
 def archive(storage: Storage, names: Iterable[str]) -> None:

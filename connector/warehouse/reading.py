@@ -22,9 +22,10 @@ from connector.record.kept import KEY
 from connector.record.merge import conform
 from connector.record.schema import MARTS, TABLES
 from connector.settings import load
-from connector.storage.parquet import ROW_GROUP_ROWS
+from connector.storage.parquet import ROW_GROUP_ROWS, UNREADABLE
 from connector.warehouse import refresh as marts
 from connector.warehouse.compact import CONTAINS
+from connector.warehouse.files import files_of
 from connector.warehouse.given import as_found, declared, joined_columns, with_given_columns
 from connector.warehouse.warehouse import Warehouse
 from connector.words import did_you_mean
@@ -94,7 +95,7 @@ def read(
     named = table_named(table)
     wanted = [columns] if isinstance(columns, str) else columns
     start = None if since is None else moment(since)
-    storage = Warehouse.existing(warehouse or load().warehouse).storage
+    storage = Warehouse.existing(warehouse or load().warehouse, look_at=[table]).storage
     rows, whole = retried(lambda: _rows(storage, named, wanted, start, with_given=given))
     if dtype_backend:
         # Without what the files tell pandas: it would ask for other types.
@@ -136,7 +137,7 @@ def _partition_column(storage: Storage, table: Table) -> str | None:
     """What the folders of a table are named after, if it has folders: `created_month`, say."""
     if table.partition is None:
         return None
-    names = storage.list(table.name)
+    names = files_of(storage, table)
     folder = names[0].split("/")[1] if names else f"{table.partition}_month="
     return folder.partition("=")[0]
 
@@ -229,7 +230,7 @@ def pieces(
         WarehouseError: The table has not been made yet.
     """
     is_recent = None if since is None else _IsRecent(table, since)
-    names = storage.list(table.name)
+    names = files_of(storage, table)
     if table in MARTS and marts.was_left_out(storage, table):
         raise WarehouseError(
             f"{storage.address} holds no {table.name} yet: the next run or `rebuild` makes it,"
@@ -248,8 +249,11 @@ def pieces(
                 contained |= _contained(file, name)
                 for piece in _pieces_of(file, schema, is_recent):
                     yield _with_partition(piece, name)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DamagedFile(f"{storage.where(name)} cannot be read: {error}") from error
+        except (*UNREADABLE, ValueError) as error:
+            raise DamagedFile(
+                f"{storage.where(name)} cannot be read: {error}. `rebuild` mends it, or says what"
+                " cannot be mended"
+            ) from error
 
 
 def _contained(file: pq.ParquetFile, name: str) -> set[str]:
@@ -265,7 +269,7 @@ def _pieces_of(
     groups = list(range(file.num_row_groups))
     wanted = {*schema.names}
     if is_recent:
-        groups = [n for n in groups if is_recent.possibly_in(file.metadata.row_group(n))]
+        groups = [group for group in groups if is_recent.is_in(file, group)]
         wanted.add(is_recent.column)
     names = [name for name in file.schema_arrow.names if name in wanted]
     for batch in file.iter_batches(ROW_GROUP_ROWS, row_groups=groups, columns=names):
@@ -285,8 +289,9 @@ def _with_partition(piece: pa.Table, name: str) -> pa.Table:
 class _IsRecent:
     """A filter on the time of a table's rows.
 
-    What cannot hold such rows is told by the files' statistics rather than by the partitions'
-    names: a generation stays in its partition, even if another `created_at` is told later.
+    Where such rows are is read from the column itself. Partitions do not tell: a generation stays
+    in its own, even if it gets another `created_at` later. Nor do the files' statistics: another
+    program may have written the file, without them or with wrong ones.
     """
 
     def __init__(self, table: Table, since: datetime) -> None:
@@ -295,16 +300,12 @@ class _IsRecent:
         self.column = TIME_COLUMNS[table.name]
         self._since = since
 
-    def possibly_in(self, group: pq.RowGroupMetaData) -> bool:
-        """Whether a row group can hold such rows."""
-        for position in range(group.num_columns):
-            column = group.column(position)
-            if column.path_in_schema == self.column:
-                statistics = column.statistics
-                if statistics is None or not statistics.has_min_max:
-                    return statistics is None or statistics.null_count != group.num_rows
-                return bool(statistics.max >= self._since)
-        return False
+    def is_in(self, file: pq.ParquetFile, group: int) -> bool:
+        """Whether a row group holds such rows."""
+        if self.column not in file.schema_arrow.names:
+            return False
+        times = file.read_row_group(group, columns=[self.column])
+        return len(self.filter(times)) > 0
 
     def filter(self, rows: pa.Table) -> pa.Table:
         """The rows that are such."""

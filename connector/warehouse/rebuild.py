@@ -7,11 +7,14 @@ next run finishes the change.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Final
 
+from connector.errors import DamagedFile
 from connector.record.schema import GENERATIONS, REJECTS, TABLES
 from connector.storage import parquet
+from connector.warehouse.files import files_of, is_own
 
 if TYPE_CHECKING:
     from connector.storage.storage import Storage
@@ -33,6 +36,11 @@ def adopt(storage: Storage, shadow: Storage) -> int:
     A file with the same rows as before stays untouched.
     """
     names = [name for table in REBUILT for name in shadow.list(table)]
+    for table in REBUILT:
+        for name in files_of(storage, TABLES[table]):
+            # One that is damaged has nothing to lose.
+            with contextlib.suppress(DamagedFile):
+                parquet.refuse_unknown(storage, name, TABLES[table].schema)
     changed = [name for name in names if not _is_same(storage, shadow, name)]
     with storage.replacing(READY) as file:
         file.write(json.dumps({"keep": names, "change": changed}).encode())
@@ -40,18 +48,48 @@ def adopt(storage: Storage, shadow: Storage) -> int:
     return len(changed)
 
 
-def finish(storage: Storage) -> None:
-    """Finish a replacement that was begun; otherwise remove what a dead rebuild left."""
+def finish(storage: Storage) -> bool:
+    """Finish a replacement that was begun; otherwise remove what a dead rebuild left.
+
+    Returns:
+        False if a replacement was begun and its note is damaged: the tables are old ones and new
+        ones then, and must be rebuilt.
+    """
+    is_sound = True
     if storage.exists(READY):
-        note = json.loads(storage.read(READY))
-        for name in note["change"]:
-            if storage.exists(f"{SHADOW}/{name}"):
-                storage.move(f"{SHADOW}/{name}", name)
-        for name in [name for table in REBUILT for name in storage.list(table)]:
-            if name not in note["keep"]:
-                storage.remove(name)
+        note = _read_note(storage)
+        is_sound = note is not None
+        if note:
+            for name in note["change"]:
+                if storage.exists(f"{SHADOW}/{name}"):
+                    storage.move(f"{SHADOW}/{name}", name)
+            for name in [name for table in REBUILT for name in files_of(storage, TABLES[table])]:
+                if name not in note["keep"]:
+                    storage.remove(name)
+    if is_sound:
+        discard(storage)
+    return is_sound
+
+
+def discard(storage: Storage) -> None:
+    """Remove what a rebuild left."""
+    if storage.exists(READY):
         storage.remove(READY)
     storage.remove_folder(SHADOW)
+
+
+def _read_note(storage: Storage) -> dict[str, list[str]] | None:
+    """The note of a replacement; None unless it is whole, and all its files are there."""
+    try:
+        note = json.loads(storage.read(READY))
+        keep, change = note["keep"], note["change"]
+        names = [*keep, *change]
+        is_whole = all(name.split("/")[0] in REBUILT and is_own(name) for name in names)
+        places = [(f"{SHADOW}/{name}", name) for name in keep]
+        are_there = all(any(map(storage.exists, place)) for place in places)
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return None
+    return note if keep and is_whole and are_there and {*change} <= {*keep} else None
 
 
 def _is_same(storage: Storage, shadow: Storage, name: str) -> bool:

@@ -26,6 +26,7 @@ from connector.record.schema import (
     TURNAROUND_QUANTILES,
 )
 from connector.storage import parquet
+from connector.warehouse.files import files_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,6 +57,8 @@ def rebuild(
     generations_files: Iterable[str],
     allowance: Allowance = ALLOWANCE,
     term_prompts: int | None = None,
+    *,
+    again: bool = False,
 ) -> list[str]:
     """Bring the marts up to date with `generations`; costs next to nothing if they are.
 
@@ -67,6 +70,7 @@ def rebuild(
         generations_files: All files of `generations`.
         allowance: What the bounds of `timings` have to bear.
         term_prompts: Distinct prompts that a term needs; as before if None.
+        again: Make all of them, also those that seem to be current: one may be damaged.
 
     Returns:
         The files that were made, replaced or removed.
@@ -78,6 +82,7 @@ def rebuild(
     files = _files(sources)
     built, state = _read_state(storage), _state(storage, files, allowance)
     built_with = int(built.pop(TERM_PROMPTS_KEY, TERM_PROMPTS))
+    built = {} if again else built
     least = term_prompts or built_with
     if state == built and least == built_with:
         return []
@@ -114,11 +119,11 @@ def are_current(
 
 def was_left_out(storage: Storage, table: Table) -> bool:
     """Whether there are generations, and a mart has not been made of them even once."""
-    if storage.exists(STATE) and storage.list(table.name):
+    if storage.exists(STATE) and files_of(storage, table):
         return False
     pieces = (
         piece
-        for name in storage.list(GENERATIONS.name)
+        for name in files_of(storage, GENERATIONS)
         for piece in _read(storage, name, ["task_id"])
     )
     return any(map(len, pieces))
@@ -134,7 +139,7 @@ def read_timings(
                 yield piece.select(columns)
         return
     schema = pa.schema([TIMINGS[column].field for column in columns])
-    for name in storage.list(TIMINGS.name):
+    for name in files_of(storage, TIMINGS):
         yield from parquet.read_pieces(storage, name, schema)
 
 
@@ -165,21 +170,25 @@ def _state(storage: Storage, files: Iterable[str], allowance: Allowance) -> dict
 
 
 def _read_state(storage: Storage) -> dict[str, str]:
+    """What was noted when the marts were last made; nothing if the note is missing or damaged."""
     try:
-        state: dict[str, str] = json.loads(storage.read(STATE))
-    except (FileNotFoundError, ValueError):
+        state = json.loads(storage.read(STATE))
+        texts = {name: text for name, text in state.items() if isinstance(text, str)}
+        # One that cannot be read makes all of the note worthless.
+        texts[TERM_PROMPTS_KEY] = str(max(1, int(texts.get(TERM_PROMPTS_KEY, TERM_PROMPTS))))
+    except (OSError, ValueError, RecursionError, AttributeError):
         return {}
-    return state
+    return texts
 
 
 def _write_state(storage: Storage, state: dict[str, str]) -> None:
-    with storage.replacing(STATE) as file:
+    with storage.replacing(STATE, unless_same=True) as file:
         file.write(json.dumps(state, indent=1).encode() + b"\n")
 
 
 def _remove_orphans(storage: Storage, files: Iterable[str]) -> Iterator[str]:
     """Remove timings of partitions that are no more."""
-    for name in set(storage.list(TIMINGS.name)).difference(files):
+    for name in set(files_of(storage, TIMINGS)).difference(files):
         storage.remove(name)
         yield name
 

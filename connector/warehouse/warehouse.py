@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,16 +19,18 @@ from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
 from connector.record.order import count_ahead, sequence_of
 from connector.record.rejudge import rejudge
-from connector.record.schema import COLUMNS, GENERATIONS, GIVEN, REJECTS, RUNS
+from connector.record.schema import ANSWERS, COLUMNS, GENERATIONS, GIVEN, REJECTS, RUNS
 from connector.storage import parquet
 from connector.storage.storage import storage_of
-from connector.warehouse import compact, founding, given, inbox, rebuild, sequence
+from connector.warehouse import census, compact, founding, given, inbox, rebuild, sequence
 from connector.warehouse import refresh as marts
+from connector.warehouse.damage import set_aside
 from connector.warehouse.dictionary import columns_table
+from connector.warehouse.files import FOLDERS, NAMED, files_of, warn_of_foreign
 from connector.warehouse.generations import FORMATS, Generations, Last, last_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from connector.record.answer import Answer
@@ -93,8 +96,12 @@ class Warehouse:
         return storage_of(address).exists(MARKER)
 
     @classmethod
-    def existing(cls, address: Address) -> Warehouse:
-        """Open a warehouse to read it.
+    def existing(cls, address: Address, look_at: Iterable[str] = FOLDERS) -> Warehouse:
+        """Open a warehouse to read it; warn of files that do not belong to it, or are missing.
+
+        Args:
+            address: A folder's path or a URL.
+            look_at: Folders to look at for such files.
 
         Raises:
             WarehouseError: There is none.
@@ -105,6 +112,13 @@ class Warehouse:
             raise WarehouseError(
                 f"there is no warehouse in {storage.address}: `ingest` creates one"
             )
+        if folders := [*look_at]:
+            warn_of_foreign(storage, folders)
+            if missing := _missing(storage):
+                logger.warning(
+                    "%s: missing. The next run or `rebuild` makes it again from the log.",
+                    _named(storage, missing),
+                )
         return cls(storage, marker["partition_by"])
 
     @classmethod
@@ -152,15 +166,21 @@ class Warehouse:
                     f" {partition_by}: leave the setting out, or use another folder"
                 )
             storage.sweep()
-            rebuild.finish(storage)
+            warn_of_foreign(storage)
+            is_sound = rebuild.finish(storage)
             compact.remove_contained(storage)
+            if why := _why_rebuild(storage, marker, is_sound=is_sound):
+                # Also if this process dies before the tables are rebuilt.
+                _write_marker(storage, marker["partition_by"], None)
+                rebuild.discard(storage)
             founding.found(storage, marker["partition_by"])
             warehouse = cls(storage, marker["partition_by"])
             warehouse._given = Kept(storage, given.mend(storage))
-            if marker.get("tables_version") != TABLES_VERSION:
+            warehouse.generations.refuses_unknown = True
+            if why:
                 # What a dead run left belongs to the log that the tables are rebuilt from.
                 warehouse.commit()
-                warehouse._upgrade()
+                warehouse._upgrade(why)
                 _write_marker(storage, marker["partition_by"])
             warehouse._write_dictionary()
             warehouse._check()
@@ -230,12 +250,14 @@ class Warehouse:
         """The table `rejects`."""
         if not self.storage.exists(REJECTS_FILE):
             return REJECTS.schema.empty_table()
-        return parquet.read_table(self.storage, REJECTS_FILE, REJECTS.schema)
+        schema = REJECTS.schema
+        all_of = schema if self.generations.refuses_unknown else None
+        return parquet.read_table(self.storage, REJECTS_FILE, schema, all_of=all_of)
 
     def next_sequence(self) -> int:
         """Give the next place in the log; only the writer may."""
         if self._highest is None:
-            runs = (PurePosixPath(name).stem for name in self.storage.list(RUNS.name))
+            runs = (PurePosixPath(name).stem for name in files_of(self.storage, RUNS))
             numbers = (sequence.number_in(run_id) or 0 for run_id in runs)
             self._highest = max(self.last().sequence, *numbers, 0)
         self._highest = sequence.next_after(self._highest)
@@ -293,6 +315,7 @@ class Warehouse:
         except DamagedFile as error:
             self._repair(error)
             committed = self._merge(self.storage, names)
+        self._take_census()
         inbox.archive(self.storage, names)
         self._write_dictionary()
         logger.info(
@@ -354,7 +377,7 @@ class Warehouse:
                 f" have {known:,}: the tables stay as they are. Put the missing files of"
                 " `answers` back, or accept the loss with `rebuild --may-shrink`."
             )
-        return self._adopt(shadow, committed)
+        return self._adopt(shadow, committed, again=True)
 
     def _shadow(self) -> tuple[Warehouse, Committed]:
         shadow = Warehouse(rebuild.shadow_of(self.storage), self.partition_by)
@@ -365,45 +388,50 @@ class Warehouse:
         founding.found(shadow.storage, self.partition_by, rebuild.REBUILT)
         return shadow, committed
 
-    def _adopt(self, shadow: Warehouse, committed: Committed) -> Rebuilt:
+    def _adopt(self, shadow: Warehouse, committed: Committed, *, again: bool = False) -> Rebuilt:
         changed = rebuild.adopt(self.storage, shadow.storage)
         self.generations.forget()
+        self._take_census()
         self._write_dictionary()
-        self.refresh_marts()
+        self.refresh_marts(again=again)
         return Rebuilt(committed.answers, committed.new, changed)
 
     def _gateways_of_runs(self) -> dict[str, str]:
         """Base URL by run ID; earlier versions kept it only in `runs`."""
         schema = pa.schema([RUNS["run_id"].field, RUNS["base_url"].field])
-        pieces = [
-            parquet.read_table(self.storage, name, schema) for name in self.storage.list(RUNS.name)
-        ]
-        rows = [row for piece in pieces for row in piece.to_pylist()]
+        rows: list[dict[str, Any]] = []
+        for name in files_of(self.storage, RUNS):
+            try:
+                rows += parquet.read_table(self.storage, name, schema).to_pylist()
+            except DamagedFile as error:
+                set_aside(self.storage, name, error)
         return {row["run_id"]: as_base_url(row["base_url"]) for row in rows if row["base_url"]}
 
-    def _upgrade(self) -> None:
-        """Rebuild the tables of an earlier version from the log."""
+    def _upgrade(self, why: str) -> None:
+        """Rebuild tables of an earlier version, or incomplete ones, from the log."""
         if not inbox.logged_files(self.storage):
             return
-        logger.warning(
-            "The tables in %s were made by an earlier version: rebuilding them from the log of"
-            " answers, once.",
-            self.storage.address,
-        )
+        logger.warning("%s: rebuilding them from the log of answers, once.", why)
+        if not self._rebuild_or_keep():
+            self._add_columns()
+        inbox.upgrade_log(self.storage)
+
+    def _rebuild_or_keep(self) -> bool:
+        """Rebuild the tables, unless the log has fewer task IDs; return whether it was done."""
         known = self.size()
         shadow, committed = self._shadow()
         found = shadow.size()
-        if found < known:
-            logger.warning(
-                "The log has answers for %s task IDs, the tables have %s: the tables stay as they"
-                " are. `rebuild` replaces them by what the log has.",
-                f"{found:,}",
-                f"{known:,}",
-            )
-            self._add_columns()
-        else:
+        if found >= known:
             self._adopt(shadow, committed)
-        inbox.upgrade_log(self.storage)
+            return True
+        rebuild.discard(self.storage)
+        logger.warning(
+            "The log has answers for %s task IDs, the tables have %s: the tables stay as they"
+            " are. `rebuild` replaces them by what the log has.",
+            f"{found:,}",
+            f"{known:,}",
+        )
+        return False
 
     def _add_columns(self) -> None:
         """Give the tables this version's columns, null: readers expect all files to be alike."""
@@ -417,26 +445,42 @@ class Warehouse:
         """Number of task IDs in the tables, rejects included."""
         return self.generations.rows() + len(self.rejects())
 
-    def refresh_marts(self, term_prompts: int | None = None) -> None:
+    def refresh_marts(self, term_prompts: int | None = None, *, again: bool = False) -> None:
         """Bring the marts up to date; nothing happens if they are.
 
         Args:
             term_prompts: Distinct prompts that a term needs; as before if None.
+            again: Make all of them, also those that seem to be current.
         """
         files = list(self.generations.files().values())
-        marts.rebuild(self.storage, files, term_prompts=term_prompts)
+        marts.rebuild(self.storage, files, term_prompts=term_prompts, again=again)
 
     def compact(self) -> int:
         """Join small files of the log and of `runs`; return how many were joined."""
+        self._gateways_of_runs()  # sets damaged files of `runs` aside
         return compact.compact(self.storage)
 
     def _check(self) -> None:
-        """Rebuild the tables if one of them cannot be read."""
+        """Rebuild the tables if one of them cannot be read, or lacks rows."""
         try:
             self.generations.known()
             self.rejects()
         except DamagedFile as error:
             self._repair(error)
+            return
+        if lost := census.shrunken_files(self.storage, self.generations.rows_by_file):
+            logger.warning(
+                "%s: fewer rows than before. Rebuilding all tables from the log of answers.",
+                _named(self.storage, lost),
+            )
+            self._rebuild_or_keep()
+        self._take_census()
+
+    def _take_census(self) -> None:
+        """Note which files the tables have, to notice when one is removed."""
+        self.generations.known()
+        rows = {**self.generations.rows_by_file, REJECTS_FILE: len(self.rejects())}
+        census.write_census(self.storage, rows)
 
     def _repair(self, error: DamagedFile) -> None:
         logger.warning("%s. Rebuilding all tables from the log of answers.", error)
@@ -453,9 +497,13 @@ class Warehouse:
 
     def last_run(self) -> dict[str, Any] | None:
         """The newest row of `runs`; None if there is none yet."""
-        names = self.storage.list(RUNS.name)  # the file without rows comes first
-        rows = parquet.read_table(self.storage, names[-1], RUNS.schema).to_pylist() if names else []
-        return rows[-1] if rows else None
+        for name in reversed(files_of(self.storage, RUNS)):
+            with contextlib.suppress(DamagedFile):
+                rows = parquet.read_table(self.storage, name, RUNS.schema)
+                if len(rows):
+                    last: dict[str, Any] = rows.slice(len(rows) - 1).to_pylist()[0]
+                    return last
+        return None
 
     def record_run(self, run: Mapping[str, Any]) -> None:
         """Add a row to `runs`."""
@@ -487,6 +535,8 @@ def _read_marker(storage: Storage) -> dict[str, Any] | None:
     try:
         marker = json.loads(storage.read(MARKER))
     except FileNotFoundError:
+        if files_of(storage, GENERATIONS) and files_of(storage, ANSWERS):
+            raise WarehouseError(_to_restore(storage, "missing")) from None
         if not storage.is_empty():
             raise WarehouseError(
                 f"{storage.address} has files but is not a warehouse: name an empty or a new folder"
@@ -497,27 +547,75 @@ def _read_marker(storage: Storage) -> dict[str, Any] | None:
     except OSError as error:
         reason = error.strerror or error
         raise WarehouseError(f"{storage.where(MARKER)} cannot be read: {reason}") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         marker = None
-    if isinstance(marker, dict) and marker.get("format", FORMAT) != FORMAT:
-        raise WarehouseError(
-            f"{storage.address} was written by another version (format {marker['format']}):"
-            " use that version, or a new folder"
-        )
-    if not isinstance(marker, dict) or marker.get("partition_by") not in FORMATS:
-        raise WarehouseError(
-            f"{storage.where(MARKER)} is damaged: restore it from a backup, or write"
-            f' {{"format": {FORMAT}, "partition_by": "month"}} to it, with "day" for "month" if'
-            " `generations` has a folder for each day"
-        )
+    if isinstance(marker, dict):
+        _refuse_later(storage, marker)
+    if not isinstance(marker, dict) or marker.get("partition_by") not in [*FORMATS]:
+        raise WarehouseError(_to_restore(storage, "damaged"))
     return marker
 
 
-def _write_marker(storage: Storage, partition_by: str) -> dict[str, Any]:
+def _to_restore(storage: Storage, what: str) -> str:
+    """What to do about a marker that cannot be read, which changes nothing else."""
+    files = files_of(storage, GENERATIONS)
+    partition_by = "day" if files and "_day=" in files[0] else "month"
+    return (
+        f"{storage.where(MARKER)} is {what}: restore it from a backup, or write"
+        f' {{"format": {FORMAT}, "partition_by": "{partition_by}"}} to it. The next run then'
+        " rebuilds the tables from the log of answers"
+    )
+
+
+def _refuse_later(storage: Storage, marker: Mapping[str, Any]) -> None:
+    """Refuse a warehouse that a later release wrote: this one would lose what it does not know.
+
+    Raises:
+        WarehouseError: A later release wrote it.
+    """
+    format_, tables = marker.get("format", FORMAT), marker.get("tables_version") or 0
+    is_later = isinstance(tables, int | float) and tables > TABLES_VERSION
+    if format_ != FORMAT or is_later:
+        raise WarehouseError(
+            f"{storage.address} was written by another version of luma-to-parquet"
+            f" (format {format_}, tables {tables}; this one has {FORMAT}, {TABLES_VERSION}):"
+            f" install {marker.get('version') or 'a later release'} or later, or use a new folder"
+        )
+
+
+def _why_rebuild(storage: Storage, marker: Mapping[str, Any], *, is_sound: bool) -> str | None:
+    """Why the tables must be rebuilt before anything else; None if they need not be."""
+    if not is_sound:
+        return f"{storage.where(rebuild.READY)} is damaged, and the tables with it"
+    if missing := _missing(storage):
+        return f"{_named(storage, missing)}: missing from the tables"
+    if marker.get("tables_version") != TABLES_VERSION:
+        return f"The tables in {storage.address} were made by an earlier version"
+    return None
+
+
+def _named(storage: Storage, names: list[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(map(storage.where, names[:NAMED])) + more
+
+
+def _missing(storage: Storage) -> list[str]:
+    """Files of the tables that someone has removed."""
+    if census.read_census(storage) is not None:
+        return census.missing_files(storage)
+    # Without a note: all that every warehouse has.
+    is_founded = storage.exists(REJECTS_FILE) and bool(files_of(storage, GENERATIONS))
+    return [REJECTS_FILE] if inbox.logged_files(storage) and not is_founded else []
+
+
+def _write_marker(
+    storage: Storage, partition_by: str, tables_version: int | None = TABLES_VERSION
+) -> dict[str, Any]:
     marker = {
         "format": FORMAT,
         "partition_by": partition_by,
-        "tables_version": TABLES_VERSION,
+        "tables_version": tables_version,
+        "version": version("luma-to-parquet"),
     }
     with storage.replacing(MARKER) as file:
         file.write(json.dumps(marker).encode() + b"\n")

@@ -1,0 +1,52 @@
+"""A note of the files that tables have, with their rows, to notice when someone removes one.
+
+It is written after the tables, so a crash leaves one that knows less; it never claims too much.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from connector.record.schema import GENERATIONS
+from connector.warehouse.files import is_own
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connector.storage.storage import Storage
+
+CENSUS: Final = "tables.json"
+FORMAT: Final = 1
+
+
+def read_census(storage: Storage) -> dict[str, int] | None:
+    """Rows by file as last noted; None if the note is missing or damaged."""
+    try:
+        note = json.loads(storage.read(CENSUS))
+        if note["format"] != FORMAT:
+            return None
+        rows = {name: int(count) for name, count in note["rows"].items()}
+        return rows if all(map(is_own, rows)) else None
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def write_census(storage: Storage, rows: Mapping[str, int]) -> None:
+    """Note the rows by file, unless they are noted already."""
+    if read_census(storage) != rows:
+        with storage.replacing(CENSUS) as file:
+            file.write(json.dumps({"format": FORMAT, "rows": rows}, indent=1).encode() + b"\n")
+
+
+def missing_files(storage: Storage) -> list[str]:
+    """Files with rows that are no longer there."""
+    noted = read_census(storage) or {}
+    return [name for name, count in noted.items() if count and not storage.exists(name)]
+
+
+def shrunken_files(storage: Storage, rows: Mapping[str, int]) -> list[str]:
+    """Files of `generations` with fewer rows than noted: an older copy took their place."""
+    noted = read_census(storage) or {}
+    names = [name for name in noted if name.startswith(f"{GENERATIONS.name}/")]
+    return [name for name in names if rows.get(name, noted[name]) < noted[name]]
