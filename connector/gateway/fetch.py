@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _LOOK_UP_SECONDS = 0.1
 _BUFFERED_PER_THREAD = 4
 
+# An answer of so many bytes takes the place of two in the queue, and so on.
+_SLOT_BYTES = 256 * 1024
+
 
 def fetch(
     task_ids: Iterable[str],
@@ -58,6 +61,31 @@ def fetch(
         raise crew.failure
 
 
+class _Answers(queue.Queue["list[Answer] | int | None"]):
+    """A queue in which large answers take more than one place."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self._places = 0
+
+    def _qsize(self) -> int:
+        return self._places
+
+    def _put(self, item: list[Answer] | int | None) -> None:
+        super()._put(item)
+        self._places += _places_of(item)
+
+    def _get(self) -> list[Answer] | int | None:
+        item: list[Answer] | int | None = super()._get()
+        self._places -= _places_of(item)
+        return item
+
+
+def _places_of(item: list[Answer] | int | None) -> int:
+    answers = item if isinstance(item, list) else []
+    return 1 + sum(len(answer.body or b"") for answer in answers) // _SLOT_BYTES
+
+
 class _Crew:
     """The threads of one `fetch`. They are daemons, so that the process can exit at once."""
 
@@ -75,7 +103,7 @@ class _Crew:
         # Not `stop`, which is the caller's: the end of this fetch must not stop the next one.
         self._halt = threading.Event()
         # A number is that of attempts at many; a None says that a thread has ended.
-        self._answers: queue.Queue[list[Answer] | int | None] = queue.Queue(
+        self._answers = _Answers(
             max(_BUFFERED_PER_THREAD, _BUFFERED_PER_THREAD * threads // client.batches.size)
         )
         self._threads = [

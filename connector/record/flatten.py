@@ -13,6 +13,7 @@ from connector.record.derive import derive
 from connector.record.dialects import FROM_JSON, find, parse, plain
 from connector.record.fields import Fields
 from connector.record.order import sequence_of
+from connector.record.pieces import split
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ FOUND: Final = pa.schema(
 # Bodies parsed at once; more do not fit into the processor's cache, and are slower.
 CHUNK_ROWS: Final = 1000
 
+# A parsed body takes up to thirty times its bytes.
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+
 
 def flatten(answers: pa.Table) -> pa.Table:
     """Turn answers into rows of `generations`, each with the lineage of that one fetch.
@@ -42,11 +46,8 @@ def flatten(answers: pa.Table) -> pa.Table:
     """
     answers = answers.filter(pc.equal(answers["outcome"], Outcome.GENERATION))
     chunks = [
-        _read(
-            answers["body"].slice(start, CHUNK_ROWS).to_pylist(),
-            answers["task_id"].slice(start, CHUNK_ROWS).to_pylist(),
-        )
-        for start in range(0, len(answers), CHUNK_ROWS)
+        _read(chunk["body"].to_pylist(), chunk["task_id"].to_pylist())
+        for chunk in split(answers.select(["body", "task_id"]), CHUNK_ROWS, CHUNK_BYTES)
     ]
     found = pa.concat_tables([FOUND.empty_table(), *chunks])
     columns = dict(zip(found.schema.names, found.columns, strict=True))

@@ -34,6 +34,9 @@ KNOWN_COLUMNS: Final = ("task_id", "fetched_at", "status", *FOLDS)
 ROW: Final = "__row"
 BODY_START: Final = 1000
 
+# Larger tables are merged in parts.
+COPIED_BYTES: Final = 32 * 1024 * 1024
+
 
 def resolve(known: pa.Table, incoming: pa.Table) -> pa.Table:
     """Compute the new rows of a partition for the incoming task IDs.
@@ -132,9 +135,25 @@ def splice(existing: Iterable[pa.Table], upserts: pa.Table) -> Iterator[pa.Table
             continue
         kept = piece.filter(pc.invert(pc.is_in(piece["task_id"], upserts["task_id"])))
         due = _rows_up_to(pending, piece.slice(len(piece) - 1))
-        yield in_order(pa.concat_tables([kept, pending.slice(0, due)])) if due else kept
+        yield from _merged(kept, pending.slice(0, due))
         pending = pending.slice(due)
     yield pending
+
+
+def _merged(one: pa.Table, other: pa.Table) -> Iterator[pa.Table]:
+    """Merge two sorted tables, of which little is copied at a time."""
+    if not len(one) or not len(other):
+        yield other if len(other) else one
+    elif one.nbytes + other.nbytes <= COPIED_BYTES:
+        yield in_order(pa.concat_tables([one, other]))
+    else:
+        half = (len(one) + 1) // 2
+        start = _rows_up_to(other, one.slice(half - 1, 1))
+        if len(one) == 1:
+            yield from (other.slice(0, start), one, other.slice(start))
+        else:
+            yield from _merged(one.slice(0, half), other.slice(0, start))
+            yield from _merged(one.slice(half), other.slice(start))
 
 
 def in_order(table: pa.Table) -> pa.Table:

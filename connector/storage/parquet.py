@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from connector.errors import ConnectorError, DamagedFile, StorageFailed, WarehouseError
 from connector.record.merge import conform
+from connector.record.pieces import fitting
 from connector.storage.address import is_from_store, reason
 
 if TYPE_CHECKING:
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
     from connector.record.column import Table
     from connector.storage.storage import Storage
 
-# Rows per row group, held in memory while a file is written: about 25 MB of generations.
+# Rows per row group, held in memory while a file is written: about 25 MB of generations. Large
+# prompts and bodies fill a group earlier.
 ROW_GROUP_ROWS: Final = 16_384
+ROW_GROUP_BYTES: Final = 64 * 1024 * 1024
 
 # Rows read at once; a rewrite holds each a few times over.
 PIECE_ROWS: Final = 4_096
+PIECE_BYTES: Final = 16 * 1024 * 1024
 
 # Endings of columns whose values rarely repeat: a dictionary would be useless.
 MANY_VALUED: Final = ("_url", "task_id", "_at", "body", "extra")
@@ -90,8 +94,10 @@ def _regroup(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table
     held = schema.empty_table()
     for piece in pieces:
         held = pa.concat_tables([held, piece.replace_schema_metadata(schema.metadata)])
-        if len(held) >= ROW_GROUP_ROWS:
-            full = len(held) - len(held) % ROW_GROUP_ROWS
+        while len(held):
+            full = fitting(held, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
+            if full == len(held) < ROW_GROUP_ROWS:
+                break
             yield held.slice(0, full)
             held = held.slice(full)
     yield held
@@ -125,14 +131,42 @@ def read_pieces(
     all_of: pa.Schema | None = None,
     groups: Sequence[int] | None = None,
 ) -> Iterator[pa.Table]:
-    """Read a file, or some of its row groups, like `read_table`: `PIECE_ROWS` rows at a time."""
+    """Read a file, or some of its row groups, like `read_table`.
+
+    A piece has `PIECE_ROWS` rows, or about `PIECE_BYTES`.
+    """
     with _open_parquet(storage, name) as file:
         written = set(file.schema_arrow.names)
         if all_of is not None:
             _refuse(storage, name, written.difference(all_of.names))
         names = [column for column in schema.names if column in written]
-        for batch in file.iter_batches(PIECE_ROWS, row_groups=groups, columns=names):
+        for batch in iterate(file, names, groups):
             yield conform(pa.Table.from_batches([batch]), schema)
+
+
+def iterate(
+    file: pq.ParquetFile,
+    columns: Sequence[str],
+    groups: Iterable[int] | None = None,
+    rows: int = PIECE_ROWS,
+) -> Iterator[pa.RecordBatch]:
+    """Read columns of an open file, at most this many rows and about `PIECE_BYTES` at a time.
+
+    Args:
+        file: The file.
+        columns: Names of columns that it has.
+        groups: Its row groups to read; all if None.
+        rows: Most rows.
+    """
+    for group in range(file.num_row_groups) if groups is None else groups:
+        rows_at_once = _rows_at_once(file.metadata.row_group(group), set(columns), rows)
+        yield from file.iter_batches(rows_at_once, row_groups=[group], columns=columns)
+
+
+def _rows_at_once(group: pq.RowGroupMetaData, names: set[str], most: int) -> int:
+    columns = (group.column(position) for position in range(group.num_columns))
+    size = sum(one.total_uncompressed_size for one in columns if one.path_in_schema in names)
+    return max(1, min(most, most if size <= PIECE_BYTES else group.num_rows * PIECE_BYTES // size))
 
 
 def read_column_names(storage: Storage, name: str) -> list[str]:
@@ -220,7 +254,7 @@ def _is_sound(storage: Storage, name: str) -> bool:
         return True
     try:
         with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
-            for _ in file.iter_batches(PIECE_ROWS):
+            for _ in iterate(file, file.schema_arrow.names):
                 continue
     except UNREADABLE:
         return False

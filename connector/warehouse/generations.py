@@ -15,14 +15,18 @@ from connector.record.schema import GENERATIONS, TERMINAL_STATUSES
 from connector.storage import parquet
 from connector.warehouse.files import files_of
 from connector.warehouse.founding import WITHOUT_TIME
-from connector.warehouse.spill import Spill
+from connector.warehouse.spill import Spill, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from connector.storage.storage import Storage
+    from connector.warehouse.spill import Chunk
 
 FORMATS: Final = {"month": "%Y-%m", "day": "%Y-%m-%d"}
+
+# Beside the tables, where nobody reads, while its rows are filed again.
+REFILED: Final = f"{GENERATIONS.name}-without-time.parquet"
 
 HOMES: Final = pa.schema(
     {"task_id": pa.string(), "partition": pa.dictionary(pa.int32(), pa.string())}
@@ -176,8 +180,8 @@ class Generations:
                 del rows  # or the last group would be in memory twice
             # Not earlier: `_find_homes` uses what was known before.
             self._known = self._gateways = None
-            for partition, rows in spill.by_partition():
-                changed = self._upsert_into(partition, rows, files.get(partition))
+            for partition, chunk in spill.by_partition():
+                changed = self._upsert_into(partition, chunk, files.get(partition))
                 files |= {partition: self._name(partition)} if changed.partitions else {}
                 total = Upserted(*map(operator.add, total, changed))
         return total
@@ -190,21 +194,23 @@ class Generations:
         name = self.files().get(self._without_time)
         if name is None:
             return
-        rows = parquet.read_table(self._storage, name, GENERATIONS.schema)
-        is_unknown = pc.equal(self._computed(rows), self._without_time)
-        if pc.all(is_unknown, min_count=0).as_py():
+        times = parquet.read_table(
+            self._storage, name, pa.schema([GENERATIONS["created_at"].field])
+        )
+        if pc.all(pc.equal(self._computed(times), self._without_time), min_count=0).as_py():
             return
-        self._storage.remove(name)
+        self._storage.move(name, REFILED)
         self.forget()
-        self.upsert([rows.filter(is_unknown), rows.filter(pc.invert(is_unknown))])
+        self.upsert(parquet.read_pieces(self._storage, REFILED, GENERATIONS.schema))
+        self._storage.remove(REFILED)
 
     def _name(self, partition: str) -> str:
         folder = f"{GENERATIONS.partition}_{self._partition_by}={partition}"
         return f"{GENERATIONS.name}/{folder}/{GENERATIONS.name}.parquet"
 
-    def _upsert_into(self, partition: str, rows: pa.Table, name: str | None) -> Upserted:
+    def _upsert_into(self, partition: str, chunk: Chunk, name: str | None) -> Upserted:
         known = parquet.read_table(self._storage, name, LINEAGE) if name else LINEAGE.empty_table()
-        upserts = resolve(known, rows)
+        upserts = resolve(known, join(chunk))
         if not len(upserts):
             return Upserted()
         updated = pc.sum(pc.is_in(upserts["task_id"], known["task_id"])).as_py()

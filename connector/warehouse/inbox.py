@@ -12,6 +12,7 @@ from connector.errors import DamagedFile
 from connector.record.answer import Answer, Concern, Outcome
 from connector.record.schema import ANSWERS
 from connector.storage import parquet
+from connector.storage.memory import release
 from connector.warehouse.damage import set_aside
 from connector.warehouse.files import INBOX as FOLDER
 from connector.warehouse.files import files_of, is_own
@@ -46,13 +47,17 @@ def save_batch(
     columns |= {"run_id": [run_id] * len(answers), "sequence": [sequence] * len(answers)}
     table = pa.table(columns, schema=ANSWERS.schema)
     parquet.write_table(storage, file_of(batch), ANSWERS, [table])
+    if table.nbytes > GROUP_BYTES:
+        del table
+        release()
 
 
-def read_batches(storage: Storage, prefix: str) -> list[Answer]:
+def read_batches(storage: Storage, prefix: str) -> Iterator[Answer]:
     """Read the waiting answers of all batches with this prefix."""
-    names = [name for name in waiting_files(storage) if name.startswith(f"{FOLDER}/{prefix}")]
-    tables = [parquet.read_table(storage, name, ANSWERS.schema) for name in names]
-    return [_answer(**row) for table in tables for row in table.to_pylist()]
+    for name in waiting_files(storage):
+        if name.startswith(f"{FOLDER}/{prefix}"):
+            for piece in parquet.read_pieces(storage, name, ANSWERS.schema):
+                yield from (_answer(**row) for row in piece.to_pylist())
 
 
 def _answer(*, outcome: str, run_id: str, **rest: Any) -> Answer:  # noqa: ARG001  not part of it

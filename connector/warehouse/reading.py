@@ -22,7 +22,7 @@ from connector.record.kept import KEY
 from connector.record.merge import conform
 from connector.record.schema import MARTS, TABLES
 from connector.settings import load
-from connector.storage.parquet import ROW_GROUP_ROWS, UNREADABLE
+from connector.storage.parquet import ROW_GROUP_ROWS, UNREADABLE, iterate
 from connector.warehouse import refresh as marts
 from connector.warehouse.compact import CONTAINS
 from connector.warehouse.files import files_of
@@ -272,7 +272,7 @@ def _pieces_of(
         groups = [group for group in groups if is_recent.is_in(file, group)]
         wanted.add(is_recent.column)
     names = [name for name in file.schema_arrow.names if name in wanted]
-    for batch in file.iter_batches(ROW_GROUP_ROWS, row_groups=groups, columns=names):
+    for batch in iterate(file, names, groups, ROW_GROUP_ROWS):
         piece = pa.Table.from_batches([batch])
         yield conform(is_recent.filter(piece) if is_recent else piece, schema)
 

@@ -9,18 +9,27 @@ from typing import TYPE_CHECKING, Final, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connector.record.pieces import split
 from connector.storage.local import trying_to
+from connector.storage.memory import release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from connector.storage.storage import Storage
 
+Chunk = list[pa.RecordBatch]
+"""Rows for `join`, which empties the list."""
+
 PARTITION: Final = "__partition"
 MEMORY_BYTES: Final = 48 * 1024 * 1024
 
-# Rows read back at once: about 100 MB of generations.
+# Read back at once.
 CHUNK_ROWS: Final = 100_000
+CHUNK_BYTES: Final = 128 * 1024 * 1024
+
+# Written at once, and so the least that can be read back.
+BATCH_BYTES: Final = 16 * 1024 * 1024
 
 
 class Spill:
@@ -53,18 +62,19 @@ class Spill:
             with trying_to(f"write to {self._folder}"):
                 self._write_out()
 
-    def by_partition(self) -> Iterator[tuple[str, pa.Table]]:
-        """Yield all rows by partition, in pieces of a bounded size."""
+    def by_partition(self) -> Iterator[tuple[str, Chunk]]:
+        """Yield all rows by partition, in chunks of a bounded size."""
         if self._spilled:
             with trying_to(f"write to {self._folder}"):
                 self._write_out()
                 for writer in self._spilled.values():
                     writer.close()
             for partition in sorted(self._spilled):
-                for piece in self._read_back(partition):
-                    yield partition, piece
+                for chunk in self._read_back(partition):
+                    yield partition, chunk
         else:
-            yield from self._split_held()
+            for partition, rows in self._split_held():
+                yield partition, rows.to_batches()
 
     def _write_out(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +83,9 @@ class Spill:
                 # Not compressed: it lives for seconds, mostly in the page cache.
                 path = str(self._folder / partition)
                 self._spilled[partition] = pa.ipc.new_stream(path, rows.schema)
-            self._spilled[partition].write_table(rows)
+            for piece in split(rows, CHUNK_ROWS, BATCH_BYTES):
+                self._spilled[partition].write_table(piece)
+        release()
 
     def _split_held(self) -> Iterator[tuple[str, pa.Table]]:
         if not self._held:
@@ -85,14 +97,26 @@ class Spill:
         for partition in sorted(pc.unique(held[PARTITION]).to_pylist()):
             yield partition, rows.filter(pc.equal(held[PARTITION], partition))
 
-    def _read_back(self, partition: str) -> Iterator[pa.Table]:
-        gathered: list[pa.RecordBatch] = []
+    def _read_back(self, partition: str) -> Iterator[Chunk]:
+        gathered: Chunk = []
         path = str(self._folder / partition)
-        with pa.memory_map(path) as file, pa.ipc.open_stream(file) as stream:
+        # Not mapped: pages of a mapped file count as the process's memory.
+        with pa.OSFile(path) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
                 gathered.append(batch)
-                if sum(map(len, gathered)) >= CHUNK_ROWS:
-                    yield pa.Table.from_batches(gathered).combine_chunks()
+                is_enough = sum(one.nbytes for one in gathered) >= CHUNK_BYTES
+                del batch  # or it would stay in memory while its chunk is used
+                if is_enough or sum(map(len, gathered)) >= CHUNK_ROWS:
+                    yield gathered
                     gathered = []
         if gathered:
-            yield pa.Table.from_batches(gathered).combine_chunks()
+            yield gathered
+
+
+def join(chunk: Chunk) -> pa.Table:
+    """Join a chunk, and empty it: kept, its rows would be in memory twice."""
+    rows = pa.Table.from_batches(chunk)
+    chunk.clear()
+    rows = rows.combine_chunks()
+    release()
+    return rows

@@ -294,7 +294,7 @@ class Warehouse:
         """Whether a batch waits in the inbox."""
         return inbox.file_of(batch) in inbox.waiting_files(self.storage)
 
-    def saved(self, prefix: str) -> list[Answer]:
+    def saved(self, prefix: str) -> Iterator[Answer]:
         """Answers that wait in the inbox, in batches with this prefix."""
         return inbox.read_batches(self.storage, prefix)
 

@@ -1,0 +1,43 @@
+"""Cuts tables into pieces that are bounded in rows and in bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+
+def fitting(table: pa.Table, rows: int, size: int) -> int:
+    """How many of the first rows make a piece of at most so many rows and bytes; at least one.
+
+    The same rows give the same piece, whatever follows them and however they are chunked.
+    """
+    rows = min(rows, len(table))
+    if table.nbytes <= size:
+        return rows
+    ends = np.cumsum(_bytes_of_rows(table.slice(0, rows)))
+    return max(1, int(np.searchsorted(ends, size, side="right")))
+
+
+def split(table: pa.Table, rows: int, size: int) -> Iterator[pa.Table]:
+    """Yield a table in pieces of at most so many rows and bytes; a larger row comes alone."""
+    while len(table):
+        count = fitting(table, rows, size)
+        yield table.slice(0, count)
+        table = table.slice(count)
+
+
+def _bytes_of_rows(table: pa.Table) -> NDArray[np.int64]:
+    """The bytes of each row's texts: all that can be large."""
+    total = np.zeros(len(table), np.int64)
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+            total += pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    return total
