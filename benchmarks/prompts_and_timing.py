@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,76 +24,22 @@ from rich.console import Console
 
 from connector.marts import curves, near_duplicates
 from connector.marts.curves import turnarounds
-from connector.marts.prompts import terms
 from connector.marts.tokens import Tokens
-from connector.record.derive import prompt_id
 from connector.record.schema import GENERATIONS
 from connector.storage import parquet
 from connector.warehouse import refresh
+from connector.warehouse.overview import overview
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from histories import SCENARIOS, quantile, share_finished, timings_of
+from histories import SCENARIOS, history, quantile, share_finished, timings_of
 
-SECOND = 1_000_000
-MODERATED, BROKEN, WITH_PHRASE = 0.05, 0.03, 0.05
 EXTRA = ("slowly", "at", "night", "music", "rain", "cinematic", "dramatic", "golden", "aerial")
 
 say = Console(highlight=False).print
-
-
-def history(
-    seed: int, uses: int, prompts: int, phrase: str = "", words: int = 3_000
-) -> Iterator[pa.Table]:
-    """Generations over 100 days; moderation fails 5%, and twice as many with the phrase."""
-    draw = np.random.default_rng(seed)
-    vocabulary = np.array([f"w{n}" for n in range(words)])
-    sizes = draw.integers(6, 25, prompts)
-    texts = [" ".join(vocabulary[_ranks(draw, int(size), words)]) for size in sizes]
-    has_phrase = draw.random(prompts) < WITH_PHRASE
-    texts = [
-        f"{text} {phrase}" if has and phrase else text
-        for text, has in zip(texts, has_phrase, strict=True)
-    ]
-    ids = np.array([prompt_id(text) for text in texts])
-    used = np.concatenate([np.arange(prompts), draw.integers(0, prompts, uses - prompts)])
-    draw.shuffle(used)
-    moderated = draw.random(uses) < np.where(
-        has_phrase[used] & bool(phrase), 2 * MODERATED, MODERATED
-    )
-    failed = moderated | (draw.random(uses) < BROKEN)
-    took = np.exp(draw.normal(np.log(90), 0.5, uses)) * np.where(used % 3 == 0, 2, 1)
-    created = 1_760_000_000 * SECOND + np.arange(uses) * (100 * 86_400 * SECOND // uses)
-    seen = created + ((took + draw.random(uses) * 60) * SECOND).astype(np.int64)
-    names = np.array(texts, object)
-    for start in range(0, uses, 65_536):
-        piece = slice(start, start + 65_536)
-        count = len(used[piece])
-        moment = GENERATIONS["created_at"].type
-        columns = {
-            "task_id": pa.array([f"{n:012d}" for n in range(start, start + count)]),
-            "prompt": pa.array(names[used[piece]]),
-            "prompt_id": pa.array(ids[used[piece]]),
-            "created_at": pa.array(created[piece]).cast(moment),
-            "first_seen_at": pa.array(created[piece] + SECOND).cast(moment),
-            "last_unfinished_at": pa.array(seen[piece] - 60 * SECOND).cast(moment),
-            "first_finished_at": pa.array(seen[piece]).cast(moment),
-            "status": pa.array(np.where(failed[piece], "failed", "completed")),
-            "model": pa.array([f"ray-{n % 3}" for n in used[piece]]),
-            "resolution": pa.array([("540p", "720p", "1080p")[n % 3] for n in used[piece] // 3]),
-            "failure_category": pa.array(
-                np.where(moderated[piece], "moderation", None), pa.string()
-            ),
-        }
-        gaps = {field.name: pa.nulls(count, field.type) for field in GENERATIONS.schema}
-        yield pa.table({**gaps, **columns}, schema=GENERATIONS.schema)
-
-
-def _ranks(draw: np.random.Generator, size: int, words: int) -> np.ndarray:
-    return np.exp(draw.random(size) * np.log(words)).astype(int) % words
 
 
 def cost(uses: int = 1_000_000, prompts: int = 300_000) -> None:
@@ -186,20 +133,23 @@ def _pairs(labels: Sequence[int]) -> set[tuple[int, int]]:
 
 
 def alarms(histories: int = 200, uses: int = 10_000, prompts: int = 4_000) -> None:
-    """How many histories without a cause have a sure term."""
+    """How many histories without a cause have anything that stands out."""
+    found = [stands_out(history(1_000 + seed, uses, prompts)) for seed in range(int(histories))]
+    say(f"{sum(map(bool, found))} of {histories} null histories raise an alarm")
+    for sentence in filter(None, found):
+        say(f"  {sentence}")
+    planted = {"slow_at_night": True, "variants": (300, 2_000)}
+    for sentence in stands_out(history(7, 50_000, 20_000, "glass dragon", **planted)):
+        say(sentence)
 
-    def top(seed: int, phrase: str = "") -> dict[str, object]:
-        pieces = list(history(seed, uses, prompts, phrase))
-        rows = terms(lambda columns: (piece.select(columns) for piece in pieces))
-        row: dict[str, object] = rows.slice(0, 1).to_pylist()[0]
-        return row
 
-    found = sum(bool(top(1_000 + seed)["is_sure"]) for seed in range(histories))
-    say(f"{found} of {histories} null histories raise an alarm")
-    planted = list(history(7, 50_000, 20_000, "glass dragon"))
-    rows = terms(lambda columns: (piece.select(columns) for piece in planted)).slice(0, 3)
-    for row in rows.to_pylist():
-        say(row["term"], f"{row['failure_difference']:+.3f}", row["is_sure"])
+def stands_out(pieces: Iterable[pa.Table]) -> tuple[str, ...]:
+    """What `show`, the flow and the report tell at the top."""
+    with tempfile.TemporaryDirectory() as folder, Warehouse.writing(folder) as warehouse:
+        name = "generations/created_month=2025-10/generations.parquet"
+        parquet.write_table(warehouse.storage, name, GENERATIONS, pieces)
+        refresh.rebuild(warehouse.storage, warehouse.generations.files().values())
+        return overview(warehouse, timedelta(days=7)).stands_out
 
 
 def timing(histories: int = 20) -> None:

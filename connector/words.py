@@ -90,13 +90,35 @@ def at_most(seconds: float) -> str:
     return _duration(seconds, math.ceil)
 
 
+def about(seconds: float) -> str:
+    """The nearest, for estimates."""
+    return _duration(seconds, round)
+
+
 def between(lower: float, upper: float) -> str:
-    """Both bounds, such as 34–58 s."""
+    """Both bounds, such as 34–58 s; if nothing is known below, `at most 58 s`."""
     low, high = at_least(lower), at_most(upper)
     if low == high:
         return low
+    if low == "0 s":
+        return f"at most {high}"
     (low_value, _, low_unit), (_, _, high_unit) = low.partition(" "), high.partition(" ")
-    return f"{low_value if low_unit == high_unit or low_value == '0' else low}–{high}"
+    return f"{low_value if low_unit == high_unit else low}–{high}"
+
+
+def estimate(value: float | None, lower: float | None, upper: float | None) -> str:
+    """An estimate with its band, such as `about 56 s (54–58 s)`; without one, what bounds say.
+
+    Args:
+        value: In seconds; None if it is not known to within a factor of two.
+        lower: Lower end of its band; None or zero if there is none.
+        upper: Upper end of its band; None if there is none.
+    """
+    if value is not None and upper is not None:
+        return f"about {about(value)} ({between(lower or 0, upper)})"
+    if upper is None:
+        return f"at least {at_least(lower)}" if lower else "not known"
+    return between(lower or 0, upper)
 
 
 def _duration(seconds: float, rounded: Callable[[float], int]) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from connector.run.tally import Tally
     from connector.summary import Summary
+    from connector.warehouse.highlights import Highlights
 
 # Counts that the table `runs` also has, to compare a run with the one before.
 COMPARED: Final = (
@@ -40,12 +41,24 @@ def account_rows(summary: Summary) -> list[dict[str, str]]:
     ]
 
 
-def account_page(summary: Summary, previous: Mapping[str, Any] | None) -> str:
+# What Markdown or HTML would take for markup, and what would become a link.
+MARKUP: Final = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "\\`*_[]#|~!"},
+        **{sign: f"&#{ord(sign)};" for sign in "<>&@"},
+    }
+)
+
+
+def account_page(
+    summary: Summary, previous: Mapping[str, Any] | None, known: Highlights | None = None
+) -> str:
     """Return the summary as a page in Markdown.
 
     Args:
         summary: The run's summary.
         previous: The previous run's row in `runs`, if there is one.
+        known: What matters most of all generations so far.
     """
     rows = [f"| {end.task_ids:,} | {end.name} | {end.note} |" for end in ends_of(summary)]
     sections = (
@@ -54,11 +67,27 @@ def account_page(summary: Summary, previous: Mapping[str, Any] | None) -> str:
         f"**Note:** {summary.note}." if summary.note else "",
         f"{requests_in(summary)} to `{summary.base_url}` in {summary.elapsed_seconds:,.1f} s.",
         "\n".join(("| count | outcome | |", "|---:|---|---|", *rows)),
+        _highlights(known) if known else "",
         _changes(summary, previous) if previous else "",
         f"The tables are in `{summary.warehouse}`:",
         _reading(summary.warehouse),
     )
     return "\n\n".join(filter(None, sections))
+
+
+def _highlights(known: Highlights) -> str:
+    """Sentences as lists; they quote prompts, which are somebody else's text."""
+    lists = {"All generations": known.facts, "What stands out": known.stands_out}
+    return "\n\n".join(
+        "\n".join((f"### {title}", "", *(f"- {escape(sentence)}" for sentence in sentences)))
+        for title, sentences in lists.items()
+        if sentences
+    )
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, without markup and links."""
+    return text.translate(MARKUP).replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
 def _changes(summary: Summary, previous: Mapping[str, Any]) -> str:

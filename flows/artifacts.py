@@ -21,6 +21,9 @@ from prefect.artifacts import (
 from connector.report import write_report
 from connector.run.account import headline
 from connector.storage.address import is_url
+from connector.warehouse.highlights import highlights
+from connector.warehouse.refresh import Marts
+from connector.warehouse.warehouse import Warehouse
 from flows.account import account_page, account_rows, in_words
 from flows.assets import announce
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from connector.run.run import Run
     from connector.summary import Summary
+    from connector.warehouse.highlights import Highlights
 
 ACCOUNT_KEY = "ingest-account"
 REPORT_KEY = "ingest-report"
@@ -75,7 +79,9 @@ def publish(summary: Summary, previous: Mapping[str, Any] | None) -> None:
         announce(summary)
     with _optional("report"):
         create_markdown_artifact(
-            account_page(summary, previous), key=REPORT_KEY, description=headline(summary)
+            account_page(summary, previous, _highlights(summary.warehouse)),
+            key=REPORT_KEY,
+            description=headline(summary),
         )
     if summary.asked:
         with _optional("page"):
@@ -87,6 +93,16 @@ def publish(summary: Summary, previous: Mapping[str, Any] | None) -> None:
                 key=PAGE_KEY,
                 description="Prompts, resolutions and timing of all generations, on one page",
             )
+
+
+def _highlights(address: str) -> Highlights | None:
+    """What matters most of all generations; None if the tables behind it were left out."""
+    with _optional("highlights"):
+        warehouse = Warehouse.existing(address)
+        marts = Marts(warehouse.storage, list(warehouse.generations.files().values()))
+        if marts.are_current:
+            return highlights(marts)
+    return None
 
 
 @contextmanager

@@ -1,14 +1,18 @@
-"""Made histories of how long generations took: the truth, and what `timings` would know of it."""
+"""Made histories whose truth is known: of timings, and of whole warehouses."""
 
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
 
-from connector.record.schema import TIMINGS
+from connector.record.derive import prompt_id
+from connector.record.schema import GENERATIONS, TIMINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MEDIAN, SPREAD = 100.0, 0.5
 SCENARIOS: Final = ("reported", "10 s", "1 min", "15 min", "late", "mixed")
@@ -69,6 +73,7 @@ def timings_of(
         "basis": pa.array(np.where(is_reported, "reported", basis)),
         "model": pa.array([f"model {number}" for number in model]),
         "resolution": pa.array(["720p"] * count),
+        "created_hour": pa.array((created // SECOND // 3600 % 24).astype(np.int32)),
     }
     gaps = {field.name: pa.nulls(count, field.type) for field in TIMINGS.schema}
     return pa.table({**gaps, **columns})
@@ -83,3 +88,84 @@ def _moments(created: np.ndarray, seconds: np.ndarray | float = 0.0) -> pa.Array
     micros = created + np.where(is_known, seconds, 0) * SECOND
     moments = pa.array(micros.astype(np.int64), mask=~is_known)
     return moments.cast(TIMINGS["created_at"].type)
+
+
+MODERATED, BROKEN, WITH_PHRASE = 0.05, 0.03, 0.05
+NIGHT: Final = (22, 23, 0, 1, 2, 3, 4)
+
+
+def history(
+    seed: int,
+    uses: int,
+    prompts: int,
+    phrase: str = "",
+    words: int = 3_000,
+    *,
+    slow_at_night: bool = False,
+    variants: tuple[int, int] = (0, 0),
+) -> Iterator[pa.Table]:
+    """Generations over 100 days of three models, polled each minute; moderation fails 5%.
+
+    Args:
+        seed: Of the draws.
+        uses: Generations.
+        prompts: Distinct prompts.
+        phrase: Prompts with this fail twice as often by moderation.
+        words: Of the vocabulary.
+        slow_at_night: Whether one model takes twice as long from 22:00 to 04:59 UTC.
+        variants: Families, and how many of the prompts are their variants.
+    """
+    draw = np.random.default_rng(seed)
+    vocabulary = np.array([f"w{n}" for n in range(words)])
+    families, varied = variants
+    sizes = draw.integers(6, 25, prompts - varied)
+    texts = [" ".join(vocabulary[_ranks(draw, int(size), words)]) for size in sizes]
+    texts += [f"{texts[n % families]} v{n // families}" for n in range(varied)]
+    has_phrase = draw.random(prompts) < WITH_PHRASE
+    texts = [
+        f"{text} {phrase}" if has and phrase else text
+        for text, has in zip(texts, has_phrase, strict=True)
+    ]
+    ids = np.array([prompt_id(text) for text in texts])
+    used = np.concatenate([np.arange(prompts), draw.integers(0, prompts, uses - prompts)])
+    draw.shuffle(used)
+    moderated = draw.random(uses) < np.where(
+        has_phrase[used] & bool(phrase), 2 * MODERATED, MODERATED
+    )
+    failed = moderated | (draw.random(uses) < BROKEN)
+    created = 1_760_000_000 * SECOND + np.arange(uses) * (100 * 86_400 * SECOND // uses)
+    is_night = np.isin(created // SECOND // 3600 % 24, NIGHT) & (used % 3 == 1) & slow_at_night
+    took = np.exp(draw.normal(np.log(90), 0.5, uses)) * np.where(used % 3 == 0, 2, 1)
+    took *= np.where(is_night, 2, 1)
+    seen = created + ((took + draw.random(uses) * 60) * SECOND).astype(np.int64)
+    names = np.array(texts, object)
+    moment = GENERATIONS["created_at"].type
+    for start in range(0, uses, 65_536):
+        piece = slice(start, start + 65_536)
+        count = len(used[piece])
+        columns = {
+            "task_id": pa.array([f"{n:012d}" for n in range(start, start + count)]),
+            "prompt": pa.array(names[used[piece]]),
+            "prompt_id": pa.array(ids[used[piece]]),
+            "created_at": pa.array(created[piece]).cast(moment),
+            "first_seen_at": pa.array(created[piece] + SECOND).cast(moment),
+            "last_unfinished_at": pa.array(seen[piece] - 60 * SECOND).cast(moment),
+            "first_finished_at": pa.array(seen[piece]).cast(moment),
+            "status": pa.array(np.where(failed[piece], "failed", "completed")),
+            "model": pa.array([f"ray-{n % 3}" for n in used[piece]]),
+            "model_source": pa.array(["requested"] * count),
+            "resolution": pa.array([("540p", "720p", "1080p")[n % 3] for n in used[piece] // 3]),
+            "failure_category": pa.array(
+                np.where(moderated[piece], "moderation", None), pa.string()
+            ),
+            "failure_reason": pa.array(
+                np.where(moderated[piece], "moderation", np.where(failed[piece], "broken", None)),
+                pa.string(),
+            ),
+        }
+        gaps = {field.name: pa.nulls(count, field.type) for field in GENERATIONS.schema}
+        yield pa.table({**gaps, **columns}, schema=GENERATIONS.schema)
+
+
+def _ranks(draw: np.random.Generator, size: int, words: int) -> np.ndarray:
+    return np.exp(draw.random(size) * np.log(words)).astype(int) % words

@@ -291,10 +291,13 @@ def test_show_tells_what_is_there(cli: CommandLine, tmp_path: Path) -> None:
     assert "20 generations and 1 reject in" in shown.stdout
     assert "completed" in shown.stdout
     assert "not_found" in shown.stdout
-    assert "\nhalf          within at most " in shown.stdout
+    assert "Turnaround: half within at most " in shown.stdout
+    assert "what stands out" not in shown.stdout
     told = json.loads(cli("show", "--json").stdout)
     assert told["generations"] == 20
     assert told["turnaround"]["count"] > 0
+    assert told["facts"][0].startswith("Failed: ")
+    assert told["stands_out"] == []
     timings = pd.read_parquet(tmp_path / "warehouse/timings")
     measured = timings[timings.basis.isin(["reported", "observed", "signed"])]
     assert told["turnaround"]["typical"] == {

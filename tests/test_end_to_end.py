@@ -129,8 +129,8 @@ def test_the_dialects_arrive_in_the_same_columns(sandbox: Sandbox, tmp_path: Pat
     ids = task_ids(300, seed=5)
     connector.ingest(ids, warehouse=tmp_path / "w", base_url=sandbox.base_url, key=KEY)
     rows = pd.read_parquet(tmp_path / "w/generations")
-    official = rows[rows.model.notna()]
-    gateway = rows[rows.model.isna()]
+    official = rows[rows.requested_model.notna()]
+    gateway = rows[rows.requested_model.isna()]
     assert min(len(official), len(gateway)) > 30
     for dialect in (official, gateway):
         done = dialect[dialect.status == "completed"]

@@ -123,6 +123,7 @@ def test_a_generation_without_a_time_changes_no_type(tmp_path: Path, engine: str
         "day": ["1970-01-01", "2025-01-31", "2025-02-01"],
     }[by]
     rows = {"generations": 3, "timings": 3, "answers": 4, "rejects": 1, "resolutions": 2}
+    rows["turnaround_hours"] = 1
     # All, no known model, one resolution, two months; the undated one has no turnaround.
     rows |= {"turnaround": len(pd.read_parquet(tmp_path / "turnaround")), "turnaround_quantiles": 5}
     check(tmp_path, engine, by, rows, generations=names, timings=names, answers=["2026-01"])

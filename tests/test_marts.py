@@ -149,6 +149,8 @@ def test_each_size_is_a_row_and_all_generations_are_in_one() -> None:
         "aspect_ratio": "9:16",
         "orientation": "portrait",
         "megapixels": 1.02272,
+        "requested_resolution": None,
+        "requested_aspect_ratio": None,
         "uses": 2,
         "completed": 2,
         "failed": 0,
@@ -158,6 +160,16 @@ def test_each_size_is_a_row_and_all_generations_are_in_one() -> None:
     requested = by_label["720p 16:9 (requested)"]
     assert (requested["width"], requested["megapixels"]) == (None, None)
     assert (requested["orientation"], requested["failure_share"]) == ("landscape", 1.0)
+
+
+def test_what_was_requested_stands_beside_what_was_delivered() -> None:
+    asked, video = {"resolution": "1080p"}, {"width": 1280, "height": 720}
+    rows = resolutions(
+        reader(merged(made("a", "x", video=video, request=asked), made("b", "x", video=video)))
+    )
+    found = [(row["resolution"], row["requested_resolution"]) for row in rows.to_pylist()]
+    assert found == [("720p", "1080p"), ("720p", None)]
+    assert rows["label"].to_pylist() == ["1280 × 720"] * 2
 
 
 def test_no_generations_make_empty_marts() -> None:

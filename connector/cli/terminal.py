@@ -18,11 +18,11 @@ from connector.run.watcher import Watcher
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
 
-    from connector.marts.turnaround import Bounds, Spread, Stage
+    from connector.marts.turnaround import Stage
     from connector.run.plan import Plan
     from connector.run.tally import Tally
     from connector.summary import Summary
@@ -213,13 +213,13 @@ def print_overview(console: Console, overview: Overview) -> None:
         console.print(
             f"the inbox holds {overview.waiting} uncommitted batches: the next run commits them"
         )
+    _sentences(console, "", overview.facts)
+    _sentences(console, "what stands out", overview.stands_out)
     _bars(console, "status", overview.statuses)
     _bars(console, "failures", overview.failures)
     _bars(console, "resolution", overview.resolutions)
     _bars(console, "aspect ratio", overview.aspect_ratios)
     _bars(console, "rejected", overview.reasons)
-    if overview.turnaround:
-        _print_turnaround(console, overview.turnaround, overview.estimated or {})
     _print_stages(console, {"waiting": overview.queue, "working": overview.work})
     console.print()
     if overview.given_up:
@@ -235,26 +235,6 @@ def print_overview(console: Console, overview: Overview) -> None:
         )
 
 
-def _print_turnaround(console: Console, found: Spread, estimated: Mapping[str, Any]) -> None:
-    """An estimate where there is one, else a bound that says so."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(width=12)
-    for name, level, bounds in (("half", "p50", found.typical), ("nine in ten", "p90", found.slow)):
-        table.add_row(name, f"within {_estimate(estimated, level, bounds)}")
-    measured = f" of {words.plural(found.count, 'generation')} measured"
-    console.print(Text.assemble(("\nturnaround", "bold"), measured))
-    console.print(table)
-
-
-def _estimate(estimated: Mapping[str, Any], level: str, bounds: Bounds) -> str:
-    value, low, high = (estimated.get(f"{level}{end}") for end in ("", "_lower", "_upper"))
-    if value is not None and low is not None and high is not None:
-        return f"about {words.at_most(value)} ({words.between(low, high)})"
-    if low is not None and low > bounds.lower:
-        return f"at least {words.at_least(low)}" if high is None else words.between(low, high)
-    return f"at most {words.at_most(bounds.upper if high is None else min(high, bounds.upper))}"
-
-
 def _print_stages(console: Console, stages: Mapping[str, Stage | None]) -> None:
     """Show how long generations waited and ran, as reported by the gateway."""
     reported = {name: stage for name, stage in stages.items() if stage}
@@ -263,11 +243,18 @@ def _print_stages(console: Console, stages: Mapping[str, Stage | None]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(width=NAME_WIDTH)
     for name, stage in reported.items():
-        median, slow = words.at_most(stage.typical), words.at_most(stage.slow)
+        median, slow = words.about(stage.typical), words.about(stage.slow)
         count = words.plural(stage.count, "generation")
         table.add_row(name, f"{median} (median), nine in ten within {slow}", Text(count, "dim"))
     console.print(Text("\nreported by the gateway", "bold"))
     console.print(table)
+
+
+def _sentences(console: Console, title: str, sentences: Sequence[str]) -> None:
+    if sentences:
+        console.print(Text(f"\n{title}" if title else "", "bold"))
+        for sentence in sentences:
+            console.print(Text(sentence))
 
 
 def _bars(console: Console, title: str, counts: Mapping[str, int]) -> None:

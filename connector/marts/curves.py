@@ -19,10 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connector.marts import hours
 from connector.marts.fold import Fold
 from connector.marts.terms import wilson
 from connector.marts.timings import ALLOWANCE
-from connector.marts.turnbull import Curve, Intervals, band, estimate
+from connector.marts.turnbull import EDGES, NO_END, SHORTEST, STEP, Curve, Intervals, band, estimate
 from connector.record.mart_schema import GROUPED_BY
 from connector.record.schema import TURNAROUND, TURNAROUND_QUANTILES
 
@@ -43,6 +44,7 @@ READ: Final = (
     "basis",
     "model",
     "resolution",
+    "created_hour",
 )
 GROUPS: Final = GROUPED_BY[1:]
 KEYS: Final = (*GROUPS, "start", "end", "signed")
@@ -53,10 +55,7 @@ FOLDED: Final = pa.schema(
     ]
 )
 
-# From a tenth of a second to ten years, in steps of 2%; the last bin has no end.
-SHORTEST, STEP = 0.1, 1.02
-EDGES: Final = np.concatenate([[0.0], SHORTEST * STEP ** np.arange(1110), [np.inf]])
-NO_END: Final = len(EDGES) - 1
+INTERVALS: Final = FOLDED.append(pa.field("hour", pa.int64()))
 
 MOST_GROUPS: Final = 50
 """Of models, and of resolutions, those with the most generations."""
@@ -75,28 +74,32 @@ SHARES: Final = np.concatenate(
 FEW_SHARES: Final = np.array([0.05, 0.5, 0.95])
 
 # An estimate that is open by more than this is none.
-MOST_OPEN, MOST_UNSURE = 2.0, 0.5
+MOST_UNSURE: Final = 0.5
 Z: Final = 1.96
 SECOND: Final = 1_000_000
 SKEW: Final = ALLOWANCE.clock_skew.total_seconds()
 
 
 class Turnarounds(NamedTuple):
-    """Both tables."""
+    """The three tables."""
 
     turnaround: pa.Table
     quantiles: pa.Table
+    hours: pa.Table
 
 
 def turnarounds(timings: Iterable[pa.Table]) -> Turnarounds:
-    """Work out both tables; memory grows with the number of different intervals.
+    """Work out the tables; memory grows with the number of different intervals.
 
     Args:
         timings: Pieces of the table, with the columns `READ`.
     """
     fold = Fold(FOLDED, KEYS, {"generations": "sum", "exact": "sum"})
+    by_hour = Fold(hours.FOLDED, hours.KEYS, {"generations": "sum"})
     for piece in timings:
-        fold.add(_intervals(piece))
+        found = _intervals(piece)
+        fold.add(found.select(FOLDED.names))
+        by_hour.add(found.select(hours.FOLDED.names).filter(pc.is_valid(found["hour"])))
     rows = fold.groups()
     curves: list[dict[str, Any]] = []
     quantiles: list[dict[str, Any]] = []
@@ -109,6 +112,7 @@ def turnarounds(timings: Iterable[pa.Table]) -> Turnarounds:
     return Turnarounds(
         pa.Table.from_pylist(curves, schema=TURNAROUND.schema),
         pa.Table.from_pylist(quantiles, schema=TURNAROUND_QUANTILES.schema),
+        hours.by_model_and_hour(by_hour.groups()),
     )
 
 
@@ -135,6 +139,7 @@ def _intervals(piece: pa.Table) -> pa.Table:
     columns = {
         "model": rows["model"],
         "resolution": rows["resolution"],
+        "hour": rows["created_hour"].cast(pa.int64()),
         "month": pc.strftime(rows["created_at"], format="%Y-%m"),
         "start": start,
         "end": end,
@@ -142,7 +147,7 @@ def _intervals(piece: pa.Table) -> pa.Table:
         "generations": np.ones(len(rows), np.int64),
         "exact": is_reported.astype(np.int64),
     }
-    return pa.table([columns[name] for name in FOLDED.names], FOLDED)
+    return pa.table([columns[name] for name in INTERVALS.names], INTERVALS)
 
 
 def _nearest(seconds: Floats) -> Ints:
@@ -221,13 +226,7 @@ def _quantile(
     level: float, curve: Curve, seconds: Floats, lower: Floats, upper: Floats
 ) -> dict[str, float | None]:
     name = f"p{level:.0%}"[:-1]
-    before = int(np.searchsorted(curve.share, level, side="left")) - 1
-    value: float | None = None
-    if 0 <= before < len(curve.cuts) - 1:
-        low, high = EDGES[curve.cuts[before]], EDGES[curve.cuts[before + 1]]
-        if high <= max(MOST_OPEN * low, 2 * SHORTEST):
-            shares = curve.share[before : before + 2]
-            value = float(np.interp(level, shares, (low, high)))
+    value = curve.quantile(level)
     earliest, latest = _crossing(level, seconds, upper, 0.0), _crossing(level, seconds, lower, None)
     if value is not None:
         earliest = min(earliest or 0.0, value)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from connector.marts.fold import Read
 
 REQUESTED: Final = ("resolution", "aspect_ratio", "orientation")
-KEYS: Final = ("width", "height", *REQUESTED)
+AS_REQUESTED: Final = ("requested_resolution", "requested_aspect_ratio")
+KEYS: Final = ("width", "height", *REQUESTED, *AS_REQUESTED)
 GROUPS: Final = pa.schema([RESOLUTIONS[name].field for name in (*KEYS, *COUNTS)])
 
 
@@ -43,7 +44,7 @@ def resolutions(read: Read) -> pa.Table:
 
 def _sized(read: Read) -> Iterator[pa.Table]:
     """Each generation with its size, or else with what was requested; never with both."""
-    for piece in read(("video_width", "video_height", *REQUESTED, "status")):
+    for piece in read(("video_width", "video_height", *REQUESTED, *AS_REQUESTED, "status")):
         width, height = piece["video_width"], piece["video_height"]
         is_size = pc.and_(pc.greater(width, 0), pc.greater(height, 0))
         is_size = pc.fill_null(is_size, False)
@@ -52,15 +53,16 @@ def _sized(read: Read) -> Iterator[pa.Table]:
             "width": pc.if_else(is_size, width, nothing),
             "height": pc.if_else(is_size, height, nothing),
             **{name: pc.if_else(is_size, unnamed, piece[name]) for name in REQUESTED},
+            **{name: piece[name] for name in AS_REQUESTED},
             **counts(piece["status"]),
         }
         yield pa.table(columns, GROUPS)
 
 
 def _named(width: int | None, height: int | None, **requested: str | None) -> dict[str, Any]:
-    """What people call a size. Names are given anew, so that each size has one row."""
+    """What people call a size. Names follow from it, so that a size always has the same."""
     if width is not None:
         size = {"label": f"{width} × {height}", "width": width, "height": height}
-        return size | frame(width, height)._asdict()
+        return {**requested, **size, **frame(width, height)._asdict()}
     asked_for = " ".join(filter(None, (requested["resolution"], requested["aspect_ratio"])))
     return {"label": f"{asked_for} (requested)" if asked_for else "unknown", **requested}

@@ -45,7 +45,7 @@ MADE_FROM: Final = (
     *REPORTED,
     "status",
     "model",
-    "storage_model",
+    "model_source",
     "resolution",
 )
 
@@ -86,19 +86,10 @@ def timings(generations: pa.Table, allowance: Allowance = ALLOWANCE) -> pa.Table
         **{name: generations[name] for name in MADE_FROM},
         **bounds,
         **_stages(generations, bounds["basis"]),
-        "model": pc.coalesce(generations["model"], generations["storage_model"]),
-        "model_source": _model_source(generations),
         "is_measured": pc.is_in(bounds["basis"], pa.array(MEASURED)),
         "created_hour": pc.hour(generations["created_at"]).cast(pa.int32()),
     }
     return pa.table([columns[name] for name in TIMINGS.schema.names], schema=TIMINGS.schema)
-
-
-def _model_source(rows: pa.Table) -> pa.ChunkedArray:
-    from_storage = pc.if_else(
-        pc.is_valid(rows["storage_model"]), pa.scalar("storage"), pa.scalar(None, pa.string())
-    )
-    return pc.if_else(pc.is_valid(rows["model"]), pa.scalar("requested"), from_storage)
 
 
 class _Known(NamedTuple):

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
+# From a tenth of a second to ten years, in steps of 2%; the last bin has no end.
+SHORTEST, STEP = 0.1, 1.02
+EDGES: Final = np.concatenate([[0.0], SHORTEST * STEP ** np.arange(1110), [np.inf]])
+NO_END: Final = len(EDGES) - 1
+
+# A quantile that is open by more than this factor is not known.
+MOST_OPEN: Final = 2.0
+
 CHI_SQUARE: Final = 3.8415  # 95%, one degree of freedom
 ITERATIONS, PRECISE = 3_000, 1e-6
 BAND_ITERATIONS, BAND_STEPS = 250, 8
@@ -65,8 +73,18 @@ class Curve:
     cuts: Ints
     share: Floats
 
+    def quantile(self, level: float) -> float | None:
+        """Seconds within which this share is finished; None if not known to a factor of two."""
+        before = int(np.searchsorted(self.share, level, side="left")) - 1
+        if not 0 <= before < len(self.cuts) - 1:
+            return None
+        low, high = EDGES[self.cuts[before]], EDGES[self.cuts[before + 1]]
+        if high > max(MOST_OPEN * low, 2 * SHORTEST):
+            return None
+        return float(np.interp(level, self.share[before : before + 2], (low, high)))
 
-def estimate(given: Intervals) -> Curve:
+
+def estimate(given: Intervals, iterations: int = ITERATIONS) -> Curve:
     """Turnbull's estimate; its mass lies where no interval begins or ends."""
     cuts = np.unique(np.concatenate([given.start, given.end]))
     of = given.at(cuts)
@@ -75,7 +93,7 @@ def estimate(given: Intervals) -> Curve:
     mass = (is_start[:-1] & is_end[1:]).astype(float)
     mass /= mass.sum()
     total = of.weight.sum()
-    for _ in range(ITERATIONS):
+    for _ in range(iterations):
         summed = np.concatenate([[0.0], np.cumsum(mass)])
         each = of.weight / np.maximum(summed[of.end] - summed[of.start], TINY)
         change = np.bincount(of.start, each, len(cuts)) - np.bincount(of.end, each, len(cuts))

@@ -37,6 +37,7 @@ MADE_FROM: Final = (
     "video_url",
     "video_download_url",
     "requested_duration",
+    "requested_model",
     *FRAMED_BY,
 )
 FRAME: Final = pa.schema([GENERATIONS[name].field for name in Frame._fields])
@@ -85,7 +86,7 @@ def derive(found: pa.Table) -> dict[str, pa.Array]:
         **_frames(columns),
         "prompt_source": pc.if_else(pc.is_valid(columns["prompt"]), "gateway", None),
         **of_prompts(columns["prompt"]),
-        "storage_model": storage_model(columns["video_url"]),
+        **_models(columns),
         "watermarked": watermarked(columns["video_url"]),
         "download_url_signed_at": signed_at,
         "download_url_expires_at": expires_at,
@@ -144,6 +145,17 @@ def _frame(
 ) -> Frame:
     found = frame(width, height)
     return requested_frame(resolution, aspect_ratio) if found is NO_FRAME else found
+
+
+def _models(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """The model, where it is known from, and the one of the storage path."""
+    requested, stored = columns["requested_model"], storage_model(columns["video_url"])
+    from_storage = pc.if_else(pc.is_valid(stored), pa.scalar("storage"), pa.scalar(None, STRING))
+    return {
+        "model": pc.coalesce(requested, stored),
+        "model_source": pc.if_else(pc.is_valid(requested), pa.scalar("requested"), from_storage),
+        "storage_model": stored,
+    }
 
 
 def storage_model(urls: pa.Array) -> pa.Array:

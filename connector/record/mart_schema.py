@@ -55,6 +55,7 @@ def marts_of(generations: Table) -> tuple[Table, ...]:
         _timings(generations),
         _turnaround(),
         _turnaround_quantiles(),
+        _turnaround_hours(generations),
     )
 
 
@@ -199,6 +200,38 @@ def _turnaround_quantiles() -> Table:
     )
 
 
+def _turnaround_hours(generations: Table) -> Table:
+    others = "of the same model at all other hours"
+    return Table(
+        "turnaround_hours",
+        "How long generations take by model and hour of day, those hours first that are surest to "
+        "differ from the model's other hours. Of the twelve most used models.",
+        (
+            generations["model"],
+            Column("created_hour", pa.int32(), "Hour of the day of `created_at`, 0 to 23.", "UTC"),
+            Column("generations", COUNT, "Generations created in that hour of any day."),
+            Column(
+                "p50",
+                SHARE,
+                "Estimated time within which half of them are finished; null if known to less "
+                "than a factor of two.",
+                "seconds",
+            ),
+            Column("p50_other_hours", SHARE, f"The same {others}.", "seconds"),
+            Column("times_slower", SHARE, "p50 ÷ p50_other_hours."),
+            Column(
+                "is_sure",
+                pa.bool_(),
+                f"Whether they take longer, or less long, than those {others}: no accident at 99%, "
+                "with all hours of all models tried (Gehan's rank test for intervals, "
+                "Bonferroni's correction).",
+            ),
+        ),
+        key=("model", "created_hour"),
+        sort=(),
+    )
+
+
 def _quantile(percent: int) -> tuple[Column, Column, Column]:
     name, what = f"p{percent}", f"Time within which {percent}% are finished"
     return (
@@ -209,11 +242,12 @@ def _quantile(percent: int) -> tuple[Column, Column, Column]:
 
 
 def _resolutions(generations: Table) -> Table:
-    key = ("width", "height", "resolution", "aspect_ratio", "orientation")
+    requested = ("requested_resolution", "requested_aspect_ratio")
+    key = ("width", "height", "resolution", "aspect_ratio", "orientation", *requested)
     return Table(
         "resolutions",
-        "Sizes of videos. Where no size is known, what was requested stands for it: `uses` adds up "
-        "to all generations.",
+        "Sizes of videos beside what was requested, a row for each pair. Where no size is known, "
+        "what was requested stands for it: `uses` adds up to all generations.",
         (
             Column(
                 "label",
@@ -237,7 +271,7 @@ def _resolutions(generations: Table) -> Table:
                 generations["video_height"].paths,
                 "1360",
             ),
-            *(generations[name] for name in (*key[2:], "megapixels")),
+            *(generations[name] for name in (*key[2:5], "megapixels", *requested)),
             *OUTCOMES,
         ),
         key=key,
@@ -298,21 +332,9 @@ def _timings(generations: Table) -> Table:
                 "seconds",
             ),
             generations["status"],
-            Column(
-                "model",
-                pa.string(),
-                "Model that was asked for, else the one in the video's storage path.",
-                paths=generations["model"].paths,
-                example="lit_lite_inference_v1.6-xl",
-            ),
+            generations["model"],
             generations["resolution"],
-            Column(
-                "model_source",
-                pa.string(),
-                "Where `model` is from: `requested` is `generations.model`, `storage` is "
-                "`generations.storage_model`; null if neither is known.",
-                allowed=("requested", "storage"),
-            ),
+            generations["model_source"],
             Column(
                 "is_measured",
                 pa.bool_(),

@@ -152,7 +152,7 @@ OFFICIAL = (
         paths=("request.generation_type", "generation_type"),
     ),
     Column(
-        "model",
+        "requested_model",
         STRING,
         "Requested model, such as `ray-2`.",
         paths=("model", "version", "request.model", "input.model"),
@@ -263,6 +263,22 @@ DERIVED = (
         "prompt_words", INT32, "Number of words in the prompt, separated by white space.", "words"
     ),
     Column("prompt_characters", INT32, "Number of Unicode characters in the prompt.", "characters"),
+    Column(
+        "model",
+        STRING,
+        "Model: the requested one, otherwise the one in the video's storage path. Means the same "
+        "in every table.",
+        example="lit_lite_inference_v1.6-xl",
+    ),
+    Column(
+        "model_source",
+        STRING,
+        "Where `model` is from: `requested` is `requested_model`, `storage` is `storage_model`; "
+        "null if neither is known. Only a video has a storage path, so a model from there never "
+        "has failures: compare failure shares where this is `requested`.",
+        example="storage",
+        allowed=("requested", "storage"),
+    ),
     Column(
         "storage_model",
         STRING,
@@ -507,7 +523,8 @@ COLUMNS = Table(
 )
 
 MARTS = marts_of(GENERATIONS)
-PROMPTS, FAMILIES, TERMS, RESOLUTIONS, TIMINGS, TURNAROUND, TURNAROUND_QUANTILES = MARTS
+PROMPTS, FAMILIES, TERMS, RESOLUTIONS, TIMINGS, *_CURVES = MARTS
+TURNAROUND, TURNAROUND_QUANTILES, TURNAROUND_HOURS = _CURVES
 
 TABLES: Final = {
     table.name: table for table in (GENERATIONS, REJECTS, ANSWERS, RUNS, *MARTS, GIVEN, COLUMNS)

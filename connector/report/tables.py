@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from connector.errors import DamagedFile
-from connector.marts.prompts import prompts
-from connector.marts.resolutions import resolutions
 from connector.record.schema import GENERATIONS, PROMPTS, REJECTS, RESOLUTIONS, RUNS
 from connector.storage import parquet
 from connector.warehouse import refresh as marts
@@ -36,7 +34,7 @@ class Tables:
         warehouse = Warehouse.existing(address)
         self._storage = warehouse.storage
         self._files = list(warehouse.generations.files().values())
-        self._has_marts = marts.are_current(self._storage, self._files)
+        self.marts = marts.Marts(self._storage, self._files)
 
     @property
     def name(self) -> str:
@@ -53,15 +51,11 @@ class Tables:
 
     def resolutions(self) -> pa.Table:
         """The table `resolutions`."""
-        if self._has_marts:
-            return parquet.read_table(self._storage, marts.RESOLUTIONS_FILE, RESOLUTIONS.schema)
-        return resolutions(self.generations)
+        return self.marts.table(RESOLUTIONS)
 
     def prompts(self) -> Iterator[pa.Table]:
         """The table `prompts`."""
-        if self._has_marts:
-            return parquet.read_pieces(self._storage, marts.PROMPTS_FILE, PROMPTS.schema)
-        return prompts(self.generations)
+        return self.marts.read(PROMPTS)
 
     def rejects(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Columns of `rejects`."""

@@ -13,8 +13,10 @@ from connector.record.schema import GENERATIONS
 from connector.storage import parquet
 from connector.warehouse import inbox
 from connector.warehouse import refresh as marts
+from connector.warehouse.highlights import highlights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime, timedelta
 
     from connector.marts.turnaround import Spread, Stage
@@ -32,6 +34,8 @@ class Overview:
         failures: Failed generations by category.
         turnaround: Bounds of how long generations took; None if none is measured.
         estimated: The row of all in `turnaround_quantiles`; None if there is none.
+        facts: Sentences: failures against the period before, the surest term, the turnaround.
+        stands_out: Sentences on what chance hardly explains; empty if there is nothing.
         queue: How long they waited; None if no gateway reports it.
         work: How long the gateway worked on them; None if no gateway reports it.
         last_run: The last run's row in `runs`.
@@ -50,7 +54,9 @@ class Overview:
     reasons: dict[str, int]
     created: tuple[datetime, datetime] | None
     turnaround: Spread | None
-    estimated: dict[str, Any] | None
+    estimated: Mapping[str, Any] | None
+    facts: tuple[str, ...]
+    stands_out: tuple[str, ...]
     queue: Stage | None
     work: Stage | None
     last_run: dict[str, Any] | None
@@ -67,6 +73,7 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
     rejects = warehouse.rejects()
     span = pc.min_max(rows["created_at"]).as_py()
     times = turnaround.turnaround(marts.read_timings(storage, files, turnaround.READ))
+    first = highlights(marts.Marts(storage, files))
     return Overview(
         root=storage.address,
         generations=len(rows),
@@ -81,7 +88,9 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
         reasons=_counts(rejects["reason"]),
         created=(span["min"], span["max"]) if span["min"] else None,
         turnaround=times.all,
-        estimated=next(iter(marts.read_quantiles(storage, files).slice(0, 1).to_pylist()), None),
+        estimated=first.estimated,
+        facts=first.facts,
+        stands_out=first.stands_out,
         queue=times.queue,
         work=times.work,
         last_run=warehouse.last_run(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ from connector.record.schema import (
     TERMS,
     TIMINGS,
     TURNAROUND,
+    TURNAROUND_HOURS,
     TURNAROUND_QUANTILES,
 )
 from connector.storage import parquet
@@ -31,15 +33,12 @@ from connector.warehouse.files import files_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from connector.marts.prompts import Prompts
     from connector.marts.timings import Allowance
     from connector.record.column import Table
     from connector.storage.storage import Storage
 
 logger = logging.getLogger(__name__)
-
-PROMPTS_FILE: Final = f"{PROMPTS.name}/{PROMPTS.name}.parquet"
-RESOLUTIONS_FILE: Final = f"{RESOLUTIONS.name}/{RESOLUTIONS.name}.parquet"
-QUANTILES_FILE: Final = f"{TURNAROUND_QUANTILES.name}/{TURNAROUND_QUANTILES.name}.parquet"
 
 WHOLE: Final = {
     table.name: f"{table.name}/{table.name}.parquet" for table in MARTS if not table.partition
@@ -96,7 +95,7 @@ def rebuild(
             yield from _read(storage, source, columns)
 
     changed += _write_whole(storage, RESOLUTIONS, [resolutions(read)])
-    for table, rows in _turnarounds(storage, sources.values()).items():
+    for table, rows in _turnarounds(_read_timings(storage, sources.values())).items():
         changed += _write_whole(storage, table, [rows])
     gathered = gather(read)
     changed += _write_whole(storage, TERMS, [terms(read, gathered, least)])
@@ -143,11 +142,49 @@ def read_timings(
         yield from parquet.read_pieces(storage, name, schema)
 
 
-def read_quantiles(storage: Storage, generations_files: Sequence[str]) -> pa.Table:
-    """The table `turnaround_quantiles`: from its file if it is current, else worked out."""
-    if are_current(storage, generations_files):
-        return parquet.read_table(storage, QUANTILES_FILE, TURNAROUND_QUANTILES.schema)
-    return curves.turnarounds(read_timings(storage, generations_files, curves.READ)).quantiles
+class Marts:
+    """Marts to read: from their files if these are current, else worked out in memory."""
+
+    def __init__(self, storage: Storage, generations_files: Sequence[str]) -> None:
+        self._storage, self._files = storage, sorted(generations_files)
+        self.are_current = are_current(storage, self._files)
+
+    def generations(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Columns of `generations`, of which the marts are made."""
+        for source in self._files:
+            yield from _read(self._storage, source, columns)
+
+    def read(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Columns of a mart of one file, in pieces; all if not given."""
+        names = columns or table.schema.names
+        if self.are_current:
+            schema = pa.schema([table[name].field for name in names])
+            return parquet.read_pieces(self._storage, WHOLE[table.name], schema)
+        return (piece.select(names) for piece in self._made(table))
+
+    def table(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+        """The same at once."""
+        schema = pa.schema([table[name].field for name in columns or table.schema.names])
+        return pa.concat_tables([schema.empty_table(), *self.read(table, columns)])
+
+    def _made(self, table: Table) -> Iterable[pa.Table]:
+        if table is PROMPTS:
+            return prompts(self.generations, self._gathered)
+        if table is FAMILIES:
+            return families(self.generations, self._gathered)
+        if table is TERMS:
+            return [terms(self.generations, self._gathered)]
+        if table is RESOLUTIONS:
+            return [resolutions(self.generations)]
+        return [self._turnarounds[table]]
+
+    @cached_property
+    def _gathered(self) -> Prompts:
+        return gather(self.generations)
+
+    @cached_property
+    def _turnarounds(self) -> dict[Table, pa.Table]:
+        return _turnarounds(read_timings(self._storage, self._files, curves.READ))
 
 
 def _sources(generations_files: Iterable[str]) -> dict[str, str]:
@@ -207,10 +244,14 @@ def _timings(storage: Storage, source: str, allowance: Allowance) -> Iterator[pa
     return (timings(piece, allowance) for piece in _read(storage, source, MADE_FROM))
 
 
-def _turnarounds(storage: Storage, names: Iterable[str]) -> dict[Table, pa.Table]:
+def _read_timings(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:
     schema = pa.schema([TIMINGS[column].field for column in curves.READ])
-    pieces = (piece for name in names for piece in parquet.read_pieces(storage, name, schema))
-    return dict(zip((TURNAROUND, TURNAROUND_QUANTILES), curves.turnarounds(pieces), strict=True))
+    return (piece for name in names for piece in parquet.read_pieces(storage, name, schema))
+
+
+def _turnarounds(pieces: Iterable[pa.Table]) -> dict[Table, pa.Table]:
+    tables = (TURNAROUND, TURNAROUND_QUANTILES, TURNAROUND_HOURS)
+    return dict(zip(tables, curves.turnarounds(pieces), strict=True))
 
 
 def _write_whole(storage: Storage, table: Table, pieces: Iterable[pa.Table]) -> Iterator[str]:

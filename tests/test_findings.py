@@ -1,0 +1,150 @@
+"""What stands out: found where it was planted, silent where it was not, the same in all places."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from histories import NIGHT, history
+
+from connector.marts.findings import failing_terms, failure_trend, hidden_prompts, slow_hours
+from connector.marts.hours import gehan
+from connector.record.schema import GENERATIONS
+from connector.storage import parquet
+from connector.warehouse import refresh
+from connector.warehouse.overview import Overview, overview
+from connector.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def shown(root: Path, **planted: Any) -> Overview:
+    """What `show` has of a made history."""
+    sizes = {"uses": 12_000, "prompts": 4_000} | planted
+    with Warehouse.writing(root) as warehouse:
+        name = "generations/created_month=2025-10/generations.parquet"
+        parquet.write_table(warehouse.storage, name, GENERATIONS, history(3, **sizes))
+        refresh.rebuild(warehouse.storage, warehouse.generations.files().values())
+        return overview(warehouse, timedelta(days=7))
+
+
+def test_what_was_planted_is_told_at_the_top_and_nothing_else(tmp_path: Path) -> None:
+    found = shown(
+        tmp_path,
+        uses=30_000,
+        phrase="glass dragon",
+        slow_at_night=True,
+        variants=(60, 400),
+    ).stands_out
+    term, hours, families = found
+    assert term.startswith("Failing term: “glass dragon” fails in ")
+    assert hours.startswith("Slow hours: “ray-1” takes 2.")
+    assert "from 22:00 to 04:59 UTC" in hours
+    assert families.startswith("Near-duplicates: 4")
+    # The tables say the same in their first rows.
+    terms, slow = (
+        parquet.read_table(Warehouse.existing(tmp_path).storage, refresh.WHOLE[name], schema)
+        for name, schema in (
+            ("terms", refresh.TERMS.schema),
+            ("turnaround_hours", refresh.TURNAROUND_HOURS.schema),
+        )
+    )
+    assert terms["term"][0].as_py() == "glass dragon"
+    first = slow.slice(0, len(NIGHT)).to_pylist()
+    assert {(row["model"], row["created_hour"]) for row in first} == {("ray-1", h) for h in NIGHT}
+    assert all(row["is_sure"] and row["times_slower"] > 1.5 for row in first)
+
+
+def test_nothing_stands_out_where_nothing_was_planted(tmp_path: Path) -> None:
+    found = shown(tmp_path)
+    assert found.stands_out == ()
+    failed, term, took = found.facts
+    assert failed.startswith("Failed: 7.")
+    assert " in the last 30 days, " in failed
+    assert term == "Words and phrases: none surely goes with more or fewer failures"
+    assert took.startswith("Turnaround: half within about ")
+
+
+def test_marts_that_are_left_out_are_worked_out_for_it(tmp_path: Path) -> None:
+    before = shown(tmp_path, uses=600, prompts=50)
+    (tmp_path / refresh.STATE).unlink()
+    with Warehouse.writing(tmp_path) as warehouse:
+        after = overview(warehouse, timedelta(days=7))
+    assert (after.facts, after.estimated) == (before.facts, before.estimated)
+
+
+def days_of(*shares: float, finished: int = 100) -> dict[date, tuple[int, int]]:
+    """A day for each share."""
+    counts = [(round(finished * (1 - share)), round(finished * share)) for share in shares]
+    return {date(2026, 1, 1) + timedelta(days=n): day for n, day in enumerate(counts)}
+
+
+def test_failures_are_compared_with_the_longest_period_of_which_there_are_two() -> None:
+    found = failure_trend(days_of(*[0.1] * 30, *[0.3] * 30), (5, 5))
+    assert (found.days, found.failed, found.failed_before) == (30, 900, 300)
+    assert found.is_sure
+    assert found.lower is not None
+    assert 0.16 < found.lower < 0.2
+    assert failure_trend(days_of(*[0.1] * 59), (0, 0)).days == 7
+    alone = failure_trend(days_of(0.1), (5, 5))
+    assert (alone.days, alone.failed, alone.finished, alone.is_sure) == (None, 15, 110, False)
+    assert failure_trend({}, (0, 0)).finished == 0
+
+
+def test_a_bad_day_now_and_then_is_no_trend() -> None:
+    """Days that differ by more than chance make a difference of periods less sure."""
+    calm, wild = [0.1] * 7, [0.02, 0.02, 0.02, 0.5, 0.02, 0.02, 0.6]
+    assert sum(wild) > sum(calm)
+    assert not failure_trend(days_of(*calm, *wild, finished=1000), (0, 0)).is_sure
+
+
+def test_pairs_of_intervals_that_overlap_tell_nothing() -> None:
+    # (0, 1], (1, 2], (0, 5] and (3, 4]: worked out by hand, pair by pair.
+    start, end = np.array([0, 1, 0, 3]), np.array([1, 2, 5, 4])
+    assert gehan(start, end, np.ones(4, int)).tolist() == [-2, 0, 0, 2]
+    assert gehan(start, end, np.array([1, 1, 1, 3])).tolist() == [-4, -2, 0, 2]
+
+
+def hour(model: str, number: int, p50: float, *, is_sure: bool) -> dict[str, Any]:
+    return {
+        "model": model,
+        "created_hour": number,
+        "generations": 100,
+        "p50": p50,
+        "times_slower": p50 / 100,
+        "is_sure": is_sure,
+    }
+
+
+@pytest.mark.parametrize(
+    ("slow", "told"), [({23, 0, 1}, (23, 1)), ({5}, (5, 5)), ({2, 9, 10}, (9, 10))]
+)
+def test_hours_go_over_midnight(slow: set[int], told: tuple[int, int]) -> None:
+    rows = [hour("m", n, 200 if n in slow else 100, is_sure=n in slow) for n in range(24)]
+    (found,) = slow_hours(rows)
+    assert (found.first, found.last) == told
+    assert (round(found.seconds), round(found.seconds_else)) == (200, 100)
+
+
+def test_a_little_slower_is_not_told() -> None:
+    assert slow_hours([hour("m", n, 120 if n == 3 else 100, is_sure=n == 3) for n in (2, 3)]) == []
+
+
+def test_of_terms_that_share_words_the_surest_is_told() -> None:
+    def term(text: str, difference: float, *, is_sure: bool = True) -> dict[str, Any]:
+        return {"term": text, "failure_difference": difference, "is_sure": is_sure}
+
+    rows = [term("glass dragon", 0.2), term("dragon", 0.1), term("safe", -0.1), term("knife", 0.1)]
+    found = failing_terms([*rows, term("never", 0.5, is_sure=False)])
+    assert [row["term"] for row in found] == ["glass dragon", "knife"]
+
+
+def test_pairs_of_wordings_hide_nothing() -> None:
+    assert hidden_prompts([2] * 50 + [1] * 50, {"prompts": 2}) is None
+    assert hidden_prompts([3] * 5 + [1] * 50, {"prompts": 3}) is None
+    found = hidden_prompts([30] + [3] * 10 + [1] * 50, {"prompts": 30})
+    assert found is not None
+    assert (found.families, found.prompts, found.distinct) == (11, 60, 110)
