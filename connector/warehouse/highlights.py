@@ -23,6 +23,7 @@ from connector.marts.findings import (
     hidden_prompts,
     slow_hours,
 )
+from connector.record.order import FIRST_YEAR, LAST_YEAR
 from connector.record.schema import (
     FAMILIES,
     GENERATIONS,
@@ -30,7 +31,6 @@ from connector.record.schema import (
     TURNAROUND_HOURS,
     TURNAROUND_QUANTILES,
 )
-from connector.warehouse.generations import FIRST_YEAR, LAST_YEAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
