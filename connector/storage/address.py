@@ -25,6 +25,8 @@ GS: Final = "gs"
 SCHEMES: Final = (S3, GS, "abfss", "abfs")
 OTHER_NAMES: Final = {"s3a": S3, "s3n": S3, "gcs": GS, "wasbs": "abfss", "az": "abfss"}
 S3_OPTIONS: Final = ("region", "endpoint_override", "scheme")
+GOOGLE_ENDPOINT: Final = "STORAGE_EMULATOR_HOST"
+AZURE_ENDPOINT: Final = "AZURE_STORAGE_SERVICE_ENDPOINT"
 
 CONNECT_SECONDS: Final = 10
 
@@ -41,11 +43,18 @@ _URL: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.]*)://")
 
 # Either the object was removed after its size was looked up, or the answer broke off.
 _GONE: Final = "Failed to flush response stream"
-_OF_A_STORE: Final = re.compile(r"AWS Error|google::cloud|Azure Error|HTTP status|curlCode")
+_OF_A_STORE: Final = re.compile(
+    r"AWS Error|google::cloud|Azure Error|HTTP status|curlCode|status code: \d|Generic \w+ error"
+)
 NO_BUCKET: Final = "the bucket does not exist"
 DENIED: Final = "access is denied: check the permissions of these credentials"
 NOT_ACCEPTED: Final = "the credentials are not accepted: they may be mistyped or expired"
 OTHER_REGION: Final = "the bucket is in another region: set AWS_REGION"
+BUSY: Final = "the store kept answering with errors"
+SILENT: Final = "the store did not answer in time"
+UNREACHABLE: Final = (
+    "the store cannot be reached: check the network, and AWS_ENDPOINT_URL if that is set"
+)
 
 # Codes of the stores by meaning. Their texts are not quoted: they may contain parts of a key.
 _SIGNS: Final = {
@@ -60,6 +69,7 @@ _SIGNS: Final = {
         "EXPIRED_TOKEN",
         "ExpiredToken",
         "UNAUTHENTICATED",
+        "401 Unauthorized",
         "AuthenticationFailed",
     ),
     DENIED: (
@@ -67,26 +77,35 @@ _SIGNS: Final = {
         "AccessDenied",
         "FORBIDDEN",
         "HTTP status 403",
+        "403 Forbidden",
         "PERMISSION_DENIED",
         "AuthorizationFailure",
         "AuthorizationPermissionMismatch",
     ),
-    OTHER_REGION: ("HTTP status 301", "PermanentRedirect", "AuthorizationHeaderMalformed"),
-    "the store kept answering with errors": (
+    OTHER_REGION: ("HTTP status 301", "301 Moved", "PermanentRedirect", "AuthorizationHeaderMalformed"),
+    BUSY: (
         "SLOW_DOWN",
         "SlowDown",
         "SERVICE_UNAVAILABLE",
         "HTTP status 50",
+        "500 Internal Server Error",
+        "503 Service Unavailable",
         "INTERNAL_FAILURE",
         "InternalError",
         "UNAVAILABLE",
     ),
-    "the store did not answer in time": ("REQUEST_TIMEOUT", "curlCode: 28", "DEADLINE_EXCEEDED"),
-    "the store cannot be reached: check the network, and AWS_ENDPOINT_URL if that is set": (
+    SILENT: (
+        "REQUEST_TIMEOUT",
+        "curlCode: 28",
+        "DEADLINE_EXCEEDED",
+        "operation timed out",
+    ),
+    UNREACHABLE: (
         "NETWORK_CONNECTION",
         "curlCode",
         "Could not connect",
         "Could not resolve",
+        "error sending request",
     ),
 }
 
@@ -158,8 +177,8 @@ def open_place(address: str) -> Place:
             google = fs.GcsFileSystem(retry_time_limit=RETRY_FOR, **_emulator())
             return Place(shown, google, path, url)
         filesystem, path = fs.FileSystem.from_uri(address)
-        if options := _azure_options():
-            filesystem = fs.AzureFileSystem(_account(url), **options)
+        if options := azure_options():
+            filesystem = fs.AzureFileSystem(azure_account(url), **options)
     except (OSError, ValueError) as error:
         raise UsageError(f"{shown} cannot be opened: {reason(error)}") from None
     return Place(shown, filesystem, path.rstrip("/"), url)
@@ -211,10 +230,7 @@ def _s3(url: SplitResult, **more: bool) -> fs.FileSystem:
     """Open S3 as `FileSystem.from_uri` does, with our own timeouts and retries."""
     from pyarrow import fs  # noqa: PLC0415  as above
 
-    options: dict[str, object] = dict(parse_qsl(url.query))
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint:
-        options.setdefault("endpoint_override", endpoint)
+    options: dict[str, object] = {**s3_options(url)}
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region:
         options.setdefault("region", region)
@@ -229,15 +245,22 @@ def _s3(url: SplitResult, **more: bool) -> fs.FileSystem:
     )
 
 
+def s3_options(url: SplitResult) -> dict[str, str]:
+    """The options in an address, and the endpoint that the environment names."""
+    options = {name: value for name, value in parse_qsl(url.query) if name in S3_OPTIONS}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return {"endpoint_override": endpoint, **options} if endpoint else options
+
+
 def _emulator() -> dict[str, object]:
     """Options for an emulator of Google's store, if the variable that its clients use names one."""
-    endpoint = urlsplit(os.environ.get("STORAGE_EMULATOR_HOST", ""))
+    endpoint = urlsplit(os.environ.get(GOOGLE_ENDPOINT, ""))
     if not endpoint.netloc:
         return {}
     return {"endpoint_override": endpoint.netloc, "scheme": endpoint.scheme, "anonymous": True}
 
 
-def _azure_options() -> dict[str, str]:
+def azure_options() -> dict[str, str]:
     """Options from the variables of Azure's command line, which Arrow does not read.
 
     Without them, Arrow tries `AZURE_TENANT_ID` and so on, a managed identity, and `az login`. An
@@ -249,7 +272,7 @@ def _azure_options() -> dict[str, str]:
         options["account_key"] = key
     elif token := os.environ.get("AZURE_STORAGE_SAS_TOKEN"):
         options["sas_token"] = token
-    endpoint = urlsplit(os.environ.get("AZURE_STORAGE_SERVICE_ENDPOINT", ""))
+    endpoint = urlsplit(os.environ.get(AZURE_ENDPOINT, ""))
     if endpoint.path.strip("/"):
         for service in ("blob", "dfs"):
             options[f"{service}_storage_authority"] = endpoint.netloc
@@ -257,7 +280,7 @@ def _azure_options() -> dict[str, str]:
     return options
 
 
-def _account(url: SplitResult) -> str:
+def azure_account(url: SplitResult) -> str:
     """The account, in any form of address that Arrow reads."""
     host = url.hostname or ""
     return host.partition(".")[0] if "." in host else (url.username or host)
@@ -287,10 +310,18 @@ def reason(error: BaseException) -> str:
             return words
     if not is_from_store(error):
         return str(getattr(error, "strerror", None) or text).rstrip(".")
-    code = re.search(r"AWS Error (\w+)|HTTP status (\d+)|Status\((\w+)|Azure Error: \[(\w+)", text)
+    code = re.search(
+        r"AWS Error (\w+)|HTTP status (\d+)|status code: (\d+)|Status\((\w+)|Azure Error: \[(\w+)",
+        text,
+    )
     return f"the store refused it ({next(filter(None, code.groups()))})" if code else "it failed"
 
 
 def is_to_mend(error: BaseException) -> bool:
     """Whether a retry is pointless until someone corrects the settings."""
     return reason(error) in {NO_BUCKET, NOT_ACCEPTED, DENIED, OTHER_REGION}
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the store itself failed, which says nothing about what it supports."""
+    return reason(error) in {BUSY, SILENT, UNREACHABLE}

@@ -51,6 +51,11 @@ class LocalStorage:
         return self.root.resolve().name
 
     @property
+    def caveat(self) -> str:
+        """Nothing: the kernel keeps the lock for a writer that is frozen."""
+        return ""
+
+    @property
     def scratch(self) -> Path:
         """A hidden folder on the warehouse's own disk."""
         return self.root / SPILL
@@ -128,7 +133,13 @@ class LocalStorage:
         return self.path(f"{DRAFTS}/{name.replace('/', '+')}.{os.getpid()}")
 
     @contextlib.contextmanager
-    def replacing(self, name: str, *, unless_same: bool = False) -> Iterator[IO[bytes]]:
+    def replacing(
+        self,
+        name: str,
+        *,
+        unless_same: bool = False,
+        is_new: bool = False,  # noqa: ARG002  a lock of the kernel is never taken over
+    ) -> Iterator[IO[bytes]]:
         """Open a file to write; it takes its place when the block ends without an error."""
         draft, target = self._draft_of(name), self.path(name)
         try:

@@ -28,11 +28,14 @@ from connector.storage.address import (
     open_place,
     reason,
 )
+from connector.storage.conditional import LARGEST, Changed
 from connector.storage.lease import Lease
 from connector.storage.local import trying_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from connector.storage.conditional import ConditionalStore, Tag
 
 DRAFTS: Final = ".tmp"
 
@@ -44,6 +47,9 @@ SMALL: Final = 5 * 1024 * 1024
 
 # Bytes per read while two files are compared.
 PART: Final = 8 * 1024 * 1024
+
+# At the start and the end of each Parquet file.
+PARQUET: Final = b"PAR1"
 
 # Bytes that S3 copies in one request.
 LARGEST_COPY: Final = 5 * 1024**3
@@ -71,6 +77,11 @@ class ObjectStorage:
     def address(self) -> str:
         """The URL, without options."""
         return self._place.address
+
+    @property
+    def caveat(self) -> str:
+        """What is not promised, for lack of conditional writes; known once the lock was held."""
+        return self._lease.caveat
 
     @property
     def name(self) -> str:
@@ -196,7 +207,9 @@ class ObjectStorage:
                 raise OSError("it was replaced while it was read")
 
     @contextlib.contextmanager
-    def replacing(self, name: str, *, unless_same: bool = False) -> Iterator[IO[bytes]]:
+    def replacing(
+        self, name: str, *, unless_same: bool = False, is_new: bool = False
+    ) -> Iterator[IO[bytes]]:
         """Open a file to write; it is uploaded when the block ends without an error."""
         with (
             trying_to(f"write to {tempfile.gettempdir()}"),
@@ -204,8 +217,34 @@ class ObjectStorage:
         ):
             yield draft
             draft.flush()
-            if not (unless_same and self._is_same(draft, name)):
+            if unless_same and self._is_same(draft, name):
+                return
+            store = self._lease.store if self._lease.is_held else None
+            if store and draft.seek(0, os.SEEK_END) <= LARGEST:
+                self._put(store, draft, name, is_new=is_new)
+            else:
                 self._upload(draft, name)
+
+    def _put(self, store: ConditionalStore, draft: IO[bytes], name: str, *, is_new: bool) -> None:
+        """Upload a finished file under its name, unless another writer has replaced it."""
+        path = self._path(name)
+        with self._changing(f"write {self.where(name)}", needs_lock=not is_new):
+            try:
+                # In a hidden folder each writer has names of its own.
+                if is_new or "/." in f"/{name}":
+                    store.put(path, draft, None if is_new else store.tag(path))
+                else:
+                    tag = store.tag(path)
+                    with self._lease.replacing(path, tag):
+                        store.put(path, draft, tag)
+            except Changed as changed:
+                # The answer to an earlier attempt may have been lost.
+                if not self._is_same(draft, name):
+                    raise StorageFailed(
+                        f"cannot write {self.where(name)}: another process has written it"
+                        " meanwhile. What was saved before is kept; the next run goes on from here.",
+                        may_pass=False,
+                    ) from changed
 
     def _is_same(self, draft: IO[bytes], name: str) -> bool:
         info = self._info(name)
@@ -260,17 +299,52 @@ class ObjectStorage:
     def remove_folder(self, folder: str) -> None:
         """Remove a hidden folder and its content, as far as possible; errors are ignored."""
         with contextlib.suppress(OSError):
-            self._lease.check()
-            self._fs.delete_dir_contents(self._path(folder), missing_dir_ok=True)
+            below = fs.FileSelector(self._path(folder), recursive=True, allow_not_found=True)
+            found = [one.path for one in self._fs.get_file_info(below) if one.is_file]
+            if found:
+                self._lease.verify()  # after the listing, which thus has nothing of a later writer
+            for path in found:
+                self._fs.delete_file(path)
 
     def below(self, folder: str) -> ObjectStorage:
         """The storage of one folder's content, under the same lock."""
         place = Place(self.where(folder), self._fs, self._path(folder), self._place.url)
         return ObjectStorage(place, self._lease)
 
-    def locked(self, timeout: float) -> contextlib.AbstractContextManager[None]:
-        """Be the only writer."""
-        return self._lease.held(timeout)
+    @contextlib.contextmanager
+    def locked(self, timeout: float) -> Iterator[None]:
+        """Be the only writer; see what an earlier one may yet replace off."""
+        with self._lease.held(timeout) as notes:
+            for note in notes:
+                with self._changing(f"write {note['path']}"):
+                    self._shut_out(note["path"], note["tag"])
+            self._lease.settle()
+            yield
+
+    def _shut_out(self, path: str, tag: Tag | None) -> None:
+        """Change an object's tag, if it has this one: a request that expects it then fails."""
+        store = self._lease.store
+        found = store.get(path) if store else None
+        if store is None or (found[1] if found else None) != tag:
+            return
+        content = _with_other_bytes(found[0]) if found else self._zero_rows_like(path)
+        if content:
+            with contextlib.suppress(Changed):  # the request has arrived
+                store.put(path, content, tag)
+
+    def _zero_rows_like(self, path: str) -> bytes | None:
+        """A Parquet file for a partition that is not there; None for any other object."""
+        from pyarrow import parquet  # noqa: PLC0415  only after a crash
+
+        table = path.removeprefix(f"{self._place.path}/").partition("/")[0]
+        beside = self.list(table)
+        if not path.endswith(".parquet") or not beside:
+            return None
+        with self.open_file(beside[0]) as file:
+            schema = parquet.read_schema(file)
+        buffer = pa.BufferOutputStream()
+        parquet.write_table(schema.empty_table(), buffer)
+        return bytes(buffer.getvalue())
 
     def sweep(self) -> None:
         """Remove half-written files of dead writers, here and on this machine's disk."""
@@ -299,9 +373,10 @@ class ObjectStorage:
             raise _failed(f"read {self.where(name)}", error) from error
 
     @contextlib.contextmanager
-    def _changing(self, do: str) -> Iterator[None]:
+    def _changing(self, do: str, *, needs_lock: bool = True) -> Iterator[None]:
         """Check the lease, and translate errors of a change to `StorageFailed`."""
-        self._lease.check()
+        if needs_lock:
+            self._lease.check()
         try:
             yield
         except OSError as error:
@@ -318,6 +393,15 @@ def _failed(do: str, error: OSError) -> StorageFailed:
 
 def _version(info: fs.FileInfo) -> str:
     return f"{info.size} bytes, {info.mtime_ns}"
+
+
+def _with_other_bytes(content: bytes) -> bytes:
+    """The same rows or JSON in other bytes: some stores give the same bytes the same tag."""
+    if not (content.startswith(PARQUET) and content.endswith(PARQUET)):
+        return content + b"\n"
+    # Readers find the footer from the end, and all else by the positions that it gives.
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    return content[:footer] + bytes(8) + content[footer:]
 
 
 def _content(draft: IO[bytes]) -> memoryview:

@@ -45,6 +45,7 @@ def write_table(
     metadata: Mapping[str, str] | None = None,
     *,
     unless_same: bool = False,
+    is_new: bool = False,
 ) -> None:
     """Write pieces of a table as one file, replacing an existing one.
 
@@ -55,12 +56,13 @@ def write_table(
         pieces: Rows in order, in pieces of any size.
         metadata: Added to the file's own metadata.
         unless_same: Leave an existing file with the same bytes untouched.
+        is_new: The name is this writer's own; see `Storage.replacing`.
 
     Raises:
         StorageFailed: The storage is full or not writable.
     """
     with (
-        storage.replacing(name, unless_same=unless_same) as file,
+        storage.replacing(name, unless_same=unless_same, is_new=is_new) as file,
         pq.ParquetWriter(
             file,
             table.schema,

@@ -35,6 +35,10 @@ class Storage(Protocol):
         """The last part of the address."""
 
     @property
+    def caveat(self) -> str:
+        """What is not promised to its writers, in words; known once the lock was held."""
+
+    @property
     def scratch(self) -> Path:
         """A local folder, perhaps not created yet, for data that does not fit into memory."""
 
@@ -80,13 +84,15 @@ class Storage(Protocol):
         """
 
     def replacing(
-        self, name: str, *, unless_same: bool = False
+        self, name: str, *, unless_same: bool = False, is_new: bool = False
     ) -> AbstractContextManager[IO[bytes]]:
         """Open a file to write; it takes its place when the block ends without an error.
 
         Args:
             name: Name of the file.
             unless_same: Leave an existing file with the same bytes untouched.
+            is_new: The name is this writer's own, and the file is worth keeping even if the lock
+                was lost meanwhile: another file of this name is not replaced in a bucket.
 
         Raises:
             StorageFailed: It cannot be written.

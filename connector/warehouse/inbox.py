@@ -46,7 +46,7 @@ def save_batch(
     }
     columns |= {"run_id": [run_id] * len(answers), "sequence": [sequence] * len(answers)}
     table = pa.table(columns, schema=ANSWERS.schema)
-    parquet.write_table(storage, file_of(batch), ANSWERS, [table])
+    parquet.write_table(storage, file_of(batch), ANSWERS, [table], is_new=True)
     if table.nbytes > GROUP_BYTES:
         del table
         release()

@@ -508,7 +508,8 @@ class Warehouse:
     def record_run(self, run: Mapping[str, Any]) -> None:
         """Add a row to `runs`."""
         row = pa.Table.from_pylist([dict(run)], schema=RUNS.schema)
-        parquet.write_table(self.storage, f"{RUNS.name}/{run['run_id']}.parquet", RUNS, [row])
+        name = f"{RUNS.name}/{run['run_id']}.parquet"
+        parquet.write_table(self.storage, name, RUNS, [row], is_new=True)
 
 
 def _chosen(
