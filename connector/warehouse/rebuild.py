@@ -1,14 +1,15 @@
 """Rebuilds the tables from the log of answers: for a new column, or to replace damaged files.
 
 The new tables are written to a hidden folder. When they are complete, a note says so, and they
-replace the old ones, file by file. A crash before the note leaves the old tables; after it, the
-next run finishes the change.
+replace the old ones, file by file; a partition that is no more keeps a file with zero rows. A crash
+before the note leaves the old tables; after it, the next run finishes the change.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 from typing import TYPE_CHECKING, Final
 
 from connector.errors import DamagedFile
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
     from connector.storage.storage import Storage
 
 SHADOW: Final = ".rebuild"
-READY: Final = f"{SHADOW}/ready.json"
+READY: Final = "ready.json"
 REBUILT: Final = (GENERATIONS.name, REJECTS.name)
 
 
 def shadow_of(storage: Storage) -> Storage:
-    """Return an empty hidden storage for the new tables."""
+    """Return an empty hidden storage for the new tables.
+
+    Its name is new: a frozen writer that wakes and removes its own must not hit this one.
+    """
     storage.remove_folder(SHADOW)
-    return storage.below(SHADOW)
+    return storage.below(f"{SHADOW}/{secrets.token_hex(4)}")
 
 
 def adopt(storage: Storage, shadow: Storage) -> int:
@@ -42,50 +46,50 @@ def adopt(storage: Storage, shadow: Storage) -> int:
             with contextlib.suppress(DamagedFile):
                 parquet.refuse_unknown(storage, name, TABLES[table].schema)
     changed = [name for name in names if not _is_same(storage, shadow, name)]
-    with storage.replacing(READY) as file:
+    with shadow.replacing(READY) as file:
         file.write(json.dumps({"keep": names, "change": changed}).encode())
     finish(storage)
     return len(changed)
 
 
-def finish(storage: Storage) -> bool:
+def finish(storage: Storage) -> str | None:
     """Finish a replacement that was begun; otherwise remove what a dead rebuild left.
 
     Returns:
-        False if a replacement was begun and its note is damaged: the tables are old ones and new
-        ones then, and must be rebuilt.
+        The name of the note if it is damaged: the tables are old ones and new ones then, and must
+        be rebuilt.
     """
-    is_sound = True
-    if storage.exists(READY):
-        note = _read_note(storage)
-        is_sound = note is not None
-        if note:
-            for name in note["change"]:
-                if storage.exists(f"{SHADOW}/{name}"):
-                    storage.move(f"{SHADOW}/{name}", name)
-            for name in [name for table in REBUILT for name in files_of(storage, TABLES[table])]:
+    for ready in storage.list(SHADOW, READY):
+        folder = ready.removesuffix(READY)
+        note = _read_note(storage, folder)
+        if note is None:
+            return ready
+        for name in note["change"]:
+            if storage.exists(f"{folder}{name}"):
+                storage.move(f"{folder}{name}", name)
+        for table in (TABLES[name] for name in REBUILT):
+            for name in files_of(storage, table):
                 if name not in note["keep"]:
-                    storage.remove(name)
-    if is_sound:
-        discard(storage)
-    return is_sound
+                    # Not removed: in a bucket, a removal that arrives late cannot be refused.
+                    parquet.write_table(storage, name, table, [], unless_same=True)
+        storage.remove(ready)
+    discard(storage)
+    return None
 
 
 def discard(storage: Storage) -> None:
     """Remove what a rebuild left."""
-    if storage.exists(READY):
-        storage.remove(READY)
     storage.remove_folder(SHADOW)
 
 
-def _read_note(storage: Storage) -> dict[str, list[str]] | None:
+def _read_note(storage: Storage, folder: str) -> dict[str, list[str]] | None:
     """The note of a replacement; None unless it is whole, and all its files are there."""
     try:
-        note = json.loads(storage.read(READY))
+        note = json.loads(storage.read(f"{folder}{READY}"))
         keep, change = note["keep"], note["change"]
         names = [*keep, *change]
         is_whole = all(name.split("/")[0] in REBUILT and is_own(name) for name in names)
-        places = [(f"{SHADOW}/{name}", name) for name in keep]
+        places = [(f"{folder}{name}", name) for name in keep]
         are_there = all(any(map(storage.exists, place)) for place in places)
     except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return None

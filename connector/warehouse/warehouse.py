@@ -167,9 +167,9 @@ class Warehouse:
                 )
             storage.sweep()
             warn_of_foreign(storage)
-            is_sound = rebuild.finish(storage)
+            damaged = rebuild.finish(storage)
             compact.remove_contained(storage)
-            if why := _why_rebuild(storage, marker, is_sound=is_sound):
+            if why := _why_rebuild(storage, marker, damaged):
                 # Also if this process dies before the tables are rebuilt.
                 _write_marker(storage, marker["partition_by"], None)
                 rebuild.discard(storage)
@@ -584,10 +584,12 @@ def _refuse_later(storage: Storage, marker: Mapping[str, Any]) -> None:
         )
 
 
-def _why_rebuild(storage: Storage, marker: Mapping[str, Any], *, is_sound: bool) -> str | None:
+def _why_rebuild(
+    storage: Storage, marker: Mapping[str, Any], damaged_note: str | None
+) -> str | None:
     """Why the tables must be rebuilt before anything else; None if they need not be."""
-    if not is_sound:
-        return f"{storage.where(rebuild.READY)} is damaged, and the tables with it"
+    if damaged_note:
+        return f"{storage.where(damaged_note)} is damaged, and the tables with it"
     if missing := _missing(storage):
         return f"{_named(storage, missing)}: missing from the tables"
     if marker.get("tables_version") != TABLES_VERSION:
