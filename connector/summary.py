@@ -23,6 +23,7 @@ class Summary:
         unfinished: Fetched, but not finished: the next run asks again.
         given_up: Fetched and not finished, but too old to be asked for again.
         given_up_before: Those of `already_terminal` that are too old, and not finished.
+        mixed_up: Answers about another task than the one asked for; none of them was kept.
         invalid_examples: A few of the invalid values, with the reason.
         note: What was noticed that no count shows, such as a wrong clock.
     """  # noqa: D205  the equation is the contract
@@ -49,6 +50,7 @@ class Summary:
     unfinished: int
     requests: int
     retries: int
+    mixed_up: int
     polls: int
     reasons: dict[str, int]
     invalid_examples: tuple[str, ...]

@@ -120,6 +120,7 @@ class _Batch:
     def fetch(self, task_ids: list[str], gateway: Gateway) -> ConnectorError | None:
         """Fetch, save and count; return why the batch ended early, if it did."""
         self._stop = gateway.stop
+        gateway.client.expect(task_ids)
         missing = (one for one in task_ids if one not in self._known)
         settings, stop, count = self._access.settings, gateway.stop, self.tally.add_requests
         answers = receive(missing, gateway.client, settings, stop, self._save, on_request=count)

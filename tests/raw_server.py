@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 Handler = Callable[[str, socket.socket], None]
 
-GENERATION = b'{"id":"x","state":"completed"}'
+# Without an ID: one that differs from the asked one would be asked for again.
+GENERATION = b'{"state":"completed","prompt":"x"}'
 
 
 def reply(body: bytes = GENERATION, status: str = "200 OK", *headers: str) -> bytes:

@@ -48,7 +48,7 @@ def made(task_id: str, state: str = "completed", *, minutes: float = 0, **fields
 def run_row(**more: Any) -> dict[str, Any]:
     counts = (
         "given blank duplicate invalid already_terminal fetched rejected not_reached "
-        "completed failed unfinished requests retries"
+        "completed failed unfinished requests retries mixed_up"
     )
     times = {"started_at": NOON, "finished_at": NOON, "elapsed_seconds": 61.2}
     row = {"run_id": "20260102T120000Z-0", "outcome": "done", "message": None, "version": "1"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
@@ -14,8 +14,8 @@ from connector.record.judge import Verdict, judge
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from connector.gateway.connection import Reply
     from connector.gateway.failure import AttemptFailed
-    from connector.gateway.transport import Reply
 
 KEPT_OF_TOO_LARGE = 4096
 
@@ -69,6 +69,18 @@ def from_failure(failure: AttemptFailed) -> Attempt:
     """Describe an attempt without an answer."""
     verdict = Verdict(failure.outcome, str(failure), usual_concern(failure.outcome))
     return Attempt(verdict, failure.is_worth_retrying, failure.status)
+
+
+def about_another(attempt: Attempt) -> Attempt:
+    """The same answer, where it is about another task: another attempt may have the right one."""
+    ids = attempt.verdict.other_ids
+    verdict = Verdict(
+        Outcome.OTHER_TASK,
+        f"the answer is about another task: {ids[0]}",
+        Concern.MOMENT,
+        other_ids=ids,
+    )
+    return replace(attempt, verdict=verdict, is_worth_retrying=True)
 
 
 def from_reply(reply: Reply, now: datetime, task_id: str = "") -> Attempt:

@@ -196,6 +196,7 @@ def _answers(task_ids: Sequence[str], answer: Answer) -> Iterator[Answer]:
                 message=None,
                 status=record.status,
                 concerns=None,
+                mixed_up=0,
             )
 
 

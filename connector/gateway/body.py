@@ -6,11 +6,8 @@ import zlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from urllib3 import BaseHTTPResponse
-
-PIECE_BYTES = 64 * 1024
 _GZIP_OR_ZLIB = zlib.MAX_WBITS + 32  # zlib recognizes which by the first bytes
 
 
@@ -18,36 +15,32 @@ class BrokenBody(Exception):
     """A compressed body ends early, or is not compressed data."""
 
 
-def read_body(raw: BaseHTTPResponse, limit: int) -> tuple[bytes, bool]:
-    """Read a body up to `limit` bytes, counted after decompression.
+def read_body(
+    pieces: Iterator[bytes], headers: Mapping[str, str], limit: int
+) -> tuple[bytes, bool]:
+    """Join the pieces of a body up to `limit` bytes, counted after decompression.
+
+    Args:
+        pieces: As they arrive; no more are taken than are needed.
+        headers: By name in lower case.
+        limit: Bytes.
 
     Returns:
         The body, and whether it is complete; if not, the rest is unread.
 
     Raises:
         BrokenBody: The body cannot be decompressed.
-        urllib3.exceptions.HTTPError: The connection breaks, or the body is shorter than announced.
     """
-    pieces, size = [], 0
-    for piece in _decoded(raw, limit + 1):
-        pieces.append(piece)
+    # Other codings pass: some gateways put a charset in that header.
+    if headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip", "deflate"):
+        pieces = _inflated(pieces, limit + 1)
+    taken, size = [], 0
+    for piece in pieces:
+        taken.append(piece)
         size += len(piece)
         if size > limit:
-            return b"".join(pieces)[:limit], False
-    return b"".join(pieces), True
-
-
-def _decoded(raw: BaseHTTPResponse, most: int) -> Iterator[bytes]:
-    """Decode gzip and deflate. Other codings pass: some gateways put a charset in that header."""
-    coding = raw.headers.get("content-encoding", "").strip().lower()
-    if coding in ("gzip", "x-gzip", "deflate"):
-        return _inflated(_pieces(raw), most)
-    return _pieces(raw)
-
-
-def _pieces(raw: BaseHTTPResponse) -> Iterator[bytes]:
-    while piece := raw.read(PIECE_BYTES, decode_content=False):
-        yield piece
+            return b"".join(taken)[:limit], False
+    return b"".join(taken), True
 
 
 def _inflated(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from connector.gateway.failure import Overdue
 
 if TYPE_CHECKING:
     import socket
+
+_PIECE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,51 +38,90 @@ class Bounds:
         return 2 * self.body_bytes + 1024 * 1024
 
 
-class BoundedResponse(HTTPResponse):
-    """Reads an answer, status line and headers included, within the limits of one request."""
-
-    def __init__(self, bounds: Bounds, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_BoundedReader(self.fp.detach(), sock, bounds))
-
-
-class _BoundedReader(io.RawIOBase):
-    """A socket's bytes, until they are too many or take too long.
+class Incoming:
+    """The bytes of one answer, until they are too many or take too long.
 
     A socket's own timeout restarts with each byte.
+
+    Args:
+        sock: Its timeout is `silent_seconds`.
+        bounds: Limits of this answer.
     """
 
-    def __init__(self, inner: io.RawIOBase, sock: socket.socket, bounds: Bounds) -> None:
-        self._inner = inner
+    __slots__ = ("_bounds", "_deadline", "_left", "_sock")
+
+    def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
         self._sock = sock
         self._bounds = bounds
         self._left = bounds.wire_bytes
         self._deadline = time.monotonic() + bounds.total_seconds
 
-    def readable(self) -> bool:
-        return True
+    def receive(self, most: int = _PIECE_BYTES) -> bytes:
+        """The next bytes; none at the end.
 
-    def readinto(self, buffer: Any) -> int:
+        Raises:
+            TimeoutError: They took too long: `Overdue` if all of the answer did.
+            OSError: They are too many, or the connection broke.
+        """
         left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise self._overdue()
         is_last_stretch = left < self._bounds.silent_seconds
-        if is_last_stretch:
-            self._sock.settimeout(left)
-        try:
-            count = self._inner.readinto(buffer) or 0
-        except TimeoutError:
-            if is_last_stretch:
-                raise self._overdue() from None
-            raise
-        self._left -= count
+        data = self._hurry(left, most) if is_last_stretch else self._sock.recv(most)
+        self._left -= len(data)
         if self._left < 0:
             raise OSError(f"more than {self._bounds.wire_bytes} bytes arrived for one answer")
-        return count
+        return data
+
+    @property
+    def received(self) -> int:
+        """Bytes so far."""
+        return self._bounds.wire_bytes - self._left
+
+    def _hurry(self, left: float, most: int) -> bytes:
+        """Receive with what is left of the time."""
+        if left <= 0:
+            raise self._overdue()
+        self._sock.settimeout(left)
+        try:
+            return self._sock.recv(most)
+        except TimeoutError:
+            raise self._overdue() from None
+        finally:
+            self._sock.settimeout(self._bounds.silent_seconds)
 
     def _overdue(self) -> Overdue:
         return Overdue(f"the answer was not complete after {self._bounds.total_seconds:g} s")
 
-    def close(self) -> None:
-        super().close()
-        self._inner.close()
+
+class BoundedResponse(HTTPResponse):
+    """Reads a proxy's answer to CONNECT within the limits of one request."""
+
+    def __init__(self, bounds: Bounds, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        # The socket still has the timeout of connecting.
+        bounds = replace(bounds, silent_seconds=bounds.connect_seconds)
+        self.fp = io.BufferedReader(RawIncoming(Incoming(sock, bounds)))
+
+
+class RawIncoming(io.RawIOBase):
+    """Bytes for `http.client`: those that are here already, then the rest as they arrive."""
+
+    def __init__(self, incoming: Incoming, start: bytes = b"") -> None:
+        self._incoming: Incoming | None = incoming
+        self._start = start
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer with the next bytes; return how many, 0 at the end."""
+        data = self._start or (self._incoming.receive(len(buffer)) if self._incoming else b"")
+        count = min(len(buffer), len(data))
+        buffer[:count] = data[:count]
+        self._start = data[count:]
+        return count
+
+    def end(self) -> None:
+        """Receive no more: what is left is only what has arrived."""
+        self._incoming = None

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from connector.errors import AccountRefused, KeyRefused, SettingsError, WaitTooLong, WrongGateway
 from connector.gateway.apis import PATHS, key_hint
-from connector.gateway.attempt import DOWN, Attempt, from_failure
+from connector.gateway.attempt import DOWN, Attempt, about_another, from_failure
 from connector.gateway.batch import Batches, body_bytes
 from connector.gateway.bounds import Bounds
 from connector.gateway.doubt import Doubt, describe
@@ -26,17 +26,19 @@ from connector.gateway.patience import Patience
 from connector.gateway.question import BatchQuestion, Question
 from connector.gateway.redact import Redactor
 from connector.gateway.retry import Backoff, FailureStreak
-from connector.gateway.transport import Transport
-from connector.record.answer import Answer, Concern
+from connector.gateway.transport import Transport, as_target
+from connector.gateway.whose import MOST_ASKED, Owners
+from connector.record.answer import Answer, Concern, Outcome
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
     from pydantic import SecretStr
 
     from connector.gateway.pace.throttle import Throttle
+    from connector.gateway.transport import Sent
 
 SHORTEST_KEY = 8
 
@@ -119,7 +121,7 @@ class Client:
         key = _checked_key(settings.key, settings.key_variable)
         self._settings = settings
         self._base_url = _checked_base_url(settings.base_url)
-        self._path = urlsplit(self._base_url).path + PATHS[settings.api]
+        self._path = as_target(urlsplit(self._base_url).path) + PATHS[settings.api]
         self._transport = Transport(
             self._base_url, _headers(key, settings), _bounds(settings), settings.max_connections
         )
@@ -135,6 +137,7 @@ class Client:
         self._outage = FailureStreak()
         self._patience = Patience(settings.max_failures_in_row, settings.max_downtime)
         self._doubt = Doubt()
+        self._owners = Owners()
         self._is_first_attempt = True
         self._clock = clock
         self._now = now
@@ -149,6 +152,10 @@ class Client:
     def trust(self) -> None:
         """Trust the base URL: it has given a generation before."""
         self._doubt.dispel()
+
+    def expect(self, task_ids: Iterable[str]) -> None:
+        """Say which tasks will be asked for: an answer with the ID of one is about that one."""
+        self._owners.expect(task_ids)
 
     def close(self) -> None:
         """Close all connections."""
@@ -167,6 +174,7 @@ class Client:
             AccountRefused: The gateway refuses the account, or serves a page meant for people.
             WaitTooLong: The gateway asks to wait for longer than `max_wait`.
         """
+        self._owners.expect((task_id,))
         return self._fetch(self._question(task_id), stop)
 
     def fetch_batch(self, task_ids: Sequence[str], stop: threading.Event) -> Answer | None:
@@ -181,7 +189,7 @@ class Client:
         """
         if self._batch_transport is None:
             raise ValueError("the client was not made to ask for many at once")
-        path = urlsplit(self._base_url).path
+        path = as_target(urlsplit(self._base_url).path)
         return self._fetch(BatchQuestion.of(task_ids, self._batch_transport, path), stop)
 
     def fetch_listing(self, limit: int, offset: int, stop: threading.Event) -> Answer | None:
@@ -199,7 +207,8 @@ class Client:
             RunStopped: As for `fetch`.
         """
         path = f"{self._path}?limit={limit}&offset={offset}"
-        question = Question(self._transport, path, f"the list from {offset:,} on")
+        name = f"the list from {offset:,} on"
+        question = Question(self._transport, path, name, is_list=True)
         return self._fetch(question, stop)
 
     def _question(self, task_id: str) -> Question:
@@ -207,14 +216,18 @@ class Client:
 
     def _fetch(self, question: Question, stop: threading.Event) -> Answer | None:
         started = status = None
+        others: list[tuple[str, ...]] = []
         for number in count(1):
             if not self._throttle.acquire(stop):
                 break
             started = self._clock() if started is None else started
-            attempt = self._attempt(question)
+            attempt = self._attempt(question, others)
             status = attempt.http_status or status
-            delay = self._delay(number, attempt)
+            if attempt.outcome is Outcome.OTHER_TASK:
+                others.append(attempt.verdict.other_ids)
+            delay = self._delay(number, attempt, len(others))
             if delay is None:
+                mixed_up = self._mixed_up(attempt, others)
                 return Answer(
                     task_id=question.name,
                     outcome=attempt.outcome,
@@ -228,11 +241,22 @@ class Client:
                     concerns=attempt.verdict.concerns,
                     base_url=self._base_url,
                     api=self._settings.api,
+                    mixed_up=mixed_up,
                 )
             logger.debug("%r: attempt %d: %s", question.name, number, attempt.message)
             if stop.wait(delay):
                 break
         return None
+
+    def _mixed_up(self, attempt: Attempt, others: list[tuple[str, ...]]) -> int:
+        """How many of the answers that were not kept are about another task than the kept one."""
+        if not others:
+            return 0
+        is_kept = attempt.outcome is Outcome.GENERATION
+        kept = attempt.verdict.other_ids if is_kept else None
+        count = sum(ids != kept for ids in others)
+        self._owners.note_mixed_up(count)
+        return count
 
     def observe(self, answer: Answer) -> None:
         """Count an answer, whichever batch it belongs to.
@@ -253,15 +277,20 @@ class Client:
     def probe(self) -> str:
         """Request a made-up task ID once, and say whether the base URL may be wrong."""
         self._throttle.acquire(Event())
-        verdict = self._attempt(self._question(str(uuid4()))).verdict
+        verdict = self._attempt(self._question(str(uuid4())), None).verdict
         return describe(self._base_url, verdict.outcome, verdict.concerns, verdict.message)
 
-    def _attempt(self, question: Question) -> Attempt:
-        """Make one request, and tell the throttle and the outage how it went."""
+    def _attempt(self, question: Question, others: list[tuple[str, ...]] | None) -> Attempt:
+        """Make one request, and tell the throttle and the outage how it went.
+
+        Args:
+            question: What to ask.
+            others: The IDs in answers about other tasks that came before; None to take any answer.
+        """
         sent = self._clock()
         sample = Sample("failed", 0.0)
         try:
-            attempt = self._ask(question)
+            attempt = self._ask(question, others)
             sample = Sample(attempt.kind, self._clock() - sent, attempt.retry_after)
         finally:
             self._throttle.release(sample)
@@ -270,18 +299,40 @@ class Client:
         self._outage.add(failed=attempt.outcome in DOWN, now=self._clock())
         return attempt
 
-    def _ask(self, question: Question) -> Attempt:
+    def _ask(self, question: Question, others: list[tuple[str, ...]] | None) -> Attempt:
         try:
-            reply = question.send()
-            reply = replace(reply, body=self._redactor.body(reply.body))
-            attempt = question.read(reply, self._now())
+            sent = question.send(is_fresh=bool(others))
         except AttemptFailed as failure:
             attempt = from_failure(failure)
+        else:
+            reply = self._redactor.reply(sent.reply)
+            attempt = question.read(reply, self._now())
+            if others is not None and not self._is_its_own(question, attempt, others, sent):
+                attempt = about_another(attempt)
+                sent.connection.close()
+            elif self._owners.are_confused:
+                sent.connection.close()
+            else:
+                sent.connection.has_given |= attempt.outcome is Outcome.GENERATION
+                question.transport.keep(sent)
         if attempt.message is not None:
             message = self._redactor.message(attempt.message)
             attempt = replace(attempt, verdict=replace(attempt.verdict, message=message))
         self._hint(attempt)
         return attempt
+
+    def _is_its_own(
+        self, question: Question, attempt: Attempt, others: list[tuple[str, ...]], sent: Sent
+    ) -> bool:
+        """Whether an answer is about what was asked, for all that is known."""
+        ids = attempt.verdict.other_ids
+        if ids:
+            return self._owners.owns(
+                question.name, ids, others, is_first=not sent.connection.has_given
+            )
+        if attempt.outcome is Outcome.GENERATION:
+            self._owners.has_matched = True
+        return True
 
     def _hint(self, attempt: Attempt) -> None:
         """Warn at once of a wrong host or certificate, while attempts continue."""
@@ -289,14 +340,20 @@ class Client:
             logger.warning("%s", attempt.message)
         self._is_first_attempt = False
 
-    def _delay(self, number: int, attempt: Attempt) -> float | None:
-        """Seconds until the next attempt; None if there is none."""
+    def _delay(self, number: int, attempt: Attempt, others: int) -> float | None:
+        """Seconds until the next attempt; None if there is none.
+
+        What may be another task's is asked for again at once, however few attempts there may be.
+        """
         self._stop_if_hopeless(attempt)
         if attempt.retry_after is not None and attempt.retry_after > self._settings.max_wait:
             raise self._wait_too_long(attempt.retry_after, attempt)
         if not attempt.is_worth_retrying or self._is_down():
             return None
-        return self._backoff.delay(number, attempt.retry_after)
+        if attempt.outcome is Outcome.OTHER_TASK and others <= MOST_ASKED:
+            return 0.0
+        number -= min(others, MOST_ASKED)
+        return self._backoff.delay(max(1, number), attempt.retry_after)
 
     def _stop_if_hopeless(self, attempt: Attempt) -> None:
         """Stop the run at an answer that every task would get."""

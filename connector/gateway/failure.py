@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 
 # The first match counts: in urllib3, a refused connection is a kind of timeout too.
-_TEXTS: tuple[tuple[type[Exception], str], ...] = (
+_TEXTS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     (ProxyError, "the proxy to {host} fails ({reason}): check HTTPS_PROXY and NO_PROXY"),
     (NameResolutionError, "{host} has no address ({reason}): check the base URL, and the network"),
     (NewConnectionError, "cannot connect to {host} ({reason}): check the base URL"),
     (ConnectTimeoutError, "{host} did not accept the connection in time: check the base URL"),
-    (ReadTimeoutError, "{host} sent nothing for too long"),
-    (SSLError, "TLS with {host} fails ({reason}): check the base URL and REQUESTS_CA_BUNDLE"),
+    ((ReadTimeoutError, TimeoutError), "{host} sent nothing for too long"),
+    (
+        (SSLError, ssl.SSLError),
+        "TLS with {host} fails ({reason}): check the base URL and REQUESTS_CA_BUNDLE",
+    ),
     (BrokenBody, "the compressed body is damaged: {reason}"),
     (Exception, "the answer broke off or is not HTTP: {reason}"),
 )
@@ -82,7 +85,8 @@ def explain(error: Exception, host: str, status: int | None) -> AttemptFailed:
         )
     reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     text = next(text for kind, text in _TEXTS if isinstance(error, kind))
-    is_timeout = isinstance(error, HttpTimeoutError) and not isinstance(error, NewConnectionError)
+    is_timeout = isinstance(error, (HttpTimeoutError, TimeoutError))
+    is_timeout = is_timeout and not isinstance(error, NewConnectionError)
     outcome = Outcome.TIMEOUT if is_timeout else Outcome.NETWORK
     return AttemptFailed(outcome, text.format(host=host, reason=reason), status)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from connector.gateway.attempt import Attempt, from_reply
-from connector.gateway.records import records_in
+from connector.gateway.records import names_of, records_in
 from connector.record.answer import Outcome
 from connector.record.dialects import parse
 from connector.record.judge import Verdict
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from connector.gateway.transport import Reply, Transport
+    from connector.gateway.connection import Reply
+    from connector.gateway.transport import Sent, Transport
 
 BATCH_PATH: Final = "/luma/tasks"
 
@@ -34,24 +35,29 @@ class Question:
         path: Percent-encoded.
         name: The task ID, or for people what is asked for.
         body: Of a POST; None for a GET.
+        is_list: Whether the answer is about many tasks.
     """
 
     transport: Transport
     path: str
     name: str
     body: bytes | None = None
+    is_list: bool = False
 
-    def send(self) -> Reply:
+    def send(self, *, is_fresh: bool) -> Sent:
         """Ask once.
+
+        Args:
+            is_fresh: Over a connection that was never used.
 
         Raises:
             AttemptFailed: No answer came.
         """
-        return self.transport.send(self.path, self.body)
+        return self.transport.send(self.path, self.body, is_fresh=is_fresh)
 
     def read(self, reply: Reply, now: datetime) -> Attempt:
         """Judge the reply."""
-        return from_reply(reply, now, self.name)
+        return from_reply(reply, now, "" if self.is_list else self.name)
 
 
 class BatchQuestion(Question):
@@ -63,12 +69,13 @@ class BatchQuestion(Question):
     def of(cls, task_ids: Sequence[str], transport: Transport, base_path: str) -> BatchQuestion:
         """Ask for these; `base_path` is that of the base URL."""
         name, body = f"{len(task_ids):,} task IDs at once", orjson.dumps({"ids": list(task_ids)})
-        return cls(transport, base_path + BATCH_PATH, name, body)
+        return cls(transport, base_path + BATCH_PATH, name, body, is_list=True)
 
     def read(self, reply: Reply, now: datetime) -> Attempt:
         """Judge the reply as a whole: whatever a single record says is not the account's fault."""
-        if reply.status in range(200, 300) and reply.is_whole and _has_records(reply.body):
-            verdict = Verdict(Outcome.GENERATION)
+        records = _records(reply.body) if reply.status in range(200, 300) else None
+        if records and reply.is_whole:
+            verdict = Verdict(Outcome.GENERATION, other_ids=self._other_ids(records))
             return Attempt(
                 verdict, is_worth_retrying=False, http_status=reply.status, body=reply.body
             )
@@ -77,9 +84,17 @@ class BatchQuestion(Question):
             return replace(attempt, is_worth_retrying=False)
         return attempt
 
+    def _other_ids(self, records: list[dict[str, Any]]) -> tuple[str, ...]:
+        """An ID of each record, if none of these tasks was asked for."""
+        asked = frozenset(orjson.loads(self.body or b"null")["ids"])
+        if any(not asked.isdisjoint(names_of(record)) for record in records):
+            return ()
+        names = (next(filter(None, names_of(record)), "") for record in records)
+        return tuple(filter(None, names))
 
-def _has_records(body: bytes) -> bool:
+
+def _records(body: bytes) -> list[dict[str, Any]] | None:
     try:
-        return bool(records_in(parse(body)))
+        return records_in(parse(body))
     except ValueError:
-        return False
+        return None

@@ -56,7 +56,7 @@ def read_records(body: bytes, task_ids: Sequence[str]) -> Iterator[Record]:
     held: dict[str, list[Any]] = {}
     asked = frozenset(task_ids)
     for record in records:
-        task_id = next((name for name in _names_of(record) if name in asked), None)
+        task_id = next((name for name in names_of(record) if name in asked), None)
         if task_id is not None and record not in held.setdefault(task_id, []):
             held[task_id].append(record)
     for task_id, items in held.items():
@@ -65,7 +65,7 @@ def read_records(body: bytes, task_ids: Sequence[str]) -> Iterator[Record]:
         yield Record(task_id, encode(item), found and found.status)
 
 
-def _names_of(record: dict[str, Any]) -> Iterator[str]:
+def names_of(record: dict[str, Any]) -> Iterator[str]:
     """The task ID that a record gives, then the IDs of the generation in it, the innermost first.
 
     A whole number for an `id` is the record's own.

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from connector.gateway.connection import Reply
 
 LONGEST_MESSAGE = 500
 PLACEHOLDER = "[key]"
@@ -47,6 +51,11 @@ class Redactor:
     def body(self, body: bytes) -> bytes:
         """A body without the key."""
         return self._pattern.sub(PLACEHOLDER.encode(), body) if self._is_in(body) else body
+
+    def reply(self, reply: Reply) -> Reply:
+        """A reply without the key in its body."""
+        body = self.body(reply.body)
+        return reply if body is reply.body else replace(reply, body=body)
 
     def message(self, text: str) -> str:
         """One line for people: without the key or control characters, and of bounded length."""

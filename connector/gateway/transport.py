@@ -1,18 +1,17 @@
 """Sends requests: bounded in time and size, and never to another host.
 
-requests sets up the connection pool, the proxy and the CA certificates once, for the base URL. Each
-request then goes straight to the pool. `Session.get` would repeat the setup for every task ID, at
-the CPU cost of the request itself.
+requests sets up the connection pool, the proxy and the CA certificates once, for the base URL, and
+the pool connects: directly, through a proxy or a tunnel, with TLS. From then on each request goes
+straight over the socket. `Session.get` would repeat the set-up for every task ID, and the pool
+alone costs several times what the request itself does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from http.client import HTTPException
-from typing import TYPE_CHECKING, cast
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -20,46 +19,47 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
 from connector.errors import SettingsError
-from connector.gateway.body import BrokenBody, read_body
+from connector.gateway.body import BrokenBody
 from connector.gateway.bounds import BoundedResponse
+from connector.gateway.connection import Connection, Reply
 from connector.gateway.failure import AttemptFailed, explain
 from connector.record.answer import Outcome
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
     from urllib.parse import SplitResult
 
-    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+    from urllib3 import HTTPConnectionPool
 
     from connector.gateway.bounds import Bounds
 
-MAX_HOPS = 3
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_PORTS = {"http": 80, "https": 443}
-_NO_RETRIES = Retry(total=False)
+MAX_HOPS: Final = 3
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PORTS: Final = {"http": 80, "https": 443}
+# What a gateway sends without a question arrives within this time, if it matters to know.
+_LISTEN_SECONDS: Final = 0.02
+_NO_RETRIES: Final = Retry(total=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer as received.
+class Sent(NamedTuple):
+    """An answer, and the connection that it came over."""
 
-    Attributes:
-        status: HTTP status.
-        headers: Case-insensitive.
-        body: Decompressed; only the start if it is not whole.
-        is_whole: Whether the body is within the bounds.
-        has_known_end: False if the body ended with the connection, and so may have been cut.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    is_whole: bool
-    has_known_end: bool
+    reply: Reply
+    connection: Connection
 
 
 class Transport:
-    """Sends requests to one host; safe to share between threads.
+    """One gateway's connections; safe to share between threads.
+
+    A connection is not used again if anything has arrived that nobody asked for: the next answer
+    would be taken for that of another request.
+
+    Args:
+        base_url: Only its scheme, host and port get requests.
+        headers: Sent with each request.
+        bounds: Limits of each request.
+        connections: Kept open between requests.
 
     Raises:
         SettingsError: The base URL, the proxy or the CA certificates cannot be used.
@@ -69,38 +69,57 @@ class Transport:
         self, base_url: str, headers: Mapping[str, str], bounds: Bounds, connections: int
     ) -> None:
         self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections)
-        self._pool, target = _look_up(self._adapter, base_url)
+        self._pool, target, url = _look_up(self._adapter, base_url)
         self._base = urlsplit(base_url)
         self._origin = f"{self._base.scheme}://{self._base.netloc}"
-        # A proxy without a tunnel expects the whole URL.
-        self._prefix = "" if target.startswith("/") else self._origin
-        self._headers = dict(headers)
+        # A proxy without a tunnel expects the whole URL, and perhaps a password.
+        is_forwarded = not target.startswith("/")
+        self._prefix = f"{url.scheme}://{url.netloc}" if is_forwarded else ""
+        more = self._pool.proxy_headers if is_forwarded else {}
+        self._head = _head(_host(url), {**headers, **more})
         self._bounds = bounds
         self._timeout = Timeout(connect=bounds.connect_seconds, read=bounds.silent_seconds)
-        # The pool's own kind of connection (HTTP, HTTPS or SOCKS), with bounded reads.
+        self._idle: list[Connection] = []
+        self._most_idle = connections
+        self._is_unknown = True
+        # The pool's own kind of connection (HTTP, HTTPS or SOCKS), which hands out its socket.
         self._pool.ConnectionCls = type(
-            "BoundedConnection",
+            "HandingConnection",
             (self._pool.ConnectionCls,),
-            {"response_class": staticmethod(partial(BoundedResponse, bounds))},
+            {
+                "request": _hand_out,
+                # Of a proxy, to CONNECT.
+                "response_class": staticmethod(partial(BoundedResponse, bounds)),
+            },
         )
 
     def close(self) -> None:
         """Close all connections."""
+        self._most_idle = 0
+        while self._idle:
+            self._idle.pop().close()
         self._adapter.close()
 
-    def send(self, path: str, body: bytes | None = None) -> Reply:
+    def send(self, path: str, body: bytes | None = None, *, is_fresh: bool = False) -> Sent:
         """GET a path, percent-encoded as it is to arrive, or POST a body to it.
 
         Redirects on the same host are followed; a POST stays one: it asks and changes nothing.
+
+        Args:
+            path: Percent-encoded.
+            body: Of a POST.
+            is_fresh: Ask over a connection that was never used.
 
         Raises:
             AttemptFailed: No answer came, or a redirect leads to another host or nowhere.
         """
         for _ in range(1 + MAX_HOPS):
-            reply = self._send_once(path, body)
+            sent = self._send_once(path, body, is_fresh=is_fresh)
+            reply = sent.reply
             location = reply.headers.get("location")
             if reply.status not in _REDIRECTS or not location:
-                return reply
+                return sent
+            self.keep(sent)
             path = self._follow(path, location, reply.status)
         raise AttemptFailed(
             Outcome.REDIRECTED,
@@ -109,47 +128,71 @@ class Transport:
             is_worth_retrying=False,
         )
 
-    def _send_once(self, path: str, body: bytes | None) -> Reply:
-        raw = None
+    def keep(self, sent: Sent) -> None:
+        """Use the connection of an answer again, if it may have another one."""
+        if not sent.reply.is_last and len(self._idle) < self._most_idle:
+            self._idle.append(sent.connection)
+        else:
+            sent.connection.close()
+
+    def _send_once(self, path: str, body: bytes | None, *, is_fresh: bool) -> Sent:
+        connection = None
         try:
-            raw = self._pool.urlopen(
-                "GET" if body is None else "POST",
-                self._prefix + path,
-                body=body,
-                headers=self._headers,
+            connection = (None if is_fresh else self._kept()) or self._connect(is_fresh=is_fresh)
+            return Sent(connection.ask(self._request(path, body)), connection)
+        except (HTTPError, HTTPException, BrokenBody, OSError, ValueError) as exc:
+            if connection is not None:
+                connection.close()
+            status = None if connection is None else connection.status
+            raise explain(exc, self._base.netloc, status) from exc
+
+    def _request(self, path: str, body: bytes | None) -> bytes:
+        if body is None:
+            return f"GET {self._prefix}{path} HTTP/1.1\r\n".encode() + self._head + b"\r\n"
+        first = f"POST {self._prefix}{path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n"
+        return first.encode() + self._head + b"\r\n" + body
+
+    def _kept(self) -> Connection | None:
+        """A connection that was used before, and is in step; None if there is none."""
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # another thread was quicker
+                break
+            if connection.is_silent():
+                return connection
+            connection.close()
+        return None
+
+    def _connect(self, *, is_fresh: bool) -> Connection:
+        connection = self._open()
+        is_doubted, self._is_unknown = is_fresh or self._is_unknown, False
+        if not connection.is_silent(_LISTEN_SECONDS if is_doubted else 0.0):
+            connection.close()
+            self._is_unknown = True
+            raise ConnectionError("it sends something before it is asked, or closes at once")
+        return connection
+
+    def _open(self) -> Connection:
+        try:
+            self._pool.urlopen(
+                "GET",
+                "/",
                 redirect=False,
                 retries=_NO_RETRIES,
                 assert_same_host=False,
-                preload_content=False,
-                decode_content=False,
                 timeout=self._timeout,
             )
-            return self._read(raw)
-        except (HTTPError, HTTPException, BrokenBody, OSError, ValueError) as exc:
-            raise explain(exc, self._base.netloc, None if raw is None else raw.status) from exc
-
-    def _read(self, raw: BaseHTTPResponse) -> Reply:
-        if raw.status < HTTPStatus.OK:
-            # Another answer follows, which the next request would read as its own.
-            raw.close()
-            raw.release_conn()
-            return Reply(raw.status, raw.headers, b"", is_whole=True, has_known_end=True)
-        has_known_end = raw.chunked or raw.length_remaining is not None
-        is_whole = False
-        try:
-            body, is_whole = read_body(raw, self._bounds.body_bytes)
-        finally:
-            if not is_whole:
-                raw.close()
-            raw.release_conn()
-        return Reply(raw.status, raw.headers, body, is_whole, has_known_end)
+        except _Connected as connected:
+            return Connection(connected.sock, self._bounds)
+        raise AssertionError("the pool did not hand out its socket")
 
     def _follow(self, path: str, location: str, status: int) -> str:
         where = "an invalid address"
         try:
             target = urlsplit(urljoin(f"{self._origin}{path}", location))
             if _address(target) == _address(self._base):
-                return (target.path or "/") + (f"?{target.query}" if target.query else "")
+                return as_target((target.path or "/") + f"?{target.query}" * bool(target.query))
             where = f"{target.scheme}://{target.netloc.rpartition('@')[2]}"
         except ValueError:
             pass
@@ -161,8 +204,44 @@ class Transport:
         )
 
 
-def _look_up(adapter: HTTPAdapter, url: str) -> tuple[HTTPConnectionPool, str]:
-    """Return the pool for a URL, with the environment's proxy and CA, and the request target."""
+class _Connected(Exception):
+    """Carries a socket out of the pool, which has connected it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self.sock = sock
+
+
+def _hand_out(connection: Any, *_: Any, **__: Any) -> None:
+    """In place of a request: connect if need be, and give the socket away."""
+    if connection.sock is None:
+        connection.connect()
+    sock, connection.sock = connection.sock, None
+    raise _Connected(sock)
+
+
+def as_target(path: str) -> str:
+    """A path as it may stand in a request line, with what is percent-encoded left as it is."""
+    return quote(path, safe="!#$%&'()*+,/:;=?@[]~")
+
+
+def _host(url: SplitResult) -> str:
+    """As the header `Host` gives it: without the port that the scheme implies."""
+    host = (url.hostname or "").partition("%")[0]
+    name = f"[{host}]" if ":" in host else host
+    return name if url.port in (None, _PORTS.get(url.scheme)) else f"{name}:{url.port}"
+
+
+def _head(host: str, headers: Mapping[str, str]) -> bytes:
+    lines = (f"{name}: {value}\r\n" for name, value in {"Host": host, **headers}.items())
+    return "".join(lines).encode("latin-1")
+
+
+def _look_up(adapter: HTTPAdapter, url: str) -> tuple[HTTPConnectionPool, str, SplitResult]:
+    """Return the pool for a URL, with the environment's proxy and CA, the target, and the URL.
+
+    The URL as it is sent: a host in other letters than ASCII's is encoded.
+    """
     try:
         request = requests.Request("GET", url).prepare()
         with requests.Session() as session:
@@ -178,7 +257,8 @@ def _look_up(adapter: HTTPAdapter, url: str) -> tuple[HTTPConnectionPool, str]:
         ) from None
     except OSError as exc:
         raise SettingsError(f"{exc}: check REQUESTS_CA_BUNDLE") from exc
-    return cast("HTTPConnectionPool", pool), adapter.request_url(request, proxies)
+    target = adapter.request_url(request, proxies)
+    return cast("HTTPConnectionPool", pool), target, urlsplit(cast("str", request.url))
 
 
 def _address(url: SplitResult) -> tuple[str, str | None, int | None]:

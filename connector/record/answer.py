@@ -32,6 +32,7 @@ class Outcome(StrEnum):
     TOO_LARGE = "too_large"
     REDIRECTED = "redirected"
     NOT_READY = "not_ready"
+    OTHER_TASK = "other_task"
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
     TIMEOUT = "timeout"
@@ -81,6 +82,7 @@ class Answer:
         base_url: Gateway that was asked.
         api: Which of its APIs: `dream-machine` or `agents`.
         sequence: Place in the log, once it is saved.
+        mixed_up: Answers about another task that came before this one.
     """
 
     task_id: str
@@ -96,6 +98,7 @@ class Answer:
     base_url: str | None = None
     api: str | None = None
     sequence: int | None = None
+    mixed_up: int = 0
 
     @property
     def end(self) -> str:

@@ -271,6 +271,19 @@ def _least(states: list[Any]) -> Any:
     return min(states, key=lambda word: order.get(status(word) if isinstance(word, str) else "", 0))
 
 
+def other_ids(found: Found, task_id: str) -> tuple[str, ...]:
+    """The IDs that a generation and its wrappers give, innermost first; none if one is `task_id`.
+
+    A whole number is the ID of a record, not of a task.
+    """
+    if found.generation.get("id") == task_id:
+        return ()
+    names = _ids_of(found)
+    if any(str(name).casefold() == task_id.casefold() for name in names):
+        return ()
+    return tuple(dict.fromkeys(name for name in names if name and isinstance(name, str)))
+
+
 def _ids_of(found: Found) -> list[Any]:
     layers = [found.generation, *(wrapper.fields for wrapper in found.wrappers)]
     return [layer.get(name) for layer in layers for name in IDS]

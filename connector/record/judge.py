@@ -20,7 +20,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.record.answer import Concern, Outcome
-from connector.record.dialects import find, is_refusal, parse
+from connector.record.dialects import find, is_refusal, other_ids, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,12 +52,14 @@ class Verdict:
         message: What went wrong, for people; None for a generation.
         concerns: The scope of the refusal; None for a generation.
         status: The generation's status, one of five; None if there is none.
+        other_ids: The generation's IDs, if none of them is the one asked for.
     """
 
     outcome: Outcome
     message: str | None = None
     concerns: Concern | None = None
     status: str | None = None
+    other_ids: tuple[str, ...] = ()
 
 
 def _words(*patterns: str) -> re.Pattern[str]:
@@ -239,7 +241,8 @@ def judge(http_status: int, body: bytes, task_id: str = "") -> Verdict:
         said = str(error)
     if http_status in range(200, 300):
         if is_json and (found := find(document, task_id)) is not None:
-            return Verdict(Outcome.GENERATION, status=found.status)
+            others = other_ids(found, task_id) if task_id else ()
+            return Verdict(Outcome.GENERATION, status=found.status, other_ids=others)
         if not body.strip():
             return _empty(http_status)
         if not is_json:

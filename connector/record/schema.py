@@ -487,6 +487,7 @@ RUNS = Table(
         Column("given_up_before", INT64, "Of `already_terminal`: given up, not finished."),
         Column("requests", INT64, "HTTP requests made."),
         Column("retries", INT64, "HTTP requests that repeated a failed one."),
+        Column("mixed_up", INT64, "Answers about another task than the one asked for: not kept."),
         Column("polls", INT64, "Answers after the first one, for unfinished IDs: `--wait`."),
         Column("version", STRING, "Version of luma-to-parquet."),
         Column("note", STRING, "What was noticed besides, such as a wrong clock; null if nothing."),

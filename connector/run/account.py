@@ -69,6 +69,8 @@ def requests_in(summary: Summary) -> str:
     parts = [plural(summary.requests, "request")]
     if summary.retries:
         parts.append(f"{summary.retries:,} {'retry' if summary.retries == 1 else 'retries'}")
+    if summary.mixed_up:
+        parts.append(f"{plural(summary.mixed_up, 'answer')} about another task asked for again")
     if summary.polls:
         parts.append(plural(summary.polls, "poll"))
     return ", ".join(parts)

@@ -74,6 +74,7 @@ def fetch(run: Run, client: Client) -> None:
     if run.selection.is_listing:
         read_list(run, client)
     elif len(run.plan.task_ids):
+        client.expect(task_id.as_py() for task_id in run.plan.task_ids)
         task_ids = (task_id.as_py() for task_id in run.plan.task_ids)
         run.take(_receive(task_ids, client, run, run.save))
 

@@ -23,6 +23,7 @@ class Tally:
         rejected: Task IDs answered without one.
         requests: HTTP requests, the listing's included.
         retries: Requests that repeated a failed one.
+        mixed_up: Answers about another task than the one asked for.
         polls: Answers beyond the first one for a task ID.
         statuses: Generations by status: completed, failed, queued, running, unknown.
         reasons: Rejects by reason.
@@ -34,6 +35,7 @@ class Tally:
     rejected: int = 0
     requests: int = 0
     retries: int = 0
+    mixed_up: int = 0
     polls: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -43,11 +45,13 @@ class Tally:
     def add(self, answer: Answer) -> None:
         """Count the first answer for a task ID."""
         self.add_requests(answer.attempts)
+        self.mixed_up += answer.mixed_up
         self._count_answer(answer)
 
     def add_poll(self, answer: Answer, before: str) -> None:
         """Count a later answer in place of the one whose `Answer.end` was `before`."""
         self.add_requests(answer.attempts)
+        self.mixed_up += answer.mixed_up
         self.polls += 1
         self._count(before, -1)
         self._count_answer(answer)
@@ -76,6 +80,7 @@ class Tally:
             self.rejected + other.rejected,
             self.requests + other.requests,
             self.retries + other.retries,
+            self.mixed_up + other.mixed_up,
             self.polls + other.polls,
             self.statuses + other.statuses,
             self.reasons + other.reasons,
@@ -92,6 +97,7 @@ class Tally:
         self.rejected -= lost.rejected
         self.requests -= lost.requests
         self.retries -= lost.retries
+        self.mixed_up -= lost.mixed_up
         self.statuses -= lost.statuses
         self.reasons -= lost.reasons
         self.of_tasks -= lost.of_tasks
@@ -135,5 +141,6 @@ def counts_of(plan: Plan, tally: Tally) -> dict[str, int]:
         "unfinished": tally.fetched - statuses["completed"] - statuses["failed"],
         "requests": tally.requests,
         "retries": tally.retries,
+        "mixed_up": tally.mixed_up,
         "polls": tally.polls,
     }

@@ -102,7 +102,7 @@ class SandboxSettings:
     enveloped: float = _share(0.10, 'wrapped in {"code": …, "data": …}')
     extra_keys: float = _share(0.15, "with undocumented keys")
     vip: float = _share(0.20, "with `video_raw`")
-    other_id: float = _share(0.05, "whose `id` is not the task ID")
+    other_id: float = _share(0.0, "whose `id` is not the task ID")
 
     polls: int = _knob(1, "an unfinished ID finishes after 1 to this many answers")
     finish_after: float = _knob(

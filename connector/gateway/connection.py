@@ -1,0 +1,222 @@
+"""A connection to the gateway: a request goes out as bytes, and its answer is read within bounds.
+
+Nearly all answers are short and plain: a head in the first bytes that arrive, and as many bytes of
+body as `Content-Length` says. Those are read here, at a tenth of what `http.client` needs. All
+others (chunks, an end by closing, HTTP/1.0, a head in pieces, anything odd) are left to
+`http.client`, which gets the same bytes from the start.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Final
+
+from urllib3.util import wait_for_read
+
+from connector.gateway.body import read_body
+from connector.gateway.bounds import Incoming, RawIncoming
+from connector.words import plural
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator, Mapping
+
+    from connector.gateway.bounds import Bounds
+
+_VERSION: Final = b"HTTP/1.1 "
+_PIECE_BYTES: Final = 64 * 1024
+# Not those without a body, 204 and 304, whatever their length says.
+_STATUS: Final = re.compile(r"(?!204|304)[2-9][0-9]{2}( |$)")
+_LENGTH: Final = re.compile(r"[0-9]{1,15}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as received.
+
+    Attributes:
+        status: HTTP status.
+        headers: By name in lower case.
+        body: Decompressed; only the start if it is not whole.
+        is_whole: Whether the body is within the bounds.
+        has_known_end: False if the body ended with the connection, and so may have been cut.
+        is_last: Whether no other answer can come over its connection.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    is_whole: bool = True
+    has_known_end: bool = True
+    is_last: bool = False
+
+
+class Connection:
+    """One connection, used by one thread at a time.
+
+    Args:
+        sock: Connected, through whatever proxies and TLS there are.
+        bounds: Limits of each request.
+
+    Attributes:
+        status: HTTP status of the latest answer, as soon as it is known.
+        has_given: Whether a generation came over it, which may come a second time.
+    """
+
+    def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
+        self.status: int | None = None
+        self.has_given = False
+        self._sock = sock
+        self._bounds = bounds
+        sock.settimeout(bounds.silent_seconds)
+
+    def close(self) -> None:
+        """Close it."""
+        with suppress(OSError):
+            self._sock.close()
+
+    def is_silent(self, seconds: float = 0.0) -> bool:
+        """Whether nothing has arrived that nobody asked for, such as a late answer or an end.
+
+        Args:
+            seconds: Wait for as long, should something be on its way.
+        """
+        try:
+            if _has_pending(self._sock):
+                return False
+            return not wait_for_read(self._sock, timeout=seconds) or self._is_only_tls()
+        except (OSError, ValueError):
+            return False
+
+    def _is_only_tls(self) -> bool:
+        """Whether what has arrived belongs to TLS itself: a session ticket, say."""
+        if not _is_tls(self._sock):
+            return False
+        self._sock.settimeout(0)
+        try:
+            self._sock.recv(1)
+        except (ssl.SSLWantReadError, BlockingIOError):
+            return True
+        finally:
+            self._sock.settimeout(self._bounds.silent_seconds)
+        return False
+
+    def ask(self, request: bytes) -> Reply:
+        """Send a request and read its answer.
+
+        Raises:
+            OSError, HTTPException, BrokenBody, ValueError: No answer came; `explain` says why.
+        """
+        self.status = None
+        # A gateway may refuse a request before it has read it; the refusal can still be read.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._sock.sendall(request)
+        incoming = Incoming(self._sock, self._bounds)
+        start = incoming.receive()
+        plain = _read_head(start)
+        if plain is None:
+            return self._read_other(incoming, start)
+        self.status, headers, length, body = plain
+        head_bytes = len(start) - len(body)
+        pieces = _pieces(incoming, body, length)
+        whole, is_whole = read_body(pieces, headers, self._bounds.body_bytes)
+        has_more = incoming.received > head_bytes + length
+        is_last = not is_whole or has_more or "close" in headers.get("connection", "").lower()
+        return Reply(self.status, headers, whole, is_whole, is_last=is_last)
+
+    def _read_other(self, incoming: Incoming, start: bytes) -> Reply:
+        """Read an answer of any form, by `http.client`."""
+        stream = _Stream(incoming, start)
+        response = HTTPResponse(stream)  # type: ignore[arg-type]  # all it wants is `makefile`
+        response.begin()
+        self.status = status = response.status
+        headers = {name.lower(): value for name, value in reversed(response.getheaders())}
+        if status < HTTPStatus.OK:
+            # Another answer follows, which the next request would read as its own.
+            return Reply(status, headers, b"", is_last=True)
+        has_known_end = response.chunked or response.length is not None
+        pieces = _pieces_of(response)
+        body, is_whole = read_body(pieces, headers, self._bounds.body_bytes)
+        is_last = not is_whole or response.will_close or stream.has_more()
+        return Reply(status, headers, body, is_whole, has_known_end, is_last)
+
+
+def _has_pending(sock: socket.socket) -> bool:
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+
+
+def _is_tls(sock: socket.socket) -> bool:
+    # TLS through a proxy that itself speaks TLS is not an SSLSocket.
+    return isinstance(sock, ssl.SSLSocket) or hasattr(sock, "sslobj")
+
+
+def _read_head(start: bytes) -> tuple[int, dict[str, str], int, bytes] | None:
+    """The status, headers, length and start of the body of a plain answer; None for any other."""
+    head, blank, body = start.partition(b"\r\n\r\n")
+    if not blank or not head.startswith(_VERSION):
+        return None
+    first, *lines = head[len(_VERSION) :].decode("latin-1").split("\r\n")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or " " in name:
+            return None
+        headers.setdefault(name.lower(), value.strip())
+    length = headers.get("content-length", "")
+    is_plain = (
+        _STATUS.match(first)
+        and _LENGTH.fullmatch(length)
+        and "transfer-encoding" not in headers
+        and head.count(b"\n") == len(lines)
+    )
+    return (int(first[:3]), headers, int(length), body) if is_plain else None
+
+
+def _pieces(incoming: Incoming, start: bytes, length: int) -> Iterator[bytes]:
+    """A body of known length, as it arrives."""
+    left = length - len(start)
+    yield start if left >= 0 else start[:length]
+    while left > 0:
+        piece = incoming.receive()
+        if not piece:
+            raise _cut(left)
+        yield piece if len(piece) <= left else piece[:left]
+        left -= len(piece)
+
+
+def _pieces_of(response: HTTPResponse) -> Iterator[bytes]:
+    while piece := response.read(_PIECE_BYTES):
+        yield piece
+    if response.length:
+        raise _cut(response.length)
+
+
+def _cut(missing: int) -> ConnectionError:
+    return ConnectionError(f"{plural(missing, 'byte')} of its body are missing")
+
+
+class _Stream:
+    """An answer's bytes as `http.client` takes them: from something with a `makefile`."""
+
+    def __init__(self, incoming: Incoming, start: bytes) -> None:
+        self._raw = RawIncoming(incoming, start)
+        self._buffer = _Buffer(self._raw)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return self._buffer
+
+    def has_more(self) -> bool:
+        """Whether bytes came that do not belong to the answer; it is over."""
+        self._raw.end()
+        return bool(self._buffer.peek())
+
+
+class _Buffer(io.BufferedReader):
+    def close(self) -> None:
+        """Stay open: `http.client` closes it after the answer, and what follows is of interest."""
