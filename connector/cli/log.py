@@ -51,6 +51,18 @@ def set_up(arguments: Sequence[str]) -> None:
         sys.excepthook = _log_exception
 
 
+def say(message: str, **fields: Any) -> None:
+    """Print what a command has done, and log it where machines read the log.
+
+    Args:
+        message: For people.
+        fields: The same as values.
+    """
+    console().print(message, markup=False, highlight=False)
+    if Mode.is_json:
+        logger.info("%s", message, extra={"fields": fields})
+
+
 def log_error(message: str, **fields: Any) -> None:
     """Say on standard error why the process ends."""
     if Mode.is_json:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from connector.cli.log import say
 from connector.cli.options import NONE, Common
 from connector.cli.shell import console, import_pyarrow
 
@@ -28,10 +29,11 @@ def report(
     from connector.settings import load  # noqa: PLC0415  takes long
 
     done = write_report(load(warehouse=warehouse, **common.settings).warehouse, output)
-    console().print(
+    say(
         f"{done.path}: {done.generations:,} generations, {done.size / 1e6:.1f} MB",
-        markup=False,
-        highlight=False,
+        path=done.path,
+        generations=done.generations,
+        bytes=done.size,
     )
 
 
@@ -56,10 +58,10 @@ def duckdb(
     done = write_catalogue(
         load(warehouse=warehouse, **common.settings).warehouse, output, relative=relative
     )
-    console().print(f"{done.target}: {', '.join(done.views)}", markup=False, highlight=False)
+    say(f"{done.target}: {', '.join(done.views)}", target=done.target, views=done.views)
     if done.without_files:
         names = ", ".join(done.without_files)
-        console().print(f"no rows yet in {names}: run this again once they have some")
+        say(f"no rows yet in {names}: run this again once they have some")
 
 
 def export(
@@ -84,6 +86,6 @@ def export(
     for done in export_tables(
         load(warehouse=warehouse, **common.settings).warehouse, to, table, schema=schema
     ):
-        console().print(f"{done.table}: {done.rows:,} rows", markup=False, highlight=False)
+        say(f"{done.table}: {done.rows:,} rows", table=done.table, rows=done.rows)
         for note in done.notes:
             console().print(f"  {note}", markup=False, highlight=False)

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from connector.cli.log import say
 from connector.cli.options import NONE, Common
 from connector.cli.shell import console, import_pyarrow, print_json
 
@@ -58,10 +59,10 @@ def rebuild(
     """
     with _open_to_change(warehouse, common) as found:
         done = found.rebuild(may_shrink=may_shrink)
-    console().print(
+    say(
         f"{done.generations:,} generations from {done.answers:,} answers;"
         f" {done.changed_files:,} files changed",
-        highlight=False,
+        **done._asdict(),
     )
 
 
@@ -73,7 +74,7 @@ def compact(*, warehouse: str | None = None, common: Common = NONE) -> None:
     """
     with _open_to_change(warehouse, common) as found:
         joined = found.compact()
-    console().print(f"{joined:,} files joined", highlight=False)
+    say(f"{joined:,} files joined", joined=joined)
 
 
 @contextlib.contextmanager

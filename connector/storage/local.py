@@ -126,7 +126,7 @@ class LocalStorage:
 
     def open_file(self, name: str) -> AbstractContextManager[pa.NativeFile]:
         """Open a file to read parts of it; a replacement does not affect an open file."""
-        file: AbstractContextManager[pa.NativeFile] = pa.OSFile(str(self.path(name)), "rb")
+        file: AbstractContextManager[pa.NativeFile] = pa.OSFile(os.fsencode(self.path(name)), "rb")
         return file
 
     def _draft_of(self, name: str) -> Path:
