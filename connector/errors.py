@@ -60,7 +60,18 @@ class WarehouseLocked(WarehouseError):
 
 
 class DamagedFile(WarehouseError):
-    """A file of the warehouse is cut short or otherwise unreadable."""
+    """A file of the warehouse is cut short or otherwise unreadable.
+
+    Attributes:
+        what: The file and what is wrong with it, without the remedy.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what}. `luma-to-parquet rebuild` mends it, or says what cannot be mended"
 
 
 class RunStopped(ConnectorError):

@@ -198,7 +198,7 @@ def test_a_damaged_file_of_runs_stops_nothing(root: Path, cli: CommandLine, dama
     path.write_bytes(DAMAGES[damage])
     done = cli("show" if damage == "empty" else "report", "--warehouse", root)
     assert done.returncode == 0, done.stderr
-    with pytest.raises(DamagedFile, match="`rebuild` mends it"):
+    with pytest.raises(DamagedFile, match="rebuild` mends it"):
         connector.read("runs", root)
     with Warehouse.writing(root) as opened:
         assert opened.last_run() is None

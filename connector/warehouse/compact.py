@@ -49,7 +49,7 @@ def remove_contained(storage: Storage) -> None:
                 logger.warning(
                     "%s. Restore it from a backup, or run `rebuild --may-shrink`, which sets it"
                     " aside: the next run then requests its task IDs again.",
-                    error,
+                    error.what,
                 )
                 continue
             for name in names:

@@ -53,7 +53,7 @@ def set_aside(storage: Storage, name: str, error: DamagedFile) -> None:
         storage.remove(name)
     logger.warning(
         "%s. A copy is kept as %s; what can be read of it stays (%s)%s.",
-        error,
+        error.what,
         storage.where(copy),
         plural(sum(map(len, pieces)), "row"),
         REQUESTED if table is ANSWERS else "",

@@ -250,10 +250,7 @@ def pieces(
                 for piece in _pieces_of(file, schema, is_recent):
                     yield _with_partition(piece, name)
         except (*UNREADABLE, ValueError) as error:
-            raise DamagedFile(
-                f"{storage.where(name)} cannot be read: {error}. `rebuild` mends it, or says what"
-                " cannot be mended"
-            ) from error
+            raise DamagedFile(f"{storage.where(name)} cannot be read: {error}") from error
 
 
 def _contained(file: pq.ParquetFile, name: str) -> set[str]:

@@ -483,7 +483,7 @@ class Warehouse:
         census.write_census(self.storage, rows)
 
     def _repair(self, error: DamagedFile) -> None:
-        logger.warning("%s. Rebuilding all tables from the log of answers.", error)
+        logger.warning("%s. Rebuilding all tables from the log of answers.", error.what)
         self.rebuild(may_shrink=True)
 
     def _write_dictionary(self) -> None:
