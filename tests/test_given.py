@@ -535,21 +535,27 @@ def test_a_run_killed_at_any_write_leaves_what_another_run_completes(tmp_path: P
 
     with CaseGateway(tasks) as gateway:
 
-        def run(root: Path, source: Path, place: int) -> int:
-            code = [sys.executable, "-c", KILLED_AT, f"{place}", source, root, gateway.base_url]
-            return subprocess.run(code, check=False).returncode
+        def ingest(root: Path, source: Path) -> None:
+            connector.ingest(
+                source,
+                keep="all",
+                marts=False,
+                warehouse=root,
+                base_url=gateway.base_url,
+                key="luma-key",
+            )
 
         before, whole = tmp_path / "before", tmp_path / "whole"
-        assert run(before, first, -1) == 0
+        ingest(before, first)
         shutil.copytree(before, whole)
-        assert run(whole, second, -1) == 0
-        expected = tables(whole)
+        ingest(whole, second)
         for place in range(4):  # `given`, the prompts of before, their note, and the batch
             root = tmp_path / f"killed-{place}"
             shutil.copytree(before, root)
-            assert run(root, second, place) == -signal.SIGKILL
-            assert run(root, second, -1) == 0
-            assert tables(root) == expected, place
+            code = [sys.executable, "-c", KILLED_AT, f"{place}", second, root, gateway.base_url]
+            assert subprocess.run(code, check=False).returncode == -signal.SIGKILL
+            ingest(root, second)
+            assert tables(root) == tables(whole), place
 
 
 def test_long_lists_are_merged_by_way_of_the_disk(

@@ -101,9 +101,10 @@ HEADS: Final = _heads()
 _RANK: Final = {
     (column.name, path): rank for column in FROM_JSON for rank, path in enumerate(column.paths)
 }
-_FIRST_PATH: Final = {column.name: column.paths[0] for column in FROM_JSON}
+_FIRST_PATH: Final = {column.name: column.paths[0].partition(".")[::2] for column in FROM_JSON}
 _TIMES: Final = frozenset(column.name for column in FROM_JSON if column.type == TIMESTAMP)
 _FAILURE: Final = frozenset({"failure_reason", "failure_code"})
+_MAY_BE_NOTHING: Final = _FAILURE | _TIMES
 OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
     *WRAPPERS,
     *LISTS,
@@ -372,26 +373,31 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     for number, layer in enumerate(layers):
         for name, value in _values_in(number, layer):
             values.setdefault(name, []).append(value)
+    # Of each layer, the keys whose values are in columns.
+    taken: list[set[tuple[str, ...]]] = [set() for _ in layers]
+    fields = _fields(values, found.state, taken)
+    # The requested task ID has its own column.
+    for layer, of_layer in zip(layers, taken, strict=True):
+        of_layer.update((key,) for key in _id_keys(tuple(layer)) if layer[key] == task_id)
+    return fields, _left_over(found, layers, taken)
+
+
+def _fields(values: dict[str, list[_Value]], state: Any, taken: list[set[tuple[str, ...]]]) -> Json:
+    """The value of each column at its first path; the keys that have it are added to `taken`."""
     fields: Json = {}
-    taken: set[tuple[int, tuple[str, ...]]] = set()
     for name, candidates in values.items():
         if len(candidates) == 1 and name != "state":
             one = candidates[0]
-            _put(fields, _FIRST_PATH[name], one.value)
-            taken.add((one.layer, one.keys))
+            _put(fields, name, one.value)
+            taken[one.layer].add(one.keys)
             continue
-        chosen = _chosen(name, candidates, found.state)
+        chosen = _chosen(name, candidates, state)
         if chosen is not None:
-            _put(fields, _FIRST_PATH[name], chosen)
-            taken |= {(one.layer, one.keys) for one in candidates if _is_same(one.value, chosen)}
-    # The requested task ID has its own column.
-    taken |= {
-        (number, (key,))
-        for number, layer in enumerate(layers)
-        for name, key in _folded(layer).items()
-        if name in IDS and layer[key] == task_id
-    }
-    return fields, _left_over(found, layers, taken)
+            _put(fields, name, chosen)
+            for one in candidates:
+                if _is_same(one.value, chosen):
+                    taken[one.layer].add(one.keys)
+    return fields
 
 
 def _is_just_wrapped(found: Found) -> bool:
@@ -418,12 +424,15 @@ def _artifact(generation: Json) -> list[Json]:
 def _values_in(number: int, layer: Json) -> Iterator[tuple[str, _Value]]:
     """What one object has for which column."""
     is_record = number > 0 or not OF_RECORDS.isdisjoint(_folded(layer))
-    for name, rank, key, path, rest in _wanted(tuple(layer)):
-        value = layer[key]
+    for name, rank, keys, path, rest in _wanted(tuple(layer)):
+        value = layer[keys[0]]
         if value is None:
             continue
-        keys, value = _at(value, key, path, rest)
-        if value is None or _is_nothing(name, value):
+        if rest:
+            keys, value = _below(value, keys, rest)  # noqa: PLW2901  for speed: it is usually unchanged
+        elif path == "error" and not isinstance(value, str):
+            continue  # text is a value, otherwise it is an object of values
+        if value is None or (name in _MAY_BE_NOTHING and _is_nothing(name, value)):
             continue
         if name == "id" and is_record and not isinstance(value, str):
             continue
@@ -433,27 +442,26 @@ def _values_in(number: int, layer: Json) -> Iterator[tuple[str, _Value]]:
 
 
 @lru_cache(maxsize=4096)
-def _wanted(keys: tuple[str, ...]) -> tuple[tuple[str, int, str, str, str], ...]:
+def _wanted(keys: tuple[str, ...]) -> tuple[tuple[str, int, tuple[str, ...], str, str], ...]:
     """What columns look for in an object with these keys: each with the rank of the path."""
     return tuple(
-        (name, _RANK[name, path], key, path, path.partition(".")[2])
+        (name, _RANK[name, path], (key,), path, path.partition(".")[2])
         for head, key in _folded_keys(keys).items()
         for name, path in HEADS.get(head, ())
     )
 
 
-def _at(value: Any, key: str, path: str, rest: str) -> tuple[tuple[str, ...], Any]:
-    """The value at a path of one or two keys, and the keys as they are written there."""
-    if not rest:
-        # `error` is a value if it is text; otherwise it is an object of values.
-        is_value = path != "error" or isinstance(value, str)
-        return (key,), value if is_value else None
-    if rest == "url" and is_address(value):
-        return (key,), value
-    if not isinstance(value, dict):
-        return (key,), None
-    inner = _folded(value).get(rest)
-    return ((key, inner), value[inner]) if inner is not None else ((key,), None)
+@lru_cache(maxsize=4096)
+def _id_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(key for name, key in _folded_keys(keys).items() if name in IDS)
+
+
+def _below(value: Any, keys: tuple[str, ...], rest: str) -> tuple[tuple[str, ...], Any]:
+    """The value at a path of two keys, and the keys as they are written there."""
+    if isinstance(value, dict):
+        inner = _folded(value).get(rest)
+        return ((*keys, inner), value[inner]) if inner is not None else (keys, None)
+    return keys, value if rest == "url" and is_address(value) else None
 
 
 def _is_nothing(name: str, value: Any) -> bool:
@@ -475,16 +483,16 @@ def _is_same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and one == other
 
 
-def _put(fields: Json, path: str, value: Any) -> None:
-    head, _, rest = path.partition(".")
+def _put(fields: Json, name: str, value: Any) -> None:
+    head, rest = _FIRST_PATH[name]
     if rest:
         fields.setdefault(head, {})[rest] = value
     else:
         fields[head] = value
 
 
-def _left_over(found: Found, layers: list[Json], taken: set[tuple[int, tuple[str, ...]]]) -> Json:
-    rests = [_without(layer, _keys_of(number, taken)) for number, layer in enumerate(layers)]
+def _left_over(found: Found, layers: list[Json], taken: list[set[tuple[str, ...]]]) -> Json:
+    rests = list(map(_without, layers, taken))
     left = rests[0]
     own = 1
     if _artifact(found.generation):
@@ -509,10 +517,6 @@ def _free_name(name: str, taken: Json) -> str:
     return name
 
 
-def _keys_of(number: int, taken: set[tuple[int, tuple[str, ...]]]) -> set[tuple[str, ...]]:
-    return {keys for layer, keys in taken if layer == number}
-
-
 def _without(layer: Json, taken: AbstractSet[tuple[str, ...]]) -> Json:
     """An object without the values of columns, without nulls, and without emptied objects."""
     rest: Json = {}
@@ -520,9 +524,11 @@ def _without(layer: Json, taken: AbstractSet[tuple[str, ...]]) -> Json:
         if value is None or (key,) in taken:
             continue
         if isinstance(value, dict) and _snake(key) in HEADS:
-            inner = {keys[1] for keys in taken if len(keys) > 1 and keys[0] == key}
-            left = {name: value[name] for name in value if name not in inner}
-            left = {name: item for name, item in left.items() if item is not None}
+            left = {
+                name: item
+                for name, item in value.items()
+                if item is not None and (key, name) not in taken
+            }
             if left:
                 rest[key] = left
             continue
