@@ -157,7 +157,9 @@ def _open(
 ) -> Gateway:
     found = load_with_key(access.key_block, key_variable=access.settings.key_variable)
     settings = access.settings.model_copy(update={"key": found.key})
-    client = open_client(settings, meters, is_proven=access.is_proven)
+    is_in_block = key_in_block(access.key_block) is not None
+    place = f"the Secret block {access.key_block!r}" if is_in_block else None
+    client = open_client(settings, meters, is_proven=access.is_proven, key_place=place)
     return Gateway(client, stop or threading.Event())
 
 

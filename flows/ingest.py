@@ -159,8 +159,9 @@ def ingest_generations(
                 selection, settings, key_block, Where(runner, processes, dask_scheduler)
             )
     except ConnectorError as error:
-        run_log.say_no_more_of(error)
-        return states.of_error(error)
+        state = states.of_error(error)
+        run_log.say_last(get_run_logger(), state, error)
+        return state
     return states.of_summary(summary, rejects_allowed)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from prefect import State
+
     from connector.errors import ConnectorError
 
     RunLogger = logging.Logger | logging.LoggerAdapter[Any]
@@ -34,14 +36,19 @@ def forwarding_to(run_logger: RunLogger) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def say_no_more_of(error: ConnectorError) -> None:
-    """Keep Prefect from logging a traceback of an error that the run's state already shows.
+def say_last(run_logger: RunLogger, state: State[Any], error: ConnectorError) -> None:
+    """Log why a run stopped, as an error and as its last line.
 
-    The process of a deployed run raises the error of a failed state again, through thirty lines of
-    Prefect that do not help anyone correct a key.
+    Prefect would say it again at the level INFO. And the process of a deployed run raises the error
+    of a failed state again, through thirty lines of traceback that help nobody to correct a key.
     """
+    run_logger.error("%s: %s", state.name, error)
+    last = f"Finished in state {state.name}("
     logging.getLogger("prefect.flow_runs").addFilter(
-        lambda record: record.exc_info is None or record.exc_info[1] is not error
+        lambda record: (
+            not record.getMessage().startswith(last)
+            and (record.exc_info is None or record.exc_info[1] is not error)
+        )
     )
 
 

@@ -68,11 +68,16 @@ class Prefect:
 
     def log(self, flow_run_id: UUID | str) -> list[str]:
         """What a flow run and its tasks have logged, in this process."""
+        return [message for _, message in self.leveled_log(flow_run_id)]
+
+    def leveled_log(self, flow_run_id: UUID | str) -> list[tuple[int, str]]:
+        """The same, with the level of each line."""
         from prefect.logging.handlers import APILogWorker  # noqa: PLC0415  see above
 
         APILogWorker.drain_all(timeout=60)
         chosen = {"logs": {"flow_run_id": {"any_": [str(flow_run_id)]}}, "sort": "TIMESTAMP_ASC"}
-        return [line["message"] for line in self.ask("POST", "logs/filter", chosen)]
+        lines = self.ask("POST", "logs/filter", chosen)
+        return [(line["level"], line["message"]) for line in lines]
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Ask the API."""

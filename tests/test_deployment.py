@@ -226,7 +226,7 @@ def test_a_schedule_that_stops_early_is_paused_by_the_automation(site: Site) -> 
 
 def ended(log: list[str]) -> list[str]:
     """A log, once its last line is there."""
-    return log if any(line.startswith("Finished in state StoppedEarly") for line in log) else []
+    return log if any(line.startswith("StoppedEarly: ") for line in log) else []
 
 
 def test_a_power_cut_loses_nothing(site: Site, sandbox: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 import subprocess
@@ -211,8 +212,11 @@ def test_a_refused_key_fails_the_run_and_keeps_what_had_come(
     assert account["outcome"] == "stopped"
     assert account["fetched"] == kept > 0
     assert account["not_reached"] == len(IDS) + 1 - kept
-    said = [line for line in prefect.log(flow_run_id(state)) if "refused the key" in line]
-    assert len(said) == 1, "said once, without a traceback for each batch"
+    *before, (level, last) = prefect.leveled_log(flow_run_id(state))
+    assert last.startswith("StoppedEarly: ")
+    assert level == logging.ERROR
+    assert "refused the key" in last
+    assert not [line for _, line in before if "refused the key" in line], "said once"
 
 
 def test_what_it_shows_in_prefect(run: Callable[..., State[Any]], prefect: Prefect) -> None:
@@ -277,7 +281,8 @@ def test_the_key_of_a_secret_block_is_used_and_stays_there(
     monkeypatch.setenv("LUMAAI_API_KEY", "another-key")
     state = run([*IDS, "bad-not-found-1"], key_block="test-key")
     assert state.is_completed()
-    assert run(["bad-unauthorized-1"], key_block="test-key").is_failed()
+    refused = run(["bad-unauthorized-1"], key_block="test-key")
+    assert "Set the Secret block 'test-key' to a valid one" in (refused.message or "")
     assert sandbox.stats()["by_status"]["200"] == len(IDS)
     prefect.log(flow_run_id(state))
     written = [path for path in prefect.home.rglob("*") if path.is_file()]

@@ -66,7 +66,7 @@ class ClientSettings:
         max_connections: Kept open for the next request: as many as there are threads.
         ids_per_request: Task IDs that are asked for at once, if the gateway takes so many.
         api: `dream-machine` or `agents`.
-        key_variable: Where a person sets the key, for messages.
+        key_place: Where a person sets the key, for messages.
         user_agent: As the gateway is told.
     """
 
@@ -86,7 +86,7 @@ class ClientSettings:
     max_connections: int
     ids_per_request: int = 1
     api: str = "dream-machine"
-    key_variable: str = "LUMAAI_API_KEY"
+    key_place: str = "LUMAAI_API_KEY"
     user_agent: str = field(default_factory=lambda: f"luma-to-parquet/{version('luma-to-parquet')}")
 
 
@@ -118,7 +118,7 @@ class Client:
         draw: Callable[[], float] = random.random,
         on_attempt: Callable[[str, float], None] | None = None,
     ) -> None:
-        key = _checked_key(settings.key, settings.key_variable)
+        key = _checked_key(settings.key, settings.key_place)
         self._settings = settings
         self._base_url = _checked_base_url(settings.base_url)
         self._path = as_target(urlsplit(self._base_url).path) + PATHS[settings.api]
@@ -131,7 +131,7 @@ class Client:
             settings.backoff_base, settings.backoff_cap, settings.max_attempts, draw
         )
         self._redactor = Redactor(key)
-        self._key_variable = settings.key_variable
+        self._key_place = settings.key_place
         self._key_hint = key_hint(key, settings.api)
         self._throttle = throttle
         self._outage = FailureStreak()
@@ -361,7 +361,7 @@ class Client:
         if concerns is Concern.KEY:
             raise KeyRefused(
                 f"{self._base_url} refused the key ({attempt.message}). Set"
-                f" {self._key_variable} to a valid one and start again; what was fetched is kept."
+                f" {self._key_place} to a valid one and start again; what was fetched is kept."
                 f"{self._key_hint}"
             )
         if concerns is Concern.ACCOUNT:

@@ -21,7 +21,11 @@ def open_warehouse(settings: Settings) -> AbstractContextManager[Warehouse]:
 
 
 def open_client(
-    settings: Settings, meters: Meters | None = None, *, is_proven: bool = False
+    settings: Settings,
+    meters: Meters | None = None,
+    *,
+    is_proven: bool = False,
+    key_place: str | None = None,
 ) -> Client:
     """Create a client for the gateway of the settings; it does not connect yet.
 
@@ -29,6 +33,7 @@ def open_client(
         settings: Settings with a key.
         meters: Count each attempt.
         is_proven: Whether the gateway has given a generation before.
+        key_place: Where a person sets the key, if not in a variable.
 
     Raises:
         SettingsError: The key or the base URL cannot be used.
@@ -49,7 +54,7 @@ def open_client(
             max_connections=settings.max_concurrency,
             ids_per_request=settings.ids_per_request,
             api=settings.api,
-            key_variable=settings.key_variable,
+            key_place=key_place or settings.key_variable,
         ),
         throttle,
         on_attempt=meters.count_attempt if meters else None,
