@@ -48,6 +48,13 @@ class Access:
     is_proven: bool = False
     is_apart: bool = False
 
+    def asking_for(self, ids_per_request: int) -> Access:
+        """Return the same for a gateway that takes no more than this many task IDs at once."""
+        if ids_per_request >= self.settings.ids_per_request:
+            return self
+        found = {"ids_per_request": ids_per_request}
+        return replace(self, settings=self.settings.model_copy(update=found))
+
     def share(self, batches: int) -> Access:
         """Return the access of one of several separate batches: an equal share of the limits."""
         settings = self.settings

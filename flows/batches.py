@@ -48,11 +48,13 @@ class Received:
     Attributes:
         tally: Its answers.
         unfinished: `Answer.end` of unfinished task IDs, if the run waits for them.
+        ids_per_request: How many task IDs the gateway takes at once, as far as the batch found out.
         failure: Why the batch ended early, if it did.
     """
 
     tally: Tally
     unfinished: dict[str, str]
+    ids_per_request: int
     failure: ConnectorError | None = None
 
 
@@ -76,7 +78,8 @@ def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Recei
     batch = _Batch(number, access)
     with batch_gateway(access) as gateway:
         failure = batch.fetch(task_ids, gateway)
-    received = Received(batch.tally, batch.unfinished, failure)
+        size = gateway.client.batches.size
+    received = Received(batch.tally, batch.unfinished, size, failure)
     missing = len(task_ids) - batch.tally.answers
     if missing:
         message = f"{in_words(batch.tally)}; {missing:,} not reached"
@@ -108,9 +111,14 @@ class _Batch:
         self._warehouse = Warehouse.existing(access.settings.warehouse, look_at=())
         self._name = name_of(access.run_id, number)
         self._known: set[str] = set()
-        for answer in self._warehouse.saved(self._name):
+        saved = self._warehouse.saved(self._name)
+        for answer in saved:
             self._count(answer)
             self._known.add(answer.task_id)
+        # Answers of one request for many share its times, and have no attempts of their own.
+        many = {(one.fetched_at, one.elapsed_seconds) for one in saved if not one.attempts}
+        for _ in many:
+            self.tally.add_requests(1)
         if access.is_apart or self._known:
             # An attempt taken for dead may still write, so this one writes to other files.
             self._name += f"{secrets.token_hex(3)}-"
@@ -216,6 +224,8 @@ class Batches:
         del self._under_way[future]
         if isinstance(received, Received):
             self._run.tally += received.tally
+            # A batch that has its own client need not find this out for itself.
+            self._access = self._access.asking_for(received.ids_per_request)
             for task_id, end in received.unfinished.items():
                 self._run.polls.schedule(task_id, end, time.monotonic())
             failure: BaseException | None = received.failure

@@ -417,6 +417,40 @@ def test_a_batch_repeated_replaces_its_own_files(
         assert warehouse.commit().new == 5
 
 
+def test_a_batch_repeated_counts_the_requests_of_the_attempt_before(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for many task IDs, and those for what it left out."""
+    monkeypatch.setenv("LUMAAI_API_KEY", KEY)
+    sandbox.change(batch_hidden_prefix="hidden-")
+    settings = load(warehouse=tmp_path / "warehouse", base_url=sandbox.base_url, ids_per_request=20)
+    access, given = Access("a-run", settings, key_block=None), [*IDS[:40], "hidden-1"]
+    with Warehouse.writing(settings.warehouse) as warehouse:
+        run = Run(Selection([given]), settings, warehouse)
+        with share_gateway(access, run):
+            tallies = [fetch_batch.fn(7, given, access).data.tally for _ in range(2)]
+    assert [tally.requests for tally in tallies] == [sandbox.stats()["requests"]] * 2 == [3, 3]
+
+
+def test_what_a_batch_learns_of_the_gateway_the_next_one_knows(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another process, where it has a client of its own."""
+    monkeypatch.setenv("LUMAAI_API_KEY", KEY)
+    sandbox.change(batch_most=10)
+    settings = load(warehouse=tmp_path / "warehouse", base_url=sandbox.base_url, ids_per_request=40)
+    access, requests = Access("a-run", settings, key_block=None), []
+    with Warehouse.writing(settings.warehouse) as warehouse:
+        run = Run(Selection([IDS[:80]]), settings, warehouse)
+        for number in range(2):
+            with share_gateway(access, run):
+                received = fetch_batch.fn(number, IDS[40 * number :][:40], access).data
+            access = access.asking_for(received.ids_per_request)
+            requests.append(received.tally.requests)
+    assert received.ids_per_request == 10
+    assert requests[0] > requests[1] == 4
+
+
 def test_a_batch_that_the_storage_did_not_take_is_saved_again(
     run: Callable[..., State[Any]], prefect: Prefect, sandbox: Sandbox
 ) -> None:
