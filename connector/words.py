@@ -26,6 +26,8 @@ NEAR_ONE: Final = 0.999
 # How many of each unit make the next.
 UNITS: Final = ((60.0, "s"), (60.0, "min"), (24.0, "h"), (math.inf, "d"))
 
+NOT_KNOWN: Final = "not known"
+
 # Numbers below this get a decimal place.
 FEW: Final = 10
 
@@ -117,7 +119,7 @@ def estimate(value: float | None, lower: float | None, upper: float | None) -> s
     if value is not None and upper is not None:
         return f"about {about(value)} ({between(lower or 0, upper)})"
     if upper is None:
-        return f"at least {at_least(lower)}" if lower else "not known"
+        return f"at least {at_least(lower)}" if lower else NOT_KNOWN
     return between(lower or 0, upper)
 
 

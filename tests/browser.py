@@ -42,12 +42,10 @@ class Page:
         self.driver.get(path.resolve().as_uri())
 
     def draw(self) -> None:
-        """Have all charts drawn, also those far below."""
-        self.run("dispatchEvent(new Event('beforeprint'))")
-        self.wait(
-            "return document.querySelectorAll('.chart').length"
-            " === document.querySelectorAll('.chart svg').length"
-        )
+        """Wait until all charts are drawn, also those far below, without scrolling."""
+        script = "Charts.done().then(arguments[arguments.length - 1])"
+        self.driver.set_script_timeout(PATIENCE_SECONDS)
+        self.driver.execute_async_script(script)
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run a function body in the page."""

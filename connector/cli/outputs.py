@@ -16,6 +16,8 @@ def report(
     *,
     warehouse: str | None = None,
     output: Annotated[str, Parameter(alias="-o")] = "report.html",
+    by: str | None = None,
+    thumbnails: bool = False,
     common: Common = NONE,
 ) -> None:
     """Write a report on a warehouse: one HTML file that opens offline.
@@ -23,12 +25,15 @@ def report(
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         output: The file.
+        by: One more thing to cut by: a column of `generations`, or one that was kept (`--keep`).
+        thumbnails: Show thumbnails in lists of task IDs; they load from the gateway's storage.
     """
     import_pyarrow()
     from connector.report import write_report  # noqa: PLC0415  takes long
     from connector.settings import load  # noqa: PLC0415  takes long
 
-    done = write_report(load(warehouse=warehouse, **common.settings).warehouse, output)
+    address = load(warehouse=warehouse, **common.settings).warehouse
+    done = write_report(address, output, by=by, thumbnails=thumbnails)
     say(
         f"{done.path}: {done.generations:,} generations, {done.size / 1e6:.1f} MB",
         path=done.path,

@@ -97,7 +97,7 @@ def turnarounds(timings: Iterable[pa.Table]) -> Turnarounds:
     fold = Fold(FOLDED, KEYS, {"generations": "sum", "exact": "sum"})
     by_hour = Fold(hours.FOLDED, hours.KEYS, {"generations": "sum"})
     for piece in timings:
-        found = _intervals(piece)
+        found = intervals(piece)
         fold.add(found.select(FOLDED.names))
         by_hour.add(found.select(hours.FOLDED.names).filter(pc.is_valid(found["hour"])))
     rows = fold.groups()
@@ -106,7 +106,7 @@ def turnarounds(timings: Iterable[pa.Table]) -> Turnarounds:
     for group_by in GROUPED_BY:
         for group, chosen in _groups(rows, group_by):
             named = {"group_by": group_by, "group": group}
-            points, found = _estimated(chosen)
+            points, found = estimated(chosen)
             curves += [named | point for point in points]
             quantiles.append(named | found)
     return Turnarounds(
@@ -116,7 +116,7 @@ def turnarounds(timings: Iterable[pa.Table]) -> Turnarounds:
     )
 
 
-def _intervals(piece: pa.Table) -> pa.Table:
+def intervals(piece: pa.Table) -> pa.Table:
     """Each generation as bins; `signed` is the bin by which it was finished for sure."""
     basis = piece["basis"]
     is_known = pc.invert(pc.is_in(basis, pa.array(["undated", "contradictory"])))
@@ -178,15 +178,22 @@ def _groups(rows: pa.Table, group_by: str) -> list[tuple[str | None, pa.Table]]:
     ]
 
 
-def _estimated(rows: pa.Table) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The points of the curve, and the quantiles."""
+def estimated(
+    rows: pa.Table, shares: Floats = SHARES
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The points of the curve, and the quantiles.
+
+    Args:
+        rows: Intervals: `start`, `end`, `signed`, `generations` and `exact`.
+        shares: About which the curve is told.
+    """
     start, end, signed, weight = (
         rows[name].to_numpy() for name in ("start", "end", "signed", "generations")
     )
     total = int(weight.sum())
     given = Intervals(start, end, weight.astype(float))
     curve = estimate(given)
-    at = _points(curve, given, signed)
+    at = _points(curve, given, signed, shares)
     lower, upper = band(given, curve, at)
     if (signed < NO_END).any():
         by_then = np.bincount(signed, weight, len(EDGES)).cumsum()[at] / total
@@ -210,9 +217,9 @@ def _estimated(rows: pa.Table) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return points, found
 
 
-def _points(curve: Curve, given: Intervals, signed: Ints) -> Ints:
+def _points(curve: Curve, given: Intervals, signed: Ints, shares: Floats) -> Ints:
     """Edges at which the curve is told: evenly over the estimate, and over all bounds."""
-    over = np.searchsorted(curve.share, SHARES)
+    over = np.searchsorted(curve.share, shares)
     edges = [curve.cuts[np.minimum(over, len(curve.cuts) - 1)]]
     for bounds in (given.start, given.end, signed):
         finite = bounds[(bounds > 0) & (bounds < NO_END)]

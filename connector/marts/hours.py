@@ -76,7 +76,7 @@ def _hours(model: str | None, rows: pa.Table) -> list[dict[str, Any]]:
         variance = count * (total - count) / max(total * (total - 1), 1) * squares
         is_tested = min(count, total - count) >= LEAST and variance > 0
         summed = float((weight[here] * scores[here]).sum())
-        p50, others = (_median(start[of], end[of], weight[of]) for of in (here, ~here))
+        p50, others = (median(start[of], end[of], weight[of]) for of in (here, ~here))
         found.append(
             {
                 "model": model,
@@ -100,7 +100,8 @@ def gehan(start: Ints, end: Ints, weight: Ints) -> Floats:
     return scores
 
 
-def _median(start: Ints, end: Ints, weight: Ints) -> float | None:
+def median(start: Ints, end: Ints, weight: Ints) -> float | None:
+    """The estimated median of intervals, given as bins; None if there is none."""
     if not len(start):
         return None
     given = Intervals(start, end, weight.astype(float))

@@ -1,207 +1,214 @@
-"""Contents of the page: headline figures, charts, lists, tables and remarks."""
+"""Contents of the page: what the scripts need, with texts from outside made plain."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from connector import words
-from connector.marts.timings import MEASURED
-from connector.report.charts import charts
-from connector.report.charts.outcomes import left_out
-from connector.report.explained import BASES, CATEGORIES
-from connector.report.headline import cards
+from connector.record.schema import FAILURE_CATEGORIES, GENERATIONS, STATUSES
+from connector.report.explained import BASES, CATEGORIES, REASONS
+from connector.report.facts import AGES, LENGTHS, OTHERS, STAGE_STEP
 from connector.report.prompts import TEXT_CHARACTERS
+from connector.report.tasks import EACH
+from connector.warehouse.highlights import quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from connector.report.figures import Figures
 
-LISTED: Final = 8
 NAME_CHARACTERS: Final = 80
 MESSAGE_CHARACTERS: Final = 160
 NO_PROMPT: Final = "(blank)"
-# Reasons shown for each category of failures.
-REASONS: Final = 3
+# Indexed by whether the reject is final.
+ASKED_AGAIN: Final = ("by the next run", "only on request")
+# The period that is shown first, where the history is longer.
+USUAL_DAYS: Final = 90
 
 
 def contents(figures: Figures) -> dict[str, Any]:
-    """Everything the page shows, ready for JSON; texts from outside are made plain."""
+    """Everything the page shows, ready for JSON."""
     return {
         "about": _about(figures),
-        "cards": cards(figures),
-        "charts": {
-            name: [view._asdict() for view in views] for name, views in charts(figures).items()
-        },
-        "remarks": _remarks(figures),
-        "bases": _bases(figures),
-        "failures": _failures(figures),
-        "most_used": _most_used(figures),
-        "most_failing": _most_failing(figures),
+        "facts": figures.highlights.facts,
+        "stands_out": figures.highlights.stands_out,
+        "cards": _cards(figures),
+        "periods": _periods(figures),
+        "statuses": STATUSES,
+        "values": _values(figures),
+        "by": words.plain(figures.by, NAME_CHARACTERS) if figures.by else None,
+        "cube": figures.cube,
+        "newest": figures.facts.newest.timestamp() if figures.facts.newest else None,
+        "spans": figures.spans,
+        "stage_step": STAGE_STEP,
+        "tasks": figures.tasks,
+        "each": EACH,
+        "terms": [_term(row) for row in figures.chosen.terms],
+        "families": [_family(row) for row in figures.chosen.families],
+        "has_sure_term": any(row["is_sure"] for row in figures.chosen.terms),
+        "category_codes": [*FAILURE_CATEGORIES],
+        "lengths": LENGTHS,
+        "ages": AGES,
+        "prompt_ids": [row["prompt_id"] for row in figures.chosen.prompts],
+        "by_column": figures.by if figures.by in GENERATIONS.schema.names else None,
+        "bases": list(BASES.values()),
+        "rejects": _rejects(figures),
         "prompts": _prompt_rows(figures),
+        "prompt_count": figures.prompts.distinct,
         "runs": [_run(run) for run in figures.runs],
     }
 
 
 def _about(figures: Figures) -> dict[str, str]:
-    days = figures.counts.days
-    ends = dict.fromkeys((words.day(min(days)), words.day(max(days)))) if days else ()
+    facts = figures.facts
+    ends = [words.day(day) for day in (facts.oldest, facts.newest) if day]
     return {
         "warehouse": words.plain(figures.warehouse, NAME_CHARACTERS) or "warehouse",
-        "span": " – ".join(ends) or "no generation yet",
+        "span": " – ".join(dict.fromkeys(ends)) or "no generation yet",
         "made": f"{words.minute(figures.made_at)} UTC",
         "version": version("luma-to-parquet"),
     }
 
 
-def _remarks(figures: Figures) -> dict[str, str]:
-    """Sentences below charts; the page omits empty ones."""
-    counts, models = figures.counts, figures.counts.models
-    undated = f"{words.plural(counts.undated, 'generation')} without a usable creation time"
+def _periods(figures: Figures) -> dict[str, Any]:
+    """Periods to choose from: those that leave something out, and all."""
+    newest, oldest = figures.facts.newest, figures.facts.oldest
+    days = (newest - oldest).days + 1 if newest and oldest else 0
+    offered = [(index, length) for index, length in enumerate(AGES) if length < days]
+    found = [{"value": -1, "label": "All of the time"}]
+    for index, length in offered:
+        first = words.day((newest or figures.made_at) - timedelta(days=length - 1))
+        found.append({"value": index, "label": f"Last {length} days (from {first})"})
+    usual = next((index for index, length in offered if length == USUAL_DAYS), -1)
+    return {"offered": found, "usual": usual, "days": days}
+
+
+def _cards(figures: Figures) -> list[dict[str, str]]:
+    """Figures that filters do not touch; the page works out the others."""
+    row = figures.highlights.estimated
+    trend = figures.highlights.trend
+    before = ""
+    if trend.days:
+        before = (
+            f"{words.percent(trend.failed, trend.finished)} in the last {trend.days} days,"
+            f" {words.percent(trend.failed_before, trend.finished_before)} before"
+        )
+    rejected = sum(figures.rejects.values())
+    again = sum(count for (_, is_final), count in figures.rejects.items() if not is_final)
+    return [
+        {"label": "Failure trend", "value": _change(figures), "note": before or "nothing before"},
+        *(
+            {
+                "label": label,
+                "value": quantile(row, level).partition(" (")[0] if row else "–",
+                "note": _band(row, level) if row else "nothing measured yet",
+            }
+            for label, level in (("Half within", "p50"), ("Nine in ten within", "p90"))
+        ),
+        {
+            "label": "Rejected",
+            "value": words.number(rejected),
+            "note": f"{words.number(again)} will be retried" if rejected else "no task IDs so far",
+        },
+    ]
+
+
+def _change(figures: Figures) -> str:
+    trend = figures.highlights.trend
+    if not trend.days:
+        return "–"
+    share = trend.failed / trend.finished - trend.failed_before / trend.finished_before
+    return f"{100 * share:+.1f} points".replace("-", "−")
+
+
+def _band(row: Mapping[str, Any], level: str) -> str:
+    low, high = row[f"{level}_lower"], row[f"{level}_upper"]
+    if row[level] is None or high is None:
+        return "since creation; all generations"
+    return f"95% sure: {words.between(low or 0, high)}; all generations"
+
+
+def _values(figures: Figures) -> dict[str, list[Any]]:
+    """Names of the values of each dimension, as charts show them."""
+    of = {name: one.values for name, one in figures.facts.dimensions.items()}
+    found = {name: [_label(value, name) for value in values] for name, values in of.items()}
+    found["model"] = [_label(_model(value), "model") for value in of["model"]]
+    found["length"] = [_length(index) for index in of["length"]]
+    found["category"] = [CATEGORIES.get(value or "", "Not classified") for value in of["category"]]
+    for name in ("delivered", "requested"):
+        found[name] = [_seconds(value) for value in of.get(name, [])]
+    # What a query needs to find the rest: the values as they are in the tables.
+    raw = {"model_source": [_source(value) for value in of["model"]]}
+    return found | raw
+
+
+def _label(value: Any, name: str) -> str:
+    if value is None:
+        return {"model": "unknown model", "prompt": NO_PROMPT}.get(name, "unknown")
+    if value == "" and name == "reason":
+        return "no reason given"
+    limit = TEXT_CHARACTERS if name in {"prompt", "family"} else NAME_CHARACTERS
+    return words.plain(value, limit) or "(blank)"
+
+
+def _model(value: str | None) -> str | None:
+    return value.partition("\t")[2] if value and "\t" in value else value
+
+
+def _source(value: str | None) -> str:
+    if value is None or value == OTHERS:
+        return ""
+    return value.partition("\t")[0]
+
+
+def _seconds(value: str | None) -> str:
+    if value in {None, OTHERS}:
+        return OTHERS
+    return f"{int(value or 0):,} s" if int(value or 0) else "under 0.5 s"
+
+
+def _length(index: int) -> str:
+    if index == 0:
+        return "no prompt"
+    if index == len(LENGTHS):
+        return f"over {LENGTHS[-1]}"
+    return f"{LENGTHS[index - 1] + 1}–{LENGTHS[index]}"
+
+
+def _term(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "activity": f"Not shown: {undated}." if counts.undated else "",
-        "models": left_out((one.total for one in models), "model"),
-        "reasons": left_out(counts.reasons.values(), "reason"),
-        "sizes": left_out((one.total for one in figures.sizes), "size"),
-        "formats": left_out((one.uses for one in figures.formats), "shape"),
-        "durations": _durations(figures),
-        "stages": _stages(figures),
-        "spread": _spread(figures),
-        "prompts": _extent(len(_chosen(figures)), figures.prompts.distinct),
+        "text": words.plain(row["term"], NAME_CHARACTERS),
+        "prompts": row["prompts"],
+        "is_sure": row["is_sure"],
     }
 
 
-def _spread(figures: Figures) -> str:
-    measured = figures.turnaround.all
-    if measured is None:
-        return ""
-    low, high = measured.typical
-    if measured.count == 1:
-        return f"The one measured generation took {words.between(low, high)}."
-    return (
-        f"The median of {words.number(measured.count)} measured generations is between"
-        f" {words.at_least(low)} and {words.at_most(high)}."
-    )
+def _family(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"text": _prompt(row), "prompts": row["prompts"], "id": row["family_id"]}
 
 
-def _durations(figures: Figures) -> str:
-    found = figures.counts.durations
-    if not found.both:
-        return ""
-    return (
-        f"{words.percent(found.near, found.both)} of {words.plural(found.both, 'video')} are within"
-        " half a second of the requested length."
-    )
-
-
-def _stages(figures: Figures) -> str:
-    """Counts of both: a gateway may report the start of work without its end."""
-    stages = {"Waiting": figures.turnaround.queue, "Working": figures.turnaround.work}
-    return " ".join(
-        f"{name}: {words.plural(stage.count, 'generation')}."
-        for name, stage in stages.items()
-        if stage
-    )
-
-
-def _extent(shown: int, distinct: int) -> str:
-    if shown == distinct:
-        return f"All {words.plural(distinct, 'different prompt')}."
-    return (
-        f"The {words.number(shown)} most used and most failing of {words.number(distinct)}"
-        " different prompts; the table “prompts” has all of them."
-    )
-
-
-def _bases(figures: Figures) -> list[dict[str, Any]]:
-    bases, total = figures.turnaround.bases, figures.counts.total
+def _rejects(figures: Figures) -> list[dict[str, Any]]:
     return [
         {
-            "name": name,
-            "count": words.number(bases[name]),
-            "share": words.percent(bases[name], total),
-            "part": bases[name] / max(total, 1),
-            "text": text,
-            "is_measured": name in MEASURED,
+            "label": REASONS.get(reason, words.plain(reason, NAME_CHARACTERS)),
+            "reason": reason,
+            "again": ASKED_AGAIN[is_final],
+            "count": count,
+            "tasks": figures.rejected[reason, is_final],
         }
-        for name, text in BASES.items()
-        if bases.get(name)
+        for (reason, is_final), count in figures.rejects.items()
     ]
-
-
-def _failures(figures: Figures) -> list[dict[str, Any]]:
-    """Categories of failures, most frequent first, each with its top reasons."""
-    categories: dict[str | None, dict[str | None, int]] = {}
-    for (category, reason), count in figures.counts.failures.items():
-        categories.setdefault(category, {})[reason] = count
-    counts = {name: sum(reasons.values()) for name, reasons in categories.items()}
-    total, most = sum(counts.values()), max(counts.values(), default=1)
-    return [
-        {
-            "text": CATEGORIES.get(name or "", "Not classified"),
-            "count": f"{words.number(counts[name])} · {words.percent(counts[name], total)}",
-            "part": counts[name] / most,
-            "note": _top_reasons(categories[name]),
-        }
-        for name in sorted(counts, key=lambda name: (-counts[name], name or ""))
-    ]
-
-
-def _top_reasons(reasons: Mapping[str | None, int]) -> str:
-    """The most frequent reasons with their counts."""
-    named = [
-        f"{words.plain(reason, NAME_CHARACTERS) if reason else 'no reason given'}"
-        f" ({words.number(count)})"
-        for reason, count in list(reasons.items())[:REASONS]
-    ]
-    rest = len(reasons) - len(named)
-    return " · ".join([*named, *([f"{words.plural(rest, 'other reason')}"] if rest else [])])
-
-
-def _most_used(figures: Figures) -> list[dict[str, Any]]:
-    rows = [row for row in figures.prompts.most_used[:LISTED] if row["uses"] > 1]
-    total = figures.counts.total
-    return [
-        {
-            "text": _prompt(row),
-            "count": f"{words.number(row['uses'])} · {words.percent(row['uses'], total)}",
-            "part": row["uses"] / rows[0]["uses"],
-        }
-        for row in rows
-    ]
-
-
-def _most_failing(figures: Figures) -> list[dict[str, Any]]:
-    rows = figures.prompts.most_failing[:LISTED]
-    return [
-        {
-            "text": _prompt(row),
-            "count": f"{words.number(row['failed'])} of {words.number(_finished(row))}",
-            "part": row["failed"] / rows[0]["failed"],
-            "note": words.plain(row["main_failure_reason"] or "no reason given", NAME_CHARACTERS),
-        }
-        for row in rows
-    ]
-
-
-def _finished(row: Mapping[str, Any]) -> int:
-    finished: int = row["completed"] + row["failed"]
-    return finished
 
 
 def _prompt(row: Mapping[str, Any]) -> str:
     return words.plain(row["prompt"] or "", TEXT_CHARACTERS) or NO_PROMPT
 
 
-def _chosen(figures: Figures) -> list[dict[str, Any]]:
-    """The rows of both rankings, without duplicates."""
-    both = (*figures.prompts.most_used, *figures.prompts.most_failing)
-    return list({row["prompt_id"]: row for row in both}.values())
-
-
-def _prompt_rows(figures: Figures) -> list[list[Any]]:
+def _prompt_rows(figures: Figures) -> list[Sequence[Any]]:
     """Text, uses, completed, failed, unfinished, characters and day of last use."""
+    both = (*figures.prompts.most_used, *figures.prompts.most_failing)
     return [
         [
             _prompt(row),
@@ -212,15 +219,14 @@ def _prompt_rows(figures: Figures) -> list[list[Any]]:
             row["prompt_characters"],
             f"{row['last_used_at']:%Y-%m-%d}" if row["last_used_at"] else "",
         ]
-        for row in _chosen(figures)
+        for row in {row["prompt_id"]: row for row in both}.values()
     ]
 
 
 def _run(run: Mapping[str, Any]) -> dict[str, Any]:
-    dropped = run["blank"] + run["duplicate"] + run["invalid"]
     counts = {
         "given": run["given"],
-        "dropped": dropped,
+        "dropped": run["blank"] + run["duplicate"] + run["invalid"],
         "settled": run["already_terminal"],
         "fetched": run["fetched"],
         "rejected": run["rejected"],

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from connector.marts.turnaround import READ, Turnaround, turnaround
-from connector.report.counts import Counts, Outcomes, count_generations, outcomes_of
+import pyarrow as pa
+
+from connector.record.schema import GENERATIONS
+from connector.report.chosen import Chosen
+from connector.report.cube import cube
+from connector.report.facts import read_facts
 from connector.report.prompts import Prompts, top_prompts
+from connector.report.spans import spans
 from connector.report.tables import Tables
+from connector.report.tasks import EACH, read_tasks
+from connector.warehouse.highlights import Highlights, highlights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
-    import pyarrow as pa
-
+    from connector.report.facts import Facts
     from connector.storage.storage import Address
 
-RUNS: Final = 20
-
-
-class Format(NamedTuple):
-    """An aspect ratio of videos."""
-
-    aspect_ratio: str | None
-    orientation: str | None
-    uses: int
+RUNS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,63 +35,86 @@ class Figures:
     Attributes:
         warehouse: Name of the folder.
         made_at: When the report was made.
-        size: Bytes on disk, the log of answers included.
-        sizes: Outcomes by width × height, most first.
-        formats: Generations by aspect ratio, most first.
+        by: Name of the further dimension; None without one.
         rejects: Task IDs by reason and by whether it is final, most first.
+        rejected: The first task IDs of each, with the time of the last answer.
         runs: The latest rows of `runs`, newest first.
     """
 
     warehouse: str
     made_at: datetime
-    size: int = 0
-    counts: Counts = field(default_factory=Counts)
-    sizes: list[Outcomes] = field(default_factory=list)
-    formats: list[Format] = field(default_factory=list)
-    turnaround: Turnaround = field(default_factory=Turnaround)
-    prompts: Prompts = field(default_factory=Prompts)
-    rejects: dict[tuple[str, bool], int] = field(default_factory=dict)
-    runs: list[dict[str, Any]] = field(default_factory=list)
+    by: str | None
+    facts: Facts
+    cube: dict[str, Any]
+    spans: dict[str, Any]
+    tasks: dict[str, Any]
+    chosen: Chosen
+    highlights: Highlights
+    prompts: Prompts
+    rejects: dict[tuple[str, bool], int]
+    rejected: dict[tuple[str, bool], list[tuple[str, str]]]
+    runs: list[dict[str, Any]]
 
 
-def read_figures(address: Address, now: datetime) -> Figures:
-    """Read a warehouse in bounded memory: about 150 MB for 1,000,000 generations.
+def read_figures(
+    address: Address,
+    now: datetime,
+    *,
+    by: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    has_thumbnails: bool = False,
+) -> Figures:
+    """Read a warehouse.
+
+    Args:
+        address: Of the warehouse.
+        now: Time of the report.
+        by: One more thing to cut by: a column of `generations`, a kept column of `given`, or a
+            name for `values`.
+        values: What the name stands for: a value for task IDs.
+        has_thumbnails: Whether to read the addresses of thumbnails.
 
     Raises:
         WarehouseError: The warehouse does not exist or cannot be read.
+        UsageError: There is nothing of the name `by`.
     """
     tables = Tables(address)
-    resolutions = tables.resolutions()
+    cut: pa.Table | str | None = by
+    if values is not None:
+        texts = [None if value is None else str(value) for value in values.values()]
+        columns = (pa.array(values, pa.string()), pa.array(texts, pa.string()))
+        cut = pa.table(dict(zip(("task_id", "value"), columns, strict=True)))
+    elif by is not None and by not in GENERATIONS.schema.names:
+        cut = tables.kept(by)
+    prompts = top_prompts(tables)
+    chosen = Chosen(tables.marts, prompts)
+    facts = read_facts(tables, chosen, cut)
+    rejects, rejected = _rejects(tables)
     return Figures(
         warehouse=tables.name,
         made_at=now,
-        size=tables.bytes_on_disk(),
-        counts=count_generations(tables),
-        sizes=_sizes(resolutions),
-        formats=_formats(resolutions),
-        turnaround=turnaround(tables.timings(READ)),
-        prompts=top_prompts(tables),
-        rejects=_rejects(tables),
+        by=by,
+        facts=facts,
+        cube=cube(facts),
+        spans=spans(facts),
+        tasks=read_tasks(tables, facts, now, has_thumbnails=has_thumbnails),
+        chosen=chosen,
+        highlights=highlights(tables.marts),
+        prompts=prompts,
+        rejects=rejects,
+        rejected=rejected,
         runs=tables.last_runs(RUNS),
     )
 
 
-def _sizes(resolutions: pa.Table) -> list[Outcomes]:
-    return sorted(
-        outcomes_of(resolutions.to_pylist(), "label"), key=lambda one: (-one.total, one.name)
-    )
-
-
-def _formats(resolutions: pa.Table) -> list[Format]:
-    uses: Counter[tuple[str | None, str | None]] = Counter()
-    for row in resolutions.select(["aspect_ratio", "orientation", "uses"]).to_pylist():
-        uses[row["aspect_ratio"], row["orientation"]] += row["uses"]
-    return [Format(*shape, count) for shape, count in uses.most_common()]
-
-
-def _rejects(tables: Tables) -> dict[tuple[str, bool], int]:
+def _rejects(tables: Tables) -> tuple[dict[tuple[str, bool], int], dict[Any, Any]]:
     reasons: Counter[tuple[str, bool]] = Counter()
-    for piece in tables.rejects(("reason", "is_final")):
-        columns = (piece[name].to_pylist() for name in ("reason", "is_final"))
-        reasons.update(zip(*columns, strict=True))
-    return dict(reasons.most_common())
+    first: dict[tuple[str, bool], list[tuple[str, str]]] = {}
+    for piece in tables.rejects(("reason", "is_final", "task_id", "fetched_at")):
+        for row in piece.to_pylist():
+            key = row["reason"], row["is_final"]
+            reasons[key] += 1
+            if reasons[key] <= EACH:
+                at = row["fetched_at"]
+                first.setdefault(key, []).append((row["task_id"], f"{at:%Y-%m-%d %H:%M}"))
+    return dict(reasons.most_common()), first

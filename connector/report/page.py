@@ -16,6 +16,7 @@ from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -27,7 +28,7 @@ from connector.storage.replace import replacing
 from connector.storage.storage import storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from connector.storage.storage import Address
 
@@ -37,7 +38,12 @@ SCRIPTS: Final = (
     "vega.js",
     "theme.js",
     "elements.js",
+    "words.js",
+    "cube.js",
+    "specs.js",
+    "tasks.js",
     "charts.js",
+    "views.js",
     "prompts.js",
     "page.js",
 )
@@ -45,6 +51,8 @@ SCRIPTS: Final = (
 # JSON has these only inside texts, where an escape means the same.
 ESCAPES: Final = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 
+# Nothing that could add to a policy.
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
 _PLACE = re.compile(r"<!-- (\w+) -->")
 
 
@@ -63,7 +71,15 @@ class Report:
     generations: int
 
 
-def write_report(warehouse: Address, path: Address, *, now: datetime | None = None) -> Report:
+def write_report(
+    warehouse: Address,
+    path: Address,
+    *,
+    now: datetime | None = None,
+    by: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    thumbnails: bool = False,
+) -> Report:
     """Write a page about a warehouse, atomically replacing an earlier one.
 
     Reads the warehouse without a lock: a run may go on meanwhile.
@@ -72,34 +88,52 @@ def write_report(warehouse: Address, path: Address, *, now: datetime | None = No
         warehouse: Address of the warehouse.
         path: Where to write the page; may be in a bucket.
         now: Time of the report. Default: the present.
+        by: One more thing to cut by: a column of `generations`, or a name for `values`.
+        values: What the name stands for: a value for task IDs.
+        thumbnails: Whether lists of task IDs show thumbnails, which load from the gateway's
+            storage; without them the page makes no request at all.
 
     Raises:
         WarehouseError: The warehouse does not exist or cannot be read.
-        UsageError: The file cannot be written.
+        UsageError: The file cannot be written, or there is nothing of the name `by`.
         StorageFailed: The bucket cannot be written.
     """
-    figures = read_figures(warehouse, now or datetime.now(UTC))
-    page = render_page(contents(figures)).encode()
+    figures = read_figures(
+        warehouse, now or datetime.now(UTC), by=by, values=values, has_thumbnails=thumbnails
+    )
+    page = render_page(contents(figures), images=_origins(figures.tasks["thumbnails"])).encode()
+    generations = figures.facts.total
     target = path_of(os.fspath(path))
     if is_url(target):
         folder, _, name = target.rpartition("/")
         with storage_of(folder).replacing(name) as file:
             file.write(page)
-        return Report(target, len(page), figures.counts.total)
+        return Report(target, len(page), generations)
     with replacing(Path(target)) as draft:
         draft.parent.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(page)
-    return Report(Path(target), len(page), figures.counts.total)
+    return Report(Path(target), len(page), generations)
 
 
-def render_page(data: dict[str, Any]) -> str:
-    """The whole page as HTML."""
+def _origins(urls: Mapping[int, str]) -> tuple[str, ...]:
+    """Where thumbnails load from, as a policy names it."""
+    found = {f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, urls.values())}
+    return tuple(sorted(origin for origin in found if _ORIGIN.fullmatch(origin)))
+
+
+def render_page(data: dict[str, Any], images: Sequence[str] = ()) -> str:
+    """The whole page as HTML.
+
+    Args:
+        data: What it shows.
+        images: Origins of images that it may load.
+    """
     scripts = [_asset(name) for name in SCRIPTS]
     styles = [_asset(name) for name in STYLES]
     parts = {
-        "policy": _policy(scripts, styles),
+        "policy": _policy(scripts, styles, images),
         "styles": "".join(f"<style>{text}</style>" for text in styles),
-        "data": orjson.dumps(data).decode().translate(ESCAPES),
+        "data": orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS).decode().translate(ESCAPES),
         "scripts": "".join(f"<script>{text}</script>" for text in scripts),
     }
     return _PLACE.sub(lambda place: parts[place[1]], _asset("page.html"))
@@ -109,13 +143,14 @@ def _asset(name: str) -> str:
     return files(__package__).joinpath("static", name).read_text(encoding="utf-8")
 
 
-def _policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
-    """A policy that allows these scripts and styles, and nothing else."""
+def _policy(scripts: Sequence[str], styles: Sequence[str], images: Sequence[str]) -> str:
+    """A policy that allows these scripts, styles and origins of images, and nothing else."""
     return "; ".join(
         (
             "default-src 'none'",
             f"script-src {' '.join(map(_hash, scripts))}",
             f"style-src {' '.join(map(_hash, styles))}",
+            *([f"img-src {' '.join(images)}"] if images else []),
             "base-uri 'none'",
             "form-action 'none'",
             "require-trusted-types-for 'script'",

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from connector.errors import DamagedFile
-from connector.record.schema import GENERATIONS, PROMPTS, REJECTS, RESOLUTIONS, RUNS
+from connector.errors import DamagedFile, UsageError
+from connector.record.kept import KEY, same_name
+from connector.record.schema import GENERATIONS, PROMPTS, REJECTS, RUNS
 from connector.storage import parquet
 from connector.warehouse import refresh as marts
 from connector.warehouse.files import files_of
+from connector.warehouse.given import PREFIX, declared, read_column
 from connector.warehouse.warehouse import REJECTS_FILE, Warehouse
+from connector.words import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,13 +48,24 @@ class Tables:
         """Columns of `generations`."""
         return self._read(self._files, GENERATIONS, columns)
 
-    def timings(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Columns of `timings`."""
-        return marts.read_timings(self._storage, self._files, columns)
+    def no_generations(self, columns: Sequence[str]) -> pa.Table:
+        """The same columns without rows."""
+        return pa.schema([GENERATIONS[name].field for name in columns]).empty_table()
 
-    def resolutions(self) -> pa.Table:
-        """The table `resolutions`."""
-        return self.marts.table(RESOLUTIONS)
+    def kept(self, column: str) -> pa.Table:
+        """A column that came with the task IDs: `task_id` and `value`.
+
+        Raises:
+            UsageError: There is none of that name, nor one of `generations`.
+        """
+        names = GENERATIONS.schema.names
+        kept = [name for name in declared(self._storage).schema.names if name != KEY]
+        if (found := same_name(column.removeprefix(PREFIX), kept)) is None:
+            raise UsageError(
+                f"--by {column!r}: generations has no such column{did_you_mean(column, names)},"
+                f" and kept with the task IDs (`ingest --keep`) are {', '.join(kept) or 'none'}"
+            )
+        return read_column(self._storage, found)
 
     def prompts(self) -> Iterator[pa.Table]:
         """The table `prompts`."""
@@ -73,10 +87,6 @@ class Tables:
             except DamagedFile:
                 continue
         return sorted(rows, key=lambda run: run["run_id"], reverse=True)[:count]
-
-    def bytes_on_disk(self) -> int:
-        """Size of the warehouse, including the log of answers."""
-        return self._storage.size()
 
     def _read(
         self, files: Sequence[str], table: Table, columns: Sequence[str]

@@ -150,6 +150,8 @@ def _of_turnaround(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return ""
     half, most = (quantile(row, level) for level in ("p50", "p90"))
+    if half == most == words.NOT_KNOWN:
+        return "Turnaround: not known yet"
     return f"Turnaround: half within {half}, nine in ten within {most}"
 
 

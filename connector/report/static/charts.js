@@ -1,8 +1,8 @@
 "use strict";
 
-/** Draws Vega-Lite charts in the colours of the page, once they are near the screen. */
+/** Draws Vega-Lite charts in the colours of the page, one after the other, and again on a change. */
 const Charts = (() => {
-  const { make, showEmpty } = Elements;
+  const { make } = Elements;
   const tooltip = document.getElementById("tooltip");
 
   /** Replace `@name` by colours, except in the data. */
@@ -73,9 +73,31 @@ const Charts = (() => {
     tooltip.style.top = `${above > 8 ? above : event.clientY + 18}px`;
   }
 
+  /** What is behind a mark: its own value, and its part of a stacked bar. */
+  function clicked(_event, item) {
+    const pick = item?.datum?.pick;
+    if (!pick) return;
+    tooltip.hidden = true;
+    if (pick.reject !== undefined) {
+      Tasks.openRejects(Data.rejects[pick.reject]);
+      return;
+    }
+    const outcome = pick.outcome ?? (item.mark.marktype === "rect" ? item.datum.status : undefined);
+    Tasks.open({ ...pick, outcome }, [item.datum.name, outcome].filter(Boolean).join(", "));
+  }
+
   async function embed(chart) {
     chart.view?.finalize();
-    const { view } = await vegaEmbed(chart.element, coloured(chart.views[chart.shown].spec), {
+    chart.view = null;
+    const { views, remark } = Views[chart.card.dataset.chart]() ?? { views: [], remark: "" };
+    chart.shown = Math.min(chart.shown, Math.max(views.length - 1, 0));
+    chart.remark.textContent = remark;
+    chart.tabs.replaceChildren(...(views.length > 1 ? tabs(chart, views) : []));
+    if (!views.length) {
+      chart.element.replaceChildren(make("p", { className: "empty", text: chart.card.dataset.empty ?? "None under these filters." }));
+      return;
+    }
+    const { view } = await vegaEmbed(chart.element, coloured(views[chart.shown].spec), {
       mode: "vega-lite",
       actions: false,
       ast: true, // interpret expressions: the page's policy forbids `eval`
@@ -84,61 +106,53 @@ const Charts = (() => {
       renderer: "svg",
       tooltip: tell,
     });
+    view.addEventListener("click", clicked);
     chart.view = view;
   }
 
-  /** Draw or redraw a chart; drawings of the same chart wait for each other. */
+  /** Draw or redraw a chart; drawings wait for each other, so that the page stays alive. */
   function draw(chart) {
-    near.unobserve(chart.card);
-    chart.isDrawn = true;
-    chart.done = chart.done.then(() => embed(chart));
+    queue = queue.then(() => embed(chart)).then(() => new Promise((done) => setTimeout(done)));
   }
 
-  function tabs(chart) {
-    const buttons = chart.views.map(({ label }, index) => {
-      const button = make("button", { text: label, type: "button" });
+  function tabs(chart, views) {
+    return views.map(({ label }, index) => {
+      const button = make("button", { text: label, type: "button", "aria-pressed": index === chart.shown });
       button.addEventListener("click", () => {
         chart.shown = index;
-        mark();
         draw(chart);
       });
       return button;
     });
-    const mark = () =>
-      buttons.forEach((button, index) => button.setAttribute("aria-pressed", index === chart.shown));
-    mark();
-    return make("div", { className: "tabs", role: "group", children: buttons });
   }
 
-  /** Prepare a card for its chart, which is drawn once it is near the screen. */
-  function place(card, views, remark) {
-    if (!views?.length) {
-      showEmpty(card);
+  /** Fill a card with its chart; a card that is not needed goes. */
+  function place(card) {
+    const found = Views[card.dataset.chart]();
+    if (found === null) {
+      card.remove();
       return;
     }
-    const element = make("div", { className: "chart" });
-    const chart = { card, views, element, shown: 0, view: null, isDrawn: false, done: Promise.resolve() };
-    if (views.length > 1) card.append(tabs(chart));
-    card.append(element);
-    if (remark) card.append(make("p", { className: "remark", text: remark }));
-    charts.set(card, chart);
-    near.observe(card);
+    const chart = {
+      card,
+      element: make("div", { className: "chart" }),
+      tabs: make("div", { className: "tabs", role: "group" }),
+      remark: make("p", { className: "remark" }),
+      shown: 0,
+      view: null,
+    };
+    card.append(chart.tabs, chart.element, chart.remark);
+    charts.push(chart);
+    draw(chart);
   }
 
-  const charts = new Map();
-  const near = new IntersectionObserver(
-    (entries) => {
-      for (const { isIntersecting, target } of entries) {
-        if (isIntersecting) draw(charts.get(target));
-      }
-    },
-    { rootMargin: "400px" },
-  );
+  const charts = [];
+  let queue = Promise.resolve();
 
-  const redraw = (isWanted) => [...charts.values()].filter(isWanted).forEach(draw);
-  Theme.onChange(() => redraw((chart) => chart.isDrawn));
-  addEventListener("beforeprint", () => redraw((chart) => !chart.isDrawn));
+  const redraw = () => charts.forEach(draw);
+  Theme.onChange(redraw);
+  Cube.onChange(redraw);
   addEventListener("scroll", () => (tooltip.hidden = true), { passive: true });
 
-  return { place };
+  return { place, done: () => queue };
 })();
