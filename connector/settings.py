@@ -112,6 +112,13 @@ def _as_variable(name: str) -> str:
     return name
 
 
+def _as_page(url: str) -> str:
+    """The address of the report, also if it is given as that of its folder."""
+    if not re.match(r"https?://[^/\s]", url):
+        raise ValueError("must begin with http:// or https://")
+    return url if re.search(r"\.html?([?#]|$)", url) else f"{url.rstrip('/')}/report.html"
+
+
 def _as_names(value: object) -> object:
     """Take `campaign, owner`, as a list in JSON too, for names with commas."""
     return names_in(value) if isinstance(value, str) else value
@@ -232,6 +239,11 @@ class Settings(BaseModel):
 
     metrics_file: Path | None = _setting(
         None, "File for the run's figures, for Prometheus's node exporter."
+    )
+    report_url: Annotated[str, AfterValidator(_as_page)] | None = _setting(
+        None,
+        "Where people open `report.html`, or the folder of it, such as"
+        " `https://reports.example/luma/`: Prefect's UI links to it.",
     )
 
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)

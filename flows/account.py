@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.run.account import ends_of, headline, requests_in
@@ -28,6 +29,9 @@ COMPARED: Final = (
 )
 
 
+WORD_JOINER: Final = "\u2060"
+
+
 def in_words(tally: Tally) -> str:
     """A tally in one line."""
     return f"{plural(tally.answers, 'answer')}: {tally}" if tally.answers else "no answer"
@@ -41,17 +45,12 @@ def account_rows(summary: Summary) -> list[dict[str, str]]:
     ]
 
 
-# What Markdown or HTML would take for markup, and what would become a link.
-MARKUP: Final = str.maketrans(
-    {
-        **{sign: f"\\{sign}" for sign in "\\`*_[]#|~!"},
-        **{sign: f"&#{ord(sign)};" for sign in "<>&@"},
-    }
-)
-
-
 def account_page(
-    summary: Summary, previous: Mapping[str, Any] | None, known: Highlights | None = None
+    summary: Summary,
+    previous: Mapping[str, Any] | None,
+    known: Highlights | None = None,
+    chart: str | None = None,
+    report: str | None = None,
 ) -> str:
     """Return the summary as a page in Markdown.
 
@@ -59,17 +58,21 @@ def account_page(
         summary: The run's summary.
         previous: The previous run's row in `runs`, if there is one.
         known: What matters most of all generations so far.
+        chart: An image in Markdown.
+        report: Path of the report.
     """
     rows = [f"| {end.task_ids:,} | {end.name} | {end.note} |" for end in ends_of(summary)]
     sections = (
         f"## {headline(summary)}",
-        f"**Stopped early:** {summary.message}" if summary.message else "",
-        f"**Note:** {summary.note}." if summary.note else "",
-        f"{requests_in(summary)} to `{summary.base_url}` in {summary.elapsed_seconds:,.1f} s.",
+        f"**Stopped early:**\n\n{fenced(summary.message)}" if summary.message else "",
+        f"**Note:** {escape(summary.note)}." if summary.note else "",
+        f"{requests_in(summary)} to {_code(summary.base_url)} in {summary.elapsed_seconds:,.1f} s.",
         "\n".join(("| count | outcome | |", "|---:|---|---|", *rows)),
         _highlights(known) if known else "",
+        chart or "",
         _changes(summary, previous) if previous else "",
-        f"The tables are in `{summary.warehouse}`:",
+        f"The report is in {_code(report)}." if report else "",
+        f"The tables are in {_code(summary.warehouse)}:",
         _reading(summary.warehouse),
     )
     return "\n\n".join(filter(None, sections))
@@ -86,8 +89,28 @@ def _highlights(known: Highlights) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, without markup and links."""
-    return text.translate(MARKUP).replace("://", "&#58;//").replace("www.", "www&#46;")
+    """Text that Markdown shows as it is, without markup.
+
+    An address in it is still text: a word joiner, which nobody sees, keeps it from being a link.
+    """
+    marked = re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", WORD_JOINER, text)
+    return re.sub(r"[\\`*_\[\]<>&#|~!]", r"\\\g<0>", marked)
+
+
+def fenced(text: str) -> str:
+    """Text in a block that Markdown shows as it is."""
+    fence = max("```", _beyond(text), key=len)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _code(text: str) -> str:
+    """The same within a line, such as a path."""
+    return f"{_beyond(text)}{text}{_beyond(text)}"
+
+
+def _beyond(text: str) -> str:
+    """More backticks in a row than the text has."""
+    return "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
 
 
 def _changes(summary: Summary, previous: Mapping[str, Any]) -> str:

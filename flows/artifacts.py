@@ -26,6 +26,7 @@ from connector.warehouse.refresh import Marts
 from connector.warehouse.warehouse import Warehouse
 from flows.account import account_page, account_rows, in_words
 from flows.assets import announce
+from flows.chart import outcomes_chart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,12 +63,16 @@ class Progress:
         return f"of {len(self._run.plan.task_ids):,} task IDs: {in_words(self._run.tally)}"
 
 
-def publish(summary: Summary, previous: Mapping[str, Any] | None) -> None:
-    """Publish a run's summary as a table and as text, and a link to the report.
+def publish(
+    summary: Summary, previous: Mapping[str, Any] | None, report_url: str | None = None
+) -> None:
+    """Publish a run's summary as a table and as text with a chart, and write the report.
 
     Args:
         summary: The run's summary.
         previous: The previous run's row in `runs`, if there is one.
+        report_url: Where people open the report. A path is no link: browsers refuse to go from a
+            page of a server to a file.
     """
     with _optional("account"):
         create_table_artifact(
@@ -77,22 +82,41 @@ def publish(summary: Summary, previous: Mapping[str, Any] | None) -> None:
         )
     with _optional("asset"):
         announce(summary)
+    path = _write_report(summary)
     with _optional("report"):
+        known, chart = _highlights(summary.warehouse), _chart(summary)
         create_markdown_artifact(
-            account_page(summary, previous, _highlights(summary.warehouse)),
+            account_page(summary, previous, known, chart, None if report_url else path),
             key=REPORT_KEY,
             description=headline(summary),
         )
-    if summary.asked:
+    if path and report_url:
         with _optional("page"):
-            path = f"{summary.warehouse.rstrip('/')}/{PAGE_FILE}"
-            write_report(summary.warehouse, path)
             create_link_artifact(
-                path if is_url(path) else Path(path).resolve().as_uri(),
+                report_url,
                 link_text=PAGE_FILE,
                 key=PAGE_KEY,
                 description="Prompts, resolutions and timing of all generations, on one page",
             )
+
+
+def _write_report(summary: Summary) -> str | None:
+    """Write the report if the tables may have changed; return its path."""
+    if not summary.asked:
+        return None
+    with _optional("page"):
+        path = f"{summary.warehouse.rstrip('/')}/{PAGE_FILE}"
+        write_report(summary.warehouse, path)
+        return path if is_url(path) else str(Path(path).resolve())
+    return None
+
+
+def _chart(summary: Summary) -> str | None:
+    if not summary.asked:
+        return None
+    with _optional("chart"):
+        return outcomes_chart(summary.warehouse)
+    return None
 
 
 def _highlights(address: str) -> Highlights | None:

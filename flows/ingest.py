@@ -182,9 +182,9 @@ def _ingest(
             summary = _fetch(run, access, where)
         except RunStopped as stopped:
             if stopped.summary:
-                artifacts.publish(stopped.summary, previous)
+                artifacts.publish(stopped.summary, previous, settings.report_url)
             raise
-        artifacts.publish(summary, previous)
+        artifacts.publish(summary, previous, settings.report_url)
         return summary
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import signal
 import subprocess
 import sys
@@ -219,7 +218,9 @@ def test_a_refused_key_fails_the_run_and_keeps_what_had_come(
     assert not [line for _, line in before if "refused the key" in line], "said once"
 
 
-def test_what_it_shows_in_prefect(run: Callable[..., State[Any]], prefect: Prefect) -> None:
+def test_what_it_shows_in_prefect(
+    run: Callable[..., State[Any]], prefect: Prefect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = run([*IDS, "bad-not-found-1", ""])
     name = prefect.flow_run(flow_run_id(state))["name"]
     assert name.startswith("122 task IDs, 20")
@@ -228,14 +229,17 @@ def test_what_it_shows_in_prefect(run: Callable[..., State[Any]], prefect: Prefe
         "120 generations: 120 new, 0 updated; 1 rejected",
     )
     shown = prefect.artifacts(flow_run_id(state))
-    assert set(shown) == {"progress", "ingest-account", "ingest-report", "ingest-page"}
+    assert set(shown) == {"progress", "ingest-account", "ingest-report"}
     assert shown["progress"]["data"] == 100
     assert '"122", "outcome": "given"' in shown["ingest-account"]["data"]
     assert "| 1 | rejected | 1 not_found |" in shown["ingest-report"]["data"]
     assert 'pd.read_parquet("warehouse/generations")' in shown["ingest-report"]["data"]
-    link = re.search(r"\(file://(.*)\)", shown["ingest-page"]["data"])
-    assert link
-    assert "<html" in Path(link[1]).read_text()
+    assert (
+        f"The report is in `{Path('warehouse/report.html').resolve()}`"
+        in shown["ingest-report"]["data"]
+    )
+    assert "![Generations by day of creation" in shown["ingest-report"]["data"]
+    assert "<html" in Path("warehouse/report.html").read_text()
     events = {"filter": {"event": {"name": ["prefect.asset.materialization.succeeded"]}}}
     (announced,) = wait_for(
         lambda: [
@@ -247,13 +251,17 @@ def test_what_it_shows_in_prefect(run: Callable[..., State[Any]], prefect: Prefe
     assert (announced["new"], announced["updated"]) == (120, 0)
     assert "Since the last run" not in shown["ingest-report"]["data"]
 
+    monkeypatch.setenv("LUMA_REPORT_URL", "https://reports.example/luma/")
     again = run([*IDS, "bad-not-found-1", "bad-not-found-2"], retry_rejected=True)
     assert "rejected again" in prefect.flow_run(flow_run_id(again))["name"]
     assert again.name == "CompletedWithRejects"
     assert again.is_completed()
     asked = again.result().asked
     assert f"{2 / asked:.1%} rejected, more than the 5% allowed" in (again.message or "")
-    report = prefect.artifacts(flow_run_id(again))["ingest-report"]["data"]
+    shown = prefect.artifacts(flow_run_id(again))
+    assert "(https://reports.example/luma/report.html)" in shown["ingest-page"]["data"]
+    report = shown["ingest-report"]["data"]
+    assert "The report is in" not in report
     assert "### Since the last run" in report
     assert "| rejected | 2 | 1 | +1 |" in report
     assert f"| fetched | {asked - 2} | 120 | {asked - 2 - 120} |" in report

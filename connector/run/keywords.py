@@ -47,3 +47,4 @@ class Keywords(TypedDict, total=False):
     poll_first: float | None
     poll_longest: float | None
     metrics_file: str | os.PathLike[str] | None
+    report_url: str | None
