@@ -359,6 +359,22 @@ def test_xlsx_says_which_rows_do_not_fit(root: Path, tmp_path: Path) -> None:
     assert openpyxl.load_workbook(target)["generations"].max_row == 6
 
 
+def test_a_column_of_a_sheet_is_as_wide_as_its_content(tmp_path: Path) -> None:
+    ingest(tmp_path / "w", answer("t" * 33), answer("short", {"state": "x", "prompt": "p" * 500}))
+    export_tables(tmp_path / "w", str(tmp_path / "w.xlsx"), ["generations"])
+    sheet = openpyxl.load_workbook(tmp_path / "w.xlsx")["generations"]
+    headers = [cell.value for cell in sheet[1]]
+    widths = {
+        headers[position - 1]: group.width
+        for group in sheet.column_dimensions.values()
+        for position in range(group.min, group.max + 1)
+    }
+    assert [*map(round, (widths["task_id"], widths["prompt"]))] == [35, 61]
+    assert round(widths["created_at (UTC)"]) == 24  # 2025-12-31 08:00:00.000
+    assert widths["state"] < 14 < widths["video_duration_seconds"]
+    assert min(widths[name] - len(name) for name in headers if len(name) < 50) > 0
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.xlsx", "t.duckdb"])
 def test_a_file_is_replaced_whole_or_left_as_it_was(root: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "out"

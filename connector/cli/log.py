@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.cli.mode import Mode
@@ -97,8 +97,13 @@ class JsonFormatter(logging.Formatter):
                 "message": record.getMessage(),
                 "fields": fields,
             },
-            default=str,
+            default=_as_json,
         )
+
+
+def _as_json(value: Any) -> object:
+    """A time as `--json` writes it too; anything else as text."""
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _log_exception(

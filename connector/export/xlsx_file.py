@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from connector.errors import UsageError
 from connector.export.cells import (
@@ -41,8 +42,11 @@ SHEET_ROWS: Final = 1_048_576
 # Excel's calendar starts here: an earlier time is written as text.
 FIRST_YEAR: Final = 1900
 
-WIDTHS: Final = {"prompt": 60, "description": 60, "message": 40, "body_start": 40}
-WIDTH: Final = 18
+# Widths of columns, in characters: of a time as it is shown, of the button beside a header, and of
+# the longest text that is not cut.
+TIME_WIDTH: Final = 23
+BUTTON: Final = 4
+NARROWEST, WIDEST = 8, 60
 
 OPTIONS: Final = {
     "constant_memory": True,
@@ -87,11 +91,8 @@ class _Sheet:
 
     def _head(self, bold: Any) -> None:
         schema = in_utc(self._table.schema.empty_table()).schema
-        for position, (name, column) in enumerate(
-            zip(schema.names, self._table.columns, strict=True)
-        ):
-            width = WIDTHS.get(column.name, max(WIDTH, len(name) + 4))
-            self._sheet.set_column(position, position, width)
+        self._widths = [max(NARROWEST, len(name) + BUTTON) for name in schema.names]
+        for position, name in enumerate(schema.names):
             self._sheet.write_string(0, position, name, bold)
         self._sheet.freeze_panes(1, 1)
 
@@ -102,6 +103,8 @@ class _Sheet:
             fitting = piece.slice(0, self._sheet_rows - 1 - written)
             self._write(self._mend(fitting), 1 + written)
             written += len(fitting)
+        for position, width in enumerate(self._widths):
+            self._sheet.set_column(position, position, min(width, WIDEST))
         self._sheet.autofilter(0, 0, written, len(self._table.columns) - 1)
         notes = self._mended.notes
         if written < total:
@@ -113,6 +116,7 @@ class _Sheet:
         return self._mended.apply(shortened, f"text cut at {CELL_UNITS:,} characters", cells)
 
     def _write(self, cells: pa.Table, first_row: int) -> None:
+        self._widths = list(map(max, self._widths, map(_width, cells.columns)))
         writes = [self._writer(field.type) for field in cells.schema]
         columns = [column.to_pylist() for column in cells.columns]
         for row, values in enumerate(zip(*columns, strict=True), first_row):
@@ -143,6 +147,15 @@ class _Sheet:
             self._sheet.write_string(row, position, str(moment))
         else:
             self._sheet.write_datetime(row, position, moment, self._time)
+
+
+def _width(values: pa.ChunkedArray) -> int:
+    """The characters of the longest value as Excel shows it, with a little room."""
+    if pa.types.is_timestamp(values.type):
+        return TIME_WIDTH
+    if pa.types.is_floating(values.type):
+        return NARROWEST + 4  # Excel rounds to what fits
+    return 1 + (pc.max(pc.utf8_length(values.cast(pa.string()))).as_py() or 0)
 
 
 def _import_xlsxwriter() -> Any:
