@@ -6,7 +6,7 @@ EXTRAS := bi,xlsx,postgresql,otel,dask,site,test,dev
 # All tests run on the oldest Prefect that pyproject.toml allows; `make newest` and `release` on the newest.
 OLDEST_PREFECT := 3.8.8
 
-.PHONY: help run test chaos bench bench-quick check format docs site release newest constraints clean
+.PHONY: help run test chaos bench bench-quick check format docs site release newest pythons constraints clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ newest:  ## the flow's tests on what a plain `pip install` brings, in .newest
 	@.newest/bin/python -m pip --disable-pip-version-check --quiet install '.[test,otel]'
 	@.newest/bin/python -m pytest tests/test_flow.py
 
+pythons:  ## the core's tests on every other Python that this machine has, in .pythons
+	@.ci/pythons
+
 constraints: clean  ## the newest versions that fit pyproject.toml, into constraints.txt
 	@$(PYTHON) -m venv .venv
 	@$(PIP) install '.[$(EXTRAS)]' prefect==$(OLDEST_PREFECT)
@@ -60,7 +63,7 @@ constraints: clean  ## the newest versions that fit pyproject.toml, into constra
 	@$(PIP) freeze --exclude luma-to-parquet >> constraints.txt
 
 clean:  ## remove the environment
-	@rm -rf .venv .newest
+	@rm -rf .venv .newest .pythons
 
 .venv/base:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'

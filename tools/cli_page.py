@@ -31,6 +31,21 @@ HEAD: Final = """\
 `luma-to-parquet COMMAND --help` prints the same. An option with a variable can be set by that
 variable too, in the environment or in `.env`: see [Settings](settings.md).
 """
+COMPLETION: Final = """\
+
+## Completion
+
+`luma-to-parquet --install-completion` makes Tab complete commands and options in bash, zsh or fish,
+from the next shell on. `--shell` names the shell, and `--output` a file of your own to source.
+
+## Output
+
+Standard output has results; standard error has progress, warnings and errors. A bar is shown in a
+terminal only. With `--log-format json`, standard error has one JSON object per line: `time`,
+`level`, `message` and `fields`. With `--quiet`, only warnings and errors are printed, and `--json`
+still prints its object. Output never stops a run: where it cannot be written (a full disk, a closed
+pipe), it is lost, and the exit code is that of the run.
+"""
 EXIT_CODES: Final = """\
 
 ## Exit codes
@@ -81,7 +96,9 @@ def page() -> str:
     """The page, in Markdown."""
     sections = [_sandbox() if name == "sandbox" else _section(name) for name in commands()]
     links = ((f"[`{name}`](#{name})", cell(_summary(name))) for name in commands())
-    return "\n".join([HEAD, *grid(("Command", "What it does"), links), *sections, EXIT_CODES])
+    return "\n".join(
+        [HEAD, *grid(("Command", "What it does"), links), *sections, COMPLETION, EXIT_CODES]
+    )
 
 
 def commands() -> list[str]:

@@ -32,12 +32,14 @@ Each setting has a variable. The first place that has a value counts:
 1. an option of the [command line](cli.md), a parameter of the [flow](prefect.md), or an argument of
    `connector.ingest`, which has the name of the variable in lower case, without `LUMA_`;
 2. the variable in the environment;
-3. the variable in a file `.env` in the working directory;
-4. the default.
+3. the [profile](profiles.md), then the rest of its file, under the name of the argument;
+4. the variable in a file `.env` in the working directory;
+5. the default.
 
-An empty variable counts as unset. A length of time is `90s`, `30m`, `2h`, `7d`, `PT30M` (ISO 8601),
-or plain seconds. The key has no option, so that it does not show up in the list of processes; the
-flow also finds it in a [Secret block](prefect.md#where-the-key-comes-from).
+`luma-to-parquet check` says where each setting comes from. An empty variable counts as unset. A
+length of time is `90s`, `30m`, `2h`, `7d`, `PT30M` (ISO 8601), or plain seconds. The key has no
+option, so that it does not show up in the list of processes; the flow also finds it in a
+[Secret block](prefect.md#where-the-key-comes-from).
 """
 FLOW_NOTE: Final = """
 A flow parameter with a value beside it has a default of its own, so its variable has no effect in
