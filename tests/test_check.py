@@ -30,7 +30,7 @@ def states(found: str) -> dict[str, str]:
 def test_all_is_well(cli: CommandLine, sandbox: Sandbox, tmp_path: Path) -> None:
     done = cli("check")
     assert done.returncode == 0, done.stderr
-    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines() if line[0] != " "]
     assert [line[:2] for line in lines] == [
         ["settings", "ok"],
         ["key", "ok"],

@@ -245,7 +245,7 @@ def test_a_signal_is_logged_as_json_too(
 def test_quiet_says_only_what_is_wrong(cli: CommandLine, ids: list[str]) -> None:
     quiet = [
         cli("ingest", "ids.txt", "--quiet"),
-        cli("ingest", "ids.txt", "--quiet", "--log-format", "json"),
+        cli("--quiet", "--log-format", "json", "ingest", "ids.txt"),
         *(cli(name, "--quiet") for name in ("rebuild", "compact", "report", "check", "show")),
     ]
     assert [(run.returncode, run.stdout, run.stderr) for run in quiet] == [(0, "", "")] * 7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -15,6 +15,9 @@ from connector.cli.outputs import duckdb, export, report
 from connector.cli.tables import compact, rebuild, show
 from connector.errors import ConnectorError, UsageError
 from connector.words import plain
+
+# Options of all commands, and how many words they are: `connector.cli.options`.
+COMMON: Final = {"--quiet": 1, "--log-format": 2, "--config": 2, "--profile": 2}
 
 app = App(
     name="luma-to-parquet",
@@ -27,7 +30,7 @@ app = App(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 2 usage, 3 key refused, 4 stopped, 130 interrupted."""
-    arguments = _arguments(sys.argv[1:])
+    arguments = _arguments(_command_first(sys.argv[1:]))
     streams.keep_running()
     log.set_up(arguments)
     try:
@@ -38,6 +41,16 @@ def main() -> None:
     except ConnectorError as error:
         log.log_error(plain(error), error=type(error).__name__, exit_code=error.exit_code)
         sys.exit(error.exit_code)
+
+
+def _command_first(given: list[str]) -> list[str]:
+    """Move the options that all commands have behind the command: people write them before it."""
+    leading: list[str] = []
+    rest = list(given)
+    while rest and (name := rest[0].partition("=")[0]) in COMMON:
+        length = 1 if "=" in rest[0] else COMMON[name]
+        leading, rest = leading + rest[:length], rest[length:]
+    return [*rest[:1], *leading, *rest[1:]]
 
 
 def _arguments(given: list[str]) -> list[str]:
