@@ -603,6 +603,28 @@ def test_a_damaged_file_is_set_aside(
     assert (tmp_path / "warehouse/damaged/given.parquet").exists()
 
 
+def test_of_a_damaged_file_what_can_be_read_stays(tmp_path: Path) -> None:
+    ids = [f"task-{number:06}" for number in range(40_000)]
+
+    def keep(task_ids: list[str]) -> None:
+        with Warehouse.writing(tmp_path) as warehouse, Gathered(warehouse.storage) as gathered:
+            texts = pa.array([f"{task_id} of a team" for task_id in task_ids])
+            values = given_table.kept.Values(texts, frozenset([pa.string()]))
+            gathered.add("x", pa.array(task_ids), {"team": values}, has_types=True)
+            warehouse.keep(gathered)
+
+    keep(ids)
+    path = tmp_path / "given/given.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    keep(["task-new"])
+    found = pd.read_parquet(path).set_index("task_id").team
+    assert 20_000 < len(found) < 40_000
+    assert found["task-new"] == "task-new of a team"
+    assert found["task-000000"] == "task-000000 of a team"
+
+
 def test_in_a_bucket(gateway: CaseGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list and the tables; equal values change no object."""
     with S3Server() as server:

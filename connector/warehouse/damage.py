@@ -31,7 +31,9 @@ COPY_BYTES: Final = 16 * 1024 * 1024
 REQUESTED: Final = ", and the next run requests its task IDs again where their answers are lost"
 
 
-def set_aside(storage: Storage, name: str, error: DamagedFile) -> None:
+def set_aside(
+    storage: Storage, name: str, error: DamagedFile, declared: Table | None = None
+) -> None:
     """Copy a damaged file to `damaged/`, then replace it by those of its rows that can be read.
 
     Killed in between, it is done over. A file of the inbox of which nothing can be read is removed.
@@ -40,9 +42,10 @@ def set_aside(storage: Storage, name: str, error: DamagedFile) -> None:
         storage: The warehouse's.
         name: The file.
         error: What is wrong with it.
+        declared: The table's declaration, if it has more columns than in other warehouses.
     """
     folder = name.partition("/")[0]
-    table = ANSWERS if folder == INBOX else TABLES[folder]
+    table = declared or (ANSWERS if folder == INBOX else TABLES[folder])
     if table is ANSWERS:
         forget_walks(storage)  # they may have come from a walk
     copy = _copy(storage, name)

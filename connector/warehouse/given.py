@@ -23,6 +23,7 @@ from connector.record.kept import KEY, NOTHING, TEXT, WORDS, joined, same_name
 from connector.record.schema import GENERATIONS, GIVEN
 from connector.storage import parquet
 from connector.storage.local import trying_to
+from connector.warehouse import damage
 from connector.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -113,23 +114,21 @@ def with_given_columns(storage: Storage, rows: pa.Table, names: Iterable[str]) -
 
 
 def mend(storage: Storage) -> Table:
-    """`declared`; a damaged file is set aside first, and an empty one takes its place."""
+    """`declared`; of a damaged file, what can be read stays."""
     try:
         return declared(storage)
     except DamagedFile as error:
         _set_aside(storage, error)
-        return GIVEN
+        return declared(storage)
 
 
 def _set_aside(storage: Storage, error: DamagedFile) -> None:
-    set_aside = f"damaged/{FILE.rpartition('/')[2]}"
-    storage.move(FILE, set_aside)
-    parquet.write_table(storage, FILE, GIVEN, [])
-    logger.warning(
-        "%s. It is set aside as %s: give the lists again with --keep.",
-        error,
-        storage.where(set_aside),
-    )
+    try:
+        table = declared(storage)
+    except DamagedFile:
+        table = GIVEN
+    damage.set_aside(storage, FILE, error, table)
+    logger.warning("Columns that came with task IDs are lost: give the lists again with --keep.")
 
 
 class Gathered:
@@ -404,7 +403,7 @@ def apply_prompts(storage: Storage, generations: Generations, given: Table) -> N
 def _read_state(storage: Storage) -> object:
     try:
         return json.loads(storage.read(STATE))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
