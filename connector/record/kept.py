@@ -198,6 +198,18 @@ def merged(existing: pa.Table, incoming: pa.Table, schema: pa.Schema) -> pa.Tabl
     return pa.table(columns, schema=schema)
 
 
+def changed(before: pa.Table, after: pa.Table, column: str) -> pa.ChunkedArray:
+    """Task IDs whose value in a column is another one after a merge."""
+    old = pa.chunked_array([pa.nulls(len(after), after[column].type)])
+    if column in before.column_names:
+        rows = pc.index_in(after[KEY], before[KEY])
+        old = converted(before[column], after[column].type).take(rows)
+    new = after[column]
+    differs = pc.fill_null(pc.not_equal(old, new), False)
+    differs = pc.or_(differs, pc.xor(pc.is_valid(old), pc.is_valid(new)))
+    return after[KEY].filter(differs)
+
+
 def converted(values: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
     """Values of an earlier type of a column in the one that it has now."""
     if values.type == type_:
@@ -207,17 +219,17 @@ def converted(values: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
     return pa.chunked_array([to_texts(chunk) for chunk in values.chunks], TEXT)
 
 
-def with_prompts(rows: pa.Table, prompts: pa.Table) -> pa.Table:
+def with_prompts(rows: pa.Table, prompts: pa.Table, is_open: pa.ChunkedArray) -> pa.Table:
     """Rows of `generations` with the given prompt where the gateway sent none.
 
     Args:
         rows: Rows of `generations`.
         prompts: `task_id` and `prompt`, one row per task ID; others than those of `rows` are
             allowed.
+        is_open: Which rows to look at: such as `lacks_prompt` is true of.
     """
     found = prompts["prompt"].take(pc.index_in(rows[KEY], prompts[KEY]))
     found = pc.if_else(pc.equal(pc.utf8_trim_whitespace(found), ""), None, found)
-    is_open = lacks_prompt(rows)
     # A given prompt may have been withdrawn; what the gateway sent stays as it is.
     was_given = pc.fill_null(pc.equal(rows["prompt_source"], "given"), False)
     changes = pc.and_(is_open, pc.or_(pc.is_valid(found), was_given))

@@ -82,7 +82,12 @@ _SIGNS: Final = {
         "AuthorizationFailure",
         "AuthorizationPermissionMismatch",
     ),
-    OTHER_REGION: ("HTTP status 301", "301 Moved", "PermanentRedirect", "AuthorizationHeaderMalformed"),
+    OTHER_REGION: (
+        "HTTP status 301",
+        "301 Moved",
+        "PermanentRedirect",
+        "AuthorizationHeaderMalformed",
+    ),
     BUSY: (
         "SLOW_DOWN",
         "SlowDown",

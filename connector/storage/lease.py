@@ -337,7 +337,9 @@ def _number(note: dict[str, Any], name: str) -> int:
 
 def _intents(note: dict[str, Any]) -> list[dict[str, Any]]:
     found = note.get("replacing")
-    return [one for one in found if {"path", "tag"} <= one.keys()] if isinstance(found, list) else []
+    return (
+        [one for one in found if {"path", "tag"} <= one.keys()] if isinstance(found, list) else []
+    )
 
 
 def _now() -> float:

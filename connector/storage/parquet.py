@@ -191,6 +191,8 @@ def is_all_null(storage: Storage, name: str, column: str) -> bool:
         groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
         found = ((group.num_rows, group.column(place).statistics) for group in groups)
         return all(told is not None and told.null_count == rows for rows, told in found)
+
+
 def refuse_unknown(storage: Storage, name: str, schema: pa.Schema) -> None:
     """Refuse to rewrite a file that has columns beside those of a schema: they would be lost.
 

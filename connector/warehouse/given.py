@@ -12,7 +12,7 @@ import logging
 import shutil
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,6 +46,7 @@ PREFIX: Final = "given_"
 BUCKET_ROWS: Final = 65_536
 MEMORY_BYTES: Final = 16 * 1024 * 1024
 SAMPLED: Final = 64  # one row in so many
+MOST_PROMPTED: Final = 100_000  # changed prompts that are held at once
 
 # Which file's prompts are in `generations`. Written last: after a crash it does not match.
 STATE: Final = "given.json"
@@ -271,11 +272,20 @@ def _widened(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def merge(storage: Storage, gathered: Gathered) -> Table:
-    """Update the table by what was gathered; equal values change no file.
+class Merged(NamedTuple):
+    """What a merge made.
 
-    Returns:
-        Its declaration.
+    Attributes:
+        table: The declaration of the table.
+        prompted: Task IDs with another prompt than before; None if they are many.
+    """
+
+    table: Table
+    prompted: pa.Array | None
+
+
+def merge(storage: Storage, gathered: Gathered) -> Merged:
+    """Update the table by what was gathered; equal values change no file.
 
     Raises:
         StorageFailed: It cannot be written.
@@ -287,7 +297,7 @@ def merge(storage: Storage, gathered: Gathered) -> Table:
         return _merge(storage, gathered)
 
 
-def _merge(storage: Storage, gathered: Gathered) -> Table:
+def _merge(storage: Storage, gathered: Gathered) -> Merged:
     before = declared(storage)
     names = [name for name in before.schema.names if name != KEY]
     types = {name: _type_now(storage, before, name) for name in names}
@@ -308,11 +318,34 @@ def _merge(storage: Storage, gathered: Gathered) -> Table:
         rows.rename_columns([own_names.get(name, name) for name in rows.column_names])
         for rows in gathered.sorted_rows()
     )
+    changes = _Changes(same_name(PROMPT, after.schema.names))
     pieces = parquet.read_pieces(storage, FILE, before.schema)
-    parquet.write_table(
-        storage, FILE, after, _spliced(pieces, incoming, after.schema), unless_same=True
-    )
-    return after
+    spliced = _spliced(pieces, incoming, after.schema, changes)
+    parquet.write_table(storage, FILE, after, spliced, unless_same=True)
+    return Merged(after, changes.task_ids())
+
+
+class _Changes:
+    """The task IDs whose prompt a merge changes, up to `MOST_PROMPTED`."""
+
+    def __init__(self, column: str | None) -> None:
+        self._column = column
+        self._found: list[pa.Array] = []
+        self._count = 0
+
+    def noted(self, before: pa.Table, after: pa.Table) -> pa.Table:
+        """Return what is merged."""
+        if self._column and self._count <= MOST_PROMPTED:
+            found = kept.changed(before, after, self._column)
+            self._count += len(found)
+            self._found += found.chunks
+        return after
+
+    def task_ids(self) -> pa.Array | None:
+        """The task IDs; None if they are more."""
+        if self._count > MOST_PROMPTED:
+            return None
+        return pa.chunked_array(self._found, TEXT).combine_chunks()
 
 
 def _type_now(storage: Storage, table: Table, name: str) -> pa.DataType:
@@ -323,7 +356,10 @@ def _type_now(storage: Storage, table: Table, name: str) -> pa.DataType:
 
 
 def _spliced(
-    pieces: Iterable[pa.Table], incoming: Iterable[pa.Table], schema: pa.Schema
+    pieces: Iterable[pa.Table],
+    incoming: Iterable[pa.Table],
+    schema: pa.Schema,
+    changes: _Changes,
 ) -> Iterator[pa.Table]:
     """Merge two sorted streams, holding a piece and a bucket at a time."""
     buckets = iter(incoming)
@@ -338,16 +374,25 @@ def _spliced(
                 bucket = bucket.slice(count)
                 break
             bucket = following
-        yield kept.merged(piece, pa.concat_tables(due), schema)
+        yield changes.noted(piece, kept.merged(piece, pa.concat_tables(due), schema))
+    nothing = GIVEN.schema.empty_table()
     for rest in chain([bucket], buckets):
-        yield kept.merged(GIVEN.schema.empty_table(), rest, schema)
+        yield changes.noted(nothing, kept.merged(nothing, rest, schema))
 
 
 class Prompts:
-    """The kept prompts, for generations whose gateway sends none."""
+    """The kept prompts, for generations whose gateway sends none.
 
-    def __init__(self, storage: Storage, given: Table) -> None:
+    Args:
+        storage: The warehouse's.
+        given: The table as it is found.
+        only: Task IDs to look at; None for all.
+    """
+
+    def __init__(self, storage: Storage, given: Table, only: pa.Array | None = None) -> None:
         self._storage = storage
+        self._only = only
+        self._known: pa.Table | None = None
         name = same_name(PROMPT, given.schema.names)
         self._columns = name and pa.schema([given[KEY].field, given[name].field])
 
@@ -358,18 +403,23 @@ class Prompts:
         """Rows of `generations`, with the prompts that they lack."""
         if not self or not len(rows):
             return rows
-        lacking = rows[KEY].filter(kept.lacks_prompt(rows))
+        is_open = kept.lacks_prompt(rows)
+        if self._only is not None:
+            is_open = pc.and_(is_open, pc.is_in(rows[KEY], self._only))
+        lacking = rows[KEY].filter(is_open)
         if not len(lacking):
             return rows
         try:
-            return kept.with_prompts(rows, self._of(lacking))
+            return kept.with_prompts(rows, self._of(lacking), is_open)
         except DamagedFile as error:
             _set_aside(self._storage, error)
             self._columns = None
             return rows
 
     def _of(self, task_ids: pa.ChunkedArray) -> pa.Table:
-        wanted = task_ids.unique()
+        if self._known is not None:
+            return self._known
+        wanted = task_ids.unique() if self._only is None else self._only
         found = []
         for piece in parquet.read_pieces(self._storage, FILE, self._columns):
             rows = piece.filter(pc.is_in(piece[KEY], wanted)).rename_columns([KEY, PROMPT])
@@ -377,21 +427,36 @@ class Prompts:
                 texts = kept.converted(rows[PROMPT], TEXT)
                 found.append(pa.table([rows[KEY], texts], names=[KEY, PROMPT]))
         nothing = pa.schema([(KEY, TEXT), (PROMPT, TEXT)]).empty_table()
-        return pa.concat_tables([nothing, *found])
+        prompts = pa.concat_tables([nothing, *found])
+        if self._only is not None:
+            self._known = prompts
+        return prompts
 
 
-def apply_prompts(storage: Storage, generations: Generations, given: Table) -> None:
+def prompts_are_applied(storage: Storage) -> bool:
+    """Whether the prompts of `generations` are known to be those of the table `given`."""
+    return _read_state(storage) == {FILE: storage.version(FILE)}
+
+
+def apply_prompts(
+    storage: Storage, generations: Generations, given: Table, only: pa.Array | None = None
+) -> None:
     """Bring the prompts of `generations` up to date with the table `given`.
 
     Costs next to nothing if they are. A crash needs no repair: the next call does the rest.
+
+    Args:
+        storage: The warehouse's.
+        generations: Its generations.
+        given: The table as it is found.
+        only: Task IDs whose prompts may be out of date; None for all.
     """
-    prompts = Prompts(storage, given)
-    if not prompts:
+    prompts = Prompts(storage, given, only)
+    if not prompts or prompts_are_applied(storage):
         return
     state = {FILE: storage.version(FILE)}
-    if _read_state(storage) == state:
-        return
-    for name in generations.files().values():
+    is_certain = only is not None and not len(only)
+    for name in () if is_certain else generations.files().values():
         if _differs(storage, name, prompts):
             pieces = parquet.read_pieces(storage, name, GENERATIONS.schema)
             filled = (prompts.fill(rows) for rows in _grouped(pieces))
@@ -410,8 +475,11 @@ def _read_state(storage: Storage) -> object:
 def _differs(storage: Storage, name: str, prompts: Prompts) -> bool:
     """Whether a file of `generations` has prompts that are to be filled in."""
     pieces = parquet.read_pieces(storage, name, NARROW)
-    return any(not prompts.fill(rows).equals(rows) for rows in _grouped(pieces))
+    groups = _grouped(pieces, NARROW_ROWS)
+    return any(not prompts.fill(rows).equals(rows) for rows in groups)
 
+
+NARROW_ROWS: Final = 65_536
 
 # What `Prompts.fill` reads and changes.
 NARROW: Final = pa.schema(
@@ -429,12 +497,12 @@ NARROW: Final = pa.schema(
 )
 
 
-def _grouped(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+def _grouped(pieces: Iterable[pa.Table], rows: int = parquet.ROW_GROUP_ROWS) -> Iterator[pa.Table]:
     """Pieces put together, because the kept prompts are read once for each."""
     held: list[pa.Table] = []
     for piece in pieces:
         held.append(piece)
-        if sum(map(len, held)) >= parquet.ROW_GROUP_ROWS:
+        if sum(map(len, held)) >= rows:
             yield pa.concat_tables(held)
             held = []
     if held:

@@ -285,9 +285,11 @@ class Warehouse:
 
     def keep(self, gathered: given.Gathered) -> None:
         """Update the table `given`, and the prompts that generations have from it."""
-        table = given.merge(self.storage, gathered)
+        were_applied = given.prompts_are_applied(self.storage)
+        table, prompted = given.merge(self.storage, gathered)
         self._given = Kept(self.storage, table)
-        given.apply_prompts(self.storage, self.generations, table)
+        only = prompted if were_applied else None
+        given.apply_prompts(self.storage, self.generations, table, only)
         self._write_dictionary()
 
     def has(self, batch: str) -> bool:
