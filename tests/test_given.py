@@ -133,6 +133,7 @@ def test_every_source_with_columns_gives_the_same_table(
         (["1", "-20"], "Int64", [1, -20]),
         (["1", "2.50", "1e-05"], "float64", [1.0, 2.5, 0.00001]),
         (["1", "", "NULL"], "Int64", [1, None, None]),
+        (["1", "2", "3", "a total below the list"], "Int64", [1, 2, 3]),
         (["007", "1"], "str", ["007", "1"]),
         (["1234567890123456789", "1"], "str", ["1234567890123456789", "1"]),
         (["1e5", "2"], "str", ["1e5", "2"]),
@@ -154,7 +155,7 @@ def test_every_source_with_columns_gives_the_same_table(
 def test_a_column_of_csv_has_the_type_of_all_its_cells(
     tmp_path: Path, keep: Callable[..., pd.DataFrame], cells: list[str], dtype: str, values: Any
 ) -> None:
-    rows = [f"{task_id},{cell}" for task_id, cell in zip((A, B, C), cells, strict=False)]
+    rows = [f"{task_id},{cell}" for task_id, cell in zip((A, B, C, ""), cells, strict=False)]
     found = keep(csv(tmp_path / "a.csv", "task_id,x", *rows)).x
     assert str(found.dtype) == dtype
     assert [None if pd.isna(value) else value for value in found] == values

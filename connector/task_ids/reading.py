@@ -20,7 +20,7 @@ from connector.task_ids.validity import valid_mask
 from connector.task_ids.values import as_text, clean, split_rows, split_several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from connector.task_ids.formats import Values
     from connector.task_ids.kept import Keep, Take
@@ -50,15 +50,25 @@ def chunks(
 def _taken(rows: Rows, where: str, keep: Keep | None, take: Take | None) -> pa.StringArray:
     """The task IDs of rows, whose kept columns are handed on for each valid one."""
     task_ids, origins = split_rows(clean(as_text(rows.values)))
-    columns = {name: kept_values(v, has_types=rows.has_types) for name, v in rows.columns.items()}
+    chosen = valid_mask(task_ids)
+    places = origins.filter(chosen)
+    columns = {
+        name: kept_values(_picked(values, places), has_types=rows.has_types)
+        for name, values in rows.columns.items()
+    }
     unnamed = keep.unnamed if keep else ()
     columns = {n: v for n, v in columns.items() if n not in unnamed or not is_blank(v)}
-    chosen = pc.and_(pc.not_equal(task_ids, ""), valid_mask(task_ids))
-    places = origins.filter(chosen)
     if take and columns:
-        taken = {n: v._replace(texts=v.texts.take(places)) for n, v in columns.items()}
-        take(where, task_ids.filter(chosen), taken, has_types=rows.has_types)
+        take(where, task_ids.filter(chosen), columns, has_types=rows.has_types)
     return task_ids
+
+
+def _picked(values: pa.Array | Sequence[object], places: pa.Array) -> pa.Array | list[object]:
+    """Those of valid IDs: a total below the list must not make a column text."""
+    if isinstance(values, pa.Array):
+        is_view = pa.types.is_string_view(values.type)  # of Polars; Arrow takes none of them
+        return (values.cast(pa.string()) if is_view else values).take(places)
+    return [values[place] for place in places.to_pylist()]
 
 
 def name_of(source: Located) -> str:
