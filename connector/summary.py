@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A run's account. given = blank + duplicate + invalid + already_terminal + fetched + rejected
-    + not_reached, always.
+    """A run's account. given = blank + duplicate + invalid + forgotten + already_terminal + fetched
+    + rejected + not_reached, always.
 
     Attributes:
         outcome: `done`, or `stopped` with the reason in `message`.
@@ -25,6 +25,7 @@ class Summary:
         given_up_before: Those of `already_terminal` that are too old, and not finished.
         mixed_up: Answers about another task than the one asked for; none of them was kept.
         invalid_examples: A few of the invalid values, with the reason.
+        forgotten: Given, but forgotten on request: never requested again.
         note: What was noticed that no count shows, such as a wrong clock.
     """  # noqa: D205  the equation is the contract
 
@@ -57,10 +58,11 @@ class Summary:
     version: str
     given_up: int = 0
     given_up_before: int = 0
+    forgotten: int = 0
     note: str | None = None
 
     def __post_init__(self) -> None:
-        parts = (self.blank, self.duplicate, self.invalid, self.already_terminal)
+        parts = (self.blank, self.duplicate, self.invalid, self.forgotten, self.already_terminal)
         ends = (self.fetched, self.rejected, self.not_reached)
         if self.given != sum(parts) + sum(ends) or min(*parts, *ends) < 0:
             raise AssertionError(f"the account of run {self.run_id} does not add up: {self}")

@@ -12,7 +12,7 @@ from connector.cli import log, streams
 from connector.cli.check import check
 from connector.cli.ingest import ingest
 from connector.cli.outputs import duckdb, export, report
-from connector.cli.tables import compact, rebuild, show
+from connector.cli.tables import compact, forget, rebuild, show
 from connector.errors import ConnectorError, UsageError
 from connector.words import plain
 
@@ -68,7 +68,7 @@ def sandbox(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) ->
         sys.exit(exit_code)
 
 
-for command in (ingest, check, show, report, export, duckdb, rebuild, compact):
+for command in (ingest, check, show, report, export, duckdb, rebuild, compact, forget):
     app.command(command)
 # The sandbox reads its own options, --help among them.
 app.command(sandbox, help_flags=(), version_flags=())

@@ -1,10 +1,11 @@
-"""`show`, `rebuild`, `compact`: a warehouse's own tables."""
+"""`show`, `rebuild`, `compact`, `forget`: a warehouse's own tables."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connector.cli.log import say
 from connector.cli.options import NONE, Common
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from connector.warehouse.warehouse import Warehouse
+
+# A flow writes it beside the tables.
+PAGE: Final = "report.html"
 
 
 def show(
@@ -75,6 +79,67 @@ def compact(*, warehouse: str | None = None, common: Common = NONE) -> None:
     with _open_to_change(warehouse, common) as found:
         joined = found.compact()
     say(f"{joined:,} files joined", joined=joined)
+
+
+def forget(
+    *sources: str,
+    warehouse: str | None = None,
+    column: str | None = None,
+    query: str | None = None,
+    dry_run: bool = False,
+    yes: bool = False,
+    common: Common = NONE,
+) -> None:
+    """Remove task IDs from every table and from the log of answers, for good.
+
+    SOURCES are as for `ingest`. No run requests these IDs again: the warehouse remembers them as
+    salted hashes. A row of `runs` says how many there were. Files that you exported or backed up
+    stay as they are. Killed half-way, the next run or `forget` goes on.
+
+    Args:
+        warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        column: Column of the task IDs, if not `task_id`, `generation_id`, `id`, `uuid` or `job_id`.
+        query: SQL that selects the task IDs from the database.
+        dry_run: Say how many of them the tables hold, and change nothing.
+        yes: Do not ask first.
+    """
+    from connector.errors import SourceError, UsageError  # noqa: PLC0415  see above
+
+    if not sources:
+        raise SourceError("no task IDs to forget: name a file, a task ID or `-`")
+    import_pyarrow()
+    from connector.settings import load  # noqa: PLC0415  see above
+    from connector.task_ids import read, valid_mask  # noqa: PLC0415  see above
+    from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
+    from connector.words import plural  # noqa: PLC0415  see above
+
+    given = {
+        name
+        for chunk in read(sources, column=column, query=query)
+        for name in chunk.filter(valid_mask(chunk)).to_pylist()
+    }
+    count = plural(len(given), "task ID")
+    found = Warehouse.existing(
+        load(warehouse=warehouse, **common.settings).warehouse, look_at=()
+    )
+    if dry_run:
+        held = given.intersection(found.generations.known()["task_id"].to_pylist())
+        held |= given.intersection(found.rejects()["task_id"].to_pylist())
+        say(f"{count} given, {len(held):,} in the tables", given=len(given), held=len(held))
+        return
+    if not yes:
+        if not sys.stdin.isatty() or "-" in sources:
+            raise UsageError(f"{count} would be removed for good: confirm it with --yes")
+        if input(f"Remove {count} from {found.storage.address} for good? [y/N] ").lower() != "y":
+            raise UsageError("nothing was changed")
+    with _open_to_change(warehouse, common) as opened:
+        has_page = opened.storage.exists(PAGE)
+        rows = opened.forget(sorted(given))
+    if has_page:
+        from connector.report.page import write_report  # noqa: PLC0415  see above
+
+        write_report(found.storage.address, f"{found.storage.address.rstrip('/')}/{PAGE}")
+    say(f"{count} forgotten, {rows:,} rows removed", forgotten=len(given), rows=rows)
 
 
 @contextlib.contextmanager

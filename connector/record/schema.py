@@ -466,7 +466,9 @@ RUNS = Table(
         Column("outcome", STRING, "How the run ended.", allowed=("done", "stopped")),
         Column("message", STRING, "Why it stopped early; null if it did not."),
         Column("base_url", STRING, "Gateway of the run."),
-        Column("given", INT64, "Task IDs given: the sum of the next seven columns."),
+        Column(
+            "given", INT64, "Task IDs given: the sum of the next seven columns, and `forgotten`."
+        ),
         Column("blank", INT64, "Given, but blank."),
         Column("duplicate", INT64, "Given more than once: repetitions."),
         Column("invalid", INT64, "Not a possible task ID."),
@@ -490,6 +492,7 @@ RUNS = Table(
         Column("mixed_up", INT64, "Answers about another task than the one asked for: not kept."),
         Column("polls", INT64, "Answers after the first one, for unfinished IDs: `--wait`."),
         Column("version", STRING, "Version of luma-to-parquet."),
+        Column("forgotten", INT64, "Given, but forgotten on request: never requested again."),
         Column("note", STRING, "What was noticed besides, such as a wrong clock; null if nothing."),
     ),
     key=("run_id",),

@@ -55,6 +55,7 @@ def ends_of(summary: Summary) -> list[End]:
             summary.already_terminal - summary.given_up_before,
             "finished or finally rejected",
         ),
+        End("forgotten", summary.forgotten, "on request: never requested again"),
         End("not reached", summary.not_reached, "the next run asks for them"),
         End("dropped", dropped.total(), _listed(dropped)),
     )

@@ -37,6 +37,7 @@ class Discovery:
         covered: Task IDs below which all is known; if none is listed, the list is read to its end.
         limit: Most answers.
         given_up: Those of `settled` that are given up.
+        is_forgotten: Tells which task IDs must never be saved again; None for none.
 
     Attributes:
         plan: The plan so far; `task_ids` are those with a yielded answer, and those that
@@ -52,6 +53,7 @@ class Discovery:
         covered: Iterable[str] = (),
         limit: int | None = None,
         given_up: pa.ChunkedArray | None = None,
+        is_forgotten: Callable[[pa.Array], pa.Array] | None = None,
     ) -> None:
         self.plan = NOTHING
         self.newest: list[str] | None = None
@@ -62,6 +64,7 @@ class Discovery:
         self._covered = frozenset(covered)
         self._limit = limit
         self._given_up = given_up
+        self._is_forgotten = is_forgotten
         self._seen: set[str] = set()
         self._unread: list[str] = []
 
@@ -133,7 +136,7 @@ class Discovery:
         left = None if self._limit is None else self._limit - len(self.plan.task_ids)
         # Filtered first: `plan` would hash all settled IDs for each page.
         settled = self._settled.filter(pc.is_in(self._settled, given))
-        planned = plan([given], settled, left, self._given_up)
+        planned = plan([given], settled, left, self._given_up, self._is_forgotten)
         self.plan += planned
         task_ids: list[str] = planned.task_ids.to_pylist()
         return task_ids

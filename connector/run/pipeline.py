@@ -87,7 +87,12 @@ def read_list(run: Run, client: Client) -> None:
         RunStopped: Going on is pointless, or the list cannot be read to its end.
     """
     found = Discovery(
-        run.settled(), run.unfinished(), run.covered(), run.selection.limit, run.given_up()
+        run.settled(),
+        run.unfinished(),
+        run.covered(),
+        run.selection.limit,
+        run.given_up(),
+        run.is_forgotten,
     )
     stop = run.watcher.stop
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from connector.task_ids import valid_mask, why_invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 EXAMPLES = 5
 
@@ -23,7 +23,8 @@ class Plan:
     Attributes:
         task_ids: IDs to request, in the order given, each once.
         given_up_before: Those of `already_terminal` that are given up.
-        given: blank + duplicate + invalid + already_terminal + over_limit + len(task_ids).
+        given: blank + duplicate + invalid + forgotten + already_terminal + over_limit
+            + len(task_ids).
         invalid_examples: A few of the invalid ones, with the reason.
     """
 
@@ -36,6 +37,7 @@ class Plan:
     over_limit: int
     invalid_examples: tuple[str, ...] = ()
     given_up_before: int = 0
+    forgotten: int = 0
 
     def __add__(self, other: Plan) -> Plan:
         """Return both plans as one; no task ID may be in both."""
@@ -50,6 +52,7 @@ class Plan:
             self.over_limit + other.over_limit,
             (*self.invalid_examples, *other.invalid_examples)[:EXAMPLES],
             self.given_up_before + other.given_up_before,
+            self.forgotten + other.forgotten,
         )
 
 
@@ -66,14 +69,16 @@ def plan(
     settled: pa.ChunkedArray | None,
     limit: int | None = None,
     given_up: pa.ChunkedArray | None = None,
+    is_forgotten: Callable[[pa.Array], pa.Array] | None = None,
 ) -> Plan:
-    """Plan a run: drop blank, duplicate, invalid and settled task IDs.
+    """Plan a run: drop blank, duplicate, invalid, forgotten and settled task IDs.
 
     Args:
         values: Given values in chunks, as `task_ids.read` yields them.
         settled: Task IDs that need no request; None if there are none.
         limit: Most task IDs to request; None for all.
         given_up: Those of `settled` that are given up; None if there are none.
+        is_forgotten: Tells which task IDs must never be requested again; None for none.
     """
     given = blank = 0
     refused: list[pa.StringArray] = []
@@ -90,9 +95,10 @@ def plan(
     # Chunk by chunk, so that a list of a million IDs is held only once.
     distinct = pc.unique(pa.chunked_array(valid(), pa.string()))
     invalid = sum(map(len, refused))
-    open_ones = distinct
+    wanted = distinct.filter(pc.invert(is_forgotten(distinct))) if is_forgotten else distinct
+    open_ones = wanted
     if settled is not None:
-        open_ones = distinct.filter(pc.invert(pc.is_in(distinct, settled)))
+        open_ones = wanted.filter(pc.invert(pc.is_in(wanted, settled)))
     asked = open_ones.slice(0, limit)
     if len(asked) < len(open_ones):
         asked = pa.concat_arrays([asked])  # a slice would keep the others in memory
@@ -102,10 +108,11 @@ def plan(
         blank=blank,
         duplicate=given - blank - invalid - len(distinct),
         invalid=invalid,
-        already_terminal=len(distinct) - len(open_ones),
+        already_terminal=len(wanted) - len(open_ones),
         over_limit=len(open_ones) - len(asked),
         invalid_examples=tuple(map(why_invalid, _first(refused))),
         given_up_before=_number_in(distinct, given_up),
+        forgotten=len(distinct) - len(wanted),
     )
 
 

@@ -105,7 +105,8 @@ def make_plan(
     )
     settled = warehouse and settled_in(warehouse, selection, settings)
     given_up = warehouse and given_up_in(warehouse, selection, settings)
-    return plan(values, settled, selection.limit, given_up)
+    is_forgotten = warehouse.forgotten().mask if warehouse else None
+    return plan(values, settled, selection.limit, given_up, is_forgotten)
 
 
 def settled_in(warehouse: Warehouse, selection: Selection, settings: Settings) -> pa.ChunkedArray:

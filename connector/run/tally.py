@@ -131,6 +131,7 @@ def counts_of(plan: Plan, tally: Tally) -> dict[str, int]:
         "blank": plan.blank,
         "duplicate": plan.duplicate,
         "invalid": plan.invalid,
+        "forgotten": plan.forgotten,
         "already_terminal": plan.already_terminal,
         "given_up_before": plan.given_up_before,
         "fetched": tally.fetched,

@@ -171,7 +171,8 @@ class LocalStorage:
         path = self.path(name)
         with trying_to(f"remove {path}"):
             path.unlink(missing_ok=True)
-            sync_folder(path.parent)
+            if path.parent.exists():
+                sync_folder(path.parent)
 
     def remove_folder(self, folder: str) -> None:
         """Remove a hidden folder and its content, as far as possible; errors are ignored."""

@@ -27,7 +27,7 @@ from connector.warehouse import damage
 from connector.words import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from connector.record.column import Column, Table
     from connector.record.kept import Values
@@ -284,20 +284,29 @@ class Merged(NamedTuple):
     prompted: pa.Array | None
 
 
-def merge(storage: Storage, gathered: Gathered) -> Merged:
+def merge(
+    storage: Storage, gathered: Gathered, is_forgotten: Callable[[pa.Array], pa.Array]
+) -> Merged:
     """Update the table by what was gathered; equal values change no file.
+
+    Args:
+        storage: The warehouse's.
+        gathered: What the sources of a run gave.
+        is_forgotten: Tells which task IDs must not be kept.
 
     Raises:
         StorageFailed: It cannot be written.
     """
     try:
-        return _merge(storage, gathered)
+        return _merge(storage, gathered, is_forgotten)
     except DamagedFile as error:
         _set_aside(storage, error)
-        return _merge(storage, gathered)
+        return _merge(storage, gathered, is_forgotten)
 
 
-def _merge(storage: Storage, gathered: Gathered) -> Merged:
+def _merge(
+    storage: Storage, gathered: Gathered, is_forgotten: Callable[[pa.Array], pa.Array]
+) -> Merged:
     before = declared(storage)
     names = [name for name in before.schema.names if name != KEY]
     types = {name: _type_now(storage, before, name) for name in names}
@@ -316,7 +325,8 @@ def _merge(storage: Storage, gathered: Gathered) -> Merged:
     after = replace(GIVEN, columns=(*GIVEN.columns, *columns))
     incoming = (
         rows.rename_columns([own_names.get(name, name) for name in rows.column_names])
-        for rows in gathered.sorted_rows()
+        for found in gathered.sorted_rows()
+        if len(rows := found.filter(pc.invert(is_forgotten(found[KEY]))))
     )
     changes = _Changes(same_name(PROMPT, after.schema.names))
     pieces = parquet.read_pieces(storage, FILE, before.schema)

@@ -22,12 +22,23 @@ from connector.record.rejudge import rejudge
 from connector.record.schema import ANSWERS, COLUMNS, GENERATIONS, GIVEN, REJECTS, RUNS
 from connector.storage import parquet
 from connector.storage.storage import storage_of
-from connector.warehouse import census, compact, founding, given, inbox, rebuild, sequence
+from connector.warehouse import (
+    census,
+    compact,
+    forgotten,
+    founding,
+    given,
+    inbox,
+    rebuild,
+    sequence,
+)
 from connector.warehouse import refresh as marts
 from connector.warehouse.damage import set_aside
 from connector.warehouse.dictionary import columns_table
 from connector.warehouse.files import FOLDERS, NAMED, files_of, warn_of_foreign
+from connector.warehouse.forgotten import Forgotten
 from connector.warehouse.generations import FORMATS, Generations, Last, last_of
+from connector.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,6 +58,9 @@ TABLES_VERSION: Final = 3
 MARKER: Final = "warehouse.json"
 DRAFT: Final = ".draft"
 REJECTS_FILE: Final = f"{REJECTS.name}/{REJECTS.name}.parquet"
+COUNTS: Final = [
+    name for name in RUNS.schema.names if RUNS[name].type in {pa.int64(), pa.float64()}
+]
 COLUMNS_FILE: Final = f"{COLUMNS.name}/{COLUMNS.name}.parquet"
 
 
@@ -186,6 +200,9 @@ class Warehouse:
             warehouse._check()
             warehouse.commit()
             given.apply_prompts(storage, warehouse.generations, warehouse._given.table)
+            if left := forgotten.under_way(storage):
+                logger.warning("%s to forget: going on with it.", plural(len(left), "task ID"))
+                warehouse._forget(left)
             yield warehouse
 
     def settled(
@@ -286,7 +303,7 @@ class Warehouse:
     def keep(self, gathered: given.Gathered) -> None:
         """Update the table `given`, and the prompts that generations have from it."""
         were_applied = given.prompts_are_applied(self.storage)
-        table, prompted = given.merge(self.storage, gathered)
+        table, prompted = given.merge(self.storage, gathered, self.forgotten().mask)
         self._given = Kept(self.storage, table)
         only = prompted if were_applied else None
         given.apply_prompts(self.storage, self.generations, table, only)
@@ -312,6 +329,7 @@ class Warehouse:
         names = inbox.waiting_files(self.storage, but)
         if not names:
             return Committed()
+        forgotten.drop_forgotten(self.storage, names, self.forgotten())
         try:
             committed = self._merge(self.storage, names)
         except DamagedFile as error:
@@ -338,11 +356,15 @@ class Warehouse:
         before = rejects = self.rejects()
         proven = dict.fromkeys(self.generations.gateways(), "")
         prompts = given.Prompts(*self._given)
+        gone = Forgotten(source)
         answers = ahead = 0
 
         def groups() -> Iterator[pa.Table]:
             nonlocal rejects, answers, ahead
-            for read in inbox.read_groups(source, names):
+            for whole in inbox.read_groups(source, names):
+                # A file of the log that somebody put back may hold some.
+                is_gone = gone.mask(whole["task_id"]) if len(gone) else None
+                read = whole if is_gone is None else whole.filter(pc.invert(is_gone))
                 group = read if rejudged_by is None else rejudge(read, rejudged_by)
                 answers += len(group)
                 rejects = merge_rejects(rejects, group, proven)
@@ -456,6 +478,52 @@ class Warehouse:
         """
         files = list(self.generations.files().values())
         marts.rebuild(self.storage, files, term_prompts=term_prompts, again=again)
+
+    def forgotten(self) -> Forgotten:
+        """The task IDs that were forgotten on request."""
+        return Forgotten(self.storage)
+
+    def forget(self, task_ids: Sequence[str]) -> int:
+        """Remove task IDs from all files for good; return the number of rows removed.
+
+        Killed at any point, the next process that opens the warehouse to write goes on with it.
+
+        Raises:
+            WarehouseError: A file was written by a later release, or is damaged.
+        """
+        forgotten.begin(self.storage, task_ids)
+        return self._forget(task_ids)
+
+    def _forget(self, task_ids: Sequence[str]) -> int:
+        self.forgotten().add(task_ids)
+        self.storage.remove(census.CENSUS)  # or the rows would seem to be lost
+        try:
+            rows = forgotten.scrub_files(self.storage, task_ids)
+        except DamagedFile as error:
+            self._repair(error)
+            rows = forgotten.scrub_files(self.storage, task_ids)
+        self.generations.forget()
+        self._take_census()
+        if self.storage.exists(marts.STATE):
+            self.refresh_marts(again=True)
+        self._record_forgetting(len(task_ids), rows)
+        forgotten.end(self.storage)
+        return rows
+
+    def _record_forgetting(self, task_ids: int, rows: int) -> None:
+        now = datetime.now(UTC)
+        self.record_run(
+            {
+                "run_id": sequence.run_id_of(self.next_sequence()),
+                "started_at": now,
+                "finished_at": now,
+                "outcome": "done",
+                "version": version("luma-to-parquet"),
+                "note": f"forgot {plural(task_ids, 'task ID')} on request:"
+                f" {plural(rows, 'row')} removed",
+                **dict.fromkeys(COUNTS, 0),
+            }
+        )
 
     def compact(self) -> int:
         """Join small files of the log and of `runs`; return how many were joined."""

@@ -1,0 +1,109 @@
+"""Removes task IDs from tables: their own rows, and what other rows say of them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.record.dialects import IDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# Written in place of an ID where the text around it stays.
+GONE: Final = "forgotten"
+
+# A shorter ID may be part of another word, so it counts only as a word of its own.
+LONG: Final = 16
+WORD: Final = "[0-9A-Za-z_-]"
+
+# IDs in one pattern; more would be slow to compile.
+AT_ONCE: Final = 200
+
+
+class Scrubber:
+    """Removes some task IDs from tables.
+
+    Args:
+        task_ids: The IDs.
+    """
+
+    def __init__(self, task_ids: Sequence[str]) -> None:
+        self._task_ids = pa.array(task_ids, pa.string())
+        self._names = frozenset(task_ids)
+        parts = [task_ids[at : at + AT_ONCE] for at in range(0, len(task_ids), AT_ONCE)]
+        self._found = ["|".join(map(_in_text, part)) for part in parts]
+        self._replaced = [re.compile("|".join(map(_alone, part))) for part in parts]
+
+    def rows(self, table: pa.Table) -> pa.Table:
+        """The table without the rows of the IDs, and without the IDs in any text of the others.
+
+        Of JSON text, an object that is about one of them goes as a whole.
+
+        Returns:
+            The same object if nothing changed.
+        """
+        if "task_id" in table.schema.names:
+            is_theirs = pc.is_in(table["task_id"], self._task_ids)
+            if pc.any(is_theirs, min_count=0).as_py():
+                table = table.filter(pc.invert(is_theirs))
+        for position, field in enumerate(table.schema):
+            if field.type not in {pa.string(), pa.binary()} or field.name == "task_id":
+                continue
+            places = list(self._places(table[field.name]))
+            if places:
+                values = table[field.name].to_pylist()
+                for place in places:
+                    values[place] = self.text(values[place])
+                table = table.set_column(position, field, pa.array(values, field.type))
+        return table
+
+    def _places(self, column: pa.ChunkedArray) -> Iterator[int]:
+        masks = [pc.match_substring_regex(column, pattern) for pattern in self._found]
+        found = pa.chunked_array([pa.array([False] * len(column), pa.bool_())])
+        for mask in masks:
+            found = pc.or_(found, pc.fill_null(mask, False))
+        yield from pc.indices_nonzero(found).to_pylist()
+
+    def text(self, value: Any) -> Any:
+        """A text, or the bytes of one, without the IDs."""
+        is_bytes = isinstance(value, bytes)
+        text = value.decode("utf-8", "surrogateescape") if is_bytes else value
+        if text.lstrip()[:1] in {"{", "["}:
+            try:
+                document = orjson.loads(value)
+            except ValueError:
+                pass
+            else:
+                text = orjson.dumps(self._without(document)).decode()
+        for pattern in self._replaced:
+            text = pattern.sub(GONE, text)
+        return text.encode("utf-8", "surrogateescape") if is_bytes else text
+
+    def _without(self, value: Any) -> Any:
+        """A JSON value without objects that are about one of the IDs."""
+        if isinstance(value, list):
+            return [self._without(item) for item in value if not self._is_about(item)]
+        if isinstance(value, dict):
+            kept = {key: item for key, item in value.items() if not self._is_about(item)}
+            return {key: self._without(item) for key, item in kept.items()}
+        return value
+
+    def _is_about(self, value: Any) -> bool:
+        return isinstance(value, dict) and any(value.get(key) in self._names for key in IDS)
+
+
+def _in_text(task_id: str) -> str:
+    escaped = re.escape(task_id)
+    if len(task_id) >= LONG:
+        return escaped
+    return f"(^|[^{WORD[1:-1]}]){escaped}($|[^{WORD[1:-1]}])"
+
+
+def _alone(task_id: str) -> str:
+    escaped = re.escape(task_id)
+    return escaped if len(task_id) >= LONG else f"(?<!{WORD}){escaped}(?!{WORD})"

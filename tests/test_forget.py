@@ -1,0 +1,193 @@
+"""Task IDs that are forgotten leave no trace, and never come back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from builders import answer, ingest
+from case_gateway import CaseGateway
+from test_recovery import logged
+from test_warehouse import created
+
+import connector
+from connector.errors import WarehouseError
+from connector.record.answer import Outcome
+from connector.record.scrub import Scrubber
+from connector.storage.local import LocalStorage
+from connector.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import CommandLine
+
+ID = "4b3c464e-94f6-4e54-bc21-12f0e6da5791"
+PROMPT = "a secret garden"
+
+
+def hers(task_id: str = ID) -> dict[str, Any]:
+    return {"id": task_id, "state": "completed", "prompt": PROMPT}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A warehouse in which an ID is in every place where one can be."""
+    root = tmp_path / "warehouse"
+    other = {"id": "other", "state": "completed", "parent": ID, "prompt": "a dog"}
+    page = {"data": [{**other, "id": "page"}, hers()]}
+    no = {"detail": f"{ID} is not yours"}
+    ingest(
+        root,
+        answer(ID, hers()),
+        answer("other", other),
+        answer("page", page),
+        answer("gone", no, outcome=Outcome.FORBIDDEN, status=403),
+        batch="1",
+    )
+    with Warehouse.writing(root) as warehouse:
+        warehouse.compact()
+    ingest(root, created("kept", "2025-03-01", minutes=3), answer(ID, hers(), minutes=3), batch="2")
+    with Warehouse.writing(root) as warehouse:
+        warehouse.save("3", [answer(ID, hers(), minutes=9), created("new", "2025-03-02")], "run")
+    (root / "damaged").mkdir()
+    (root / "damaged/1.parquet").write_text(f"half a file about {ID}")
+    (root / "walks.json").write_text(json.dumps({"format": 1, "walks": {"x": [ID]}}))
+    (root / "report.html").write_text(PROMPT)
+    return root
+
+
+def is_clean(root: Path) -> None:
+    """No file holds the ID or its prompt, neither as it is nor in a compressed column."""
+    for path in filter(lambda path: path.is_file(), root.rglob("*")):
+        assert ID.encode() not in path.read_bytes(), path
+        if path.suffix == ".parquet":
+            text = pd.read_parquet(path, partitioning=None).to_csv()
+            assert ID not in text, path
+            assert PROMPT not in text, path
+    rows = connector.read("generations", root)
+    assert set(rows.task_id) == {"other", "page", "kept", "new"}
+    assert rows.set_index("task_id").loc["other", "prompt"] == "a dog"
+    assert connector.read("rejects", root).body_start.tolist() == [
+        '{"detail":"forgotten is not yours"}'
+    ]
+
+
+def test_an_id_is_gone_from_every_file_and_stays_away(root: Path, cli: CommandLine) -> None:
+    refused = cli("forget", ID, "--warehouse", root)
+    assert refused.returncode == 2
+    assert "confirm it with --yes" in refused.stderr
+    dry = cli("forget", ID, "--warehouse", root, "--dry-run")
+    assert "1 task ID given, 1 in the tables" in dry.stdout
+    done = cli("forget", ID, "--warehouse", root, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert PROMPT not in (root / "report.html").read_text()
+    is_clean(root)
+    (note,) = connector.read("runs", root).note
+    assert note.startswith("forgot 1 task ID on request: 4 rows removed")
+    with CaseGateway() as gateway:
+        arguments = ("--warehouse", root, "--base-url", gateway.base_url, "--json")
+        again = cli("ingest", ID, *arguments)
+    account = json.loads(again.stdout)
+    assert (account["given"], account["forgotten"], gateway.asked) == (1, 1, [])
+    with Warehouse.writing(root) as warehouse:
+        warehouse.rebuild()
+        # A worker that was taken for dead, and a file that somebody puts back.
+        warehouse.save("late", [answer(ID, hers(), minutes=99)], "run")
+        warehouse.commit()
+    is_clean(root)
+    # Whoever has the note alone cannot tell which IDs they were.
+    assert len(json.loads((root / "forgotten.json").read_text())["hashes"]) == 1
+
+
+class Killed(BaseException):
+    """Ends a process in the middle of its work."""
+
+
+def test_killed_at_any_point_the_next_run_finishes_it(
+    root: Path,
+) -> None:
+    points = 0
+    while True:
+        copy = root.with_name("copy")
+        shutil.copytree(root, copy)
+        left = points
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("replacing", "remove", "move"):
+                original = getattr(LocalStorage, name)
+
+                def strike(self: LocalStorage, *args: Any, _do: Any = original, **kw: Any) -> Any:
+                    nonlocal left
+                    if left == 0:
+                        raise Killed
+                    left -= 1
+                    return _do(self, *args, **kw)
+
+                patch.setattr(LocalStorage, name, strike)
+            try:
+                with Warehouse.writing(copy) as warehouse:
+                    warehouse.forget([ID])
+                is_over = True
+            except Killed:
+                is_over = False
+        is_begun = (copy / ".forget.json").exists() or (copy / "forgotten.json").exists()
+        if is_begun or is_over:
+            with Warehouse.writing(copy):
+                pass
+            is_clean(copy)
+            assert not (copy / ".forget.json").exists()
+        shutil.rmtree(copy)
+        if is_over:
+            break
+        points += 4  # a quarter of them, so that it takes seconds
+    assert points > 20
+
+
+def test_a_damaged_file_does_not_stop_it(root: Path) -> None:
+    with Warehouse.writing(root):
+        pass
+    path = max(logged(root))
+    path.write_bytes(path.read_bytes()[:-30])
+    with Warehouse.writing(root) as warehouse:
+        warehouse.forget([ID])
+    assert not list((root / "damaged").iterdir())
+    for name in ("generations", "answers"):
+        assert ID not in pd.read_parquet(root / name).to_csv()
+
+
+@pytest.mark.parametrize("note", ["forgotten.json", ".forget.json"])
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"format": 1}', bytes(9)])
+def test_a_damaged_note_is_an_error_rather_than_a_way_back(
+    root: Path, note: str, damage: bytes
+) -> None:
+    with Warehouse.writing(root) as warehouse:
+        warehouse.forget([ID])
+    (root / note).write_bytes(damage)
+    with (
+        pytest.raises(WarehouseError, match=r"damaged.*give the same IDs"),
+        Warehouse.writing(root) as warehouse,
+    ):
+        warehouse.forgotten()
+
+
+def test_a_short_id_is_a_word_of_its_own() -> None:
+    rows = pa.table({"task_id": ["a", "b"], "text": ["x", "a, ab, a-b, /a/ a"]})
+    scrubbed = Scrubber(["a"]).rows(rows)
+    assert scrubbed.to_pylist() == [
+        {"task_id": "b", "text": "forgotten, ab, a-b, /forgotten/ forgotten"}
+    ]
+    assert Scrubber(["c"]).rows(rows) is rows
+
+
+def test_kept_columns_go_too_and_stay_away(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "ids.csv").write_text(f"task_id,owner\n{ID},Ann\nother,Bob\n")
+    assert cli("ingest", "ids.csv", "--keep", "owner").returncode == 0
+    assert cli("forget", ID, "--yes").returncode == 0
+    assert connector.read("given", tmp_path / "warehouse").owner.tolist() == ["Bob"]
+    again = cli("ingest", "ids.csv", "--keep", "owner")
+    assert "1 │ forgotten" in again.stdout + again.stderr or "forgotten" in again.stderr
+    assert connector.read("given", tmp_path / "warehouse").owner.tolist() == ["Bob"]
