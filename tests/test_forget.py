@@ -189,5 +189,5 @@ def test_kept_columns_go_too_and_stay_away(cli: CommandLine, tmp_path: Path) -> 
     assert cli("forget", ID, "--yes").returncode == 0
     assert connector.read("given", tmp_path / "warehouse").owner.tolist() == ["Bob"]
     again = cli("ingest", "ids.csv", "--keep", "owner")
-    assert "1 │ forgotten" in again.stdout + again.stderr or "forgotten" in again.stderr
+    assert "1  forgotten" in again.stdout
     assert connector.read("given", tmp_path / "warehouse").owner.tolist() == ["Bob"]
