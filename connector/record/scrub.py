@@ -63,11 +63,11 @@ class Scrubber:
         return table
 
     def _places(self, column: pa.ChunkedArray) -> Iterator[int]:
-        masks = [pc.match_substring_regex(column, pattern) for pattern in self._found]
-        found = pa.chunked_array([pa.array([False] * len(column), pa.bool_())])
-        for mask in masks:
-            found = pc.or_(found, pc.fill_null(mask, False))
-        yield from pc.indices_nonzero(found).to_pylist()
+        places: set[int] = set()
+        for pattern in self._found:
+            mask = pc.fill_null(pc.match_substring_regex(column, pattern), False)
+            places |= {*pc.indices_nonzero(mask).to_pylist()}
+        yield from sorted(places)
 
     def text(self, value: Any) -> Any:
         """A text, or the bytes of one, without the IDs."""
