@@ -15,6 +15,7 @@ from connector.marts.fold import COUNTS, Fold, counts, outcomes
 from connector.marts.terms import Uses, count_terms
 from connector.marts.tokens import Tokens
 from connector.record.column import TIMESTAMP
+from connector.record.pieces import shortened
 from connector.record.schema import FAMILIES, PROMPTS, TERMS
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def families(read: Read, gathered: Prompts | None = None) -> Iterator[pa.Table]:
     texts: dict[int, str] = {}
     wanted = pa.array(np.sort(found.uses["first_row"].to_numpy()[sums["used_most"].to_numpy()]))
     for rows, piece, start in _first_uses(read, pa.table({"first_row": wanted}), ("prompt",)):
-        taken = piece["prompt"].take(pc.subtract(rows["first_row"], start)).to_pylist()
+        chosen = piece.take(pc.subtract(rows["first_row"], start))
+        taken = shortened(chosen)["prompt"].to_pylist()
         texts.update(zip(rows["first_row"].to_pylist(), taken, strict=True))
     firsts = found.uses["first_row"].take(sums["used_most"]).to_pylist()
     prompt = pa.array([texts[row] for row in firsts], pa.string())

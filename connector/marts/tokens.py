@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connector.record.pieces import shortened
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -53,8 +55,8 @@ class Tokens:
     _lengths: list[NDArray[np.int64]] = field(default_factory=list)
 
     def add(self, texts: pa.ChunkedArray) -> None:
-        """Take texts in."""
-        found = words(pc.fill_null(texts, ""))
+        """Take texts in; of long ones, the first `LONGEST_TEXT` characters."""
+        found = words(shortened(pa.table([texts], ["text"]))["text"].fill_null(""))
         lengths = np.asarray(pc.list_value_length(found)).astype(np.int64)
         encoded = found.flatten().dictionary_encode()
         known = self.vocabulary

@@ -75,7 +75,7 @@ def _prompts(generations: Table) -> Table:
             Column(
                 "main_failure_reason",
                 pa.string(),
-                "Reason that most of the failures gave; null if none gave any.",
+                "Reason that most of the failures gave, its first 10,000 characters; null if none.",
             ),
             Column("first_used_at", TIMESTAMP, "Earliest `created_at`.", "UTC"),
             Column("last_used_at", TIMESTAMP, "Latest `created_at`.", "UTC"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+# In characters. A gateway may send megabytes for a model or a reason, which nobody tells apart.
+LONGEST_TEXT: Final = 10_000
 
 
 def fitting(table: pa.Table, rows: int, size: int) -> int:
@@ -41,3 +44,19 @@ def _bytes_of_rows(table: pa.Table) -> NDArray[np.int64]:
         if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
             total += pc.fill_null(pc.binary_length(column), 0).to_numpy()
     return total
+
+
+def shortened(table: pa.Table, but: str = "") -> pa.Table:
+    """Cut texts to `LONGEST_TEXT` characters: for counting, where each distinct one is held.
+
+    Args:
+        table: Its long texts are cut.
+        but: Name of a column that stays whole.
+    """
+    for position, field in enumerate(table.schema):
+        if field.type == pa.string() and field.name != but:
+            texts = table.column(position)
+            if (pc.max(pc.binary_length(texts)).as_py() or 0) > LONGEST_TEXT:
+                cut = pc.utf8_slice_codeunits(texts, 0, LONGEST_TEXT)
+                table = table.set_column(position, field, cut)
+    return table

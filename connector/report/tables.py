@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from connector.errors import DamagedFile, UsageError
 from connector.record.kept import KEY, same_name
+from connector.record.pieces import shortened
 from connector.record.schema import GENERATIONS, PROMPTS, REJECTS, RUNS
 from connector.storage import parquet
 from connector.warehouse import refresh as marts
@@ -92,6 +93,5 @@ class Tables:
         self, files: Sequence[str], table: Table, columns: Sequence[str]
     ) -> Iterator[pa.Table]:
         schema = pa.schema([table[name].field for name in columns])
-        return chain.from_iterable(
-            parquet.read_pieces(self._storage, name, schema) for name in files
-        )
+        pieces = (parquet.read_pieces(self._storage, name, schema) for name in files)
+        return (shortened(piece, but="prompt") for piece in chain.from_iterable(pieces))

@@ -51,6 +51,7 @@ class Discovery:
         settled: pa.ChunkedArray,
         unfinished: pa.ChunkedArray,
         covered: Iterable[str] = (),
+        *,
         limit: int | None = None,
         given_up: pa.ChunkedArray | None = None,
         is_forgotten: Callable[[pa.Array], pa.Array] | None = None,

@@ -90,9 +90,9 @@ def read_list(run: Run, client: Client) -> None:
         run.settled(),
         run.unfinished(),
         run.covered(),
-        run.selection.limit,
-        run.given_up(),
-        run.is_forgotten,
+        limit=run.selection.limit,
+        given_up=run.given_up(),
+        is_forgotten=run.is_forgotten,
     )
     stop = run.watcher.stop
 

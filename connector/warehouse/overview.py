@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.marts import turnaround
+from connector.record.pieces import shortened
 from connector.record.schema import GENERATIONS
 from connector.storage import parquet
 from connector.warehouse import inbox
@@ -68,7 +69,9 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
     names = ("status", "failure_category", "resolution", "aspect_ratio", "created_at")
     schema = pa.schema([GENERATIONS[name].field for name in names])
     files = list(warehouse.generations.files().values())
-    pieces = [parquet.read_table(storage, name, schema) for name in files]
+    pieces = (
+        shortened(piece) for name in files for piece in parquet.read_pieces(storage, name, schema)
+    )
     rows = pa.concat_tables([schema.empty_table(), *pieces])
     rejects = warehouse.rejects()
     span = pc.min_max(rows["created_at"]).as_py()

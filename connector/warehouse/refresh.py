@@ -15,6 +15,7 @@ from connector.marts import curves
 from connector.marts.prompts import TERM_PROMPTS, families, gather, prompts, terms
 from connector.marts.resolutions import resolutions
 from connector.marts.timings import ALLOWANCE, MADE_FROM, timings
+from connector.record.pieces import shortened
 from connector.record.schema import (
     FAMILIES,
     GENERATIONS,
@@ -237,7 +238,8 @@ def _timings_file(generations_file: str) -> str:
 
 def _read(storage: Storage, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
     schema = pa.schema([GENERATIONS[column].field for column in columns])
-    return parquet.read_pieces(storage, name, schema)
+    for piece in parquet.read_pieces(storage, name, schema):
+        yield shortened(piece, but="prompt")
 
 
 def _timings(storage: Storage, source: str, allowance: Allowance) -> Iterator[pa.Table]:
