@@ -55,7 +55,14 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect")]
 IDS = task_ids(120)
 
 # What differs from run to run.
-LINEAGE = ["first_seen_at", "fetched_at", "last_unfinished_at", "first_finished_at", "run_id"]
+LINEAGE = [
+    "first_seen_at",
+    "fetched_at",
+    "last_unfinished_at",
+    "first_finished_at",
+    "run_id",
+    "sequence",
+]
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_rows_are_those_of_the_task_ids_asked_for_one_by_one(
     ingest()
     (tmp_path / "ids.txt").write_text("\n".join(ids))
     cli("ingest", "ids.txt", LUMA_WAREHOUSE="other")
-    lineage = ["first_seen_at", "fetched_at", "first_finished_at", "run_id"]
+    lineage = ["first_seen_at", "fetched_at", "first_finished_at", "run_id", "sequence"]
     expected = pd.read_parquet(tmp_path / "other/generations").set_index("task_id")
     found = generations(tmp_path).loc[expected.index]
     pd.testing.assert_frame_equal(found.drop(columns=lineage), expected.drop(columns=lineage))

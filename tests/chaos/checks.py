@@ -34,8 +34,9 @@ OF_A_RUN: Final = {
         "first_finished_at",
         "fetches",
         "run_id",
+        "sequence",
     },
-    "rejects": {"fetched_at", "elapsed_seconds", "run_id"},
+    "rejects": {"fetched_at", "elapsed_seconds", "run_id", "sequence"},
 }
 
 # Tables that hold nothing else.
