@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from connector.errors import UsageError, WarehouseError
 from connector.export.catalogue import write_catalogue
 from connector.export.cells import CELL_UNITS
 from connector.export.export import export_tables
-from connector.export.views import JOINED, SQL_TYPES
+from connector.export.views import ENRICHED, JOINED, SQL_TYPES
 from connector.export.xlsx_file import write_xlsx
 from connector.record.answer import Outcome
 from connector.record.schema import GENERATIONS, TABLES
@@ -107,7 +108,7 @@ def ask(catalogue: Path, query: str) -> list[tuple[Any, ...]]:
 def catalogue(root: Path, tmp_path: Path) -> Path:
     target = tmp_path / "warehouse.duckdb"
     made = write_catalogue(root, target)
-    assert made.views == (*TABLES, JOINED)
+    assert made.views == (*TABLES, JOINED, ENRICHED)
     assert made.without_files == ()
     return target
 
@@ -149,6 +150,30 @@ def test_each_view_shows_the_rows_of_its_table(catalogue: Path, root: Path, name
     assert shown.to_pylist() == expected.astype(object).where(expected.notna(), None).to_dict(
         "records"
     )
+
+
+def test_the_enriched_view_has_each_generation_once(catalogue: Path, root: Path) -> None:
+    query = "SELECT task_id, basis, family_id, month FROM generations_enriched"
+    rows = {row[0]: row[1:] for row in ask(catalogue, query)}
+    generations = read("generations", root)
+    assert set(rows) == set(generations.task_id)
+    assert ask(catalogue, "SELECT count(*) FROM generations_enriched") == [(len(generations),)]
+    prompts = read("prompts", root).set_index("prompt_id").family_id
+    for row in generations.itertuples():
+        basis, family, month = rows[row.task_id]
+        assert basis
+        assert family == (prompts[row.prompt_id] if isinstance(row.prompt_id, str) else None)
+        assert month == (f"{row.created_at:%Y-%m}" if row.created_at == row.created_at else None)
+
+
+def test_the_measures_of_the_page_are_sql(catalogue: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs/bi.md").read_text(encoding="utf-8")
+    section = page.partition("measures for a semantic layer")[2].partition("```")[0]
+    measures = re.findall(r"^\| [^|`]+ \| `([^`]+)` \|", section, re.MULTILINE)
+    assert len(measures) == 10
+    for measure in measures:
+        query = f"SELECT model, {measure} FROM generations_enriched GROUP BY model"
+        assert ask(catalogue, query)
 
 
 def test_partitions_are_text(catalogue: Path) -> None:

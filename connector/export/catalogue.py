@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.errors import DamagedFile, UsageError
-from connector.export.views import JOINED, View, create_joined, literal, view_of
+from connector.export.views import (
+    ENRICHED,
+    JOINED,
+    View,
+    create_enriched,
+    create_joined,
+    literal,
+    view_of,
+)
 from connector.record.schema import TABLES
 from connector.storage.address import is_url
 from connector.storage.replace import replacing
@@ -86,9 +94,10 @@ def write_catalogue(warehouse: Address, target: Path, *, relative: bool = False)
             whole = as_found(found.storage, table)
             _create(view_of(whole, place, found.partition_by), connection)
         create_joined(connection, declared(found.storage))
+        create_enriched(connection)
         connection.execute("USE memory")
         connection.execute("DETACH made")
-    return Catalogue(target, (*TABLES, JOINED), without_files)
+    return Catalogue(target, (*TABLES, JOINED, ENRICHED), without_files)
 
 
 def _create(view: View, connection: duckdb.DuckDBPyConnection) -> None:
@@ -115,7 +124,7 @@ def _refuse_if_not_ours(target: Path) -> None:
             ).fetchall()
     except duckdb.Error as error:
         raise UsageError(f"cannot tell whether {target} may be replaced: {error}") from error
-    others = [name for (name,) in held if name not in {*TABLES, JOINED}]
+    others = [name for (name,) in held if name not in {*TABLES, JOINED, ENRICHED}]
     if others:
         raise UsageError(
             f"{target} also holds {', '.join(others)}, which would be lost: write to another file"

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from connector.record.column import TIMESTAMP, Column
 from connector.record.kept import KEY
-from connector.record.schema import GENERATIONS
+from connector.record.schema import GENERATIONS, PROMPTS, TIMINGS
 from connector.warehouse.founding import WITHOUT_TIME
 from connector.warehouse.given import PREFIX, joined_columns
 
@@ -37,6 +37,19 @@ FILE: Final = "__file"
 
 # The view of `generations` with the kept columns.
 JOINED: Final = "generations_given"
+
+# The view of these with what other tables know of each.
+ENRICHED: Final = "generations_enriched"
+OF_TIMINGS: Final = (
+    "seconds_lower",
+    "seconds_upper",
+    "basis",
+    "is_measured",
+    "queue_seconds",
+    "work_seconds",
+    "created_hour",
+)
+MONTH: Final = Column("month", pa.string(), "Month of `created_at`, as in `turnaround`.", "UTC")
 
 # Wildcards of file name patterns; in brackets they stand for themselves.
 WILD: Final = re.compile(r"[\[*?]")
@@ -143,6 +156,30 @@ def create_joined(connection: duckdb.DuckDBPyConnection, given: Table) -> None:
     for column in kept:
         name, told = quoted(column.name), literal(_about(column))
         connection.execute(f"COMMENT ON COLUMN {JOINED}.{name} IS {told}")
+
+
+def create_enriched(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the view of `generations` with what other tables know of each, from their views."""
+    added = {
+        **{f"timings.{column.name}": column for column in map(TIMINGS.__getitem__, OF_TIMINGS)},
+        "prompts.family_id": PROMPTS["family_id"],
+        "strftime(made.created_at AT TIME ZONE 'UTC', '%Y-%m')": MONTH,
+    }
+    columns = ", ".join(f"{what} AS {quoted(column.name)}" for what, column in added.items())
+    source = (
+        f"{JOINED} AS made LEFT JOIN timings USING ({KEY})"
+        " LEFT JOIN prompts ON made.prompt_id = prompts.prompt_id"
+    )
+    view = f"CREATE OR REPLACE VIEW {ENRICHED} AS SELECT made.*, {columns} FROM {source}"  # noqa: S608  quoted
+    connection.execute(view)
+    about = (
+        "The generations with kept columns, bounds of their turnaround, family and month: a row "
+        "for each, for dashboards and semantic layers."
+    )
+    connection.execute(f"COMMENT ON VIEW {ENRICHED} IS {literal(about)}")
+    for column in added.values():
+        name, told = quoted(column.name), literal(_about(column))
+        connection.execute(f"COMMENT ON COLUMN {ENRICHED}.{name} IS {told}")
 
 
 def _about(column: Column) -> str:
