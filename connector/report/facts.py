@@ -50,7 +50,7 @@ NONE: Final = -1
 # What is too rare for a number of its own.
 OTHERS: Final = "others"
 # Where nothing is known there is nothing to count.
-KNOWN_ONLY: Final = ("reason", "delivered", "requested")
+KNOWN_ONLY: Final = ("reason", "asked", "delivered", "requested")
 MODELS, VALUES, BY_VALUES = 12, 12, 8
 
 REASON_CHARACTERS: Final = 200
@@ -234,6 +234,7 @@ def _named(piece: pa.Table, by: pa.Table | str | None) -> dict[str, pa.ChunkedAr
         "model": pc.binary_join_element_wise(pc.fill_null(mark, "requested"), piece["model"], "\t"),
         "reason": pc.if_else(failed, pc.fill_null(_reason(piece["failure_reason"]), ""), no_text),
         "size": _size(piece),
+        "asked": piece["requested_resolution"],
         "format": piece["aspect_ratio"],
         "delivered": _whole(piece["video_duration_seconds"]),
         "requested": _whole(piece["duration_seconds"]),

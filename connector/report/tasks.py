@@ -35,7 +35,7 @@ LINKS, LINK = 700_000, 600
 
 # Dimensions in the order in which they get their rows, while there is room.
 ORDER: Final = (
-    *("term", "family", "reason", "category", "prompt", "by", "model", "size", "format"),
+    *("term", "family", "reason", "category", "prompt", "by", "model", "size", "asked", "format"),
     *("delivered", "requested", "length", "basis", "hour", "month", "week", "day"),
 )
 # The page works these out of the time of creation.

@@ -51,11 +51,12 @@ const Cube = (() => {
     return { completed, failed, unfinished: total - completed - failed, total, finished: completed + failed };
   }
 
-  /** Outcomes of each value that has any, most first. */
+  /** Outcomes of each value that has any, most first, and those of rare values last. */
   function rows(dimension) {
+    const isRest = ({ value }) => Data.values[dimension]?.[value] === "others";
     return [...counts(dimension)]
       .map(([value, of]) => ({ value, ...outcomes(of), statuses: of }))
-      .sort((a, b) => b.total - a.total || a.value - b.value);
+      .sort((a, b) => isRest(a) - isRest(b) || b.total - a.total || a.value - b.value);
   }
 
   const total = () => outcomes(counts("all").get(0));

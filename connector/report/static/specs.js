@@ -47,7 +47,7 @@ const Specs = (() => {
           field: "status",
           type: "nominal",
           scale: { domain: statuses, range: statuses.map((status) => `@${status}`) },
-          legend: { orient: "top", title: null },
+          legend: { orient: "top", title: null, columns: { expr: "width < 340 ? 3 : 5" } },
         },
         order: { field: "rank" },
         opacity: { condition: { param: "picked", value: 1 }, value: 0.12 },

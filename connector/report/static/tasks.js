@@ -87,6 +87,7 @@ const Tasks = (() => {
     reason: (value) => `status = 'failed' AND ` + equals("trim(failure_reason)", values.reason[value], "no reason given"),
     category: (value) => `status = 'failed' AND ` + equals("failure_category", Data.category_codes[value] ?? "", ""),
     size: (value) => ofSize(values.size[value]),
+    asked: (value) => equals("requested_resolution", values.asked[value], "unknown"),
     format: (value) => equals("aspect_ratio", values.format[value], "unknown"),
     delivered: (value) => `round(video_duration_seconds) = ${parseInt(values.delivered[value], 10) || 0}`,
     requested: (value) => `round(duration_seconds) = ${parseInt(values.requested[value], 10) || 0}`,

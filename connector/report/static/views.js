@@ -44,6 +44,16 @@ const Views = (() => {
     return isStored ? "not known: only videos name this model" : percent(row.failed, row.finished);
   }
 
+  /** A failure has no video, so shares of failures are compared by what was requested. */
+  function sizes() {
+    const delivered = byOutcome("size", "Generations by size of the video and outcome", "size", () => "not known: a failure has no video");
+    const asked = byOutcome("asked", "Generations by requested resolution and outcome", "resolution");
+    const views = [["Delivered", delivered], ["Requested", asked]].flatMap(([label, found]) =>
+      found.views.map(({ spec }) => ({ label, spec })),
+    );
+    return { views, remark: delivered.remark };
+  }
+
   function counted(dimension, rows, count = (row) => row.total) {
     const total = rows.reduce((sum, row) => sum + count(row), 0);
     return rows.slice(0, SHOWN).map((row) => {
@@ -202,11 +212,12 @@ const Views = (() => {
       const x = { type: "quantitative", axis: null, scale: { nice: false, domainMin: 0 } };
       const tooltip = Specs.tooltip(["name", "within"], ["generations"]);
       const opacity = { condition: { test: "datum.known", value: 0.55 }, value: 0.2 };
+      const ticks = { mark: { type: "tick", color: "@text", thickness: 2, height: 14, cursor: "pointer" },
+        encoding: { x: { field: "value", ...x }, opacity: { condition: { test: "datum.known", value: 1 }, value: 0 }, tooltip } };
       const spec = Specs.labelled(`${label}, by model, with its 95% band`, rows,
         { mark: { color: "@range", cornerRadius: 3, stroke: "@range", strokeWidth: 2 },
           encoding: { x: { field: "lower", ...x }, x2: { field: "upper" }, opacity, tooltip } },
-        { mark: { type: "tick", color: "@text", thickness: 2, height: 14, cursor: "pointer" },
-          encoding: { x: { field: "value", ...x }, opacity: { condition: { test: "datum.known", value: 1 }, value: 0 }, tooltip } });
+        ...(rows.some((row) => row.known) ? [ticks] : []));
       return { label, spec };
     });
     return { views: views.filter(Boolean), remark: notCut() };
@@ -409,7 +420,7 @@ const Views = (() => {
     models: () => byOutcome("model", "Generations by model and outcome", "model", modelShare),
     categories: () => plain("category", "Failed generations by kind", "kind", "@failed"),
     reasons,
-    sizes: () => byOutcome("size", "Generations by size of the video and outcome", "size"),
+    sizes,
     formats: () => plain("format", "Generations by aspect ratio", "shape", "@kind-1"),
     durations,
     spread,
