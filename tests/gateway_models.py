@@ -16,17 +16,14 @@ from typing import TYPE_CHECKING, Protocol
 from connector.gateway.pace.request import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
+    from connector.gateway.pace.announced import Announced
     from connector.gateway.pace.pace import Pace
     from connector.gateway.pace.request import Request
 
 # One way between client and gateway.
 TRAVEL_SECONDS = 0.001
-
-
-# Share of what is late by chance, if anything is.
-STALLED = 1 / 30
 
 
 class Rule(Protocol):
@@ -60,38 +57,76 @@ class TokenBucket:
         self.level -= 1
         return True
 
+    def wait(self, now: float) -> float:
+        """Seconds until the next token."""
+        return (1 - self.level) / self.rate - (now - self.filled_at)
+
 
 @dataclass
 class FixedWindow:
-    """So many in each second of the gateway's clock, which is `phase` ahead."""
+    """So many in each second, or longer, of the gateway's clock, which is `phase` ahead."""
 
     most: int
+    seconds: float = 1.0
     phase: float = 0.4
-    second: int = -1
+    window: int = -1
     taken: int = 0
 
     def __call__(self, now: float, _inside: int, /) -> bool:
-        second = math.floor(now + self.phase)
-        if second != self.second:
-            self.second, self.taken = second, 0
+        window = math.floor((now + self.phase) / self.seconds)
+        if window != self.window:
+            self.window, self.taken = window, 0
         self.taken += 1
         return self.taken <= self.most
+
+    def wait(self, now: float) -> float:
+        """Seconds until the window ends."""
+        return self.seconds - (now + self.phase) % self.seconds
 
 
 @dataclass
 class SlidingWindow:
-    """So many in any second."""
+    """So many in any second, or longer."""
 
     most: int
+    seconds: float = 1.0
     times: deque[float] = field(default_factory=deque)
 
     def __call__(self, now: float, _inside: int, /) -> bool:
-        while self.times and self.times[0] <= now - 1 + 1e-9:
+        while self.times and self.times[0] <= now - self.seconds + 1e-9:
             self.times.popleft()
         if len(self.times) >= self.most:
             return False
         self.times.append(now)
         return True
+
+    def wait(self, now: float) -> float:
+        """Seconds until the oldest leaves the window."""
+        return self.times[0] + self.seconds - now
+
+
+@dataclass
+class Shared:
+    """A limit that others use too, evenly on average, at a rate that follows the time."""
+
+    rule: TokenBucket | FixedWindow | SlidingWindow
+    others: Callable[[float], float]
+    seed: int = 1
+    next_at: float = 0.0
+    given: int = 0
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+
+    def __call__(self, now: float, _inside: int, /) -> bool:
+        while self.next_at <= now:
+            self.given += self.rule(self.next_at, 0)
+            self.next_at += self._random.expovariate(self.others(self.next_at))
+        return self.rule(now, 0)
+
+    def wait(self, now: float) -> float:
+        """As the rule says."""
+        return self.rule.wait(now)
 
 
 @dataclass(frozen=True)
@@ -116,6 +151,16 @@ class Changing:
         return (self.first if now < self.at else self.then)(now, inside)
 
 
+def in_whole_seconds(_now: float, wait: float) -> float:
+    """Retry-After in seconds, at least one."""
+    return float(max(1, math.ceil(wait)))
+
+
+def as_a_date(now: float, wait: float) -> float:
+    """Retry-After as a date, which has no fractions of a second, read at once."""
+    return math.ceil(now + wait) - now
+
+
 @dataclass(frozen=True)
 class Gateway:
     """A rule, and how long things take there.
@@ -125,7 +170,9 @@ class Gateway:
         spread: Of the logarithm of the seconds of service.
         servers: How many are served at once; others queue. None for all.
         refusal_latency: Seconds until a refusal is out.
-        retry_after: Sent with each refusal.
+        travel_jitter: Seconds, on average, by which a request is later than the quickest.
+        retry_after: Sent with each refusal; a function makes it of the time and the true wait.
+        announces: Makes what each answer says of the limit, of the time.
         hangs: Numbers of the requests that are never answered.
         timeout: Seconds after which those are given up.
     """
@@ -135,7 +182,9 @@ class Gateway:
     spread: float = 0.3
     servers: int | None = None
     refusal_latency: float = 0.005
-    retry_after: float | None = None
+    travel_jitter: float = 0.0
+    retry_after: float | Callable[[float, float], float] | None = None
+    announces: Callable[[float], Announced] | None = None
     hangs: Container[int] = ()
     timeout: float = 30.0
 
@@ -167,13 +216,23 @@ class Simulation:
         pace: Of the client.
         gateway: What answers.
         seed: Of all that is left to chance.
-        jitter: Seconds, on average, by which one wake-up in thirty is late, and one request in
-            thirty on its way: as measured of threads on a busy machine.
+        jitter: Seconds, on average, by which a wake-up is late, or a request on its way, if it is:
+            as measured of threads on a busy machine.
+        stalled: Share of those that are.
     """
 
-    def __init__(self, pace: Pace, gateway: Gateway, seed: int = 1, *, jitter: float = 0.0) -> None:
+    def __init__(
+        self,
+        pace: Pace,
+        gateway: Gateway,
+        seed: int = 1,
+        *,
+        jitter: float = 0.0,
+        stalled: float = 1 / 30,
+    ) -> None:
         self.run = Run()
         self._jitter = jitter
+        self._stalled = stalled
         self._pace = pace
         self._gateway = gateway
         self._random = random.Random(seed)
@@ -182,6 +241,7 @@ class Simulation:
         self._free_at = [0.0] * (gateway.servers or 0)
         self._events: list[tuple[float, int, Request, str]] = []
         self._order = count()
+        self._announced: dict[Request, Announced] = {}
 
     def until(self, end: float) -> Run:
         """Run on until that time."""
@@ -207,15 +267,22 @@ class Simulation:
         if request.number in self._gateway.hangs:
             self._later(self._gateway.timeout, request, "give_up")
         else:
-            self._later(TRAVEL_SECONDS + self._by_chance(), request, "arrive")
+            self._later(TRAVEL_SECONDS + self._travel() + self._by_chance(), request, "arrive")
+
+    def _travel(self) -> float:
+        jitter = self._gateway.travel_jitter
+        return self._random.expovariate(1.0 / jitter) if jitter else 0.0
 
     def _by_chance(self) -> float:
-        if not self._jitter or self._random.random() > STALLED:
+        if not self._jitter or self._random.random() > self._stalled:
             return 0.0
         return self._random.expovariate(1.0 / self._jitter)
 
     def _arrive(self, request: Request) -> None:
-        if self._gateway.rule(self._now, self._inside):
+        is_let_in = self._gateway.rule(self._now, self._inside)
+        if self._gateway.announces:
+            self._announced[request] = self._gateway.announces(self._now)
+        if is_let_in:
             self._inside += 1
             self._later(self._service(), request, "leave")
         else:
@@ -236,14 +303,24 @@ class Simulation:
 
     def _end(self, request: Request) -> None:
         latency = self._now - request.sent_at
-        self._pace.answered(self._now, request, Sample("good", latency))
+        self._pace.answered(
+            self._now,
+            request,
+            Sample("good", latency, announced=self._announced.pop(request, None)),
+        )
         self.run.good.append(self._now)
         self.run.latencies.append(latency)
 
     def _refuse(self, request: Request) -> None:
-        sample = Sample("refused", self._now - request.sent_at, self._gateway.retry_after)
+        announced = self._announced.pop(request, None)
+        latency = self._now - request.sent_at
+        sample = Sample("refused", latency, self._retry_after(), announced=announced)
         self._pace.answered(self._now, request, sample)
         self.run.refused.append(self._now)
+
+    def _retry_after(self) -> float | None:
+        says = self._gateway.retry_after
+        return says(self._now, self._gateway.rule.wait(self._now)) if callable(says) else says
 
     def _give_up(self, request: Request) -> None:
         self._pace.answered(self._now, request, Sample("failed", self._gateway.timeout))

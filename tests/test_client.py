@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from raw_server import GENERATION, RawServer, always, reply
 
 from connector.errors import KeyRefused, SettingsError, WaitTooLong
+from connector.gateway.pace.announced import Announced
 from connector.gateway.redact import Redactor
 from connector.record.answer import Outcome
 from connector.sandbox import KINDS
@@ -153,6 +154,23 @@ def test_retry_after_is_waited_for_and_told_to_the_throttle() -> None:
         ask(server.base_url, throttle=throttle, draw=lambda: 0.0)
     assert came[1] - came[0] >= 0.15
     assert [sample.retry_after for sample in throttle.samples] == [0.15, None]
+
+
+def test_what_an_answer_says_of_the_gateway_is_for_all_requests() -> None:
+    """A 503 stops all; an announced limit concerns all, whatever the answer."""
+    answers = always(
+        reply(b"", "503 Busy", "Retry-After: 0.1"),
+        reply(b"", "429 Slow down", "RateLimit: limit=50, remaining=0, reset=1"),
+        reply(GENERATION, "200 OK", 'RateLimit: "default";r=9;t=5'),
+    )
+    throttle = OpenThrottle()
+    with RawServer(answers) as server:
+        ask(server.base_url, throttle=throttle, draw=lambda: 0.0, max_attempts=3)
+    assert [(s.is_out, s.announced) for s in throttle.samples] == [
+        (True, None),
+        (False, Announced(None, 0, 1)),
+        (False, Announced(None, 9, 5)),
+    ]
 
 
 def test_a_wait_longer_than_the_run_may_take_stops_it_and_says_when_to_come_back() -> None:

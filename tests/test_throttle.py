@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import statistics
 import threading
 import time
@@ -19,13 +20,17 @@ from gateway_models import (
     FixedWindow,
     Gateway,
     Rule,
+    Shared,
     Simulation,
     SlidingWindow,
     TokenBucket,
+    as_a_date,
+    in_whole_seconds,
 )
 
+from connector.gateway.pace.announced import Announced
 from connector.gateway.pace.pace import Pace
-from connector.gateway.pace.rate import Curve, Rate
+from connector.gateway.pace.rate import Rate
 from connector.gateway.pace.throttle import Sample, Throttle
 
 if TYPE_CHECKING:
@@ -57,6 +62,113 @@ def test_nearly_all_of_a_rate_limit_is_used_and_little_is_refused(
     assert run.refused_share() <= 0.05
 
 
+@pytest.mark.parametrize(
+    "retry_after",
+    [None, in_whole_seconds, as_a_date, 0.0],
+    ids=["bare", "whole seconds", "date", "zero"],
+)
+@pytest.mark.parametrize(("rate", "burst"), [(50, 10), (200, 20), (20, 1)])
+def test_a_run_reaches_nearly_all_of_a_bucket_its_start_included(
+    rate: int, burst: int, retry_after: Callable[[float, float], float] | float | None
+) -> None:
+    """Pausing for each Retry-After of a whole second would cost a tenth and more."""
+    limit = TokenBucket(rate, burst)
+    gateway = Gateway(limit, 0.08, 0.1, refusal_latency=0.08, retry_after=retry_after)
+    simulation = simulate(gateway)
+    for seconds, share in ((30.0, 0.93), (100.0, 0.96)):
+        run = simulation.until(seconds)
+        assert run.per_second(0.0, seconds) >= share * rate
+        assert run.refused_share() <= 0.02
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(50, 10), (200, 20)])
+def test_a_burst_allowance_makes_up_for_threads_that_wake_up_late(rate: int, burst: int) -> None:
+    gateway = Gateway(TokenBucket(rate, burst), 0.08, 0.1, refusal_latency=0.08)
+    run = Simulation(Pace(64), gateway, jitter=0.005, stalled=1 / 3).until(30.0)
+    assert run.per_second(0.0, 30.0) >= 0.95 * rate
+    assert run.refused_share() <= 0.02
+
+
+@pytest.mark.parametrize("retry_after", [None, in_whole_seconds], ids=["bare", "Retry-After"])
+@pytest.mark.parametrize("limit", [FixedWindow, SlidingWindow])
+def test_a_limit_by_the_minute_is_spread_over_it_once_it_is_known(
+    limit: Callable[[int, float], Rule], retry_after: Callable[[float, float], float] | None
+) -> None:
+    gateway = Gateway(limit(600, 60.0), 0.08, 0.1, retry_after=retry_after)
+    simulation = simulate(gateway)
+    sent = len(simulation.until(70.0).sent)
+    refused = len(simulation.run.refused)
+    run = simulation.until(310.0)
+    assert run.per_second(70.0, 310.0) >= 0.9 * 10
+    assert len(run.refused) - refused <= 0.03 * (len(run.sent) - sent)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_others_leave_of_a_shared_limit_is_used(seed: int) -> None:
+    limit = Shared(TokenBucket(100, 20), lambda now: 30.0 + 25.0 * math.sin(now / 7.0), seed)
+    run = simulate(Gateway(limit, 0.08, 0.1, refusal_latency=0.08), seed=seed).until(100.0)
+    assert len(run.good) >= 0.8 * (100 * 100 - limit.given)
+    assert run.refused_share() <= 0.04
+
+
+@pytest.mark.parametrize(("is_out", "pause"), [(True, 1.0), (False, 2.5)])
+def test_a_gateway_that_is_out_stops_all(is_out: bool, pause: float) -> None:
+    pace = Pace(64)
+    pace.answered(1.0, pace.sent(0.9), Sample("refused", 0.1, pause, is_out=is_out))
+    assert pace.wait(1.0) == pause
+
+
+def test_a_refusal_with_a_short_retry_after_stops_no_other_request() -> None:
+    """It may be a hundredth of a second, rounded up; the client holds back the refused request."""
+    pace = Pace(64)
+    for number in range(20):
+        pace.answered(number / 20 + 0.05, pace.sent(number / 20), GOOD)
+    pace.answered(1.1, pace.sent(1.0), Sample("refused", 0.1, 1.0))
+    assert 0.0 < pace.wait(1.1) < 0.2
+
+
+def announcing(window: FixedWindow) -> Callable[[float], Announced]:
+    """What a gateway with such a window says, in whole seconds."""
+
+    def says(now: float) -> Announced:
+        left = float(max(0, window.most - window.taken))
+        return Announced(None, left, math.ceil(window.wait(now)))
+
+    return says
+
+
+def test_an_announced_limit_by_the_minute_costs_one_refusal() -> None:
+    window = FixedWindow(600, 60.0)
+    run = simulate(Gateway(window, 0.08, 0.1, announces=announcing(window))).until(200.0)
+    assert len(run.good) == 4 * 600
+    assert len(run.refused) == 1
+
+
+def test_an_announced_rate_is_begun_with() -> None:
+    limit = TokenBucket(50, 10)
+    gateway = Gateway(limit, 0.08, 0.1, announces=lambda _: Announced(50.0, limit.level, 1.0))
+    run = simulate(gateway).until(30.0)
+    assert run.per_second(0.0, 30.0) >= 0.97 * 50
+    assert run.refused_share() <= 0.01
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        Announced(None, 0.0, 60.0),
+        Announced(0.001, 0.0, 1.0),
+        Announced(1e9, 1e9, 1.0),
+        Announced(1e9, 1e9, 1e9),
+    ],
+    ids=["always empty", "hardly a rate", "endless rate", "endless"],
+)
+def test_what_is_accepted_and_refused_counts_more_than_what_is_announced(lie: Announced) -> None:
+    gateway = Gateway(TokenBucket(50, 10), 0.08, 0.1, announces=lambda _: lie)
+    run = simulate(gateway).until(60.0)
+    assert run.per_second(20.0, 60.0) >= 0.93 * 50
+    assert run.refused_share() <= 0.02
+
+
 @pytest.mark.parametrize(("rate", "burst", "share"), [(50, 1, 0.85), (200, 10, 0.92)])
 def test_threads_that_wake_up_late_cost_little(rate: int, burst: int, share: float) -> None:
     """What is late makes the next one early, which a gateway without a burst refuses."""
@@ -66,8 +178,8 @@ def test_threads_that_wake_up_late_cost_little(rate: int, burst: int, share: flo
     assert run.refused_share() <= 0.05
 
 
-@pytest.mark.parametrize("pause", [1.0, 7.0])
-def test_no_request_starts_before_retry_after_ends(pause: float) -> None:
+@pytest.mark.parametrize("pause", [2.5, 7.0])
+def test_no_request_starts_before_a_long_retry_after_ends(pause: float) -> None:
     gateway = Gateway(SlidingWindow(20), 0.1, refusal_latency=0.1, retry_after=pause)
     run = simulate(gateway).until(120.0)
     assert len(run.refused) > 3
@@ -167,15 +279,6 @@ def test_a_rate_limit_is_not_taken_for_a_cap_on_requests_in_flight() -> None:
     pace = Pace(64)
     Simulation(pace, Gateway(TokenBucket(50, 50), 0.3)).until(60.0)
     assert pace.concurrency(60.0) > 0.3 * 50
-
-
-def test_the_curve_starts_low_is_flat_at_its_plateau_and_doubles_beyond() -> None:
-    curve = Curve(start=60.0, plateau=100.0, climb=10.0, doubling=20.0)
-    assert curve.at(0.0) == 60.0
-    assert curve.at(5.0) == 95.0  # 100 - 40 / 2^3
-    assert curve.at(10.0) == 100.0
-    assert curve.at(20.0) == 112.5  # 100 (1 + 1 / 2^3)
-    assert curve.at(30.0) == 200.0
 
 
 def test_the_ceilings_hold_against_a_gateway_without_limits() -> None:

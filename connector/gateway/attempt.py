@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from connector.gateway.connection import Reply
     from connector.gateway.failure import AttemptFailed
+    from connector.gateway.pace.announced import Announced
 
 KEPT_OF_TOO_LARGE = 4096
 
@@ -39,6 +41,7 @@ class Attempt:
         http_status: HTTP status, if there was an answer.
         body: The answer's body; only the start if it was too large.
         retry_after: Seconds the gateway asks to wait.
+        announced: What the answer says of a rate limit.
     """
 
     verdict: Verdict
@@ -46,6 +49,7 @@ class Attempt:
     http_status: int | None = None
     body: bytes | None = None
     retry_after: float | None = None
+    announced: Announced | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -63,6 +67,11 @@ class Attempt:
         if self.http_status in _ASK_TO_WAIT or self.outcome is Outcome.RATE_LIMITED:
             return "refused"
         return "failed" if self.outcome in DOWN else "good"
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the gateway as a whole asks to wait."""
+        return self.http_status == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def from_failure(failure: AttemptFailed) -> Attempt:

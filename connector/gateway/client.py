@@ -21,6 +21,7 @@ from connector.gateway.batch import Batches, body_bytes
 from connector.gateway.bounds import Bounds
 from connector.gateway.doubt import Doubt, describe
 from connector.gateway.failure import AttemptFailed
+from connector.gateway.pace.announced import read_announced
 from connector.gateway.pace.throttle import Sample
 from connector.gateway.patience import Patience
 from connector.gateway.question import BatchQuestion, Question
@@ -291,7 +292,13 @@ class Client:
         sample = Sample("failed", 0.0)
         try:
             attempt = self._ask(question, others)
-            sample = Sample(attempt.kind, self._clock() - sent, attempt.retry_after)
+            sample = Sample(
+                attempt.kind,
+                self._clock() - sent,
+                attempt.retry_after,
+                attempt.is_out,
+                attempt.announced,
+            )
         finally:
             self._throttle.release(sample)
         if self._on_attempt is not None:
@@ -305,8 +312,10 @@ class Client:
         except AttemptFailed as failure:
             attempt = from_failure(failure)
         else:
-            reply = self._redactor.reply(sent.reply)
-            attempt = question.read(reply, self._now())
+            reply, now = self._redactor.reply(sent.reply), self._now()
+            attempt = question.read(reply, now)
+            if announced := read_announced(reply.headers, now):
+                attempt = replace(attempt, announced=announced)
             if others is not None and not self._is_its_own(question, attempt, others, sent):
                 attempt = about_another(attempt)
                 sent.connection.close()

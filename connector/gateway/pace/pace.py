@@ -1,7 +1,7 @@
 """Decides when the next request may start, from events; it never waits itself.
 
-It composes `Rate` (requests per second), `Knee` and `Cap` (requests in flight), and `Strays`
-(requests that no longer count as in flight).
+It composes `Rate` (requests per second), `Quota` (requests left, as announced), `Knee` and `Cap`
+(requests in flight), and `Strays` (requests that no longer count as in flight).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from connector.gateway.pace.concurrency import Cap, Knee
+from connector.gateway.pace.quota import SHORT, Quota
 from connector.gateway.pace.rate import Rate
 from connector.gateway.pace.request import Request
 from connector.gateway.pace.strays import Strays
@@ -39,11 +40,14 @@ class Pace:
         self._knee = Knee(max_concurrency)
         self._cap = Cap(max_concurrency)
         self._strays = Strays()
+        self._quota = Quota()
 
     def wait(self, now: float) -> float:
         """Seconds until a request may start: 0 or less is now, infinite is after an answer."""
         if now < self.resume_at:
             return self.resume_at - now
+        if (trial := self._quota.wait(now)) > 0:
+            return trial
         self._strays.look(now)
         if self.in_flight >= self.concurrency(now):
             return self._strays.next_at() - now
@@ -56,6 +60,7 @@ class Pace:
         in_place = self.in_flight - self._strays.count
         request = Request(self._sent, now, self.in_flight, in_place)
         self._rate.sent(request)
+        self._quota.sent(now)
         self._strays.sent(request)
         if self.in_flight >= self.concurrency(now):
             self._knee.reached(request)
@@ -68,8 +73,14 @@ class Pace:
         self._knee.answered(request, sample, self._sent, now)
         if sample.kind == "good":
             self._cap.good(request)
-        elif sample.kind == "refused":
-            self._refused(now, request, sample)
+            self._rate.good(request)
+        empty_until = self._quota.answered(now, request, sample, self._sent)
+        if empty_until is not None:
+            self.resume_at = max(self.resume_at, empty_until)
+        if sample.kind == "refused":
+            self._refused(now, request, sample, is_explained=empty_until is not None)
+        elif sample.announced is not None:
+            self._rate.heed(sample.announced)
 
     def concurrency(self, now: float) -> int:
         """Most requests in flight; at least 1."""
@@ -80,18 +91,18 @@ class Pace:
         """Requests per second; infinite if no limit is known."""
         return self._rate.at(now)
 
-    def _refused(self, now: float, request: Request, sample: Sample) -> None:
-        pause = sample.retry_after or 0.0
+    def _refused(self, now: float, request: Request, sample: Sample, *, is_explained: bool) -> None:
+        asked = sample.retry_after or 0.0
+        # A short one may be a shorter wait, rounded up: it holds for the refused request alone.
+        pause = asked if sample.is_out or asked > SHORT else 0.0
         self.resume_at = max(self.resume_at, now + pause)
         resume_at = max(self.resume_at, now)
-        self._rate.forget(request)
         # A request sent before the last cut took effect says nothing new.
-        if request.number <= self._learned_at:
-            self._rate.hold(resume_at)
+        if is_explained or request.number <= self._learned_at:
+            self._rate.hold(request, resume_at)
             return
         self._learned_at = self._sent
-        worth = WORK_PER_PAUSE * pause
-        if self._cap.explains(request, now, worth):
-            self._rate.release(resume_at)
+        if self._cap.explains(request, now, WORK_PER_PAUSE * pause):
+            self._rate.release(request, resume_at)
         else:
-            self._rate.refused(request, sample.latency, resume_at, worth)
+            self._rate.refused(request, now, resume_at)

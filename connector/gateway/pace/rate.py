@@ -1,67 +1,87 @@
-"""Requests per second: a cubic curve around the rate at which the gateway last refused."""
+"""Requests per second, held where a small share of requests is refused.
+
+Without a refusal the rate rises, by a little with each request; at a refusal it falls. The fall is
+the doubt about the limit: half at first, less with each refusal that comes about when expected,
+more with an early one, and more with each long time without one. The rise is such that one request
+in `PER_REFUSAL` is refused, whatever way the gateway counts.
+
+A token bucket is empty at a refusal. What it accepts between two of them is thus what it refills,
+and the rate falls no lower than that; the same holds for a window, over a few of its lengths.
+
+If nothing at all is accepted after a refusal, the gateway is closed: one request at a time probes
+it. A gateway that stays closed for a good part of the time counts in windows, and what it accepted
+from one opening to the next is the limit.
+"""
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from connector.gateway.pace.quota import SHORT
 
 if TYPE_CHECKING:
+    from connector.gateway.pace.announced import Announced
     from connector.gateway.pace.request import Request
 
-# Requests per second after a first refusal that came too early to measure a rate.
-FIRST: Final = 4.0
+# Requests per second, at least, after a first refusal that came too early to measure a rate.
+FIRST: Final = 8.0
 
-# Seconds to the plateau, if refusals cost nothing.
-CLIMB: Final = 10.0
+# Requests for each one that is refused, in the long run.
+PER_REFUSAL: Final = 150
 
-# Fewest requests to the plateau, so that refusals stay rare at low rates too.
-REQUESTS_PER_REFUSAL: Final = 80
+# Share by which a refusal lowers the rate: at first, and when the limit is known.
+MOST_DOUBT: Final = 0.5
+LEAST_DOUBT: Final = 0.03
 
-# Seconds from the plateau to twice its rate.
-DOUBLING: Final = 20.0
+# Most rise after the first refusal, as a logarithm: with a request, and in a second.
+STEEPEST: Final = 0.12
+STEEPEST_IN_A_SECOND: Final = 1.4
 
-# Multiple of the plateau that, without a refusal, means the limit is gone: search again.
-OUTGROWN: Final = 1.5
+# Seconds between two refusals, at least, once the search is over.
+SHORTEST: Final = 1.0
 
-# Shares of the measured rate: to continue with, and to return to.
-START: Final = 0.96
-PLATEAU: Final = 0.98
+# Requests that may follow at once to make up for a late one, at most.
+MOST_SLACK: Final = 8.0
 
-# Taken off `START` after an immediate refusal: a saved-up burst hid how low the limit is.
-EARLY: Final = 0.1
+# Seconds of work for each second that a refusal stops all requests.
+WORK_PER_PAUSE: Final = 25.0
 
-# Fewer requests, or fewer seconds, than this measure nothing.
-ENOUGH: Final = 8
-SOON: Final = 0.5
+# Refusals in a row, each after the news of the one before, that show a closed gateway.
+CLOSED: Final = 2
 
-# Above `FORGIVING` requests per second, one refusal in `PER_FORGIVEN` requests is ignored, at most
-# `MOST_FORGIVEN` in a row: now and then a thread wakes up late, and its request comes too close to
-# the next. At lower rates, or if a refusal costs a pause, every refusal counts.
-FORGIVING: Final = 10.0
-PER_FORGIVEN: Final = 50
-MOST_FORGIVEN: Final = 2.0
+# Seconds between two probes of a closed gateway: at first, twice as long each time, at most.
+FIRST_PROBE, LAST_PROBE = 0.1, 8.0
+
+# Fewer accepted requests than this measure nothing.
+ENOUGH: Final = 4
+
+# Seconds before a refusal whose accepted requests are the rate, if all was accepted for longer.
+LATELY: Final = 1.0
+
+# Requests per second, whatever is refused or announced.
+SLOWEST: Final = 1.0 / 60.0
+
+# A limit of more requests per second than this limits nothing.
+HIGHEST: Final = 1e4
 
 # Requests kept to measure the rate by.
 REMEMBERED: Final = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """From `start` to `plateau` in `climb` seconds, flat there, and twice that `doubling` later."""
+class _Mark(NamedTuple):
+    """A moment, and how many requests were accepted until then."""
 
-    start: float
-    plateau: float
-    climb: float
-    doubling: float = DOUBLING
+    at: float
+    accepted: int
 
-    def at(self, seconds: float) -> float:
-        """Requests per second, this many seconds after the curve began."""
-        beyond = seconds - self.climb
-        if beyond < 0:
-            return self.plateau - (self.plateau - self.start) * (-beyond / self.climb) ** 3
-        return self.plateau * (1.0 + (beyond / self.doubling) ** 3)
+
+class _Sent(NamedTuple):
+    """When a request was sent, and at which rate."""
+
+    at: float
+    rate: float
 
 
 class Rate:
@@ -74,124 +94,199 @@ class Rate:
     def __init__(self, ceiling: float | None = None) -> None:
         self.next_at = -math.inf
         self._ceiling = ceiling or math.inf
-        self._curve: Curve | None = None
-        self._curve_from = 0.0
-        self._cut_at = 0.0
+        self._limit = math.inf
+        self._doubt = MOST_DOUBT
+        self._quiet = 0
+        self._refused = 0
         self._burst = math.inf
-        self._credit = 0.0
-        self._accepted: deque[Request] = deque(maxlen=REMEMBERED)
+        self._slack = 0.0
+        self._first_at: float | None = None
+        self._accepted: OrderedDict[int, _Sent] = OrderedDict()
+        self._last_refused = 0
+        self._empty: deque[_Mark] = deque(maxlen=4)
+        self._opened: deque[_Mark] = deque(maxlen=3)
+        self._period = 0.0
+        self._closed = _Mark(0.0, 0)
+        self._in_row = 0
+        self._episode = 0
+        self._cost = 1.0
+        self._pause = 0.0
 
-    def at(self, now: float) -> float:
+    def at(self, _now: float = 0.0) -> float:
         """Requests per second; infinite without a limit."""
-        if self._curve is None:
-            return self._ceiling
-        return min(self._ceiling, self._curve.at(max(0.0, now - self._curve_from)))
+        return min(self._ceiling, self._limit)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is accepted at present."""
+        return self._in_row >= CLOSED
 
     def sent(self, request: Request) -> None:
         """Note that a request starts."""
-        self._accepted.append(request)
-        self._credit = min(MOST_FORGIVEN, self._credit + 1.0 / PER_FORGIVEN)
-        now = request.sent_at
-        rate = self.at(now)
-        if self._is_outgrown(rate):
-            self._curve, self._curve_from = Curve(rate, rate, 0.0, doubling=4.0), now
+        now, rate = request.sent_at, self.at()
+        if self._first_at is None:
+            self._first_at = now
+            self._opened.append(_Mark(now, 0))
+        self._accepted[request.number] = _Sent(now, rate)
+        if len(self._accepted) > REMEMBERED:
+            self._accepted.popitem(last=False)
         if rate == math.inf:
             return
-        # Time in which something else held requests back does not count for the curve, and is not
-        # made up for: a gateway without a burst allowance would refuse.
-        self._curve_from = min(now, self._curve_from + max(0.0, now - self.next_at))
-        self.next_at = now + 1.0 / rate
+        if self.is_closed:
+            # One at a time, unless this one hangs.
+            self.next_at = now + 2.0 * self._probe_seconds()
+            return
+        # What something else held back says nothing about the rate.
+        slack = self._slack / rate if self._limit <= self._ceiling else 0.0
+        if self._limit <= self._ceiling:
+            self._rise(1.0 / (1.0 + max(0.0, now - slack - self.next_at) * rate))
+        # A thread that woke up late is made up for within the slack, as far as there is a burst
+        # allowance: a gateway without one would refuse.
+        self.next_at = max(self.next_at, now - slack) + 1.0 / rate
 
-    def forget(self, request: Request) -> None:
-        """Stop counting a request as accepted: it was refused."""
-        if request in self._accepted:
-            self._accepted.remove(request)
+    def good(self, request: Request) -> None:
+        """Note that a request was accepted."""
+        if not self._in_row or request.number <= self._last_refused:
+            return
+        if self.is_closed:
+            self._reopen(request)
+        self._opened.append(_Mark(request.sent_at, request.number - 1 - self._refused))
+        self._in_row = 0
 
-    def hold(self, until: float) -> None:
-        """Pause until this time."""
-        self._curve_from = max(self._curve_from, until)
-        self._cut_at = max(self._cut_at, until)
+    def heed(self, said: Announced) -> None:
+        """Begin at an announced rate; refusals, or their absence, are believed more than it."""
+        is_of_window = said.reset is not None and said.reset > SHORT
+        if self._limit < math.inf or said.rate is None or is_of_window:
+            return
+        if SLOWEST <= said.rate <= HIGHEST:
+            self._limit = said.rate
+            self._doubt = 2.0 * LEAST_DOUBT
+
+    def hold(self, request: Request, until: float) -> None:
+        """Note a refusal that says nothing new; pause until then."""
+        self._forget(request)
         self.next_at = max(self.next_at, until)
 
-    def release(self, at: float) -> None:
-        """Let the rate rise fast: requests are refused for another reason."""
-        if self._curve is not None:
-            rate = self.at(at)
-            self._begin(Curve(rate, rate, 0.0, doubling=2.0), at)
+    def release(self, request: Request, at: float) -> None:
+        """Let the rate rise fast: a request was refused for another reason."""
+        self._forget(request)
+        self._doubt = min(MOST_DOUBT, 2.0 * self._doubt)
+        self.next_at = max(self.next_at, at)
 
-    def refused(self, request: Request, delay: float, resume_at: float, worth: float) -> None:
+    def refused(self, request: Request, now: float, resume_at: float) -> None:
         """Learn from a refusal.
 
         Args:
             request: The refused request.
-            delay: Seconds until the refusal arrived.
+            now: When the refusal arrived.
             resume_at: When requests may start again.
-            worth: Seconds of work that make up for the pause.
         """
-        if not worth and self._is_forgiven(request):
-            self._credit -= 1.0
-            self.next_at = max(self.next_at, resume_at)
-            return
-        before = [r.sent_at for r in self._accepted if r.number < request.number]
-        second = [t for t in before if t > request.sent_at - 1.0]
-        if self._curve is None:
-            self._burst = max(1, len(second))
-            curve = _first_curve(len(second), delay)
-        else:
-            since = [t for t in before if t >= self._cut_at]
-            curve = self._next_curve(self._curve, request, since, delay, worth)
-        if second:
-            # A gateway that counts per second has counted these already.
-            resume_at = max(resume_at, second[0] + len(second) / curve.start)
-        self._begin(curve, resume_at)
-        self.next_at += 1.0 / curve.start
+        mark = _Mark(request.sent_at, request.number - 1 - self._refused)
+        sent = self._forget(request)
+        self._in_row += 1
+        if self._in_row == 1:
+            self._closed = mark
+        if sent.rate == math.inf:
+            self._limit = self._first_guess(mark, now)
+        elif not self.is_closed:
+            self._learn(sent, mark)
+        self._empty.append(mark)
+        count = mark.accepted - self._empty[-2].accepted if len(self._empty) > 1 else PER_REFUSAL
+        cost = self._episode * PER_REFUSAL / max(1, count)
+        self._cost += (min(cost, 10.0) - self._cost) / 4.0
+        self._episode = 1
+        self._quiet = 0
+        self._pause = max(0.0, resume_at - now)
+        gap = self._probe_seconds() if self.is_closed else 1.0 / self.at()
+        self.next_at = max(resume_at, now + gap)
 
-    def _is_forgiven(self, request: Request) -> bool:
-        """Whether a refusal may be due to a thread that woke up late."""
-        is_search_over = self._curve is not None and self._curve.doubling == DOUBLING
-        return self._credit >= 1.0 and is_search_over and self.at(request.sent_at) > FORGIVING
+    def _forget(self, request: Request) -> _Sent:
+        self._refused += 1
+        self._episode += 1
+        self._last_refused = max(self._last_refused, request.number)
+        return self._accepted.pop(request.number, _Sent(request.sent_at, self.at()))
 
-    def _is_outgrown(self, rate: float) -> bool:
-        curve = self._curve
-        return curve is not None and curve.doubling == DOUBLING and rate >= OUTGROWN * curve.plateau
+    def _first_guess(self, mark: _Mark, now: float) -> float:
+        """Between a saved-up burst of a second's requests, and none."""
+        seconds = now - (self._first_at or 0.0)
+        self._burst = max(1, mark.accepted)
+        self._slack = min(MOST_SLACK, max(0.0, self._burst / 4.0 - 1.0))
+        return max(FIRST, mark.accepted / math.sqrt((1e-3 + seconds) * (1.0 + seconds)))
 
-    def _begin(self, curve: Curve, at: float) -> None:
-        self._curve = curve
-        self._curve_from = self._cut_at = self.next_at = at
+    def _probe_seconds(self) -> float:
+        return min(LAST_PROBE, FIRST_PROBE * 2.0 ** min(16, max(0, self._in_row - CLOSED)))
 
-    def _next_curve(
-        self, curve: Curve, request: Request, since: list[float], delay: float, worth: float
-    ) -> Curve:
-        """The curve after a refusal, from the requests accepted since the last curve began."""
-        rate = self.at(request.sent_at)
-        lasted = request.sent_at - self._cut_at
-        if len(since) < ENOUGH or lasted < SOON:
-            doubling = min(DOUBLING, 2.0 * curve.doubling)
-            return Curve(0.75 * rate, 0.9 * rate, max(1.0, delay, 10.0 / rate), doubling)
-        worth = max(CLIMB, worth, REQUESTS_PER_REFUSAL / rate)
-        found = self._found(since, request.sent_at)
-        if found < 0.7 * rate:
-            # Pauses for other reasons split the requests into bursts.
-            found = math.sqrt(found * rate)
-        found = min(found, rate)
-        start = START - EARLY * (1.0 - min(1.0, 2.0 * lasted / worth))
-        return Curve(start * found, PLATEAU * found, worth)
-
-    def _found(self, since: list[float], until: float) -> float:
-        """Requests per second that the gateway accepts, measured before its refusal at `until`."""
-        last = [t for t in since if t > until - 1.0]
-        if len(last) < 10:  # noqa: PLR2004  # too few to count in one second
-            last = since[-10:]
-        lately = len(last) / max(1e-3, until - last[0])
-        # A token bucket of size `burst` that accepted n since t refills at least this fast.
-        refill = (
-            (n + 1 - self._burst) / max(1e-6, until - t) for n, t in enumerate(reversed(since), 1)
+    def _expected(self) -> float:
+        """Requests until the next refusal."""
+        share = LEAST_DOUBT / self._doubt
+        cost = 1.0 + (max(1.0, self._cost) - 1.0) * share
+        return max(
+            PER_REFUSAL * cost * share,
+            WORK_PER_PAUSE * self._pause * self._limit * share,
+            max(SHORTEST, self._period) * self._limit,
         )
-        return max(lately, *refill)
 
+    def _rise(self, share: float) -> None:
+        self._quiet += 1
+        if self._quiet > 1.1 * self._expected():
+            self._doubt = min(MOST_DOUBT, 1.5 * self._doubt)
+            self._quiet = 0
+        rise = self._doubt / self._expected()
+        if len(self._empty) == 1:
+            rise = min(STEEPEST, STEEPEST_IN_A_SECOND / self._limit)
+        self._limit *= math.exp(share * rise)
 
-def _first_curve(accepted: int, delay: float) -> Curve:
-    """The curve after the first refusal: the limit is often what one second accepted."""
-    if accepted >= FIRST:
-        return Curve(START * accepted, accepted, 0.7, max(2.0, 2.0 * delay))
-    return Curve(FIRST, FIRST, 0.0, max(0.75, 2.0 * delay))
+    def _learn(self, sent: _Sent, mark: _Mark) -> None:
+        """Lower the rate, no further than to what was accepted; doubt what is left."""
+        count = mark.accepted - self._empty[-1].accepted if self._empty else mark.accepted
+        least = (1.0 - LEAST_DOUBT) * max(self._least(mark), self._without_burst(mark))
+        self._limit = max(SLOWEST, min(sent.rate, max(least, sent.rate * (1.0 - self._doubt))))
+        if least >= sent.rate:
+            return  # What was sent before, faster, left the bucket empty.
+        if least > sent.rate * (1.0 - self._doubt):
+            between = 1.0 - least / sent.rate - LEAST_DOUBT + 1.0 / max(1, count)
+            self._doubt = max(LEAST_DOUBT, min(self._doubt, between))
+        elif count < 0.25 * self._expected():
+            self._doubt = min(MOST_DOUBT, 2.0 * self._doubt)
+            self._slack /= 2.0
+        else:
+            self._doubt = max(LEAST_DOUBT, self._doubt / 2.0)
+
+    def _least(self, mark: _Mark) -> float:
+        """Requests per second accepted since a refusal: the bucket was empty then."""
+        rates = [
+            (mark.accepted - empty.accepted) / max(1e-3, mark.at - empty.at)
+            for empty in self._empty
+            if mark.accepted - empty.accepted >= ENOUGH
+        ]
+        return min(rates[-1:] + rates[:1], default=0.0)
+
+    def _without_burst(self, mark: _Mark) -> float:
+        """Requests per second accepted lately, less what may have been saved up."""
+        since = self._empty[-1].at if self._empty else -math.inf
+        times = [s.at for s in reversed(self._accepted.values()) if since < s.at < mark.at]
+        rates = [
+            (count - self._burst) / max(1e-3, times[0] - time)
+            for count, time in enumerate(times, 1)
+            if count >= ENOUGH
+        ]
+        lately = [time for time in times if time > mark.at - LATELY]
+        if mark.at - since > 2.0 * LATELY:
+            rates.append(len(lately) / LATELY)
+        return max(rates, default=0.0)
+
+    def _reopen(self, request: Request) -> None:
+        now, opened = request.sent_at, self._opened[-1]
+        if now - self._closed.at >= 0.25 * (self._closed.at - opened.at):
+            # It counts in windows: an empty bucket does not close for long.
+            self._period = max(1e-3, now - opened.at)
+            rates = [
+                (self._closed.accepted - mark.accepted) / max(1e-3, now - mark.at)
+                for mark in self._opened
+            ]
+            self._limit = max(SLOWEST, *rates)
+            # It opened at some time since the last probe.
+            unknown = (now - self._empty[-1].at) / self._period
+            accepted = self._closed.accepted - opened.accepted
+            self._doubt = min(MOST_DOUBT, LEAST_DOUBT + unknown + 1.0 / max(1, accepted))
+        self.next_at = request.sent_at + 1.0 / self.at()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from connector.gateway.pace.announced import Announced
 
 Kind: TypeAlias = Literal["good", "refused", "failed"]
 
@@ -34,8 +37,12 @@ class Sample:
             `failed` (other 5xx, a timeout, a broken connection).
         latency: Seconds from sending to the end of the answer.
         retry_after: Seconds the gateway asked to wait; None if it did not.
+        is_out: Whether a refusal is the gateway's state, and its `retry_after` holds for all.
+        announced: What the answer says of a rate limit.
     """
 
     kind: Kind
     latency: float
     retry_after: float | None = None
+    is_out: bool = False
+    announced: Announced | None = None

@@ -1,0 +1,74 @@
+"""How many requests are left until a window ends, as announced, and how far that proves true."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from connector.gateway.pace.request import Request, Sample
+
+# Seconds to a reset, up to which it is a matter of the rate: a bucket is often empty for a moment.
+SHORT: Final = 2.0
+
+# Most seconds to pause for a reset, before one request tries again.
+LONGEST: Final = 60.0
+
+# Seconds between two requests that try whether nothing is left; so many accepted prove a lie.
+TRIAL_SECONDS: Final = 0.2
+TRIALS: Final = 3
+
+
+class Quota:
+    """Requests left in a window of more than `SHORT` seconds, as announced and as it proved.
+
+    That none is left is tried out first, by one request at a time: a refusal proves it, and from
+    then on nothing is sent in vain. If requests are accepted nonetheless, the announcements are
+    never believed again.
+    """
+
+    def __init__(self) -> None:
+        self._lies = False
+        self._is_proven = False
+        self._empty_until = -math.inf
+        self._known_at = 0
+        self._trial_at = 0.0
+        self._accepted = 0
+
+    def wait(self, now: float) -> float:
+        """Seconds until a request may try whether nothing is left; 0 or less for now."""
+        return self._trial_at - now if now < self._empty_until else 0.0
+
+    def sent(self, now: float) -> None:
+        """Note that a request starts."""
+        if now < self._empty_until:
+            self._trial_at = now + max(TRIAL_SECONDS, 1.0)
+
+    def answered(self, now: float, request: Request, sample: Sample, sent: int) -> float | None:
+        """Note an answer; return when requests may start again, if nothing is left until then.
+
+        Args:
+            now: When the answer arrived.
+            request: The request.
+            sample: How it ended.
+            sent: Requests sent so far.
+        """
+        said = sample.announced
+        if sample.kind == "good" and now < self._empty_until and request.number > self._known_at:
+            self._accepted += 1
+            self._trial_at = now
+            if self._accepted >= TRIALS:
+                self._lies, self._empty_until = True, -math.inf
+        if said is None or said.left is None or said.reset is None or self._lies:
+            return None
+        if said.reset <= SHORT or said.left > sent - request.number:
+            return None
+        until = now + min(said.reset, LONGEST)
+        self._is_proven |= sample.kind == "refused"
+        if self._is_proven:
+            self._empty_until = -math.inf
+            return until
+        if now >= self._empty_until:
+            self._empty_until, self._known_at, self._accepted = until, sent, 0
+            self._trial_at = now + TRIAL_SECONDS
+        return None
