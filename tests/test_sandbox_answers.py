@@ -15,11 +15,21 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sandbox_client import path
 from steered import PLAIN, Steered
+from urllib3 import HTTPHeaderDict
 
+from connector.gateway.pace.announced import Announced, read_announced
 from connector.sandbox import KINDS, SandboxSettings, task_ids
 from connector.sandbox.bad_bodies import BOMB_BYTES, bomb, bomb_twice
+from connector.sandbox.choices import RateHeaders
 from connector.sandbox.kinds import Case
-from connector.sandbox.limits import TokenBucket, Workers
+from connector.sandbox.limits import (
+    FixedWindow,
+    Others,
+    SlidingWindow,
+    Standing,
+    TokenBucket,
+    Workers,
+)
 from connector.sandbox.replies import Reply
 from connector.sandbox.tasks import Phase, describe
 
@@ -200,6 +210,54 @@ def test_a_token_bucket_lets_a_burst_through_and_then_its_rate() -> None:
     assert bucket.take(5.05) == pytest.approx(0.05)
     assert bucket.take(5.1) == 0
     assert [bucket.take(99.0) > 0 for _ in range(3)] == [False, False, True]
+
+
+def test_a_fixed_window_ends_at_a_stroke_of_the_clock() -> None:
+    window = FixedWindow(2, 60.0)
+    assert [window.take(now) for now in (50.0, 51.0, 58.5)] == [0, 0, 1.5]
+    assert window.standing(59.0) == Standing(2, 60.0, 0, 1.0)
+    assert [window.take(now) for now in (60.0, 60.5, 61.0)] == [0, 0, 59.0]
+
+
+def test_a_sliding_window_ends_now() -> None:
+    window = SlidingWindow(2, 60.0)
+    assert [window.take(now) for now in (50.0, 51.0, 60.0)] == [0, 0, 50.0]
+    assert window.standing(100.0) == Standing(2, 60.0, 0, 11.0)
+    assert [window.take(now) for now in (110.0, 110.5, 111.0)] == [0, 0.5, 0]
+
+
+def test_others_use_their_part_of_a_shared_limit_evenly_or_in_turns() -> None:
+    steady, turning = (Others(FixedWindow(10_000, 1e6), 50.0, cycle) for cycle in (0.0, 40.0))
+    times = (0.0, 10.0, 20.0, 30.0, 40.0)
+    used = [[10_000 - each.standing(time).left for time in times] for each in (steady, turning)]
+    # 50 (t + (1 - cos wt) / w), with w = 2 pi / 40.
+    assert used == [[0, 500, 1000, 1500, 2000], [0, 818, 1636, 1818, 2000]]
+
+
+@pytest.mark.parametrize("form", sorted(RateHeaders))
+def test_the_rate_limit_is_announced_as_asked(form: str) -> None:
+    """What a client reads of it, which the client's own reader knows."""
+    gateway = Steered(
+        SandboxSettings(rate_limit=0.5, window=60, retry_after="zero", rate_headers=form)
+    )
+    said = [gateway.get(path(task_id))[0] for task_id in task_ids(31)]
+    assert [reply.status for reply in said] == [200] * 30 + [429]
+    assert said[-1].headers["retry-after"] == "0"
+    now = datetime.fromtimestamp(1_750_000_000 + gateway.now, UTC)
+    announced = [read_announced(HTTPHeaderDict(said[n].headers), now) for n in (0, 30)]
+    until = 60 - gateway.now % 60
+    rate = 0.5 if form.startswith("draft") else None
+    assert announced == {
+        "none": [None, None],
+        "always-empty": [Announced(None, 0, 60)] * 2,
+        "endless": [Announced(None, 1e9, None)] * 2,
+    }.get(form, [Announced(rate, 29, until), Announced(rate, 0, until)])
+
+
+def test_a_refusal_may_take_as_long_as_an_answer() -> None:
+    knobs = {"rate_limit": 1.0, "burst": 1, "latency": 0.2, "jitter": 0.0, "refusals_take": True}
+    gateway = Steered(PLAIN.changed(knobs))
+    assert [gateway.get(path("an-id"))[1] for _ in range(2)] == [0.2, 0.2]
 
 
 def test_two_workers_queue_the_third_request() -> None:

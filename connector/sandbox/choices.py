@@ -147,3 +147,18 @@ class BatchRefusal(StrEnum):
     VAGUE_400 = "400-vague"
     DETAIL_422 = "422"
     CODE_200 = "200-code"
+
+
+class RateHeaders(StrEnum):
+    """Fields that announce a rate limit; the last two lie."""
+
+    NONE = "none"
+    SECONDS = "x-seconds"
+    EPOCH = "x-epoch"
+    EPOCH_MS = "x-epoch-ms"
+    DATE = "x-date"
+    DRAFT_03 = "draft-03"
+    DRAFT_07 = "draft-07"
+    DRAFT_10 = "draft-10"
+    ALWAYS_EMPTY = "always-empty"
+    ENDLESS = "endless"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,15 @@ import orjson
 
 from connector.sandbox import agents, dialects, faults, many
 from connector.sandbox.addresses import ROOT, missing_task, task_id_of, wrong_path
-from connector.sandbox.choices import Batch, NotNow, Refusal, Wording
+from connector.sandbox.choices import Batch, NotNow, RateHeaders, Refusal, Wording
 from connector.sandbox.counters import Counters
 from connector.sandbox.draws import Draws, pick
 from connector.sandbox.kinds import Case
-from connector.sandbox.limits import TokenBucket, Workers
+from connector.sandbox.limits import Workers, make_limit
 from connector.sandbox.listing import list_page
 from connector.sandbox.not_now import not_now
 from connector.sandbox.progress import Now, Progress
+from connector.sandbox.rate_fields import rate_fields
 from connector.sandbox.refusals import refuse
 from connector.sandbox.replies import Pause, Reply, Script, http_date, json_reply
 from connector.sandbox.spellings import spelling
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from connector.sandbox.tasks import Phase, Task
 
 _FAULTS_IN_A_ROW = 2
+# Statuses of refusals because of a limit.
+_COME_BACK = (429, 503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Gateway:
         self._agents = settings.base_path + agents.ROOT
         self._many = settings.base_path + many.PATH
         self._before_refusal = settings.refusal_after
-        self._bucket = TokenBucket(settings.rate_limit, settings.burst)
+        self._limit = make_limit(settings)
         self._workers = Workers(settings.workers)
         self._listed: list[str] | None = None
 
@@ -96,6 +99,10 @@ class Gateway:
         delay = 0.0
         if reply is None:
             reply, delay = self._serve(request, task_id, now)
+        elif self.settings.refusals_take and reply.status in _COME_BACK:
+            delay = self._delay(request.path, self.counters.requests, now)
+        if isinstance(reply, Reply) and self.settings.rate_limit:
+            reply = self._announced(reply, now)
         self.counters.answered(reply.status)
         return Answer(reply, delay, self.counters.ended)
 
@@ -130,8 +137,15 @@ class Gateway:
             return reply
         if settings.max_concurrent and self.counters.in_flight > settings.max_concurrent:
             return self._come_back(settings.overload_status, 1)
-        wait = self._bucket.take(now)
+        wait = self._limit.take(now)
         return self._come_back(429, wait) if wait else None
+
+    def _announced(self, reply: Reply, now: float) -> Reply:
+        form = RateHeaders(self.settings.rate_headers)
+        if form is RateHeaders.NONE:
+            return reply
+        fields = rate_fields(form, self._limit.standing(now), self._wall_clock())
+        return replace(reply, headers=(*reply.headers, *fields))
 
     def _wrong_path(self, request: Request) -> Reply:
         return wrong_path(self.settings.wrong_path, request.method, request.path)
@@ -150,7 +164,7 @@ class Gateway:
         """Refuse for now; Retry-After has whole seconds, so round up."""
         if self.settings.retry_after == "none":
             return Reply(status, b"", ())
-        value = str(math.ceil(wait))
+        value = "0" if self.settings.retry_after == "zero" else str(math.ceil(wait))
         if self.settings.retry_after == "date":
             value = http_date(math.ceil(self._wall_clock() + wait))
         return json_reply(status, {"detail": "Too many requests"}, ("Retry-After", value))

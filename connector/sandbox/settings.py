@@ -17,6 +17,7 @@ from connector.sandbox.choices import (
     Dialect,
     MissingAs,
     NotNow,
+    RateHeaders,
     Refusal,
     TimeForm,
     Wording,
@@ -40,6 +41,10 @@ def _knob(default: T, about: str, *, repr: bool = True, **limits: Any) -> T:  # 
 
 def _share(default: float, about: str) -> float:
     return _knob(default, f"share of IDs {about}", most=1)
+
+
+def _share_of(about: str) -> float:
+    return _knob(0.0, f"share of {about}", most=1)
 
 
 def _choice(default: StrEnum, about: str) -> str:
@@ -119,11 +124,21 @@ class SandboxSettings:
     workers: int = _knob(0, "requests worked on at once, others queue; 0: no limit")
     rate_limit: float = _knob(0.0, "requests a second, beyond which it answers 429; 0: no limit")
     burst: int = _knob(10, "requests that may come at once under the rate limit")
+    window: float = _knob(
+        0.0, "seconds of a window in which the rate limit is counted, such as 60; 0: no window"
+    )
+    window_slides: bool = _knob(False, "the window ends now, instead of at a stroke of the clock")
+    others: float = _share_of("the rate limit that others use with the same key, on average")
+    others_cycle: float = _knob(
+        0.0, "seconds in which the others' use rises to twice its average and falls to 0; 0: steady"
+    )
     retry_after: str = _knob(
         "seconds",
-        "how a refusal says when to come back; 'none' has no body either",
-        choices=("seconds", "date", "none"),
+        "how a refusal says when to come back, rounded up; 'none' has no body either",
+        choices=("seconds", "date", "zero", "none"),
     )
+    rate_headers: str = _choice(RateHeaders.NONE, "fields that announce the rate limit")
+    refusals_take: bool = _knob(False, "refusals of a limit take as long as answers")
     max_concurrent: int = _knob(0, "requests at once, beyond which it refuses; 0: no limit")
     overload_status: int = _knob(503, "status of that refusal", choices=(429, 503))
 
