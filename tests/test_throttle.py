@@ -137,11 +137,14 @@ def announcing(window: FixedWindow) -> Callable[[float], Announced]:
     return says
 
 
-def test_an_announced_limit_by_the_minute_costs_one_refusal() -> None:
+@pytest.mark.parametrize("travel_jitter", [0.0, 0.03])
+def test_an_announced_limit_by_the_minute_is_used_with_hardly_a_refusal(travel_jitter: float) -> None:
+    """Answers that overtake each other are no lies."""
     window = FixedWindow(600, 60.0)
-    run = simulate(Gateway(window, 0.08, 0.1, announces=announcing(window))).until(200.0)
-    assert len(run.good) == 4 * 600
-    assert len(run.refused) == 1
+    gateway = Gateway(window, 0.08, 0.1, travel_jitter=travel_jitter, announces=announcing(window))
+    run = simulate(gateway).until(200.0)
+    assert len(run.good) >= 0.95 * 4 * 600
+    assert run.refused_share() <= 0.02
 
 
 def test_an_announced_rate_is_begun_with() -> None:

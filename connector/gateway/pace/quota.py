@@ -54,14 +54,13 @@ class Quota:
             sent: Requests sent so far.
         """
         said = sample.announced
-        if sample.kind == "good" and now < self._empty_until and request.number > self._known_at:
-            self._accepted += 1
-            self._trial_at = now
-            if self._accepted >= TRIALS:
-                self._lies, self._empty_until = True, -math.inf
-        if said is None or said.left is None or said.reset is None or self._lies:
+        if self._lies or said is None or said.left is None or said.reset is None:
             return None
-        if said.reset <= SHORT or said.left > sent - request.number:
+        # Answers that overtook this one are counted twice, which leaves a few requests unsent.
+        is_empty = said.reset > SHORT and said.left <= sent - request.number
+        if now < self._empty_until and request.number > self._known_at:
+            self._tried(now, is_accepted=sample.kind == "good", is_empty=is_empty)
+        if not is_empty or self._lies:
             return None
         until = now + min(said.reset, LONGEST)
         self._is_proven |= sample.kind == "refused"
@@ -72,3 +71,11 @@ class Quota:
             self._empty_until, self._known_at, self._accepted = until, sent, 0
             self._trial_at = now + TRIAL_SECONDS
         return None
+
+    def _tried(self, now: float, *, is_accepted: bool, is_empty: bool) -> None:
+        """Note the answer to a trial, which may also say that there is more left than it seemed."""
+        self._trial_at = now
+        self._accepted = self._accepted + 1 if is_accepted and is_empty else 0
+        self._lies = self._accepted >= TRIALS
+        if self._lies or not is_empty:
+            self._empty_until = -math.inf
