@@ -138,7 +138,7 @@ def announcing(window: FixedWindow) -> Callable[[float], Announced]:
 
 
 @pytest.mark.parametrize("travel_jitter", [0.0, 0.03])
-def test_an_announced_limit_by_the_minute_is_used_with_hardly_a_refusal(travel_jitter: float) -> None:
+def test_an_announced_limit_by_the_minute_is_used_and_obeyed(travel_jitter: float) -> None:
     """Answers that overtake each other are no lies."""
     window = FixedWindow(600, 60.0)
     gateway = Gateway(window, 0.08, 0.1, travel_jitter=travel_jitter, announces=announcing(window))
