@@ -22,6 +22,8 @@ _BUFFERED_PER_THREAD = 4
 
 # An answer of so many bytes takes the place of two in the queue, and so on.
 _SLOT_BYTES = 256 * 1024
+# While answers pour in, they are taken a few at a time: to be woken for each costs more than it.
+_GATHER_SECONDS = 0.005
 
 
 def fetch(
@@ -127,6 +129,8 @@ class _Crew:
                 self._halt.set()
             if self._halt.is_set():
                 end = min(end, time.monotonic() + grace_seconds)
+            if self._answers.empty():
+                time.sleep(_GATHER_SECONDS)
             try:
                 answers = self._answers.get(timeout=_LOOK_UP_SECONDS)
             except queue.Empty:

@@ -27,8 +27,9 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from connector.gateway.pace.pace import Pace
 from connector.gateway.pace.request import Sample
@@ -40,7 +41,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Sample", "State", "Throttle"]
 
-_LOOK_UP_SECONDS = 0.2
+# A place that its thread leaves, to wait or for good, is found free after this time.
+_LOOK_UP_SECONDS = 0.02
+_LOOK_FOR_STOP_SECONDS = 0.5
+
+# A thread that waits for longer comes before those that have just ended a request.
+_PATIENCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,13 @@ class State:
     concurrency: int
     rate: float | None
     paused_until: float | None
+
+
+class _Waiting(NamedTuple):
+    """A thread in the line."""
+
+    turn: threading.Condition
+    since: float
 
 
 class _Mine(threading.local):
@@ -84,20 +97,25 @@ class Throttle:
     ) -> None:
         self._pace = Pace(max_concurrency, requests_per_second)
         self._clock = clock
-        # The thread with the turn waits for the pace; the others sleep until they have the turn.
-        self._turn = threading.Lock()
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._line: deque[_Waiting] = deque()
         self._mine = _Mine()
 
     def acquire(self, stop: threading.Event) -> bool:
-        """Wait until a request may start; False if `stop` was set first."""
-        while not self._turn.acquire(timeout=_LOOK_UP_SECONDS):
-            if stop.is_set():
-                return False
-        try:
-            return self._wait(stop)
-        finally:
-            self._turn.release()
+        """Wait until a request may start; False if `stop` was set first.
+
+        A thread that has just ended a request goes on with the next one if it may, past those that
+        wait: to wake another for each request costs more than the request. Nobody is passed by for
+        long, and the first in the line is woken when there is room for one more.
+        """
+        with self._lock:
+            now = self._clock()
+            is_mine = not self._is_due(now) and self._pace.wait(now) <= 0 and not stop.is_set()
+            if is_mine:
+                self._start(now)
+            if self._line and self._pace.wait(now) <= 0:
+                self._line[0].turn.notify()
+            return is_mine or self._wait(stop, now)
 
     def release(self, sample: Sample) -> None:
         """Report how this thread's request ended.
@@ -108,13 +126,12 @@ class Throttle:
         request, self._mine.request = self._mine.request, None
         if request is None:
             raise RuntimeError("release() without acquire() in this thread")
-        with self._changed:
+        with self._lock:
             self._pace.answered(self._clock(), request, sample)
-            self._changed.notify()
 
     def state(self) -> State:
         """The current state."""
-        with self._changed:
+        with self._lock:
             now = self._clock()
             rate, resume_at = self._pace.rate(now), self._pace.resume_at
             return State(
@@ -124,13 +141,30 @@ class Throttle:
                 paused_until=resume_at if resume_at > now else None,
             )
 
-    def _wait(self, stop: threading.Event) -> bool:
-        with self._changed:
+    def _is_due(self, now: float) -> bool:
+        """Whether the first in the line has waited for long enough to come before all others."""
+        return bool(self._line) and now - self._line[0].since > _PATIENCE_SECONDS
+
+    def _start(self, now: float) -> None:
+        self._mine.request = self._pace.sent(now)
+
+    def _wait(self, stop: threading.Event, now: float) -> bool:
+        """Wait in the line, whose first alone watches the pace."""
+        me = _Waiting(threading.Condition(self._lock), now)
+        self._line.append(me)
+        try:
             while not stop.is_set():
-                now = self._clock()
-                seconds = self._pace.wait(now)
-                if seconds <= 0:
-                    self._mine.request = self._pace.sent(now)
-                    return True
-                self._changed.wait(min(seconds, _LOOK_UP_SECONDS))
-        return False
+                if self._line[0] is me:
+                    now = self._clock()
+                    seconds = self._pace.wait(now)
+                    if seconds <= 0:
+                        self._start(now)
+                        return True
+                    me.turn.wait(min(seconds, _LOOK_UP_SECONDS))
+                else:
+                    me.turn.wait(_LOOK_FOR_STOP_SECONDS)
+            return False
+        finally:
+            self._line.remove(me)
+            if self._line:
+                self._line[0].turn.notify()
