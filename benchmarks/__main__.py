@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 GROUPS: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "fetching": fetching.measure_fetching,
+    "processes": fetching.measure_processes,
     "flattening": flattening.measure_flattening,
     "standing": standing.measure_standing,
     "memory": memory.measure_memory,

@@ -54,6 +54,18 @@ def call(function: str, *arguments: Any, **environment: str) -> Measured:
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
+def process(function: str, *arguments: Any) -> Measured:
+    """Like `call`; time and memory are of the whole process, the start of Python included."""
+    return call("benchmarks.child:_process", function, list(arguments))
+
+
+def _process(function: str, arguments: list[Any]) -> None:
+    command = [sys.executable, "-m", "benchmarks.child", function, json.dumps(arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise RuntimeError(f"{function}: {done.stderr}")
+
+
 def command_line(*arguments: str, cwd: Path, **environment: str) -> Measured:
     """Run `luma-to-parquet`; time and memory are of the whole process.
 
@@ -101,7 +113,7 @@ def main() -> None:
         "result": result,
         "seconds": time.perf_counter() - started,
         "cpu": _cpu() - cpu,
-        "peak_mib": _peak_mib(of_children=attribute == "_command_line"),
+        "peak_mib": _peak_mib(of_children=attribute in {"_command_line", "_process"}),
     }
     sys.stdout.write("\n" + json.dumps(run) + "\n")
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import child
+from benchmarks.fast_gateway import fast_gateway
 from benchmarks.figure import Figure, at_least, reference
-from benchmarks.world import environment, gateway, write_list
+from benchmarks.world import KEY, environment, gateway, write_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 GROUP: Final = "Task IDs to Parquet"
 THREADS: Final = 16
+TASKS: Final = (32, 100)
 PEERS: Final = {
     "loop": "`requests` in a loop, `json_normalize`",
     "threads": "the same with 32 threads",
@@ -66,6 +68,42 @@ def measure_fetching(*, quick: bool) -> Iterator[Figure]:
     for name, what in PEERS.items():
         if name in rates:
             yield at_least(GROUP, f"against {what}", rates["ours"] / rates[name], 1.0)
+
+
+def measure_processes(*, quick: bool) -> Iterator[Figure]:
+    """Whole processes, in turn, beside a script with an event loop, which is the quickest peer.
+
+    The gateway is not the sandbox, which would be the limit.
+    """
+    count, rounds = (2_000, 1) if quick else (10_000, 5)
+    for seconds, what in ((0.0, "no latency"), (0.2, "200 ms of latency")):
+        with fast_gateway(seconds) as base_url, tempfile.TemporaryDirectory() as folder:
+            ids = Path(folder, "ids.txt")
+            write_list(ids, count)
+            tries: dict[int, list[Measured]] = {}
+            for number in range(rounds):
+                for workers in (0, *TASKS):
+                    run = _whole(base_url, ids, Path(folder, f"{workers}-{number}"), workers)
+                    tries.setdefault(workers, []).append(run)
+        ours, *peers = (statistics.median(run.seconds for run in runs) for runs in tries.values())
+        name = f"whole process, {count:,} IDs, {what}"
+        yield reference(GROUP, f"`ingest`, {name}", ours, "s")
+        for workers, taken in zip(TASKS, peers, strict=True):
+            peer = f"{name}: against `aiohttp` with {workers} tasks, orjson, `json_normalize`"
+            yield at_least(GROUP, peer, taken / ours, 1.0)
+        cpu = [min(run.cpu for run in runs) for runs in tries.values()]
+        yield reference(GROUP, f"CPU time, {name}", cpu[0], "s")
+        yield reference(GROUP, f"CPU time of the peer with {TASKS[0]} tasks", cpu[1], "s")
+
+
+def _whole(base_url: str, ids: Path, folder: Path, workers: int) -> Measured:
+    """One process: ours without workers, else the peer with so many tasks."""
+    folder.mkdir()
+    if not workers:
+        arguments = ("ingest", str(ids), "--warehouse", str(folder / "warehouse"), "--json")
+        gateway_of = {"LUMAAI_API_KEY": KEY, "LUMA_BASE_URL": base_url}
+        return child.command_line(*arguments, cwd=folder, **gateway_of)
+    return child.process("benchmarks.peers:tasks", base_url, str(ids), str(folder), workers)
 
 
 def _run(name: str, sandbox: Sandbox, root: Path, number: int) -> Measured:
