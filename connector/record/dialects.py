@@ -84,6 +84,18 @@ OF_TASKS: Final = frozenset({*IDS, *MEDIA, "prompt", "request", "created_at", "p
     OF_RECORDS
 )
 DEEPEST: Final = 6
+_MEDIA_KEYS: Final = {
+    "video": frozenset({"url", "width", "height", "download_url"}),
+    **dict.fromkeys(
+        ("video_raw", "thumbnail", "last_frame"), frozenset({"url", "width", "height"})
+    ),
+}
+_FLAT: Final = frozenset({"id", "liked", "state", "prompt", "created_at", "artifact"}) | {
+    "queue_state",
+    "estimate_wait_seconds",
+    *_MEDIA_KEYS,
+}
+ENVELOPE: Final = frozenset({"code", "message", "msg", "data"})
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -180,7 +192,19 @@ def find(document: Any, task_id: str = "") -> Found | None:
         state = document.get("state")
         is_bare = state is None and document.get("id") is None and _media_of(document) is None
         return None if is_bare else Found(document, state=state, is_plain=True)
+    if type(document) is dict and (inner := _in_envelope(document)) is not None:
+        return Found(inner, (Wrapper(document, "data"),), state=inner["state"])
     return _unwrap(document, task_id, DEEPEST)
+
+
+def _in_envelope(document: Json) -> Json | None:
+    """The documented generation in a usual envelope, as `_unwrap` finds it, in far less time."""
+    inner = document.get("data")
+    if type(inner) is not dict or not ENVELOPE.issuperset(document):
+        return None
+    state = inner.get("state")
+    is_sure = type(state) is str and state.strip() and inner.get("id") is not None
+    return inner if is_sure and _has_plain_shape(tuple(inner)) and "artifact" not in inner else None
 
 
 def _is_plain(document: Json) -> bool:
@@ -365,6 +389,9 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     """
     if has_outputs(found.generation):
         found = found._replace(generation=with_media(found.generation))
+    is_alone = not found.wrappers and not found.others
+    if is_alone and (flat := _flat(found.generation)):
+        return flat, {}
     if _is_just_wrapped(found):
         return found.generation, _around(found, found.generation)
     layers = [found.generation, *_artifact(found.generation)]
@@ -398,6 +425,31 @@ def _fields(values: dict[str, list[_Value]], state: Any, taken: list[set[tuple[s
                 if _is_same(one.value, chosen):
                     taken[one.layer].add(one.keys)
     return fields
+
+
+def _flat(generation: Json) -> Json | None:
+    """A documented generation with its `artifact` laid into it, where nothing is to be decided.
+
+    It is what the rest of `plain` comes to, in a tenth of the time. None if there is a key that no
+    column has, a value in both, or one of another form.
+    """
+    artifact = generation.get("artifact")
+    if type(artifact) is not dict or not _FLAT.issuperset(generation):
+        return None
+    media = {name: value for name, value in artifact.items() if value is not None}
+    if not _MEDIA_KEYS.keys() >= media.keys() or any(
+        generation.get(name) is not None for name in media
+    ):
+        return None
+    flat = {**generation, **media}
+    del flat["artifact"]
+    for name, keys in _MEDIA_KEYS.items():
+        value = flat.get(name)
+        if value is not None and (type(value) is not dict or not keys.issuperset(value)):
+            return None
+    state, created = flat.get("state"), flat.get("created_at")
+    is_usual = type(state) is str and state.strip() and type(created) is str
+    return flat if is_usual and not is_no_time(created) else None
 
 
 def _is_just_wrapped(found: Found) -> bool:
