@@ -144,6 +144,18 @@ def test_an_envelope_changes_nothing() -> None:
     assert wrapped == plain
 
 
+def test_media_under_artifact_are_those_of_the_documented_answer() -> None:
+    flat = orjson.loads(example("completed"))
+    media = {name: flat[name] for name in ("video", "thumbnail", "last_frame")}
+    nested = {name: value for name, value in flat.items() if name not in media}
+    assert row({**nested, "artifact": media}) == row(flat)
+    # An empty value beside it is a value too.
+    assert json.loads(row({**nested, "video": "", "artifact": media})["extra"]) == {"video": ""}
+    more = {**media, "video": {**media["video"], "codec": "h264"}}
+    extra = json.loads(row({**nested, "artifact": more})["extra"])
+    assert extra == {"artifact": {"video": {"codec": "h264"}}}
+
+
 def test_version_stands_in_for_model() -> None:
     assert row({"id": "x", "version": "v1.6"})["model"] == "v1.6"
 

@@ -426,6 +426,81 @@ def test_http_goes_through_a_proxy_with_the_whole_url(monkeypatch: pytest.Monkey
     assert proxy.targets == [f"http://gw.example/luma{PATH}..a%2Fb"]
 
 
+def test_a_forward_proxy_gets_its_password_with_each_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with RawServer(tunnel) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://someone:secret@{proxy.address}")
+        with make_client("http://gw.example") as client:
+            for task_id in "ab":
+                client.fetch(task_id, threading.Event())
+    assert proxy.headers("Proxy-Authorization") == ["Basic c29tZW9uZTpzZWNyZXQ="] * 2
+    assert proxy.headers("Host") == ["gw.example"] * 2
+
+
+class SocksProxy:
+    """As much of SOCKS 5 as one connection needs: no password, a host by name or address."""
+
+    def __init__(self) -> None:
+        self.targets: list[str] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.recv(2 + connection.recv(2)[1])
+            connection.sendall(b"\x05\x00")
+            kind = connection.recv(4)[3]
+            is_name = kind == 3
+            host = connection.recv(connection.recv(1)[0] if is_name else 4)
+            port = int.from_bytes(connection.recv(2), "big")
+            name = host.decode() if is_name else socket.inet_ntoa(host)
+            self.targets.append(f"{name}:{port}")
+            connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
+            with socket.create_connection(("127.0.0.1", port)) as onward:
+                threading.Thread(target=pump, args=(onward, connection), daemon=True).start()
+                pump(connection, onward)
+
+
+@pytest.mark.parametrize(("scheme", "name"), [("socks5", "127.0.0.1"), ("socks5h", "localhost")])
+def test_requests_go_through_a_socks_proxy(
+    scheme: str,
+    name: str,
+    tls_server: RawServer,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("socks", reason="requests[socks] is not installed")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    port = tls_server.address.rpartition(":")[2]
+    with RawServer(always(reply())) as plain:
+        for server, base_url in (
+            (plain, plain.base_url.replace("127.0.0.1", name)),
+            (tls_server, f"https://127.0.0.1:{port}"),
+        ):
+            proxy = SocksProxy()
+            monkeypatch.setenv("ALL_PROXY", f"{scheme}://{proxy.address}")
+            with make_client(base_url) as client:
+                answers = [client.fetch(task_id, threading.Event()) for task_id in "ab"]
+            assert [one and one.outcome for one in answers] == [Outcome.GENERATION] * 2
+            assert proxy.targets == [base_url.partition("//")[2]]
+            assert len(server.heads) == 2
+
+
+def test_tls_keeps_its_connection_beside_session_tickets(
+    tls_server: RawServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They arrive unasked too, but are not an answer."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with make_client(tls_server.base_url) as client:
+        for task_id in "abcd":
+            client.fetch(task_id, threading.Event())
+    assert len(tls_server.heads) == 4
+    assert len(tls_server._connections) == 1
+
+
 def test_no_proxy_leaves_the_proxy_out(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     with RawServer(tunnel) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.base_url)
