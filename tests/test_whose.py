@@ -16,7 +16,8 @@ from raw_server import RawServer, reply
 
 from connector import ingest
 from connector.gateway.whose import ENOUGH, MOST_MIXED_UP
-from connector.record.answer import Concern, Outcome
+from connector.record.answer import Outcome
+from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import socket
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from connector.record.answer import Answer
+    from connector.summary import Summary
 
 IDS = [f"task-{number:03}" for number in range(40)]
 
@@ -185,19 +187,30 @@ def test_a_gateway_whose_ids_say_nothing_is_asked_once(given: str) -> None:
     assert len(server.heads) <= len(IDS) + 2 * ENOUGH
 
 
-def test_an_answer_that_stays_another_tasks_is_not_kept() -> None:
+def test_an_answer_that_stays_another_tasks_is_not_kept(tmp_path: Path) -> None:
+    """Not even by a rebuild, though its body is a generation; the next run asks again."""
+    is_confused = True
+
     def answer(head: str, connection: socket.socket) -> None:
         task_id = asked_for(head)
-        connection.sendall(about(IDS[3] if task_id == IDS[20] else task_id))
+        connection.sendall(about(IDS[3] if is_confused and task_id == IDS[20] else task_id))
 
+    def run() -> Summary:
+        return ingest(IDS, warehouse=root, base_url=server.base_url, key=KEY, max_attempts=2)
+
+    root = tmp_path / "w"
     with RawServer(answer) as server:
-        answers = fetch_all(server.base_url, max_attempts=3)
-    (wrong,) = (one for one in answers if one.outcome is not Outcome.GENERATION)
-    assert (wrong.task_id, wrong.outcome) == (IDS[20], Outcome.OTHER_TASK)
-    assert wrong.concerns is Concern.MOMENT  # so the next run asks again
-    assert wrong.message is not None
-    assert IDS[3] in wrong.message
-    assert wrong.attempts < 10
+        assert run().reasons == {Outcome.OTHER_TASK: 1}
+        with Warehouse.writing(root) as warehouse:
+            warehouse.rebuild()
+        (reject,) = pd.read_parquet(root / "rejects").to_dict("records")
+        assert (reject["task_id"], reject["reason"]) == (IDS[20], Outcome.OTHER_TASK)
+        assert not reject["is_final"]
+        assert IDS[3] in reject["message"]
+        assert reject["attempts"] < 10
+        assert len(pd.read_parquet(root / "generations")) == len(IDS) - 1
+        is_confused = False
+        assert run().fetched == 1
 
 
 def test_a_run_has_right_rows_and_says_what_was_mixed_up(tmp_path: Path) -> None:

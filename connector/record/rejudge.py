@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 
     from connector.record.judge import Verdict
 
-# The body does not show these outcomes.
-NOT_BY_BODY: Final = (Outcome.TIMEOUT, Outcome.NETWORK, Outcome.TOO_LARGE, Outcome.REDIRECTED)
+# The body alone does not show these outcomes.
+NOT_BY_BODY: Final = (
+    Outcome.TIMEOUT,
+    Outcome.NETWORK,
+    Outcome.TOO_LARGE,
+    Outcome.REDIRECTED,
+    Outcome.OTHER_TASK,
+)
 # A body taken for a generation is one if it has none of these.
 SIGNS_OF_DOUBT: Final = (b'"success"', b'"error"', b'"code"', b'"status"', b'"data"')
 JUDGED: Final = ("outcome", "status", "concerns", "message")
