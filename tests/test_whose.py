@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from clients import make_client
 from conftest import KEY
+from many_gateway import ManyGateway, enveloped, record
 from raw_server import RawServer, reply
 
 from connector import ingest
@@ -211,6 +212,30 @@ def test_an_answer_that_stays_another_tasks_is_not_kept(tmp_path: Path) -> None:
         assert len(pd.read_parquet(root / "generations")) == len(IDS) - 1
         is_confused = False
         assert run().fetched == 1
+
+
+def test_an_answer_about_another_batch_is_asked_for_again(tmp_path: Path) -> None:
+    latest: list[str] = []
+
+    def late(ids: list[str]) -> tuple[int, object]:
+        """Once, the answer to the request before."""
+        nonlocal latest
+        before, latest = latest, [] if latest else ids
+        return enveloped([record(one) for one in before or ids])
+
+    with ManyGateway(late) as gateway:
+        summary = ingest(
+            IDS,
+            warehouse=tmp_path / "w",
+            base_url=gateway.base_url,
+            key=KEY,
+            ids_per_request=10,
+            max_concurrency=1,
+        )
+    assert (summary.fetched, gateway.singles) == (len(IDS), [])
+    assert summary.mixed_up > 0
+    rows = pd.read_parquet(tmp_path / "w/generations")
+    assert list(rows["task_id"]) == list(rows["id"])
 
 
 def test_a_run_has_right_rows_and_says_what_was_mixed_up(tmp_path: Path) -> None:

@@ -117,6 +117,8 @@ class Batches:
             if self.size > 1:
                 self.size = max(self.size, min(self._passed, self._most))
         answers = list(_answers(part.task_ids, answer))
+        if answers:  # counted once
+            answers[0] = replace(answers[0], mixed_up=answer.mixed_up)
         settled = {one.task_id for one in answers}
         return answers, _singles(one for one in part.task_ids if one not in settled)
 
