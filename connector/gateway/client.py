@@ -27,7 +27,7 @@ from connector.gateway.patience import Patience
 from connector.gateway.question import BatchQuestion, Question
 from connector.gateway.redact import Redactor
 from connector.gateway.retry import Backoff, FailureStreak
-from connector.gateway.transport import Transport, as_target
+from connector.gateway.transport import LISTEN_SECONDS, Transport, as_target
 from connector.gateway.whose import MOST_ASKED, Owners
 from connector.record.answer import Answer, Concern, Outcome
 
@@ -334,11 +334,12 @@ class Client:
         self, question: Question, attempt: Attempt, others: list[tuple[str, ...]], sent: Sent
     ) -> bool:
         """Whether an answer is about what was asked, for all that is known."""
-        ids = attempt.verdict.other_ids
+        ids, connection = attempt.verdict.other_ids, sent.connection
         if ids:
-            return self._owners.owns(
-                question.name, ids, others, is_first=not sent.connection.has_given
-            )
+            # What came first over a connection may still be followed by the answer.
+            is_first = not connection.has_given and self._owners.are_unknown
+            is_first = is_first and connection.is_silent(LISTEN_SECONDS)
+            return self._owners.owns(question.name, ids, others, is_first=is_first)
         if attempt.outcome is Outcome.GENERATION:
             self._owners.has_matched = True
         return True

@@ -38,7 +38,7 @@ MAX_HOPS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PORTS: Final = {"http": 80, "https": 443}
 # What a gateway sends without a question arrives within this time, if it matters to know.
-_LISTEN_SECONDS: Final = 0.02
+LISTEN_SECONDS: Final = 0.1
 _NO_RETRIES: Final = Retry(total=False)
 
 
@@ -81,7 +81,6 @@ class Transport:
         self._timeout = Timeout(connect=bounds.connect_seconds, read=bounds.silent_seconds)
         self._idle: list[Connection] = []
         self._most_idle = connections
-        self._is_unknown = True
         # The pool's own kind of connection (HTTP, HTTPS or SOCKS), which hands out its socket.
         self._pool.ConnectionCls = type(
             "HandingConnection",
@@ -166,10 +165,9 @@ class Transport:
 
     def _connect(self, *, is_fresh: bool) -> Connection:
         connection = self._open()
-        is_doubted, self._is_unknown = is_fresh or self._is_unknown, False
-        if not connection.is_silent(_LISTEN_SECONDS if is_doubted else 0.0):
+        # Only in doubt: a request that waits here is late for a gateway that counts them closely.
+        if not connection.is_silent(LISTEN_SECONDS if is_fresh else 0.0):
             connection.close()
-            self._is_unknown = True
             raise ConnectionError("it sends something before it is asked, or closes at once")
         return connection
 

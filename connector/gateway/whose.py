@@ -57,6 +57,11 @@ class Owners:
         """Whether the gateway has mixed up so much that an answer needs its own connection."""
         return self.mixed_up >= MOST_MIXED_UP
 
+    @property
+    def are_unknown(self) -> bool:
+        """Whether neither kind of gateway is known yet: IDs as asked for, or IDs of its own."""
+        return not self.has_matched and not self.mixed_up and self._confirmed < ENOUGH
+
     def expect(self, task_ids: Iterable[str]) -> None:
         """Task IDs of this run: an answer with one of them is about that task."""
         self._asked.extend(map(hash, task_ids))
@@ -79,7 +84,7 @@ class Owners:
             is_shared = any(self._owners.get(one, task_id) != task_id for one in ids)
             is_confirmed = ids in before
             # Nothing late can be there, and nothing says that the gateway has no IDs of its own.
-            is_usual = is_first and not self.has_matched and not self.mixed_up
+            is_usual = is_first and self.are_unknown
             if is_shared:
                 self._shared += is_confirmed
                 is_kept = is_confirmed or self._shared >= ENOUGH
