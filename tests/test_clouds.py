@@ -22,7 +22,7 @@ from writers import (
 import connector
 from connector.errors import UsageError
 from connector.sandbox import Sandbox, SandboxSettings, task_ids
-from connector.storage import lease, owner
+from connector.storage import claims, owner
 from connector.storage.storage import storage_of
 from connector.warehouse.warehouse import Warehouse
 
@@ -49,6 +49,12 @@ def store(running_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     return running_store
 
 
+def changed_at(store: Store, folder: str) -> dict[str, object]:
+    """When each file was changed, but for the lock."""
+    names = [path for path in store.names(folder) if "/.lock/" not in path]
+    return {path: store.files.get_file_info(path).mtime for path in names}
+
+
 def test_a_run_a_second_one_and_the_commands(store: Store, cli: CommandLine) -> None:
     """Task IDs from the store, the tables into it; nothing new means that nothing is asked."""
     store.put("lists/ids.txt", "\n".join(GIVEN).encode())
@@ -57,10 +63,10 @@ def test_a_run_a_second_one_and_the_commands(store: Store, cli: CommandLine) -> 
     for _ in range(3):  # until all are finished
         done = cli("ingest", ids, "--json", **more)
         assert done.returncode == 0, done.stderr
-    before = [(path, store.files.get_file_info(path).mtime) for path in store.names("some/where")]
+    before = changed_at(store, "some/where")
     again = cli("ingest", ids, "--json", **more)
     assert json.loads(again.stdout)["requests"] == 0
-    assert [(p, store.files.get_file_info(p).mtime) for p in store.names("some/where")] == before
+    assert changed_at(store, "some/where") == before
     shown = json.loads(cli("show", "--json", **more).stdout)
     assert (shown["root"], shown["generations"]) == (more["LUMA_WAREHOUSE"], 60)
     assert "0 files changed" in cli("rebuild", **more).stdout
@@ -121,7 +127,7 @@ def test_one_writes_at_a_time(store: Store) -> None:
 def test_the_lock_of_a_dead_writer_ends(store: Store) -> None:
     claim = json.dumps({**owner.this_process(), "pid": 2**22 + 1})
     store.put("dead/.lock/dead.json", claim.encode())
-    time.sleep(lease.YOUNG + 1.5)  # younger ones are not looked into, and Azure's time has seconds
+    time.sleep(claims.YOUNG + 1.5)  # younger ones are not looked into, and Azure's time has seconds
     with storage_of(f"{store.root}/dead").locked(0):
         assert "dead.json" not in "".join(store.names("dead"))
 

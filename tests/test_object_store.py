@@ -277,7 +277,7 @@ def test_the_lock_of_a_dead_writer_ends(
         monkeypatch.setattr(lease, "EXPIRES", wait)
         with storage_of(root).locked(0):
             pass
-    assert server.names(root.removeprefix("s3://")) == []
+    assert server.names(root.removeprefix("s3://")) == [".lock/writer.json"]
 
 
 def test_who_has_lost_the_lock_writes_nothing_more(

@@ -182,19 +182,19 @@ def _many(settings: Settings) -> Check:
 
 def _warehouse(settings: Settings) -> Check:
     try:
-        found = Warehouse.probe(settings.warehouse)
+        found, caveat = Warehouse.probe(settings.warehouse)
     except WarehouseLocked as error:
         return Check("warehouse", "note", str(error))
     except ConnectorError as error:
         return _failed("warehouse", error)
+    text = f"can write to {settings.warehouse}"
     if found is None:
-        return Check("warehouse", "ok", f"can write to {settings.warehouse}, which is new")
-    rows = found.generations.rows()
-    return Check(
-        "warehouse",
-        "ok",
-        f"can write to {settings.warehouse}: {rows:,} generations by {found.partition_by}",
-    )
+        text += ", which is new"
+    else:
+        text += f": {found.generations.rows():,} generations by {found.partition_by}"
+    if caveat:
+        return Check("warehouse", "note", f"{text}; but of {caveat}")
+    return Check("warehouse", "ok", text)
 
 
 def _failed(name: str, error: ConnectorError) -> Check:

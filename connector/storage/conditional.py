@@ -99,9 +99,10 @@ class ConditionalStore:
 
         errors, store = obstore.exceptions, self._store
         if not isinstance(content, bytes):
-            seconds = REQUEST_SECONDS + content.seek(0, os.SEEK_END) // SLOWEST
+            seconds = content.seek(0, os.SEEK_END) // SLOWEST
             content.seek(0)
-            store = _open(self._place, timedelta(seconds=seconds))
+            if seconds > REQUEST_SECONDS // 2:
+                store = _open(self._place, timedelta(seconds=REQUEST_SECONDS + seconds))
         mode: Any = "create" if tag is None else tag
         try:
             return _tag(obstore.put(store, _key(path), content, mode=mode, use_multipart=False))

@@ -37,7 +37,7 @@ def save_batch(
 ) -> None:
     """Make a batch of answers durable, as one file named after the batch.
 
-    Its answers take the place in the log that `sequence` says. Saving it again replaces its file.
+    Its answers take the place in the log that `sequence` says. Saving it again changes nothing.
     """
     columns = {
         name: [getattr(answer, name) for answer in answers]

@@ -136,11 +136,12 @@ class Warehouse:
         return cls(storage, marker["partition_by"])
 
     @classmethod
-    def probe(cls, address: Address) -> Warehouse | None:
+    def probe(cls, address: Address) -> tuple[Warehouse | None, str]:
         """Check that an address can be written, by writing a draft and removing it.
 
         Returns:
-            The warehouse, to read; None if there is none yet.
+            The warehouse, to read, or None if there is none yet; and what its storage does not
+            promise to writers, in words.
 
         Raises:
             WarehouseLocked: A run is writing to it.
@@ -153,7 +154,7 @@ class Warehouse:
             with storage.replacing(DRAFT) as file:
                 file.write(b"a draft\n")
             storage.remove(DRAFT)
-        return cls(storage, marker["partition_by"]) if marker else None
+        return cls(storage, marker["partition_by"]) if marker else None, storage.caveat
 
     @classmethod
     @contextlib.contextmanager

@@ -7,6 +7,7 @@ those.
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from chaos import buckets, crashes, fuzz, hostile, readers, sudden
+from chaos import buckets, crashes, frozen, fuzz, hostile, readers, sudden
 from chaos.checks import Lost
 from chaos.killer import Act, kind_of
 from chaos.scenario import SCENARIOS
@@ -38,6 +39,9 @@ FAILED: Final = {
 
 # Kills per kind of point, such as the first row group, the next, one more.
 PER_KIND: Final = 3
+
+# Moments at which a writer is frozen.
+FROZEN: Final = {"run": 20, "rebuild": 10, "compact": 10}
 
 # Extra task IDs for kills at random times, so that a run lasts long enough.
 MORE: Final = 150
@@ -82,6 +86,20 @@ def kill_in_buckets(folder: Path, scale: float) -> Iterator[Line]:
             seeds = range(max(1, round(scale)))
             lost = [buckets.fail_at_random(world, past, seed, 0.15) for seed in seeds]
             yield Line(f"{name} in a bucket, requests fail", len(lost), _given(lost), "15 %")
+
+
+def freeze_writers(folder: Path, scale: float) -> Iterator[Line]:
+    """Freeze a writer in a bucket for longer than its lease, while another one takes over."""
+    draws = random.Random(1)
+    with frozen.FrozenWorld(folder / "frozen") as world:
+        for command, share in FROZEN.items():
+            requests = frozen.count_requests(world, command)
+            numbers = draws.sample(range(1, requests + 1), min(requests, round(share * scale)))
+            lost = [
+                frozen.freeze(world, command, number, is_under_way=bool(at % 2))
+                for at, number in enumerate(numbers)
+            ]
+            yield Line(f"{command} in a bucket, frozen", len(lost), _given(lost))
 
 
 def fail_disks(folder: Path, _: float) -> Iterator[Line]:
@@ -157,6 +175,7 @@ PARTS: Final[dict[str, Callable[[Path, float], Iterator[Line]]]] = {
     "flows": kill_flows,
     "disks": fail_disks,
     "buckets": kill_in_buckets,
+    "frozen": freeze_writers,
     "readers": read_meanwhile,
     "hostile": be_hostile,
 }
