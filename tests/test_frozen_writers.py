@@ -118,7 +118,7 @@ def test_a_request_that_arrives_after_another_has_taken_over_replaces_nothing(
         second = storage_of(root)
         with second.locked(0):
             pass
-    assert "another process has written it" in str(failed[0])
+    assert "another process has written it since" in str(failed[0])
     rows = pd.read_parquet(f"{root}/generations")
     assert rows.task_id.tolist() == (["a"] if before else [])
     # The file has other bytes now; every reader must take it for what it was.

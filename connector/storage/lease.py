@@ -205,7 +205,8 @@ class Lease:
             self._write(is_held=True)
             if not self._is_conditional():
                 self._place.filesystem.delete_file(self._path)
-                return self._without_conditions("ignores conditional writes")
+                self._do_without("ignores conditional writes")
+                return None
         except Changed:
             return [{"age": 0.0}]
         except FileNotFoundError:
@@ -213,13 +214,14 @@ class Lease:
         except OSError as error:
             if may_pass(error):
                 raise
-            return self._without_conditions(f"refuses conditional writes ({reason(error)})")
+            self._do_without(f"refuses conditional writes ({reason(error)})")
+            return None
         others = self._claims.live(EXPIRES, self._path)
         if others:  # of an earlier release
             self._give_up()
         return others
 
-    def _without_conditions(self, why: str) -> None:
+    def _do_without(self, why: str) -> None:
         self.store = None
         self.caveat = (
             f"{self._place.address}: the store {why}, so runs are kept apart by claims that expire."

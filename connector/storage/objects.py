@@ -241,8 +241,8 @@ class ObjectStorage:
                 # The answer to an earlier attempt may have been lost.
                 if not self._is_same(draft, name):
                     raise StorageFailed(
-                        f"cannot write {self.where(name)}: another process has written it"
-                        " meanwhile. What was saved before is kept; the next run goes on from here.",
+                        f"cannot write {self.where(name)}: another process has written it since."
+                        " What was saved before is kept; the next run goes on from here.",
                         may_pass=False,
                     ) from changed
 

@@ -1,4 +1,4 @@
-"""A writer frozen for longer than its lease, while another one takes over, in a bucket with versions.
+"""A writer in a bucket, frozen for longer than its lease, while another one takes over.
 
 It is frozen at one of its requests that change the bucket; every other time the request is under
 way, and arrives when the other writer has long finished. The bucket's own versions then show
@@ -8,6 +8,7 @@ whether anything newer was replaced.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import shutil
 import signal
@@ -144,9 +145,7 @@ def freeze(world: FrozenWorld, command: str, number: int, *, is_under_way: bool)
         os.kill(writer.pid, signal.SIGCONT)
         awake.set()
         _, errors = writer.communicate(timeout=SECONDS)
-        if writer.returncode not in {0, STOPPED} or "Traceback" in errors:
-            raise Lost(f"the frozen writer ended with {writer.returncode}: {errors}")
-        _check(world, prefix)
+        _check(world, prefix, writer.returncode, errors)
     except (Lost, subprocess.TimeoutExpired) as lost:
         return f"{command}, frozen at {at[0]} (number {number}, {is_under_way=}): {lost}"
     finally:
@@ -166,10 +165,12 @@ def _make_past(world: FrozenWorld, prefix: str, command: str) -> None:
         world.finish(prefix)
 
 
-def _check(world: FrozenWorld, prefix: str) -> None:
+def _check(world: FrozenWorld, prefix: str, ended_with: int, errors: str) -> None:
     """No row was lost or replaced by an older one, at no time, and no answer is missing."""
+    if ended_with not in {0, STOPPED} or "Traceback" in errors:
+        raise Lost(f"the frozen writer ended with {ended_with}: {errors}")
     for name, versions in world.versions(prefix).items():
-        for before, after in zip(versions, versions[1:], strict=False):
+        for before, after in itertools.pairwise(versions):
             if older := [one for one in before if one not in after or after[one] < before[one]]:
                 raise Lost(f"{name}: a newer version of {len(older)} rows was replaced")
     world.finish(prefix)  # commits what the frozen writer had left to save
