@@ -167,18 +167,22 @@ def test_an_older_releases_claim_is_respected_until_it_expires(
         assert server.names(f"{path.rpartition('/')[0]}") == ["writer.json"]
 
 
-@pytest.mark.parametrize("refuses", [False, True], ids=["ignores", "refuses"])
+@pytest.mark.parametrize(
+    ("hidden", "refused"),
+    [({"if-match", "if-none-match"}, None), ({"if-match"}, None), ({"if-match"}, 501)],
+    ids=["ignores", "ignores one", "refuses one"],
+)
 def test_a_store_without_conditions_is_written_by_claims_and_that_is_said_once(
     proxy: Proxy,
     root: str,
-    refuses: bool,
+    hidden: set[str],
+    refused: int | None,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     cli: CommandLine,
 ) -> None:
     monkeypatch.setattr("connector.storage.address.ATTEMPTS", 1)
-    proxy.hidden = {"if-match", "if-none-match"}
-    proxy.refused = 501 if refuses else None
+    proxy.hidden, proxy.refused = hidden, refused
     with caplog.at_level(logging.WARNING), Warehouse.writing(root) as warehouse:
         warehouse.save("b", [answer("a")], "run")
         warehouse.commit()

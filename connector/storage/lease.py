@@ -99,7 +99,7 @@ class Lease:
             StorageFailed: Another writer has it.
             OSError: The store failed or refused.
         """
-        if self.store is None:
+        if self.store is None or self._renewed_at is None:
             self.check()
             return
         try:
@@ -204,7 +204,6 @@ class Lease:
             self._is_lost = False
             self._write(is_held=True)
             if not self._is_conditional():
-                self._place.filesystem.delete_file(self._path)
                 self._do_without("ignores conditional writes")
                 return None
         except Changed:
@@ -222,7 +221,10 @@ class Lease:
         return others
 
     def _do_without(self, why: str) -> None:
-        self.store = None
+        if self._renewed_at is not None:  # a held lock would count as another's claim
+            with contextlib.suppress(OSError):
+                self._place.filesystem.delete_file(self._path)
+        self.store = self._renewed_at = None
         self.caveat = (
             f"{self._place.address}: the store {why}, so runs are kept apart by claims that expire."
             " Not promised then: that a run which was frozen for minutes replaces no newer data"

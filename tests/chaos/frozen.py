@@ -142,7 +142,7 @@ def freeze(world: FrozenWorld, command: str, number: int, *, is_under_way: bool)
         while not frozen.wait(0.05) and writer.poll() is None:
             pass
         world.finish(prefix)
-        os.kill(writer.pid, signal.SIGCONT)
+        writer.send_signal(signal.SIGCONT)
         awake.set()
         _, errors = writer.communicate(timeout=SECONDS)
         _check(world, prefix, writer.returncode, errors)
