@@ -14,7 +14,7 @@ import duckdb
 import pandas as pd
 import polars as pl
 import pytest
-from builders import answer
+from builders import answer, pending
 from chaos import frozen
 from clouds import azure, google
 from conftest import KEY
@@ -29,13 +29,11 @@ from connector.storage.storage import storage_of
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from conftest import CommandLine
     from s3 import Request
-
-    from connector.storage.objects import ObjectStorage
 
 BUCKET = "luma-tests"
 
@@ -67,7 +65,7 @@ def root(server: S3Server, proxy: Proxy, request: pytest.FixtureRequest) -> str:
 
 @contextmanager
 def request_under_way(
-    proxy: Proxy, storage: ObjectStorage, name: str, content: bytes
+    proxy: Proxy, name: str, write: Callable[[], object]
 ) -> Iterator[list[Exception]]:
     """Within the block, a writer is replacing a file, and its request has not arrived."""
     sent, go_on, failed = threading.Event(), threading.Event(), []
@@ -77,16 +75,14 @@ def request_under_way(
             sent.set()
             go_on.wait(60)
 
-    def write() -> None:
+    def run() -> None:
         try:
-            with storage.locked(0):
-                proxy.rule = hold
-                with storage.replacing(name) as file:
-                    file.write(content)
+            write()
         except StorageFailed as error:
             failed.append(error)
 
-    writing = threading.Thread(target=write)
+    writing = threading.Thread(target=run)
+    proxy.reset(hold)
     writing.start()
     try:
         assert sent.wait(60)
@@ -113,7 +109,13 @@ def test_a_request_that_arrives_after_another_has_taken_over_replaces_nothing(
             warehouse.commit()
             (name,) = [one for one in warehouse.storage.list("generations") if "unknown" not in one]
     monkeypatch.setattr(lease, "EXPIRES", -1)
-    with request_under_way(proxy, storage_of(root), name, b"not Parquet") as failed:
+    first = storage_of(root)
+
+    def write() -> None:
+        with first.locked(0), first.replacing(name) as file:
+            file.write(b"not Parquet")
+
+    with request_under_way(proxy, name, write) as failed:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
         second = storage_of(root)
         with second.locked(0):
@@ -126,6 +128,29 @@ def test_a_request_that_arrives_after_another_has_taken_over_replaces_nothing(
     path.write_bytes(second.read(name))
     assert len(pl.read_parquet(path)) == len(rows)
     assert duckdb.sql(f"select count(*) from '{path}'").fetchall() == [(len(rows),)]
+
+
+def test_a_rebuild_that_is_declared_ready_too_late_is_void(
+    proxy: Proxy, server: S3Server, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would empty the partitions that have come since."""
+    with Warehouse.writing(root) as warehouse:
+        warehouse.save("b1", [answer("a")], "run")
+
+    def rebuild() -> None:
+        with Warehouse.writing(root) as warehouse:
+            warehouse.rebuild()
+
+    monkeypatch.setattr(lease, "EXPIRES", -1)
+    with request_under_way(proxy, "ready.json", rebuild) as failed:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        with Warehouse.writing(root) as second:
+            second.save("b2", [pending("b", created_at="2024-02-03T08:00:00Z")], "run")
+            second.commit()
+    assert failed
+    with Warehouse.writing(root) as third:
+        assert third.generations.rows() == 2
+    assert not [name for name in server.names(root.removeprefix("s3://")) if ".rebuild" in name]
 
 
 def test_a_writer_that_wakes_writes_nothing_but_what_nobody_else_has(

@@ -95,6 +95,7 @@ _SIGNS: Final = {
         "HTTP status 50",
         "500 Internal Server Error",
         "503 Service Unavailable",
+        "429 Too Many Requests",
         "INTERNAL_FAILURE",
         "InternalError",
         "UNAVAILABLE",

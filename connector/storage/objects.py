@@ -230,7 +230,7 @@ class ObjectStorage:
         path = self._path(name)
         with self._changing(f"write {self.where(name)}", needs_lock=not is_new):
             try:
-                # In a hidden folder each writer has names of its own.
+                # In a hidden folder, each writer has names of its own.
                 if is_new or "/." in f"/{name}":
                     store.put(path, draft, None if is_new else store.tag(path))
                 else:
@@ -341,7 +341,7 @@ class ObjectStorage:
         if not path.endswith(".parquet") or not beside:
             return None
         with self.open_file(beside[0]) as file:
-            schema = parquet.read_schema(file)
+            schema = parquet.read_schema(file).remove_metadata()  # which is the other file's
         buffer = pa.BufferOutputStream()
         parquet.write_table(schema.empty_table(), buffer)
         return bytes(buffer.getvalue())

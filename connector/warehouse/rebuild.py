@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from connector.storage.storage import Storage
 
 SHADOW: Final = ".rebuild"
+BEGUN: Final = "begun.json"
 READY: Final = "ready.json"
 REBUILT: Final = (GENERATIONS.name, REJECTS.name)
 
@@ -31,7 +32,10 @@ def shadow_of(storage: Storage) -> Storage:
     Its name is new: a frozen writer that wakes and removes its own must not hit this one.
     """
     storage.remove_folder(SHADOW)
-    return storage.below(f"{SHADOW}/{secrets.token_hex(4)}")
+    shadow = storage.below(f"{SHADOW}/{secrets.token_hex(4)}")
+    with shadow.replacing(BEGUN) as file:
+        file.write(b"{}\n")
+    return shadow
 
 
 def adopt(storage: Storage, shadow: Storage) -> int:
@@ -59,22 +63,30 @@ def finish(storage: Storage) -> str | None:
         The name of the note if it is damaged: the tables are old ones and new ones then, and must
         be rebuilt.
     """
-    for ready in storage.list(SHADOW, READY):
-        folder = ready.removesuffix(READY)
-        note = _read_note(storage, folder)
-        if note is None:
-            return ready
-        for name in note["change"]:
-            if storage.exists(f"{folder}{name}"):
-                storage.move(f"{folder}{name}", name)
-        for table in (TABLES[name] for name in REBUILT):
-            for name in files_of(storage, table):
-                if name not in note["keep"]:
-                    # Not removed: in a bucket, a removal that arrives late cannot be refused.
-                    parquet.write_table(storage, name, table, [], unless_same=True)
-        storage.remove(ready)
+    folders = [begun.removesuffix(BEGUN) for begun in storage.list(SHADOW, BEGUN)]
+    for folder in [f"{SHADOW}/", *folders]:  # the first is that of an earlier release
+        ready = f"{folder}{READY}"
+        if storage.exists(ready):
+            note = _read_note(storage, folder)
+            if note is None:
+                return ready
+            _finish(storage, folder, note)
+            storage.remove(ready)
+        if folder in folders:
+            storage.remove(f"{folder}{BEGUN}")  # a note that arrives only now is void
     discard(storage)
     return None
+
+
+def _finish(storage: Storage, folder: str, note: dict[str, list[str]]) -> None:
+    for name in note["change"]:
+        if storage.exists(f"{folder}{name}"):
+            storage.move(f"{folder}{name}", name)
+    for table in (TABLES[name] for name in REBUILT):
+        for name in files_of(storage, table):
+            if name not in note["keep"]:
+                # Not removed: in a bucket, a removal that arrives late cannot be refused.
+                parquet.write_table(storage, name, table, [], unless_same=True)
 
 
 def discard(storage: Storage) -> None:
