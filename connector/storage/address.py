@@ -329,5 +329,8 @@ def is_to_mend(error: BaseException) -> bool:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the store itself failed, which says nothing about what it supports."""
-    return reason(error) in {BUSY, SILENT, UNREACHABLE}
+    """Whether the store itself failed, which says nothing about what it supports.
+
+    Not over a certificate, which one library may trust and another not.
+    """
+    return reason(error) in {BUSY, SILENT, UNREACHABLE} and "InvalidCertificate" not in str(error)

@@ -155,6 +155,8 @@ def _open(place: Place, timeout: timedelta) -> ObjectStore:
 def _open_s3(place: Place, options: dict[str, Any]) -> ObjectStore:
     from obstore.store import S3Store  # noqa: PLC0415  as above
 
+    if bundle := os.environ.get("AWS_CA_BUNDLE"):
+        options["client_options"]["root_certificate"] = Path(bundle).read_bytes()
     given = address.s3_options(place.url)
     if endpoint := given.get("endpoint_override"):
         scheme = given.get("scheme", "https")
