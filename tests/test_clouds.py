@@ -17,6 +17,7 @@ from conftest import KEY
 from writers import (
     check_that_one_writes_at_a_time,
     check_that_the_second_is_told_who_the_first_is,
+    check_that_two_runs_at_once_lose_nothing,
 )
 
 import connector
@@ -122,6 +123,10 @@ def test_a_killed_run_is_gone_on_with(store: Store, environment: dict[str, str])
 def test_one_writes_at_a_time(store: Store) -> None:
     check_that_the_second_is_told_who_the_first_is(f"{store.root}/one")
     check_that_one_writes_at_a_time(f"{store.root}/one", 3)
+
+
+def test_two_runs_at_once_lose_nothing(store: Store, environment: dict[str, str]) -> None:
+    check_that_two_runs_at_once_lose_nothing(f"{store.root}/two", environment)
 
 
 def test_the_lock_of_a_dead_writer_ends(store: Store) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,14 +14,10 @@ import polars as pl
 import pytest
 from builders import answer, pending
 from chaos import frozen
-from clouds import azure, google
-from conftest import KEY
 from s3 import CREDENTIALS, Proxy, S3Server
-from writers import check_that_one_writes_at_a_time
+from writers import check_that_one_writes_at_a_time, check_that_two_runs_at_once_lose_nothing
 
-import connector
 from connector.errors import StorageFailed, WarehouseLocked
-from connector.sandbox import Sandbox, SandboxSettings, task_ids
 from connector.storage import lease, owner
 from connector.storage.storage import storage_of
 from connector.warehouse.warehouse import Warehouse
@@ -236,49 +230,8 @@ def test_a_profile_is_enough_for_conditions(
     assert (storage.read("file"), storage.caveat) == (b"1", "")
 
 
-@contextmanager
-def s3() -> Iterator[tuple[str, dict[str, str]]]:
-    with S3Server() as server:
-        server.make_bucket(BUCKET)
-        yield f"s3://{BUCKET}", server.environment()
-
-
-@contextmanager
-def gs() -> Iterator[tuple[str, dict[str, str]]]:
-    with google() as store:
-        yield store.root, store.environment
-
-
-@contextmanager
-def abfss() -> Iterator[tuple[str, dict[str, str]]]:
-    with azure() as store:
-        yield store.root, store.environment
-
-
-@pytest.mark.parametrize("store", [s3, gs, abfss])
 def test_two_runs_at_once_lose_nothing(
-    store: object, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: S3Server, root: str, environment: dict[str, str]
 ) -> None:
-    """Two processes, some task IDs in both; each waits for the other."""
-    given = task_ids(90)
-    settings = SandboxSettings(key=KEY, unfinished=0)
-    with store() as (root, more), Sandbox(settings) as gateway:  # type: ignore[operator]
-        for name, value in more.items():
-            monkeypatch.setenv(name, value)
-        env = {**environment, **more, "LUMA_BASE_URL": gateway.base_url, "LUMA_BATCH_SIZE": "10"}
-        command = [sys.executable, "-m", "connector", "ingest", "--json", "--lock-timeout", "100"]
-        runs = []
-        for part in (given[:60], given[30:]):
-            run = [*command, "--warehouse", f"{root}/two", *part]
-            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-            runs.append(subprocess.Popen(run, cwd=tmp_path, env=env, text=True, **pipes))
-        for run in runs:
-            said = run.communicate(timeout=120)
-            assert run.returncode == 0, said
-        assert set(gateway.stats()["by_task_id"].values()) == {1}
-        rows = connector.read("generations", f"{root}/two", columns=["task_id"])
-        assert sorted(rows.task_id) == sorted(given)
-        storage = storage_of(f"{root}/two")
-        with storage.locked(0):
-            note = json.loads(storage.read(".lock/writer.json"))
-        assert (storage.caveat, note["generation"]) == ("", 3)
+    assert server
+    check_that_two_runs_at_once_lose_nothing(root, environment)
