@@ -119,9 +119,7 @@ def forget(
         for name in chunk.filter(valid_mask(chunk)).to_pylist()
     }
     count = plural(len(given), "task ID")
-    found = Warehouse.existing(
-        load(warehouse=warehouse, **common.settings).warehouse, look_at=()
-    )
+    found = Warehouse.existing(load(warehouse=warehouse, **common.settings).warehouse, look_at=())
     if dry_run:
         held = given.intersection(found.generations.known()["task_id"].to_pylist())
         held |= given.intersection(found.rejects()["task_id"].to_pylist())

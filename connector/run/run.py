@@ -98,6 +98,7 @@ class Run:
     def given_up(self) -> pa.ChunkedArray | None:
         """Those of `settled` that are given up."""
         return given_up_in(self._warehouse, self.selection, self.settings)
+
     @property
     def is_forgotten(self) -> Callable[[pa.Array], pa.Array]:
         """Tells which task IDs were forgotten on request."""
