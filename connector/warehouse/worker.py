@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, IO, Final, NamedTuple
 
 import pyarrow as pa
 
@@ -38,7 +38,7 @@ def work(answers: pa.Table, rejudged_by: Mapping[str, str] | None) -> Work:
     return Work(judged, flatten(judged))
 
 
-def write_message(stream: BinaryIO, table: pa.Table) -> None:
+def write_message(stream: IO[bytes], table: pa.Table) -> None:
     """Write a table and its size.
 
     Raises:
@@ -53,7 +53,7 @@ def write_message(stream: BinaryIO, table: pa.Table) -> None:
     stream.flush()
 
 
-def read_message(stream: BinaryIO) -> pa.Table | None:
+def read_message(stream: IO[bytes]) -> pa.Table | None:
     """Read a table; None at the end.
 
     Raises:
