@@ -46,6 +46,8 @@ READ: Final = (
     "prompt_id",
 )
 
+BINS: Final = ("hour", "start", "end", "signed", "generations", "exact")
+
 NONE: Final = -1
 # What is too rare for a number of its own.
 OTHERS: Final = "others"
@@ -114,7 +116,7 @@ class _Names:
     def __init__(self, *, has_unknown: bool) -> None:
         self._number: dict[Any, int] = {}
         self._has_unknown = has_unknown
-        self._parts: list[NDArray[np.int64]] = []
+        self._parts: list[NDArray[np.int32]] = []
 
     def add(self, values: pa.ChunkedArray) -> None:
         """Number the values of a piece; null is one of them."""
@@ -122,11 +124,11 @@ class _Names:
         own = [
             self._number.setdefault(v, len(self._number)) for v in encoded.dictionary.to_pylist()
         ]
-        self._parts.append(np.array(own, np.int64)[np.asarray(encoded.indices)])
+        self._parts.append(np.array(own, np.int32)[np.asarray(encoded.indices)])
 
     def dimension(self, most: int) -> Dimension:
         """The most frequent ones; the rest become `OTHERS`."""
-        codes = np.concatenate([np.empty(0, np.int64), *self._parts])
+        codes = np.concatenate([np.empty(0, np.int32), *self._parts])
         counts = np.bincount(codes, minlength=len(self._number))
         names = list(self._number)
         numbers = [n for n, name in enumerate(names) if self._has_unknown or name is not None]
@@ -157,11 +159,12 @@ def read_facts(tables: Tables, chosen: Chosen, by: pa.Table | str | None = None)
             has_unknown = name not in KNOWN_ONLY
             names.setdefault(name, _Names(has_unknown=has_unknown)).add(values)
         timed = timings(piece)
-        found.append(intervals(timed))
+        found.append(intervals(timed).select(BINS))
         for name, codes in (_coded(piece) | _timed(timed) | chosen.codes(piece)).items():
             parts.setdefault(name, []).append(codes)
     joined = {name: np.concatenate(codes) for name, codes in parts.items()}
-    return _facts(names, joined, pa.concat_tables([INTERVALS.empty_table(), *found]), chosen)
+    nothing = INTERVALS.empty_table().select(BINS)
+    return _facts(names, joined, pa.concat_tables([nothing, *found]), chosen)
 
 
 def _facts(
