@@ -511,6 +511,8 @@ ANYTHING = st.recursive(
 @settings(max_examples=300, deadline=None)
 @hypothesis.example({"id": "x", "state": "completed", "video": {"width": {"deep": "v"}}})
 @hypothesis.example({"id": "x", "created_at": "0001-01-01T00:00:00Z", "finish_time": 0})
+@hypothesis.example({"video": False, "fail_reason": None, "video_url": {"fail_reason": None}})
+@hypothesis.example({"id": "x", "state": "completed", "video": [7], "video_url": {"a": 1}})
 @hypothesis.example({"id": 5, "task_id": "t", "status": "SUCCESS", "data": {"id": "g", "a": 1}})
 @given(st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=8))
 def test_no_value_is_dropped(body: dict[str, Any]) -> None:

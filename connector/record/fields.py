@@ -246,16 +246,20 @@ class Fields:
         return paths[0]
 
     def _keep(self, row: int, path: str, value: Any) -> None:
-        """Put a value that its column does not have into `extra`."""
+        """Put a value that its column does not have into `extra`, where it replaces no other."""
         parent, key = _split(path)
         kept = self._kept[row]
-        if parent:
+        if not parent:
+            kept[_free(key, value, kept)] = value
+            return
+        inner = kept.get(parent)
+        if inner is None or isinstance(inner, dict):
             # A copy, because the document belongs to the caller.
-            inner = kept.get(parent)
-            kept[parent] = inner = dict(inner) if isinstance(inner, dict) else {}
-            inner[key] = value
+            kept[parent] = inner = dict(inner or {})
+            inner[_free(key, value, inner)] = value
         else:
-            kept[key] = value
+            name = f"{parent}_{key}"
+            kept[_free(name, value, kept)] = value
 
     def _note(self, row: int, name: str, value: Any, converted: Any) -> None:
         is_plain = isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value))
@@ -283,6 +287,13 @@ class Fields:
         for row, text in texts:
             column[row] = text
         return pa.array(column, pa.string())
+
+
+def _free(name: str, value: Any, taken: Json) -> str:
+    """The name, with underscores if another value has it."""
+    while name in taken and taken[name] is not value:
+        name += "_"
+    return name
 
 
 def _usual_times(texts: pa.Array) -> pa.Array:
