@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 
 from connector.errors import DamagedFile, WarehouseError
 from connector.record.base_url import as_base_url
+from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
 from connector.record.order import count_ahead, sequence_of
+from connector.record.rejudge import rejudge
 from connector.record.schema import ANSWERS, COLUMNS, GENERATIONS, GIVEN, REJECTS, RUNS
 from connector.storage import parquet
 from connector.storage.storage import storage_of
@@ -31,7 +33,6 @@ from connector.warehouse import (
     sequence,
 )
 from connector.warehouse import refresh as marts
-from connector.warehouse.crew import flattened
 from connector.warehouse.damage import set_aside
 from connector.warehouse.dictionary import columns_table
 from connector.warehouse.files import FOLDERS, NAMED, files_of, warn_of_foreign
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from connector.record.answer import Answer
     from connector.record.column import Table
     from connector.storage.storage import Address, Storage
-    from connector.warehouse.worker import Work
 
 logger = logging.getLogger(__name__)
 
@@ -360,22 +360,21 @@ class Warehouse:
         gone = Forgotten(source)
         answers = ahead = 0
 
-        def remembered() -> Iterator[pa.Table]:
-            for group in inbox.read_groups(source, names):
-                # A file of the log that somebody put back may hold forgotten ones.
-                is_gone = gone.mask(group["task_id"]) if len(gone) else None
-                yield group if is_gone is None else group.filter(pc.invert(is_gone))
-
-        def groups(done: Iterable[Work]) -> Iterator[pa.Table]:
+        def groups() -> Iterator[pa.Table]:
             nonlocal rejects, answers, ahead
-            for group, rows in done:
+            for whole in inbox.read_groups(source, names):
+                # A file of the log that somebody put back may hold forgotten ones.
+                is_gone = gone.mask(whole["task_id"]) if len(gone) else None
+                read = whole if is_gone is None else whole.filter(pc.invert(is_gone))
+                group = read if rejudged_by is None else rejudge(read, rejudged_by)
                 answers += len(group)
                 rejects = merge_rejects(rejects, group, proven)
+                rows = flatten(group)
                 ahead += count_ahead(rows)
                 yield prompts.fill(rows)
+                del rows  # or the last group would be in memory twice
 
-        with contextlib.closing(flattened(remembered(), rejudged_by)) as done:
-            upserted = self.generations.upsert(groups(done))
+        upserted = self.generations.upsert(groups())
         rejects = rejects if rejects is before else self._without_overtaken(rejects)
         if rejects is not before or not self.storage.exists(REJECTS_FILE):
             parquet.write_table(self.storage, REJECTS_FILE, REJECTS, [rejects])
