@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 
+# Task IDs that gather before the repeated ones among them are dropped.
+FRESH_BYTES = 64 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -81,20 +84,20 @@ def plan(
         is_forgotten: Tells which task IDs must never be requested again; None for none.
     """
     given = blank = 0
-    refused: list[pa.StringArray] = []
+    invalid, examples = 0, list[str]()
 
     def valid() -> Iterator[pa.StringArray]:
-        nonlocal given, blank
+        nonlocal given, blank, invalid
         for chunk in values:
             present = chunk.filter(pc.not_equal(chunk, ""))
             given, blank = given + len(chunk), blank + len(chunk) - len(present)
             is_valid = valid_mask(present)
-            refused.extend(_chunks(present.filter(pc.invert(is_valid))))
+            refused = present.filter(pc.invert(is_valid))
+            invalid += len(refused)
+            examples.extend(map(why_invalid, refused[: EXAMPLES - len(examples)].to_pylist()))
             yield present.filter(is_valid)
 
-    # Chunk by chunk, so that a list of a million IDs is held only once.
-    distinct = pc.unique(pa.chunked_array(valid(), pa.string()))
-    invalid = sum(map(len, refused))
+    distinct = _distinct(valid())
     wanted = distinct.filter(pc.invert(is_forgotten(distinct))) if is_forgotten else distinct
     open_ones = wanted
     if settled is not None:
@@ -110,7 +113,7 @@ def plan(
         invalid=invalid,
         already_terminal=len(wanted) - len(open_ones),
         over_limit=len(open_ones) - len(asked),
-        invalid_examples=tuple(map(why_invalid, _first(refused))),
+        invalid_examples=tuple(examples),
         given_up_before=_number_in(distinct, given_up),
         forgotten=len(distinct) - len(wanted),
     )
@@ -122,5 +125,15 @@ def _number_in(task_ids: pa.StringArray, others: pa.ChunkedArray | None) -> int:
     return pc.sum(pc.is_in(task_ids, others)).as_py() or 0
 
 
-def _first(refused: list[pa.StringArray]) -> list[str]:
-    return pa.chunked_array(refused, pa.string()).slice(0, EXAMPLES).to_pylist()  # type: ignore[no-any-return]  # pyarrow is untyped
+def _distinct(chunks: Iterable[pa.StringArray]) -> pa.StringArray:
+    """Each task ID once. Chunk by chunk, so that a list of a million IDs is held only once."""
+    held, fresh = list[pa.StringArray](), 0
+    known = 0
+    for chunk in chunks:
+        held.append(chunk)
+        fresh += chunk.nbytes
+        # Not before as much is fresh as is known: each is looked up a few times only.
+        if fresh > max(FRESH_BYTES, known):
+            held, fresh = [pc.unique(pa.chunked_array(held))], 0
+            known = held[0].nbytes
+    return pc.unique(pa.chunked_array(held, pa.string()))

@@ -8,6 +8,7 @@ import re
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
@@ -29,6 +30,9 @@ _PART = 8 << 20
 # In characters. Small enough to stay in the processor's cache: four times as much is half as fast.
 _BLOCK = 1 << 18
 _LONGEST_LINE = 1 << 24
+
+# Of what is decompressed to the disk: a small file may hold more than there is room for.
+_LARGEST_COPY = 4 << 30
 
 # That of bzip2 in full length, because a task ID may start with its first three letters.
 _COMPRESSIONS = {
@@ -90,6 +94,45 @@ class Content:
                 )
         if rest:
             yield rest
+
+    def lines(self) -> Iterator[str]:
+        """All of it as text, line by line, each with its end.
+
+        Raises:
+            SourceError: A line is too long.
+        """
+        text = self.text(newline="")
+        for number in count(1):
+            line = text.readline(_LONGEST_LINE + 1)
+            if not line:
+                return
+            if len(line) > _LONGEST_LINE:
+                raise SourceError(
+                    f"{self.name}: line {number:,} has more than {_LONGEST_LINE:,} characters. Is "
+                    "it a table, with a row a line?"
+                )
+            yield line
+
+    @contextmanager
+    def seekable(self) -> Iterator[BinaryIO]:
+        """All of it, to be read from any place; on the disk if it is compressed.
+
+        Raises:
+            SourceError: Decompressed, it is too large.
+        """
+        if self.stream.seekable():
+            yield cast("BinaryIO", self.stream)
+            return
+        with SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY) as copy:
+            while part := self.stream.read(_PART):
+                if copy.tell() + len(part) > _LARGEST_COPY:
+                    raise SourceError(
+                        f"{self.name} is larger than {_LARGEST_COPY:,} bytes, decompressed: "
+                        "decompress it first."
+                    )
+                copy.write(part)
+            copy.seek(0)
+            yield cast("BinaryIO", copy)
 
     def _encoding(self) -> str:
         for mark, encoding in _ENCODINGS.items():

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 ALL: Final = "all"
 
+# In bytes, of one value.
+LONGEST_KEPT: Final = 16 << 20
+
 _BETWEEN_WORDS = re.compile(r"\s+")
 _SHOWN = 20
 _SHAPES = 1_000

@@ -12,7 +12,7 @@ from connector.errors import SourceError
 from connector.storage.address import is_from_store, reason
 from connector.task_ids.content import open_content
 from connector.task_ids.formats import choose_format
-from connector.task_ids.kept import Rows, is_blank, kept_values, without_columns
+from connector.task_ids.kept import LONGEST_KEPT, Rows, is_blank, kept_values, without_columns
 from connector.task_ids.sources import Query, StandardInput
 from connector.task_ids.sources.memory import read_values
 from connector.task_ids.sources.objects import StoredFile
@@ -20,8 +20,9 @@ from connector.task_ids.validity import valid_mask
 from connector.task_ids.values import as_text, clean, split_rows, split_several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from connector.record.kept import Values as TextValues
     from connector.task_ids.formats import Values
     from connector.task_ids.kept import Keep, Take
     from connector.task_ids.sources import Located
@@ -58,9 +59,23 @@ def _taken(rows: Rows, where: str, keep: Keep | None, take: Take | None) -> pa.S
     }
     unnamed = keep.unnamed if keep else ()
     columns = {n: v for n, v in columns.items() if n not in unnamed or not is_blank(v)}
+    _check_lengths(columns, task_ids.filter(chosen), where)
     if take and columns:
         take(where, task_ids.filter(chosen), columns, has_types=rows.has_types)
     return task_ids
+
+
+def _check_lengths(columns: Mapping[str, TextValues], task_ids: pa.Array, where: str) -> None:
+    for name, values in columns.items():
+        lengths = pc.binary_length(values.texts)
+        longest = pc.max(lengths).as_py() or 0
+        if longest > LONGEST_KEPT:
+            task_id = task_ids[pc.index(lengths, longest).as_py()]
+            raise SourceError(
+                f"{where}: the column {name} has {longest:,} bytes for the task ID {task_id}, and "
+                f"of one value at most {LONGEST_KEPT:,} bytes are kept. Shorten it, or leave this "
+                "column out."
+            )
 
 
 def _picked(values: pa.Array | Sequence[object], places: pa.Array) -> pa.Array | list[object]:

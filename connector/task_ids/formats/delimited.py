@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from functools import partial
-from itertools import chain, compress, dropwhile, islice
+from itertools import chain, dropwhile, islice
 from typing import TYPE_CHECKING
 
 from connector.errors import SourceError
@@ -21,14 +21,17 @@ from connector.task_ids.kept import Rows
 from connector.task_ids.spelling import BLANKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from connector.task_ids.content import Content
     from connector.task_ids.kept import Keep
 
 DELIMITERS = ",;\t|"
 _CHUNK = 1 << 13
+_CHUNK_CHARACTERS = 1 << 22
+_CELL = 32  # what an empty one counts for
 _LONGEST_CELL = 1 << 24
+_MOST_COLUMNS = 1 << 16
 
 # The line that tells Excel the delimiter.
 _SEP_LINE = re.compile(r"\s*\"?sep=([,;\t|])\"?[ ]*[\r\n]", re.IGNORECASE)
@@ -53,7 +56,7 @@ def read_delimited(
     # The reader's only setting of this kind is one for the whole process; it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     delimiter = _delimiter_of(content.head_text(), column)
-    rows = _rows(content.text(newline=""), delimiter=delimiter)
+    rows = _rows(content.lines(), delimiter=delimiter)
     wanted = rows if delimiter != "|" else (r for r in rows if not _DRAWN.fullmatch("|".join(r)))
     try:
         yield from _cells(wanted, column, content.name, keep)
@@ -67,7 +70,7 @@ def _cells(
     rows: Iterator[list[str]], column: str | None, where: str, keep: Keep | None
 ) -> Iterator[list[str] | Rows]:
     """The cells below the header, which files that were put together have several times."""
-    first = _without_sep_line(list(islice(rows, HEADER_WITHIN)))
+    first = _without_sep_line(list(_narrow(islice(rows, HEADER_WITHIN), where)))
     if not first:
         return
     header = find_header(first, column)
@@ -80,24 +83,50 @@ def _cells(
     if keep:
         yield from _kept(below, keep.choose_below(first, position, index, where), index, name)
         return
-    while cells := [row[index] if index < len(row) else "" for row in islice(below, _CHUNK)]:
-        yield [cell for cell in cells if cell != name] if name in cells else cells
+    cells, size = [], 0
+    for row in below:
+        cell = row[index] if index < len(row) else ""
+        if cell != name:
+            cells.append(cell)
+            size += len(cell)
+            if len(cells) == _CHUNK or size > _CHUNK_CHARACTERS:
+                yield cells
+                cells, size = [], 0
+    if cells:
+        yield cells
+
+
+def _narrow(rows: Iterable[list[str]], where: str) -> Iterator[list[str]]:
+    """Rows that are kept to look for a header in."""
+    for number, row in enumerate(rows, 1):
+        if len(row) > _MOST_COLUMNS:
+            raise SourceError(f"{where}: row {number} has {len(row):,} columns. Is it a table?")
+        yield row
 
 
 def _kept(
     below: Iterator[list[str]], chosen: dict[str, int], index: int, header: str | None
 ) -> Iterator[Rows]:
     """The same with columns to keep; a cell that a short row does not have is blank."""
-    while part := list(islice(below, _CHUNK)):
-        cells = {
-            place: [row[place] if place < len(row) else "" for row in part]
-            for place in {index, *chosen.values()}
-        }
-        if header in cells[index]:
-            is_row = [cell != header for cell in cells[index]]
-            cells = {place: list(compress(column, is_row)) for place, column in cells.items()}
-        columns = {name: cells[place] for name, place in chosen.items()}
-        yield Rows(cells[index], columns, has_types=False)
+    places = [index, *chosen.values()]
+    longest = max(places)
+    part, size = list[list[str]](), 0
+    for row in below:
+        if len(row) <= longest:
+            row.extend([""] * (longest + 1 - len(row)))
+        if row[index] != header:
+            part.append([row[place] for place in places])
+            size += sum(map(len, part[-1])) + _CELL * len(places)
+            if len(part) == _CHUNK or size > _CHUNK_CHARACTERS:
+                yield _as_rows(part, chosen)
+                part, size = [], 0
+    if part:
+        yield _as_rows(part, chosen)
+
+
+def _as_rows(part: list[list[str]], names: Iterable[str]) -> Rows:
+    ids, *columns = map(list, zip(*part, strict=True))
+    return Rows(ids, dict(zip(names, columns, strict=True)), has_types=False)
 
 
 def is_delimited(head: str, column: str | None) -> bool:

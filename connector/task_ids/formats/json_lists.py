@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, TextIO
 
 import orjson
 
@@ -15,32 +17,128 @@ from connector.task_ids.spelling import is_usual, tidied
 from connector.task_ids.validity import unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from connector.task_ids.content import Content
     from connector.task_ids.kept import Keep, Rows
 
 _BEGIN = re.compile(r"[^\s,]")
+_NOT_BLANK = re.compile(r"\S")
+
+# In characters. Of a larger array, one item at a time is in memory: values take up to thirty times
+# their text. An object has to be read whole, so it is refused where that is too much.
+_WHOLE = 1 << 24
+_PART = 1 << 20
+_ITEMS = 1 << 13
+_LARGEST = 1 << 26
+_MOST_MEMORY = 600 << 20
+
+_CUT = object()
+_DECODER = json.JSONDecoder()
 
 
 def read_json(
     content: Content, column: str | None, keep: Keep | None = None
 ) -> Iterator[list[object] | Rows]:
-    """The task IDs of an array, all held in memory: JSON Lines suit large lists better.
+    """The task IDs of an array, or of an object around one, which is held in memory.
 
     Raises:
         SourceError: It is not JSON, or it is not clear where in it the IDs are.
     """
-    text = content.text().read()
-    if not text.strip():
-        return
-    picker = Picker(content.name, column, keep)
-    for document in _documents(text, content.name):
-        if keep and (rows := _records(document, column)) is not None:
-            yield picker.pick_all(rows)
-            continue
-        yield picker.pick_all(_items(document, content.name, column))
+    picker, stream = Picker(content.name, column, keep), content.text()
+    text = stream.read(_WHOLE)
+    while text and not text.strip():
+        text = stream.read(_WHOLE)
+    if len(text) == _WHOLE and text.lstrip().startswith("["):
+        items = _items_one_by_one(stream, text, content.name)
+        yield from map(picker.pick_all, _parts(items))
+    elif text:
+        text += stream.read(_LARGEST)
+        _check_size(text, content.name)
+        for document in _documents(text, content.name):
+            rows = _records(document, column) if keep else None
+            held = iter(_items(document, content.name, column)) if rows is None else rows
+            while part := list(islice(held, _ITEMS)):
+                yield picker.pick_all(part)
     picker.check()
+
+
+def _check_size(text: str, where: str) -> None:
+    """Refuse what would take too much memory, by the number of values."""
+    size = 2 * len(text) + 30 * text.count('"') + 40 * text.count(",")
+    size += 250 * text.count("{") + 64 * text.count("[")
+    if len(text) > _LARGEST or size > _MOST_MEMORY:
+        raise SourceError(
+            f"{where} is too large for a JSON object, which is held in memory. Give an array of "
+            "task IDs, or JSON Lines."
+        )
+
+
+def _items_one_by_one(stream: TextIO, text: str, where: str) -> Iterator[tuple[object, int]]:
+    """The items of an array that is not held in memory, with the characters of each.
+
+    Args:
+        stream: The rest of it.
+        text: The start of it.
+        where: For messages.
+    """
+    number = 0
+    position, expected = text.index("[") + 1, "item or end"
+    while True:
+        found = _NOT_BLANK.search(text, position)
+        if found is None:
+            text, position = stream.read(_PART), 0
+            if not text:
+                raise SourceError(f"{where} is not JSON: its array has no end.")
+            continue
+        position = found.start()
+        if text[position] == "]" and expected != "item":
+            break
+        if expected == "comma or end":
+            if text[position] != ",":
+                raise SourceError(f"{where} is not JSON: no comma behind item {number:,}.")
+            position, expected = position + 1, "item"
+            continue
+        number += 1
+        text, position, item, end = _whole_item(stream, text, position)
+        if item is _CUT:
+            raise SourceError(f"{where}: item {number:,} of its array is not JSON, or too large.")
+        yield item, end - position
+        position, expected = end, "comma or end"
+    if text[position + 1 :].strip() or any(map(str.strip, iter(partial(stream.read, _PART), ""))):
+        raise SourceError(f"{where} is not JSON: something follows its array.")
+
+
+def _whole_item(stream: TextIO, text: str, position: int) -> tuple[str, int, object, int]:
+    """Read on until the item that begins here is whole: the text, and the item in it."""
+    item, end = _decoded(text, position)
+    while end == len(text) and end - position <= _WHOLE:
+        more = stream.read(max(_PART, end - position))
+        text, position = text[position:] + more, 0
+        item, end = _decoded(text, position)
+        if not more:
+            break
+    return text, position, item, end
+
+
+def _decoded(text: str, position: int) -> tuple[object, int]:
+    """The value that begins here, and where it ends; the end of the text if that comes first."""
+    try:
+        return _DECODER.raw_decode(text, position)
+    except (ValueError, RecursionError):
+        return _CUT, len(text)
+
+
+def _parts(items: Iterable[tuple[object, int]]) -> Iterator[list[object]]:
+    part, size = list[object](), 0
+    for item, characters in items:
+        part.append(item)
+        size += characters
+        if size > _PART:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _documents(text: str, where: str) -> list[object]:
@@ -92,20 +190,20 @@ def _values_below(document: dict[str, object], column: str | None) -> list[objec
     return list(below.values()) if isinstance(below, dict) else None
 
 
-def _records(document: object, column: str | None) -> list[object] | None:
+def _records(document: object, column: str | None) -> Iterator[object] | None:
     """The rows of a table that pandas wrote by columns, or below their IDs as keys; else None."""
     if not isinstance(document, dict) or not document:
         return None
     name = column or "task_id"
     if all(is_usual(tidied(key)) for key in document):
         rows = document.items()
-        return [{**(row if isinstance(row, dict) else {}), name: key} for key, row in rows]
+        return ({**(row if isinstance(row, dict) else {}), name: key} for key, row in rows)
     index = find_column(list(document), column)
     ids = None if index is None else list(document.values())[index]
     if not isinstance(ids, dict):
         return None
     columns = {key: cells for key, cells in document.items() if isinstance(cells, dict)}
-    return [{key: cells[row] for key, cells in columns.items() if row in cells} for row in ids]
+    return ({key: cells[row] for key, cells in columns.items() if row in cells} for row in ids)
 
 
 def _items_of_envelope(document: dict[str, object], where: str, column: str | None) -> list[object]:
