@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 TASK = "4b3c464e-94f6-4e54-bc21-12f0e6da57{:02}"
 
 # Without the bounds, each of these needs several times this.
-LIMIT_MIB = 450
+LIMIT_MIB = 650
 
 CHILD = """
 import re, sys
@@ -204,16 +203,12 @@ def test_a_huge_cell_of_a_parquet_file_is_an_invalid_task_id(tmp_path: Path) -> 
 
 def test_a_sheet_with_a_far_cell_ends_only_its_reader(tmp_path: Path) -> None:
     pytest.importorskip("python_calamine")
-    source = Path(__file__).parent / "cases" / "spreadsheets"
-    book = next(path for path in sorted(source.glob("*.xlsx")) if zipfile.is_zipfile(path))
+    xlsxwriter = pytest.importorskip("xlsxwriter")
     path = tmp_path / "far.xlsx"
-    with zipfile.ZipFile(book) as old, zipfile.ZipFile(path, "w") as new:
-        for name in old.namelist():
-            content = old.read(name)
-            far = b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
-            if name.startswith("xl/worksheets/sheet"):
-                content = content.replace(b"</sheetData>", far)
-            new.writestr(name, content)
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        sheet.write_string(0, 0, "task_id")
+        sheet.write_number(1_048_575, 16_383, 1)
     with pytest.raises(Exception, match=r"far.xlsx needs too much memory"):
         given(path)
 
