@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from connector.errors import SourceError
 from connector.record.flatten import flatten
 from connector.record.pieces import split
 from connector.record.schema import ANSWERS
@@ -25,7 +27,9 @@ from connector.warehouse.warehouse import Warehouse
 from tests.builders import answer, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from connector.record.kept import Values
 
 TASK = "4b3c464e-94f6-4e54-bc21-12f0e6da57{:02}"
 
@@ -211,6 +215,111 @@ def test_a_sheet_with_a_far_cell_ends_only_its_reader(tmp_path: Path) -> None:
         sheet.write_number(1_048_575, 16_383, 1)
     with pytest.raises(Exception, match=r"far.xlsx needs too much memory"):
         given(path)
+
+
+def kept(path: Path) -> tuple[dict[str, list[str]], int]:
+    """The texts of each kept column, and the most bytes that were handed on at once."""
+    found: dict[str, list[str]] = {}
+    most = 0
+
+    def take(
+        where: str, task_ids: pa.Array, columns: Mapping[str, Values], *, has_types: bool
+    ) -> None:
+        nonlocal most
+        assert where == str(path)
+        assert has_types == (path.suffix != ".csv")
+        most = max(most, sum(values.texts.nbytes for values in columns.values()))
+        for name, values in columns.items():
+            assert len(values.texts) == len(task_ids)
+            found.setdefault(name, []).extend(values.texts.to_pylist())
+
+    list(read([str(path)], keep=["all"], take=take))
+    return found, most
+
+
+def shared(text: str, rows: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text]))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".csv", ".json", ".jsonl"])
+def test_kept_columns_come_in_pieces_of_bounded_bytes(tmp_path: Path, suffix: str) -> None:
+    rows, text = 90, "x" * 700_000
+    ids, path = [TASK.format(n) for n in range(rows)], tmp_path / f"ids{suffix}"
+    lists = pa.ListArray.from_arrays(pa.array(range(rows + 1), pa.int32()), shared(text, rows))
+    table = pa.table({"task_id": ids, "text": shared(text, rows), "list": lists})
+    if suffix == ".parquet":
+        pq.write_table(table, path)
+    elif suffix == ".arrow":
+        with pa.ipc.new_file(path, table.schema) as file:
+            file.write_table(table)
+    elif suffix == ".csv":
+        lines = (f"{task_id},{text},{text}\n" for task_id in ids)
+        path.write_text("task_id,text,list\n" + "".join(lines))
+    else:
+        objects = [{"task_id": task_id, "text": text, "list": [text]} for task_id in ids]
+        whole = json.dumps(objects)
+        path.write_text(whole if suffix == ".json" else "\n".join(map(json.dumps, objects)))
+    found, most = kept(path)
+    assert found["text"] == [text] * rows
+    assert found["list"] == [text if suffix == ".csv" else f'["{text}"]'] * rows
+    assert most < 20_000_000
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".json"])
+def test_a_kept_value_beyond_the_bound_is_named_by_its_task_id(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"ids{suffix}"
+    rows = [{"task_id": TASK.format(n), "note": "x" * (17_000_000 * n)} for n in range(2)]
+    if suffix == ".json":
+        path.write_text(json.dumps(rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    with pytest.raises(SourceError, match=rf"ids{suffix}: the column note .*{TASK.format(1)}"):
+        kept(path)
+
+
+def test_kept_cells_of_a_sheet_have_their_types(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    path = tmp_path / "ids.xlsx"
+    moment = datetime(2025, 10, 15, 8, 56, 19)  # noqa: DTZ001  a sheet has no zones
+    cells = {
+        "task_id": TASK.format(1),
+        "moment": moment,
+        "day": moment.date(),
+        "time": moment.time(),
+        "whole": 7,
+        "part": 0.5,
+        "flag": True,
+        "text": "é, 7",
+        "nothing": "",
+    }
+    formats = {"moment": "yyyy-mm-dd hh:mm:ss", "day": "yyyy-mm-dd", "time": "hh:mm:ss"}
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        for place, (name, cell) in enumerate(cells.items()):
+            sheet.write(0, place, name)
+            style = book.add_format({"num_format": formats[name]}) if name in formats else None
+            sheet.write(1, place, cell, style)
+    types: dict[str, str] = {}
+    texts: dict[str, list[str]] = {}
+
+    def take(_: str, __: pa.Array, columns: Mapping[str, Values], *, has_types: bool) -> None:
+        assert has_types
+        for name, values in columns.items():
+            types[name], texts[name] = " ".join(map(str, values.types)), values.texts.to_pylist()
+
+    list(read([str(path)], keep=["all"], take=take))
+    expected = {
+        "moment": ("timestamp[us, tz=UTC]", "2025-10-15T08:56:19Z"),
+        "day": ("date32[day]", "2025-10-15"),
+        "time": ("string", "08:56:19"),
+        "whole": ("int64", "7"),
+        "part": ("double", "0.5"),
+        "flag": ("bool", "true"),
+        "text": ("string", "é, 7"),
+        "nothing": ("null", "\0"),
+    }
+    assert {name: (types[name], texts[name][0]) for name in types} == expected
 
 
 def test_repeated_task_ids_are_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
