@@ -17,3 +17,8 @@
     local         a temporary Prefect server
     demo          everything on this machine: `python -m flows.demo`
 """
+
+from connector.storage.arrow import import_pyarrow
+
+# Before any module of the flow does it, with pandas: half a second of each run.
+import_pyarrow(is_own_process=False)

@@ -17,7 +17,6 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from connector.errors import ConnectorError, Interrupted, RunStopped
 from connector.metrics.meters import open_metrics
-from connector.run import pipeline
 from connector.run.resources import open_warehouse
 from connector.run.run import Run
 from connector.run.selection import Selection
@@ -26,7 +25,7 @@ from connector.settings import Settings
 from connector.storage.address import is_object_store
 from connector.summary import Summary
 from connector.words import plural
-from flows import artifacts, batches, parameters, run_log, runners, states
+from flows import parameters, run_log, runners, states
 from flows.access import KEY_BLOCK, Access, load_with_key, share_gateway
 from flows.runners import Where
 from flows.turn import turn
@@ -168,9 +167,18 @@ def ingest_generations(
 def _ingest(
     selection: Selection, settings: Settings, key_block: str | None, where: Where
 ) -> Summary:
-    """Run, and publish the summary, also of a run that stopped early."""
+    """Run, and publish the summary, also of a run that stopped early.
+
+    A run that asks for nothing and changes nothing publishes nothing: its state and its log say so.
+    """
     with open_metrics(settings.metrics_file) as meters, open_warehouse(settings) as warehouse:
         run = Run(selection, settings, warehouse, meters, _LogWatcher())
+        if not run.has_requests and not warehouse.has_changed:
+            _log_plan(run)
+            return run.finish()
+        # Imported here, as below: most scheduled runs find nothing new.
+        from flows import artifacts  # noqa: PLC0415
+
         previous = warehouse.last_run()
         access = Access(
             run.run_id,
@@ -190,10 +198,12 @@ def _ingest(
 
 def _fetch(run: Run, access: Access, where: Where) -> Summary:
     """Fetch all batches; however that ends, commit what was received and write the summary."""
-    given, asked = plural(run.plan.given, "task ID"), f"{len(run.plan.task_ids):,}"
-    get_run_logger().info("%s given, %s to request", given, asked)
-    if not len(run.plan.task_ids) and not run.selection.is_listing:
+    _log_plan(run)
+    if not run.has_requests:
         return run.finish()
+    from connector.run import pipeline  # noqa: PLC0415  see above
+    from flows import artifacts, batches  # noqa: PLC0415  see above
+
     with (
         share_gateway(access, run) as gateway,
         runners.open_runner(where, access, gateway.stop) as runner,
@@ -213,6 +223,11 @@ def _fetch(run: Run, access: Access, where: Where) -> Summary:
                 run.finish(Interrupted(_why(error)))
             raise
         return run.finish()
+
+
+def _log_plan(run: Run) -> None:
+    given, asked = plural(run.plan.given, "task ID"), f"{len(run.plan.task_ids):,}"
+    get_run_logger().info("%s given, %s to request", given, asked)
 
 
 class _LogWatcher(Watcher):

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from connector.cli.mode import Mode
 from connector.cli.options import NONE, WHOLE, Common
-from connector.cli.shell import console, import_pyarrow, print_json
+from connector.cli.shell import console, print_json
+from connector.storage.arrow import import_pyarrow
 from connector.words import plain
 
 STYLES = {"ok": "green", "note": "yellow", "failed": "bold red"}

@@ -14,9 +14,10 @@ from cyclopts.validators import Number
 from connector.cli.log import log_error
 from connector.cli.mode import Mode
 from connector.cli.options import NONE, WHOLE, Common
-from connector.cli.shell import console, import_pyarrow, print_json
+from connector.cli.shell import console, print_json
 from connector.cli.signals import stop_on_signals
 from connector.errors import RunStopped, SourceError
+from connector.storage.arrow import import_pyarrow
 
 if TYPE_CHECKING:
     from connector.run.selection import Selection

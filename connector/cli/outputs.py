@@ -9,7 +9,8 @@ from cyclopts import Parameter
 
 from connector.cli.log import say
 from connector.cli.options import NONE, Common
-from connector.cli.shell import console, import_pyarrow
+from connector.cli.shell import console
+from connector.storage.arrow import import_pyarrow
 
 
 def report(

@@ -1,10 +1,8 @@
-"""What commands share: printing, and fast imports."""
+"""What commands share: printing."""
 
 from __future__ import annotations
 
-import os
 import sys
-from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.cli.mode import Mode
@@ -15,34 +13,6 @@ if TYPE_CHECKING:
 
 # Columns where the output is no terminal: more than any table has.
 PIPED_WIDTH: Final = 2_000
-
-
-class _NoPandas(MetaPathFinder):
-    """Hides pandas from an import."""
-
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:  # noqa: ARG002  given by position
-        if fullname == "pandas":
-            raise ImportError(fullname)
-
-
-def import_pyarrow() -> None:
-    """Import pyarrow in the way that costs least; only for a process of our own.
-
-    - Its first array imports pandas, which costs 0.5 s and 50 MB, and no command needs it. Hidden
-      once, pandas stays unimported until something really asks for it.
-    - After a commit, its default allocator, mimalloc, holds about 100 MB more than jemalloc, which
-      Arrow for Linux always includes.
-    """
-    if sys.platform == "linux":
-        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
-    finder = _NoPandas()
-    sys.meta_path.insert(0, finder)
-    try:
-        import pyarrow as pa  # noqa: PLC0415  see above
-
-        pa.array([])
-    finally:
-        sys.meta_path.remove(finder)
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from connector.cli.log import say
 from connector.cli.options import NONE, Common
-from connector.cli.shell import console, import_pyarrow, print_json
+from connector.cli.shell import console, print_json
+from connector.storage.arrow import import_pyarrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

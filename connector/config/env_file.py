@@ -6,8 +6,6 @@ import codecs
 from pathlib import Path
 from typing import Final
 
-from dotenv import dotenv_values
-
 from connector.errors import SettingsError
 
 ENV_FILE: Final = Path(".env")
@@ -23,6 +21,8 @@ def read_env_file(env_file: Path = ENV_FILE) -> dict[str, str]:
     # Not `is_file`: some keepers of secrets put a named pipe here.
     if not env_file.exists() or env_file.is_dir():
         return {}
+    from dotenv import dotenv_values  # noqa: PLC0415  only with such a file
+
     try:
         found = dotenv_values(env_file, encoding=_encoding_of(env_file))
     except UnicodeDecodeError:

@@ -6,7 +6,6 @@ in neither: `key_variable` names the variable that holds it.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,6 +71,8 @@ def read_config(path: Path, known: Collection[str], *, is_of_folder: bool) -> Co
         SettingsError: It cannot be read, is not TOML, has an unknown name, or holds a key. No
             message quotes a value.
     """
+    import tomllib  # noqa: PLC0415  only with such a file
+
     try:
         content = tomllib.loads(path.expanduser().read_bytes().decode("utf-8-sig"))
     except OSError as error:

@@ -8,6 +8,9 @@ PATHS: Final = {
     "dream-machine": "/dream-machine/v1/generations",
     "agents": "/v1/generations",
 }
+# The source of task IDs that is the gateway's own list.
+LISTING: Final = "luma:list"
+
 AGENTS_KEY: Final = "luma-api-"
 
 

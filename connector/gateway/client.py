@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-from connector.errors import AccountRefused, KeyRefused, SettingsError, WaitTooLong, WrongGateway
+from connector.errors import AccountRefused, KeyRefused, WaitTooLong, WrongGateway
 from connector.gateway.apis import PATHS, key_hint
 from connector.gateway.attempt import DOWN, Attempt, about_another, from_failure
 from connector.gateway.batch import Batches, body_bytes
 from connector.gateway.bounds import Bounds
+from connector.gateway.credentials import checked_base_url, checked_key
 from connector.gateway.doubt import Doubt, describe
 from connector.gateway.failure import AttemptFailed
 from connector.gateway.pace.announced import read_announced
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
     from connector.gateway.pace.throttle import Throttle
     from connector.gateway.transport import Sent
-
-SHORTEST_KEY = 8
 
 logger = logging.getLogger(__name__)
 
@@ -119,9 +118,9 @@ class Client:
         draw: Callable[[], float] = random.random,
         on_attempt: Callable[[str, float], None] | None = None,
     ) -> None:
-        key = _checked_key(settings.key, settings.key_place)
+        key = checked_key(settings.key, settings.key_place)
         self._settings = settings
-        self._base_url = _checked_base_url(settings.base_url)
+        self._base_url = checked_base_url(settings.base_url)
         self._path = as_target(urlsplit(self._base_url).path) + PATHS[settings.api]
         self._transport = Transport(
             self._base_url, _headers(key, settings), _bounds(settings), settings.max_connections
@@ -424,36 +423,3 @@ def _bounds(settings: ClientSettings) -> Bounds:
         total_seconds=settings.total_timeout,
         body_bytes=settings.max_body_bytes,
     )
-
-
-def _checked_key(secret: SecretStr, variable: str) -> str:
-    """Return the key if it fits in a header; the HTTP stack's own error would show it.
-
-    A key of a few letters would be cut out of every body in which those letters occur.
-    """
-    key = secret.get_secret_value()
-    if key and len(key) < SHORTEST_KEY:
-        raise SettingsError(
-            f"the key has fewer than {SHORTEST_KEY} characters, too few for a key: set {variable}"
-        )
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise SettingsError(
-            "the key is empty, or contains a blank, a line break or another character that keys do"
-            f" not have: set {variable}"
-        )
-    return key
-
-
-def _checked_base_url(text: str) -> str:
-    """Return the base URL without a trailing slash; errors do not show it: it may be the key."""
-    try:
-        url = urlsplit(text.strip())
-        is_address = url.scheme in ("http", "https") and url.hostname and url.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address or url.username is not None or url.query or url.fragment:
-        raise SettingsError(
-            "the base URL must be an http or https address without user, query or fragment, such"
-            " as https://api.lumalabs.ai"
-        )
-    return url.geturl().rstrip("/")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from connector.errors import GatewayDown, SourceError
+from connector.gateway.apis import LISTING
 from connector.record.answer import PASSING, Outcome
 from connector.record.coerce import to_time
 from connector.record.dialects import parse
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
     from connector.gateway.client import Client
     from connector.record.answer import Answer
-
-# Names the list as a source of task IDs.
-SOURCE: Final = "luma:list"
 
 # Generations on a page: the official gateway's maximum.
 PAGE: Final = 100
@@ -97,7 +95,7 @@ def read_page(
         )
     if listed is None:
         raise SourceError(
-            f"{SOURCE}: the gateway has no list of generations ({_why(request)}): name a file"
+            f"{LISTING}: the gateway has no list of generations ({_why(request)}): name a file"
             " of task IDs"
         )
     return Page(

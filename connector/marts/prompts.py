@@ -15,6 +15,7 @@ from connector.marts.fold import COUNTS, Fold, counts, outcomes
 from connector.marts.terms import Uses, count_terms
 from connector.marts.tokens import Tokens
 from connector.record.column import TIMESTAMP
+from connector.record.mart_schema import TERM_PROMPTS
 from connector.record.pieces import shortened
 from connector.record.schema import FAMILIES, PROMPTS, TERMS
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 # Columns that are taken from the row in which a prompt appears first.
 TEXTS: Final = ("prompt", "prompt_words", "prompt_characters")
-
-TERM_PROMPTS: Final = 5
-"""Distinct prompts that a term needs to count."""
 
 KEY: Final = PROMPTS["prompt_id"].field
 

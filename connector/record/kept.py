@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.column import TIMESTAMP, Column
-from connector.record.derive import of_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -235,6 +234,8 @@ def with_prompts(rows: pa.Table, prompts: pa.Table, is_open: pa.ChunkedArray) ->
     changes = pc.and_(is_open, pc.or_(pc.is_valid(found), was_given))
     if not pc.any(changes, min_count=0).as_py():
         return rows
+    from connector.record.derive import of_prompts  # noqa: PLC0415  only with prompts to put in
+
     source = pc.if_else(pc.is_valid(found), "given", pa.scalar(None, TEXT))
     new = {"prompt": found, "prompt_source": source}
     new |= of_prompts(pa.chunked_array(found.chunks, TEXT).combine_chunks())

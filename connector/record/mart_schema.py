@@ -10,6 +10,9 @@ from connector.record.column import TIMESTAMP, Column, Table
 
 COUNT, SHARE = pa.int64(), pa.float64()
 
+TERM_PROMPTS: Final = 5
+"""Distinct prompts that a term needs to count."""
+
 BASES: Final = (
     "reported",
     "observed",

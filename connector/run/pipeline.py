@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING
 
 from connector.errors import RunStopped
 from connector.metrics.meters import open_metrics
-from connector.run.discover import Discovery
 from connector.run.poll import due
-from connector.run.receive import Batch, collect, receive
-from connector.run.resources import open_client, open_warehouse
+from connector.run.resources import check_access, open_client, open_warehouse
 from connector.run.run import Run
 
 if TYPE_CHECKING:
@@ -47,21 +45,19 @@ def ingest(selection: Selection, settings: Settings, watcher: Watcher | None = N
         UsageError: The run could not start.
         RunStopped: The run ended early; its `summary` says how far it got.
     """
-    with (
-        open_metrics(settings.metrics_file) as meters,
-        open_client(settings, meters) as client,
-        open_warehouse(settings) as warehouse,
-    ):
+    check_access(settings)
+    with open_metrics(settings.metrics_file) as meters, open_warehouse(settings) as warehouse:
         run = Run(selection, settings, warehouse, meters, watcher)
-        if run.is_proven:
-            client.trust()
         run.watcher.progress(run.plan, run.tally)
-        try:
-            fetch(run, client)
-            poll(run, client)
-        except RunStopped as stopped:
-            return run.finish(stopped)
-        return run.finish()
+        if not run.has_requests:
+            return run.finish()
+        with open_client(settings, meters, is_proven=run.is_proven) as client:
+            try:
+                fetch(run, client)
+                poll(run, client)
+            except RunStopped as stopped:
+                return run.finish(stopped)
+            return run.finish()
 
 
 def fetch(run: Run, client: Client) -> None:
@@ -86,6 +82,9 @@ def read_list(run: Run, client: Client) -> None:
         SourceError: The gateway has no list.
         RunStopped: Going on is pointless, or the list cannot be read to its end.
     """
+    from connector.run.discover import Discovery  # noqa: PLC0415  see `connector.run.resources`
+    from connector.run.receive import Batch, collect  # noqa: PLC0415  as above
+
     found = Discovery(
         run.settled(),
         run.unfinished(),
@@ -134,5 +133,7 @@ def poll(run: Run, client: Client) -> None:
 
 
 def _receive(task_ids: Iterable[str], client: Client, run: Run, save: Save) -> Generator[Answer]:
+    from connector.run.receive import receive  # noqa: PLC0415  see `connector.run.resources`
+
     stop, count = run.watcher.stop, run.tally.add_requests
     return receive(task_ids, client, run.settings, stop, save, on_request=count)

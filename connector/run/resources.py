@@ -1,16 +1,19 @@
-"""The resources of a run: the warehouse, opened to write, and a client."""
+"""The resources of a run: the warehouse, opened to write, and a client.
+
+What talks to a gateway is imported with the first client: a run that finds nothing new needs none.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connector.gateway.client import Client, ClientSettings
-from connector.gateway.pace.throttle import Throttle
+from connector.gateway.credentials import checked_base_url, checked_key
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from connector.gateway.client import Client
     from connector.metrics.meters import Meters
     from connector.settings import Settings
 
@@ -18,6 +21,16 @@ if TYPE_CHECKING:
 def open_warehouse(settings: Settings) -> AbstractContextManager[Warehouse]:
     """Open the warehouse of the settings as its only writer."""
     return Warehouse.writing(settings.warehouse, settings.partition_by, settings.lock_timeout)
+
+
+def check_access(settings: Settings) -> None:
+    """Check, without a client, that the key and the base URL can be used.
+
+    Raises:
+        SettingsError: One of them cannot.
+    """
+    checked_key(settings.ready(), settings.key_variable)
+    checked_base_url(settings.base_url)
 
 
 def open_client(
@@ -38,6 +51,9 @@ def open_client(
     Raises:
         SettingsError: The key or the base URL cannot be used.
     """
+    from connector.gateway.client import Client, ClientSettings  # noqa: PLC0415  see above
+    from connector.gateway.pace.throttle import Throttle  # noqa: PLC0415  see above
+
     throttle = Throttle(settings.max_concurrency, settings.requests_per_second)
     if meters:
         meters.watch_in_flight(lambda: throttle.state().in_flight)

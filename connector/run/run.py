@@ -100,6 +100,11 @@ class Run:
         return given_up_in(self._warehouse, self.selection, self.settings)
 
     @property
+    def has_requests(self) -> bool:
+        """Whether there is anything to ask the gateway."""
+        return self.selection.is_listing or len(self.plan.task_ids) > 0
+
+    @property
     def is_forgotten(self) -> Callable[[pa.Array], pa.Array]:
         """Tells which task IDs were forgotten on request."""
         return self._warehouse.forgotten().mask

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from connector import task_ids
 from connector.errors import SettingsError, SourceError
-from connector.gateway import listing
+from connector.gateway.apis import LISTING
 from connector.run.plan import NOTHING, Plan, plan
 from connector.warehouse.warehouse import Warehouse
 
@@ -58,7 +58,7 @@ class Selection:
     @property
     def is_listing(self) -> bool:
         """Whether the gateway's list is the source."""
-        return listing.SOURCE in (source for source in self.sources if isinstance(source, str))
+        return LISTING in (source for source in self.sources if isinstance(source, str))
 
     @property
     def is_repeated(self) -> bool:
@@ -83,18 +83,14 @@ def make_plan(
     """
     if selection.is_listing:
         if len(selection.sources) > 1 or selection.column or selection.query:
-            raise SourceError(
-                f"{listing.SOURCE} must be the only source, without a column or a query"
-            )
+            raise SourceError(f"{LISTING} must be the only source, without a column or a query")
         if settings.api == "agents":
             raise SourceError(
-                f"{listing.SOURCE}: the agents API has no list of generations: name task IDs, or a"
+                f"{LISTING}: the agents API has no list of generations: name task IDs, or a"
                 " file of them"
             )
         if settings.keep:
-            raise SourceError(
-                f"{listing.SOURCE} has no columns to keep: leave out --keep and LUMA_KEEP"
-            )
+            raise SourceError(f"{LISTING} has no columns to keep: leave out --keep and LUMA_KEEP")
         return NOTHING
     values = task_ids.read(
         selection.sources,
@@ -134,7 +130,7 @@ def preview(selection: Selection, settings: Settings) -> Plan:
     """
     if selection.is_listing:
         if settings.api != "agents":
-            raise SourceError(f"only the gateway knows {listing.SOURCE}: leave out --dry-run")
+            raise SourceError(f"only the gateway knows {LISTING}: leave out --dry-run")
         return make_plan(selection, settings, None)
     has_warehouse = Warehouse.exists(settings.warehouse)
     warehouse = Warehouse.existing(settings.warehouse) if has_warehouse else None

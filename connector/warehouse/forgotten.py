@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from connector.errors import DamagedFile, WarehouseError
 from connector.record.schema import COLUMNS, GENERATIONS, MARTS, REJECTS, TABLES
-from connector.record.scrub import Scrubber
 from connector.storage import parquet
 from connector.warehouse.damage import DAMAGED, set_aside
 from connector.warehouse.files import INBOX, files_of, is_own
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from connector.record.column import Table
+    from connector.record.scrub import Scrubber
     from connector.storage.storage import Storage
 
 NOTE: Final = "forgotten.json"
@@ -114,6 +114,8 @@ def scrub_files(storage: Storage, task_ids: Sequence[str]) -> int:
     Raises:
         DamagedFile: A file of a table that can be made again from the log is damaged.
     """
+    from connector.record.scrub import Scrubber  # noqa: PLC0415  only when something is forgotten
+
     scrubber = Scrubber(task_ids)
     forget_walks(storage)  # it names the newest IDs of lists
     storage.remove(PAGE)
@@ -157,6 +159,8 @@ def drop_forgotten(storage: Storage, names: Iterable[str], forgotten: Forgotten)
     """Remove answers about forgotten task IDs from files of the inbox: they came too late."""
     if not len(forgotten):
         return
+    from connector.record.scrub import Scrubber  # noqa: PLC0415  as above
+
     log = TABLES["answers"]
     for name in names:
         rows = parquet.read_table(storage, name, pa.schema([log["task_id"].field]))

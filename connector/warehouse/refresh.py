@@ -1,4 +1,7 @@
-"""The marts on disk: rebuilt from `generations` when it changed, file by file."""
+"""The marts on disk: rebuilt from `generations` when it changed, file by file.
+
+What works them out is imported by the functions that need it: most runs change nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from connector.marts import curves
-from connector.marts.prompts import TERM_PROMPTS, families, gather, prompts, terms
 from connector.marts.resolutions import resolutions
 from connector.marts.timings import ALLOWANCE, MADE_FROM, timings
+from connector.record.mart_schema import TERM_PROMPTS
 from connector.record.pieces import shortened
 from connector.record.schema import (
     FAMILIES,
@@ -86,6 +88,8 @@ def rebuild(
     least = term_prompts or built_with
     if state == built and least == built_with:
         return []
+    from connector.marts.prompts import families, gather, prompts, terms  # noqa: PLC0415  see above
+
     changed = list(_remove_orphans(storage, files))
     for source, name in sources.items():
         if name not in state or any(state[file] != built.get(file) for file in (source, name)):
@@ -169,6 +173,8 @@ class Marts:
         return pa.concat_tables([schema.empty_table(), *self.read(table, columns)])
 
     def _made(self, table: Table) -> Iterable[pa.Table]:
+        from connector.marts.prompts import families, prompts, terms  # noqa: PLC0415  see above
+
         if table is PROMPTS:
             return prompts(self.generations, self._gathered)
         if table is FAMILIES:
@@ -181,11 +187,15 @@ class Marts:
 
     @cached_property
     def _gathered(self) -> Prompts:
+        from connector.marts.prompts import gather  # noqa: PLC0415  see above
+
         return gather(self.generations)
 
     @cached_property
     def _turnarounds(self) -> dict[Table, pa.Table]:
-        return _turnarounds(read_timings(self._storage, self._files, curves.READ))
+        from connector.marts.curves import READ  # noqa: PLC0415  see above
+
+        return _turnarounds(read_timings(self._storage, self._files, READ))
 
 
 def _sources(generations_files: Iterable[str]) -> dict[str, str]:
@@ -247,13 +257,17 @@ def _timings(storage: Storage, source: str, allowance: Allowance) -> Iterator[pa
 
 
 def _read_timings(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:
-    schema = pa.schema([TIMINGS[column].field for column in curves.READ])
+    from connector.marts.curves import READ  # noqa: PLC0415  see above
+
+    schema = pa.schema([TIMINGS[column].field for column in READ])
     return (piece for name in names for piece in parquet.read_pieces(storage, name, schema))
 
 
 def _turnarounds(pieces: Iterable[pa.Table]) -> dict[Table, pa.Table]:
+    from connector.marts.curves import turnarounds  # noqa: PLC0415  see above
+
     tables = (TURNAROUND, TURNAROUND_QUANTILES, TURNAROUND_HOURS)
-    return dict(zip(tables, curves.turnarounds(pieces), strict=True))
+    return dict(zip(tables, turnarounds(pieces), strict=True))
 
 
 def _write_whole(storage: Storage, table: Table, pieces: Iterable[pa.Table]) -> Iterator[str]:

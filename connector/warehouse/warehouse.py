@@ -15,10 +15,8 @@ import pyarrow.compute as pc
 
 from connector.errors import DamagedFile, WarehouseError
 from connector.record.base_url import as_base_url
-from connector.record.flatten import flatten
 from connector.record.merge import merge_rejects
 from connector.record.order import count_ahead, sequence_of
-from connector.record.rejudge import rejudge
 from connector.record.schema import ANSWERS, COLUMNS, GENERATIONS, GIVEN, REJECTS, RUNS
 from connector.storage import parquet
 from connector.storage.storage import storage_of
@@ -95,6 +93,10 @@ class Warehouse:
     """The tables at one address.
 
     `Warehouse.existing` opens it to read, `Warehouse.writing` to write, by one process at a time.
+
+    Attributes:
+        has_changed: Whether this process has changed `generations` or `rejects`, be it to finish
+            the work of a dead run.
     """
 
     def __init__(self, storage: Storage, partition_by: str) -> None:
@@ -103,6 +105,7 @@ class Warehouse:
         self.generations = Generations(storage, partition_by)
         self._given = Kept(storage, GIVEN)
         self._highest: int | None = None
+        self.has_changed = False
 
     @staticmethod
     def exists(address: Address) -> bool:
@@ -330,6 +333,7 @@ class Warehouse:
         names = inbox.waiting_files(self.storage, but)
         if not names:
             return Committed()
+        self.has_changed = True
         forgotten.drop_forgotten(self.storage, names, self.forgotten())
         try:
             committed = self._merge(self.storage, names)
@@ -354,6 +358,9 @@ class Warehouse:
             names: Names of the files.
             rejudged_by: Base URLs by run ID, to judge the answers again; None keeps the verdicts.
         """
+        from connector.record.flatten import flatten  # noqa: PLC0415  only for new answers
+        from connector.record.rejudge import rejudge  # noqa: PLC0415  as above
+
         before = rejects = self.rejects()
         proven = dict.fromkeys(self.generations.gateways(), "")
         prompts = given.Prompts(*self._given)
@@ -414,6 +421,7 @@ class Warehouse:
         return shadow, committed
 
     def _adopt(self, shadow: Warehouse, committed: Committed, *, again: bool = False) -> Rebuilt:
+        self.has_changed = True
         changed = rebuild.adopt(self.storage, shadow.storage)
         self.generations.forget()
         self._take_census()
@@ -496,6 +504,7 @@ class Warehouse:
         return self._forget(task_ids)
 
     def _forget(self, task_ids: Sequence[str]) -> int:
+        self.has_changed = True
         self.forgotten().add(task_ids)
         self.storage.remove(census.CENSUS)  # or the rows would seem to be lost
         try:
