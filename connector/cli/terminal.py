@@ -7,8 +7,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from rich.progress import Progress
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -21,9 +19,9 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rich.console import Console, RenderableType
-    from rich.progress import Task
+    from rich.console import Console
 
+    from connector.cli.bar import Bar
     from connector.marts.turnaround import Stage
     from connector.run.plan import Plan
     from connector.run.tally import Tally
@@ -36,58 +34,8 @@ logger = logging.getLogger(__name__)
 PLAIN_SECONDS: Final = 5.0
 
 BAR_WIDTH: Final = 24
-LEAST_BAR: Final = 6
 NAME_WIDTH: Final = 14
 PROMPT_WIDTH: Final = 44
-
-
-class Bar(Progress):
-    """One line that fits the terminal, however narrow: what matters least is left out first."""
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        """See `Progress`; asked for at each refresh, so that a new width counts at once."""
-        for task in self.tasks:
-            if task.visible:
-                yield _line_of(task, self.console.width)
-
-
-def _line_of(task: Task, width: int) -> RenderableType:
-    """The parts of a task's line, in their order, as far as they fit."""
-    count = f"{task.completed:,.0f}/{task.total or 0:,.0f}"
-    left = "" if task.time_remaining is None else f"{timedelta(seconds=int(task.time_remaining))}"
-    parts = {
-        "name": task.description,
-        "bar": " " * LEAST_BAR,
-        "count": count,
-        "rate": f"{task.fields['rate']}/s",
-        "left": left,
-        "states": task.fields["states"],
-    }
-    # Those that matter most come first; the states, which may be long, take what remains.
-    room, fitting = width - len(count), {"count"}
-    for name in ("name", "bar", "rate", "left"):
-        if parts[name] and len(parts[name]) + 1 <= room:
-            fitting.add(name)
-            room -= len(parts[name]) + 1
-    states = Text(parts["states"], no_wrap=True)
-    if states and room > min(LEAST_BAR, len(states)):
-        states.truncate(room - 1, overflow="ellipsis")
-        fitting.add("states")
-        room -= states.cell_len + 1
-    bar = ProgressBar(
-        task.total, task.completed, LEAST_BAR + max(0, min(room, BAR_WIDTH - LEAST_BAR))
-    )
-    cells: dict[str, RenderableType] = {
-        **{name: Text(part) for name, part in parts.items()},
-        "bar": bar,
-        "states": states,
-    }
-    cells["count"] = Text(count[:width])
-    grid = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
-    for _ in fitting:
-        grid.add_column(no_wrap=True)
-    grid.add_row(*(cell for name, cell in cells.items() if name in fitting))
-    return grid
 
 
 class LiveProgress(Watcher):
@@ -97,15 +45,16 @@ class LiveProgress(Watcher):
         super().__init__(stop)
         self._console = console
         self._started = self._last_line = time.monotonic()
-        self._bar = Bar(console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task("fetching", total=None, visible=False, rate=0, states="")
+        self._bar = _bar_in(console) if console.is_terminal else None
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._bar:
+            self._bar.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._bar.stop()
+        if self._bar:
+            self._bar.stop()
 
     def progress(self, plan: Plan, tally: Tally) -> None:
         """Show how far the run is."""
@@ -113,9 +62,9 @@ class LiveProgress(Watcher):
         if not total:
             return
         rate = f"{tally.answers / max(now - self._started, 1e-3):,.0f}"
-        if self._console.is_terminal:
+        if self._bar:
             self._bar.update(
-                self._task,
+                self._bar.task_ids[0],
                 total=total,
                 completed=tally.answers,
                 visible=True,
@@ -134,11 +83,20 @@ class LiveProgress(Watcher):
         now = time.monotonic()
         next_at = datetime.now(UTC) + timedelta(seconds=seconds)
         what = f"{unfinished:,} unfinished, next poll at {next_at:%H:%M:%S} UTC"
-        if self._console.is_terminal:
-            self._bar.update(self._task, description="waiting", states=what)
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], description="waiting", states=what)
         elif now - self._last_line >= PLAIN_SECONDS:
             self._last_line = now
             self._console.print(f"waiting: {what}", highlight=False)
+
+
+def _bar_in(console: Console) -> Bar:
+    """A bar without a run yet; imported here because it takes long, and pipes have none."""
+    from connector.cli.bar import Bar  # noqa: PLC0415  see above
+
+    bar = Bar(console=console, transient=True)
+    bar.add_task("fetching", total=None, visible=False, rate=0, states="")
+    return bar
 
 
 class LogProgress(Watcher):

@@ -21,9 +21,12 @@ def import_pyarrow(*, is_own_process: bool = True) -> None:
     Its first array imports pandas, which costs 0.5 s and 50 MB, and no run needs it. Hidden once,
     pandas stays unimported until something really asks for it. After a commit, the default
     allocator, mimalloc, holds about 100 MB more than jemalloc, which Arrow for Linux always has.
+    NumPy comes along, and starts a thread per core for linear algebra, of which there is none here.
     """
-    if is_own_process and sys.platform == "linux":
-        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
+    if is_own_process:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        if sys.platform == "linux":
+            os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
     finder = _NoPandas()
     sys.meta_path.insert(0, finder)
     try:
