@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 GROUP: Final = "The Prefect flow"
 IDS: Final = 2_000
+PAIRS: Final = 4
 
 
 def measure_flowing(*, quick: bool) -> Iterator[Figure]:
@@ -45,6 +47,7 @@ def measure_flowing(*, quick: bool) -> Iterator[Figure]:
                 1.0,
             )
             yield reference(GROUP, "an empty flow", empty, "s")
+            yield from _nothing_new(root, given)
             yield from _cost_of_batches(root, given, quick=quick)
             if not quick:
                 yield from _processes(root, given)
@@ -61,6 +64,20 @@ def measure_flowing(*, quick: bool) -> Iterator[Figure]:
                     each.seconds / ours.seconds,
                     "×",
                 )
+
+
+def _nothing_new(root: Path, given: dict[str, str]) -> Iterator[Figure]:
+    """A run over settled task IDs, imports included, in pairs with an empty flow."""
+    run = (f"{__name__}:run_flow", str(root / "ids.txt"), str(root / "ours"), 500)
+    process = partial(child.call, "benchmarks.child:_process", **given)
+    pairs = [
+        (process("benchmarks.peers:prefect_empty", []), process(run[0], [*run[1:]]))
+        for _ in range(PAIRS)
+    ]
+    empty, ours = (min(one.cpu for one in side) for side in zip(*pairs, strict=True))
+    yield reference(GROUP, "an empty flow: CPU time, with Prefect's start", empty, "s")
+    name = f"flow over {IDS:,} settled IDs: CPU time beyond an empty flow"
+    yield at_most(GROUP, name, ours - empty, 0.5, "s")
 
 
 def _cost_of_batches(root: Path, given: dict[str, str], *, quick: bool) -> Iterator[Figure]:

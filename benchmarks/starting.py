@@ -1,19 +1,27 @@
-"""Start-up time of the command line."""
+"""Start-up time of the command line, and of a run that finds nothing new."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import child
-from benchmarks.figure import Figure, at_most
+from benchmarks.figure import Figure, at_most, reference
+from benchmarks.world import environment, gateway, write_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GROUP: Final = "Start-up"
 TRIES: Final = 5
+PAIRS: Final = 10
+IDS: Final = 500
+
+# What every program with this job imports.
+IMPORTS: Final = "import pyarrow.parquet, requests"
 
 
 def measure_starting(*, quick: bool) -> Iterator[Figure]:  # noqa: ARG001  quick anyway
@@ -26,6 +34,35 @@ def measure_starting(*, quick: bool) -> Iterator[Figure]:  # noqa: ARG001  quick
     }.items():
         seconds = _cpu("-m", "connector", *arguments) - bare
         yield at_most(GROUP, f"{name}: CPU time beyond `python -c pass`", seconds, 0.5, "s")
+    yield from _nothing_new()
+
+
+def _nothing_new() -> Iterator[Figure]:
+    """A run over settled task IDs; in pairs with the imports, since a busy machine slows both."""
+    with tempfile.TemporaryDirectory() as folder, gateway() as sandbox:
+        write_list(Path(folder, "ids.txt"), IDS)
+        given = environment(sandbox)
+        child.command_line("ingest", "ids.txt", cwd=Path(folder), **given)
+        run = (
+            "-m",
+            "connector",
+            "ingest",
+            f"{folder}/ids.txt",
+            "--warehouse",
+            f"{folder}/warehouse",
+        )
+        pairs = [(_one("-c", IMPORTS), _one(*run, **given)) for _ in range(PAIRS)]
+    for part, unit in (("cpu", "CPU time"), ("seconds", "wall time")):
+        imports, ours = (
+            min(getattr(one, part) for one in side) for side in zip(*pairs, strict=True)
+        )
+        yield reference(GROUP, f'`python -c "{IMPORTS}"`: {unit}', imports, "s")
+        name = f"`ingest` of {IDS} settled task IDs: {unit}, against that"
+        yield at_most(GROUP, name, ours / imports, 1.5)
+
+
+def _one(*arguments: str, **environment: str) -> child.Measured:
+    return child.call(f"{__name__}:_python", list(arguments), **environment)
 
 
 def _cpu(*arguments: str) -> float:

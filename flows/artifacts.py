@@ -64,7 +64,11 @@ class Progress:
 
 
 def publish(
-    summary: Summary, previous: Mapping[str, Any] | None, report_url: str | None = None
+    summary: Summary,
+    previous: Mapping[str, Any] | None,
+    report_url: str | None = None,
+    *,
+    has_changed: bool,
 ) -> None:
     """Publish a run's summary as a table and as text with a chart, and write the report.
 
@@ -73,6 +77,7 @@ def publish(
         previous: The previous run's row in `runs`, if there is one.
         report_url: Where people open the report. A path is no link: browsers refuse to go from a
             page of a server to a file.
+        has_changed: Whether the tables have changed, be it by what a dead run had left.
     """
     with _optional("account"):
         create_table_artifact(
@@ -82,9 +87,10 @@ def publish(
         )
     with _optional("asset"):
         announce(summary)
-    path = _write_report(summary)
+    path = _write_report(summary) if has_changed else None
     with _optional("report"):
-        known, chart = _highlights(summary.warehouse), _chart(summary)
+        known = _highlights(summary.warehouse)
+        chart = _chart(summary) if has_changed else None
         create_markdown_artifact(
             account_page(summary, previous, known, chart, None if report_url else path),
             key=REPORT_KEY,
@@ -101,9 +107,7 @@ def publish(
 
 
 def _write_report(summary: Summary) -> str | None:
-    """Write the report if the tables may have changed; return its path."""
-    if not summary.asked:
-        return None
+    """Write the report; return its path."""
     with _optional("page"):
         path = f"{summary.warehouse.rstrip('/')}/{PAGE_FILE}"
         write_report(summary.warehouse, path)
@@ -112,8 +116,6 @@ def _write_report(summary: Summary) -> str | None:
 
 
 def _chart(summary: Summary) -> str | None:
-    if not summary.asked:
-        return None
     with _optional("chart"):
         return outcomes_chart(summary.warehouse)
     return None

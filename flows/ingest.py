@@ -180,6 +180,11 @@ def _ingest(
         from flows import artifacts  # noqa: PLC0415
 
         previous = warehouse.last_run()
+
+        def publish(summary: Summary) -> None:
+            has_changed = bool(summary.asked) or warehouse.has_changed
+            artifacts.publish(summary, previous, settings.report_url, has_changed=has_changed)
+
         access = Access(
             run.run_id,
             settings.model_copy(update={"key": None}),
@@ -190,9 +195,9 @@ def _ingest(
             summary = _fetch(run, access, where)
         except RunStopped as stopped:
             if stopped.summary:
-                artifacts.publish(stopped.summary, previous, settings.report_url)
+                publish(stopped.summary)
             raise
-        artifacts.publish(summary, previous, settings.report_url)
+        publish(summary)
         return summary
 
 

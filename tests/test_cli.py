@@ -285,6 +285,47 @@ def test_ingest_imports_neither_pandas_nor_prefect(
     assert done.stderr.strip() == "neither"
 
 
+def test_a_run_with_nothing_new_imports_no_more_than_it_needs_and_changes_no_file(
+    cli: CommandLine, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "ids.txt").write_text(DOCUMENTED_ID)
+    assert cli("ingest", "ids.txt").returncode == 0
+    before = times(tmp_path / "warehouse")
+    # The client and its HTTP, the marts, the judge of answers, a bar: there is nothing to do.
+    idle = (
+        "pandas prefect requests urllib3 httptools sqlalchemy dotenv tomllib rensa"
+        " connector.gateway.client connector.gateway.listing connector.record.judge"
+        " connector.marts.prompts connector.marts.curves connector.warehouse.crew rich.progress"
+    )
+    code = (
+        "import sys; sys.argv = ['luma-to-parquet', 'ingest', 'ids.txt']\n"
+        "from connector.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        f"print(*{{*{idle.split()}}} & sys.modules.keys(), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.strip() == ""
+    assert "Nothing to fetch: 1 task ID settled before" in done.stdout
+    assert times(tmp_path / "warehouse") == before
+
+
+def times(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Number and time of change of all files, except for the lock's own."""
+    return {
+        path: (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".lock")
+    }
+
+
 def test_show_tells_what_is_there(cli: CommandLine, tmp_path: Path) -> None:
     cli("ingest", "-", stdin="\n".join([*task_ids(20), "bad-not-found-1"]))
     shown = cli("show")

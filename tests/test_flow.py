@@ -19,7 +19,8 @@ from urllib.parse import quote
 import cloudpickle
 import pandas as pd
 import pytest
-from conftest import KEY
+from builders import answer
+from conftest import DOCUMENTED_ID, KEY
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ParameterTypeError
@@ -272,6 +273,28 @@ def test_what_it_shows_in_prefect(
     assert "### Since the last run" in report
     assert "| rejected | 2 | 1 | +1 |" in report
     assert f"| fetched | {asked - 2} | 120 | {asked - 2 - 120} |" in report
+
+
+def test_a_run_with_nothing_new_shows_nothing_unless_it_ends_the_work_of_a_dead_one(
+    run: Callable[..., State[Any]], prefect: Prefect
+) -> None:
+    run([DOCUMENTED_ID])
+    page = Path("warehouse/report.html")
+    written = page.stat().st_mtime_ns
+    again = run([DOCUMENTED_ID])
+    assert (again.name, again.message) == (
+        "Completed",
+        "Nothing to fetch: 1 task ID settled before",
+    )
+    assert not prefect.artifacts(flow_run_id(again))
+    assert page.stat().st_mtime_ns == written
+    assert any(line.startswith("1 task ID given, 0 to") for line in prefect.log(flow_run_id(again)))
+
+    with Warehouse.writing("warehouse") as warehouse:
+        warehouse.save("dead", [answer("left", {"id": "left", "state": "completed"})], "dead")
+    after = run([DOCUMENTED_ID])
+    assert set(prefect.artifacts(flow_run_id(after))) == {"ingest-account", "ingest-report"}
+    assert page.stat().st_mtime_ns > written
 
 
 def test_the_log_has_a_line_a_batch_and_none_a_task_id(
