@@ -277,7 +277,6 @@ def test_a_type_that_changes_becomes_text_and_is_mentioned(
         (A, ["x"], "has no columns"),
         ([A], ["x"], "The list has no columns"),
         (pd.Series([A]), ["x"], "has no columns"),
-        ("-", ["x"], "Standard input has no columns.*file first"),
         ("luma:list", ["x"], "luma:list has no columns"),
     ],
 )
@@ -647,3 +646,9 @@ def test_in_a_bucket(gateway: CaseGateway, monkeypatch: pytest.MonkeyPatch) -> N
             versions.append(storage.versions("given"))
         assert read_column(storage, "team").to_pydict() == {"task_id": [A], "value": ["red"]}
         assert versions[0] == versions[1]
+
+
+def test_standard_input_has_columns_too(cli: CommandLine, tmp_path: Path) -> None:
+    done = cli("ingest", "-", "--keep", "campaign", stdin=f"task_id,campaign\n{A},spring\n")
+    assert done.returncode == 0, done.stderr
+    assert connector.read("given", tmp_path / "warehouse").campaign.tolist() == ["spring"]

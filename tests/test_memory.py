@@ -15,19 +15,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from connector.errors import SourceError
-from connector.record.flatten import flatten
 from connector.record.pieces import split
 from connector.record.schema import ANSWERS
 from connector.run import plan
 from connector.storage import parquet
 from connector.storage.local import LocalStorage
 from connector.task_ids import read
-from connector.warehouse import crew
 from connector.warehouse.warehouse import Warehouse
 from tests.builders import answer, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from connector.record.kept import Values
 
@@ -100,44 +98,6 @@ def test_row_groups_are_bounded_in_bytes_and_do_not_depend_on_the_pieces(tmp_pat
     pieces = list(parquet.read_pieces(storage, "one.parquet", ANSWERS.schema))
     assert max(piece.nbytes for piece in pieces) < 2 * parquet.PIECE_BYTES
     assert pa.concat_tables(pieces).equals(rows)
-
-
-def groups_of_answers() -> Iterator[pa.Table]:
-    for group in range(9):
-        yield table(
-            answer(f"{group}-good"),
-            answer(f"{group}-bad", b'{"detail": "no such task"}', status=404),
-            run_id=f"run-{group}",
-        )
-
-
-def test_processes_flatten_as_this_process_does() -> None:
-    gateways = {"run-8": "https://other.example"}
-    alone = list(crew.flattened(groups_of_answers(), gateways, workers=1))
-    helped = list(crew.flattened(groups_of_answers(), gateways, workers=2))
-    assert len(helped) == 9
-    for one, other in zip(alone, helped, strict=True):
-        assert one.answers.equals(other.answers)
-        assert one.rows.equals(other.rows)
-
-
-def test_a_worker_that_cannot_start_or_dies_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    expected = [flatten(group) for group in groups_of_answers()]
-    for executable in ("/bin/false", "/nowhere/python"):
-        monkeypatch.setattr(sys, "executable", executable)
-        done = crew.flattened(groups_of_answers(), None, workers=2)
-        assert [one.rows for one in done] == expected
-
-
-def test_an_error_while_reading_comes_out_as_itself() -> None:
-    def broken() -> Iterator[pa.Table]:
-        yield from groups_of_answers()
-        raise OSError("the disk is gone")
-
-    with pytest.raises(OSError, match="the disk is gone"):
-        list(crew.flattened(broken(), None, workers=2))
 
 
 def test_a_task_keeps_one_row_when_its_time_becomes_known(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from connector.errors import SourceError
 from connector.storage.address import is_from_store, reason
 from connector.task_ids.content import open_content
 from connector.task_ids.formats import choose_format
-from connector.task_ids.kept import LONGEST_KEPT, Rows, is_blank, kept_values, without_columns
+from connector.task_ids.kept import LONGEST_KEPT, Rows, is_blank, kept_values
 from connector.task_ids.sources import Query, StandardInput
 from connector.task_ids.sources.memory import read_values
 from connector.task_ids.sources.objects import StoredFile
@@ -94,8 +94,6 @@ def name_of(source: Located) -> str:
 
 
 def _read(source: Located, column: str | None, keep: Keep | None) -> Values:
-    if keep and isinstance(source, StandardInput):
-        raise without_columns("Standard input", "save it to a file first")
     if isinstance(source, Path | StoredFile | StandardInput):
         return _read_file(source, column, keep)
     if isinstance(source, Query):
