@@ -111,12 +111,13 @@ class _Batch:
         self._warehouse = Warehouse.existing(access.settings.warehouse, look_at=())
         self._name = name_of(access.run_id, number)
         self._known: set[str] = set()
-        saved = self._warehouse.saved(self._name)
-        for answer in saved:
+        many = set()
+        for answer in self._warehouse.saved(self._name):
             self._count(answer)
             self._known.add(answer.task_id)
-        # Answers of one request for many share its times, and have no attempts of their own.
-        many = {(one.fetched_at, one.elapsed_seconds) for one in saved if not one.attempts}
+            # Answers of one request for many share its times, and have no attempts of their own.
+            if not answer.attempts:
+                many.add((answer.fetched_at, answer.elapsed_seconds))
         for _ in many:
             self.tally.add_requests(1)
         if access.is_apart or self._known:
