@@ -183,7 +183,7 @@ def test_a_difference_to_an_undisturbed_run_is_noticed(
 
 
 @needs_mount
-@pytest.mark.parametrize(("left", "is_reached"), [(28_000, False), (88_000, True)])
+@pytest.mark.parametrize(("left", "is_reached"), [(28_000, False), (128_000, True)])
 def test_a_disk_that_fills_up_ends_the_run_with_4_and_the_next_one_goes_on(
     world: World, left: int, is_reached: bool
 ) -> None:
@@ -252,7 +252,7 @@ def test_an_inbox_file_cut_short_is_set_aside_and_its_task_ids_asked_for_again(
     world.sandbox.reset()
     done = world.run(*INGEST)
     assert done.exit_code == 0
-    assert "set aside" in done.stderr
+    assert "A copy is kept as" in done.stderr
     assert "requests its task IDs again" in done.stderr
     assert (world.warehouse / "damaged" / path.name).exists()
     assert lost <= set(world.asked())

@@ -443,6 +443,8 @@ def _has_ended(base_url: str) -> bool:
             connect(base_url).close()
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:
+            pass  # it is ending just now
         time.sleep(0.01)
     return False
 
