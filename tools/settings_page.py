@@ -73,6 +73,8 @@ OTHERS: Final = (
     ("DASK_SCHEDULER_ADDRESS", "Scheduler for `runner=dask`, unless the parameter names one."),
     ("PREFECT_API_URL", "Prefect server; without it `make run` starts one for the run."),
     ("ARROW_DEFAULT_MEMORY_POOL", "Arrow's allocator; commands on Linux default to `jemalloc`."),
+    ("OPENBLAS_NUM_THREADS", "Threads of NumPy's linear algebra; commands default to `1`."),
+    ("PYDANTIC_DISABLE_PLUGINS", "pydantic's plug-ins to leave out; commands default to all."),
 )
 CREDENTIALS: Final = """
 [Credentials of the clouds](reliability.md#addresses-and-credentials) come from the places where the
