@@ -176,7 +176,7 @@ def test_batches_share_one_throttle_and_its_limit_of_requests_in_flight(
                 self.now -= 1
             super().release(sample)
 
-    monkeypatch.setattr("connector.run.resources.Throttle", Watched)
+    monkeypatch.setattr("connector.gateway.pace.throttle.Throttle", Watched)
     run(IDS, max_concurrency=3)
     [throttle] = throttles
     assert throttle.all == len(IDS)
