@@ -81,7 +81,7 @@ class Prefect:
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Ask the API."""
-        answer = requests.request(method, f"{self.api_url}/{path}", json=body, timeout=30)
+        answer = requests.request(method, f"{self.api_url}/{path}", json=body, timeout=90)
         assert answer.ok, answer.text
         return answer.json()
 
