@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -23,6 +24,18 @@ KEY = "luma-test-key-b8f1"
 DOCUMENTED_ID = "4b3c464e-94f6-4e54-bc21-12f0e6da5791"
 
 CommandLine = "Callable[..., subprocess.CompletedProcess[str]]"
+
+
+def read_terminal(controller: int) -> bytes:
+    """All that programs show on a terminal, until the last one closes it."""
+    seen = b""
+    while select.select([controller], [], [], 60)[0]:
+        try:
+            seen += os.read(controller, 65536)
+        except OSError:  # the other end is closed
+            break
+    os.close(controller)
+    return seen
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 from builders import answer, ingest
-from conftest import DOCUMENTED_ID, KEY
+from conftest import DOCUMENTED_ID, KEY, read_terminal
 
 from connector.sandbox import task_ids
 
@@ -203,13 +202,7 @@ def test_a_terminal_shows_a_bar(environment: dict[str, str], tmp_path: Path) -> 
         stderr=terminal,
     )
     os.close(terminal)
-    seen = b""
-    while select.select([controller], [], [], 60)[0]:
-        try:
-            seen += os.read(controller, 65536)
-        except OSError:  # the other end is closed
-            break
-    os.close(controller)
+    seen = read_terminal(controller)
     assert run.wait(60) == 0
     assert b"fetching" in seen
     assert b"/300" in seen

@@ -11,7 +11,6 @@ import json
 import os
 import pty
 import re
-import select
 import signal
 import struct
 import subprocess
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from conftest import read_terminal
 from rich.console import Console
 
 from connector.cli.bar import Bar
@@ -99,13 +99,7 @@ def test_a_terminal_of_any_width_gets_lines_that_fit(
         stderr=terminal,
     ) as run:
         os.close(terminal)
-        seen = b""
-        while select.select([controller], [], [], 60)[0]:
-            try:
-                seen += os.read(controller, 65536)
-            except OSError:  # the other end is closed
-                break
-    os.close(controller)
+        seen = read_terminal(controller)
     assert run.returncode == 0
     lines = re.split(r"[\r\n]+", CSI.sub(b"", seen).decode())
     assert max(map(len, lines)) <= width
