@@ -229,6 +229,21 @@ def test_batches_get_smaller_where_fewer_are_taken(tmp_path: Path, refusal: str,
     assert stats["requests"] < 2_000 / (most // 2) + 150
 
 
+@pytest.mark.parametrize("status", [400, 413, 422])
+@pytest.mark.parametrize("code", ["too_many", "limit_exceeded", "TooManyRequests"])
+def test_too_many_is_about_the_task_ids(tmp_path: Path, status: int, code: str) -> None:
+    """Not about the rate: waiting and asking for as many again would never end."""
+
+    def many(ids: list[str]) -> Any:
+        if len(ids) > 30:
+            return status, {"code": code, "message": "too many"}
+        return enveloped([record(one) for one in ids])
+
+    with ManyGateway(many) as gateway:
+        summary = ingest(gateway.base_url, tmp_path / "w", max_concurrency=1)
+    assert (summary.fetched, summary.retries, gateway.singles) == (200, 0, [])
+
+
 def test_a_gateway_that_takes_no_two_is_asked_singly(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

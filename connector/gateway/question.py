@@ -9,7 +9,7 @@ import orjson
 
 from connector.gateway.attempt import Attempt, from_reply
 from connector.gateway.records import names_of, records_in
-from connector.record.answer import Outcome
+from connector.record.answer import Outcome, usual_concern
 from connector.record.dialects import parse
 from connector.record.judge import Verdict
 
@@ -24,6 +24,8 @@ BATCH_PATH: Final = "/luma/tasks"
 
 # Statuses of a gateway that has no such path, however often it is asked.
 ABSENT: Final = frozenset({404, 405, 410, 501})
+# "Too many" with one of these is about the task IDs in a request, not about requests.
+OF_SIZE: Final = frozenset({400, 413, 422})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class BatchQuestion(Question):
         attempt = from_reply(reply, now)
         if reply.status in ABSENT:
             return replace(attempt, is_worth_retrying=False)
+        if reply.status in OF_SIZE and attempt.outcome is Outcome.RATE_LIMITED:
+            return _too_many_ids(attempt)
         return attempt
 
     def _other_ids(self, records: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -91,6 +95,11 @@ class BatchQuestion(Question):
             return ()
         names = (next(filter(None, names_of(record)), "") for record in records)
         return tuple(filter(None, names))
+
+
+def _too_many_ids(attempt: Attempt) -> Attempt:
+    verdict = Verdict(Outcome.BAD_REQUEST, attempt.message, usual_concern(Outcome.BAD_REQUEST))
+    return replace(attempt, verdict=verdict, is_worth_retrying=False, retry_after=None)
 
 
 def _records(body: bytes) -> list[dict[str, Any]] | None:
