@@ -139,10 +139,14 @@ def test_only_a_single_answer_rejects(tmp_path: Path) -> None:
         (202, b""),
     ],
 )
-def test_a_gateway_that_finds_none_there_is_asked_singly(tmp_path: Path, nothing: Any) -> None:
+def test_a_gateway_that_finds_none_there_is_asked_singly(
+    tmp_path: Path, nothing: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     with ManyGateway(lambda _: nothing) as gateway:
         summary = ingest(gateway.base_url, tmp_path / "w")
     assert (summary.fetched, summary.requests) == (200, 204)
+    (warning,) = warnings_in(caplog)
+    assert "knew none of the first" in warning
 
 
 def test_records_are_matched_by_task_id_or_by_the_generation() -> None:

@@ -13,6 +13,7 @@ get smaller; where it has no such path, there are none for the rest of the run.
 from __future__ import annotations
 
 import logging
+import math
 import re
 import threading
 from collections import deque
@@ -35,6 +36,9 @@ LARGEST_BODY: Final = 32 * 1024 * 1024
 
 # Batches in a row whose attempts run out: the path is broken, though single requests may work.
 MOST_FAILED: Final = 3
+
+# As many task IDs that the gateway does not know on this path are worth a warning.
+SUSPICIOUS: Final = 100
 
 TOO_MANY: Final = re.compile(
     r"too many (task.?)?(ids?|items|tasks|elements|entries|values)\b"
@@ -98,6 +102,7 @@ class Batches:
         self._most = size
         self._passed = 0
         self._failed = 0
+        self._unknown = 0.0  # minus infinity once it knew one, or it is said
         self._base_url = base_url
         self._lock = threading.Lock()
 
@@ -120,7 +125,22 @@ class Batches:
         if answers:  # counted once
             answers[0] = replace(answers[0], mixed_up=answer.mixed_up)
         settled = {one.task_id for one in answers}
+        self._note_unknown(len(part.task_ids), len(settled))
         return answers, _singles(one for one in part.task_ids if one not in settled)
+
+    def _note_unknown(self, asked: int, settled: int) -> None:
+        """Say once that the gateway seems to know no task on this path: requests are wasted."""
+        with self._lock:
+            self._unknown += asked if not settled else -math.inf
+            if self._unknown < SUSPICIOUS:
+                return
+            unknown, self._unknown = self._unknown, -math.inf
+        logger.warning(
+            "%s knew none of the first %d task IDs when asked for many at once; each is asked for "
+            "singly. If it stays so, leave out --ids-per-request.",
+            self._base_url,
+            unknown,
+        )
 
     def _refused(self, part: Part, answer: Answer) -> list[Part]:
         """What to ask for instead."""
