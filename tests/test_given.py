@@ -400,21 +400,20 @@ def test_a_kept_prompt_stands_in_for_the_gateways(tmp_path: Path) -> None:
 
 
 def test_read_and_duckdb_join_them(tmp_path: Path, keep: Callable[..., pd.DataFrame]) -> None:
-    """Always as `given_…`, so that a column of a later version takes no name."""
+    """Under their own names, but for those that `generations` or `timings` has."""
     root = tmp_path / "warehouse"
     keep(csv(tmp_path / "a.csv", "task_id,status,day,n", f"{A},mine,2025-10-15,1", f"{B},,,2"))
     rows = connector.read("generations", root, given=True).set_index("task_id")
-    assert rows.loc[A, ["status", "given_status", "given_n"]].tolist() == ["completed", "mine", 1]
-    assert str(rows.given_n.dtype) == "Int64"
-    few = connector.read("generations", root, given=True, columns=["given_n", "status"])
-    assert [*few] == ["given_n", "status"]
+    assert rows.loc[A, ["status", "given_status", "n"]].tolist() == ["completed", "mine", 1]
+    assert str(rows.n.dtype) == "Int64"
+    few = connector.read("generations", root, given=True, columns=["n", "status"])
+    assert [*few] == ["n", "status"]
     with pytest.raises(UsageError, match="prompts has no task IDs"):
         connector.read("prompts", root, given=True)
     write_catalogue(root, tmp_path / "all.duckdb")
     with duckdb.connect(tmp_path / "all.duckdb") as connection:
         told = connection.sql(
-            f"SELECT status, given_status, given_day, given_n FROM generations_given"
-            f" WHERE task_id = '{A}'"
+            f"SELECT status, given_status, day, n FROM generations_given WHERE task_id = '{A}'"
         ).fetchall()
         assert told == [("completed", "mine", date(2025, 10, 15), 1)]
         assert connection.sql("SELECT n FROM given ORDER BY n").fetchall() == [(1,), (2,)]
@@ -424,6 +423,17 @@ def test_read_and_duckdb_join_them(tmp_path: Path, keep: Callable[..., pd.DataFr
     kept = dictionary[dictionary.table == "given"]
     assert kept.column.tolist() == ["task_id", "status", "day", "n", "new"]
     assert kept.type.tolist()[2:4] == ["date32[day]", "int64"]
+
+
+def test_no_two_joined_columns_have_one_name(
+    tmp_path: Path, keep: Callable[..., pd.DataFrame]
+) -> None:
+    root = tmp_path / "warehouse"
+    keep(csv(tmp_path / "a.csv", "task_id,prompt,given_prompt,Basis,month", f"{A},p,q,b,m"))
+    rows = connector.read("generations", root, given=True)
+    added = [name for name in rows.columns if name not in connector.read("generations", root)]
+    assert added == ["given_given_prompt", "given_prompt", "given_Basis", "given_month"]
+    assert rows.loc[rows.task_id == A, added].to_numpy().tolist() == [["p", "q", "b", "m"]]
 
 
 def test_exports_have_them_and_follow_a_change(

@@ -12,7 +12,7 @@ from connector.record.column import TIMESTAMP, Column
 from connector.record.kept import KEY
 from connector.record.schema import GENERATIONS, PROMPTS, TIMINGS
 from connector.warehouse.founding import WITHOUT_TIME
-from connector.warehouse.given import PREFIX, joined_columns
+from connector.warehouse.given import joined_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -144,8 +144,7 @@ def create_joined(connection: duckdb.DuckDBPyConnection, given: Table) -> None:
     """
     kept = joined_columns(GENERATIONS, given)
     selected = ", ".join(
-        f"given.{quoted(column.name.removeprefix(PREFIX))} AS {quoted(column.name)}"
-        for column in kept
+        f"given.{quoted(column.name)} AS {quoted(name)}" for name, column in kept.items()
     )
     columns = ", ".join(filter(None, ("generations.*", selected)))
     source = f"generations LEFT JOIN given USING ({KEY})"
@@ -153,9 +152,9 @@ def create_joined(connection: duckdb.DuckDBPyConnection, given: Table) -> None:
     connection.execute(view)
     about = "The generations, with the columns that were kept with their task IDs."
     connection.execute(f"COMMENT ON VIEW {JOINED} IS {literal(about)}")
-    for column in kept:
-        name, told = quoted(column.name), literal(_about(column))
-        connection.execute(f"COMMENT ON COLUMN {JOINED}.{name} IS {told}")
+    for name, column in kept.items():
+        told = literal(_about(column))
+        connection.execute(f"COMMENT ON COLUMN {JOINED}.{quoted(name)} IS {told}")
 
 
 def create_enriched(connection: duckdb.DuckDBPyConnection) -> None:

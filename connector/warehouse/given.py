@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from connector.errors import DamagedFile, UsageError
 from connector.record import kept
 from connector.record.kept import KEY, NOTHING, TEXT, WORDS, joined, same_name
-from connector.record.schema import GENERATIONS, GIVEN
+from connector.record.schema import GENERATIONS, GIVEN, TIMINGS
 from connector.storage import parquet
 from connector.storage.local import trying_to
 from connector.warehouse import damage
@@ -39,8 +39,14 @@ logger = logging.getLogger(__name__)
 FILE: Final = f"{GIVEN.name}/{GIVEN.name}.parquet"
 PROMPT: Final = "prompt"
 
-# Of kept columns beside those of another table, also where no name is taken: it may be one day.
+# Of kept columns whose names are taken, beside the columns of another table.
 PREFIX: Final = "given_"
+# Taken everywhere, so that a kept column has one name in every table and view.
+TAKEN: Final = frozenset(
+    {"family_id", "month", "created_month", "created_day"}.union(
+        *(GENERATIONS.schema.names, TIMINGS.schema.names)
+    )
+)
 
 # Rows that are merged at once, and after how many bytes rows go to the disk.
 BUCKET_ROWS: Final = 65_536
@@ -88,29 +94,34 @@ def read_column(storage: Storage, column: str) -> pa.Table:
     return parquet.read_table(storage, FILE, schema).rename_columns([KEY, "value"])
 
 
-def joined_columns(table: Table, given: Table) -> tuple[Column, ...]:
-    """The kept columns as they are called beside those of another table.
+def joined_columns(table: Table, given: Table) -> dict[str, Column]:
+    """What the kept columns are called beside those of another table, to their declarations.
 
     Raises:
         UsageError: The table has no task IDs.
     """
     if KEY not in table.schema.names or table.name == GIVEN.name:
         raise UsageError(f"{table.name} has no task IDs to which kept columns could be added")
-    return tuple(
-        replace(column, name=f"{PREFIX}{column.name}")
-        for column in given.columns
-        if column.name != KEY
-    )
+    taken = {name.casefold() for name in TAKEN.union(table.schema.names)}
+    called: dict[str, Column] = {}
+    # Those with a free name first: they keep it.
+    for column in sorted(given.columns, key=lambda column: column.name.casefold() in taken):
+        name = column.name
+        while name.casefold() in taken:
+            name = f"{PREFIX}{name}"
+        called[name] = column
+        taken.add(name.casefold())
+    order = {column.name: name for name, column in called.items() if column.name != KEY}
+    return {order[name]: given[name] for name in given.schema.names if name in order}
 
 
-def with_given_columns(storage: Storage, rows: pa.Table, names: Iterable[str]) -> pa.Table:
-    """Add kept columns, under their names with the prefix; null for a task ID that has none."""
-    table = declared(storage)
-    columns = [table[KEY], *(table[name.removeprefix(PREFIX)] for name in names)]
-    found = parquet.read_table(storage, FILE, pa.schema([column.field for column in columns]))
+def with_given_columns(storage: Storage, rows: pa.Table, called: Mapping[str, Column]) -> pa.Table:
+    """Add kept columns, as `joined_columns` calls them; null for a task ID that has none."""
+    fields = [GIVEN[KEY].field, *(column.field for column in called.values())]
+    found = parquet.read_table(storage, FILE, pa.schema(fields))
     places = pc.index_in(rows[KEY], found[KEY].combine_chunks())
-    for name in found.column_names[1:]:
-        rows = rows.append_column(f"{PREFIX}{name}", found[name].take(places))
+    for name, column in called.items():
+        rows = rows.append_column(name, found[column.name].take(places))
     return rows
 
 

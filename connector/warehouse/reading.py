@@ -77,8 +77,9 @@ def read(
             ISO 8601 text; or a time span, which ends now. UTC where it names no time zone. Rows
             whose time is unknown are left out.
         dtype_backend: `pyarrow` for Arrow's types in place of pandas' own.
-        given: Add the kept columns of each row's task ID: `given_campaign` for `campaign`, so that
-            no name is taken. `columns` may name them.
+        given: Add the kept columns of each row's task ID, under their names; a name that
+            `generations` or `timings` has, such as `prompt`, becomes `given_prompt`. `columns` may
+            name them.
 
     Raises:
         connector.errors.UsageError: There is no such table, column or backend, `since` makes no
@@ -113,19 +114,20 @@ def _rows(
 ) -> tuple[pa.Table, Table]:
     """The rows that `read` asks for, and the declaration of what they have."""
     table = as_found(storage, table)
-    kept = joined_columns(table, declared(storage)) if with_given else ()
-    whole = replace(table, columns=(*table.columns, *kept))
+    kept = joined_columns(table, declared(storage)) if with_given else {}
+    added = (replace(column, name=name) for name, column in kept.items())
+    whole = replace(table, columns=(*table.columns, *added))
     partition = _partition_column(storage, table)
     schema = schema_of(whole, wanted, partition)
-    names = {column.name for column in kept}.intersection(schema.names)
-    own = [field for field in schema if field.name not in names]
-    if names and KEY not in schema.names:
+    joined = {name: column for name, column in kept.items() if name in schema.names}
+    own = [field for field in schema if field.name not in joined]
+    if joined and KEY not in schema.names:
         own.append(table[KEY].field)
     own_schema = pa.schema(own)
     found = [own_schema.empty_table(), *pieces(storage, table, own_schema, start)]
     rows = pa.concat_tables(found)
-    if names:
-        rows = with_given_columns(storage, rows, names)
+    if joined:
+        rows = with_given_columns(storage, rows, joined)
     rows = rows.select(schema.names)
     if partition in schema.names:
         place = schema.names.index(partition)
