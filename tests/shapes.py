@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from steered import PLAIN, Steered
 
-from connector.sandbox.choices import Dialect
+from connector.sandbox.choices import Shape
 from connector.sandbox.spellings import ZERO_TIME
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Reader: TypeAlias = Callable[[Any], Any]
 
-SHAPES = [each for each in Dialect if each not in {Dialect.SHARES, Dialect.MIXED}]
+SHAPES = get_args(Shape)
 LIVE = PLAIN.changed({"unfinished": 1, "finish_after": 60.0, "live": True})
 SECOND = timedelta(seconds=1)
 
@@ -38,33 +38,33 @@ def phase_of(state: str) -> str:
 
 
 # Where each shape has its state.
-STATE_OF: dict[Dialect, Reader] = {
-    Dialect.DOCUMENTED: lambda body: body["state"],
-    Dialect.OFFICIAL: lambda body: body["state"],
-    Dialect.ENVELOPE: lambda body: body["data"]["state"],
-    Dialect.RECORD: lambda body: body["data"]["status"],
-    Dialect.BARE_RECORD: lambda body: body["status"],
-    Dialect.OUTPUT: lambda body: body["data"]["status"],
-    Dialect.LIST: lambda body: body["data"][0]["state"],
-    Dialect.LIST_OF_TWO: lambda body: _least(body["data"])["state"],
-    Dialect.GENERATION: lambda body: body["generation"]["state"],
-    Dialect.ARTIFACT: lambda body: body["state"],
-    Dialect.STATUS: lambda body: body["status"],
+STATE_OF: dict[Shape, Reader] = {
+    "documented": lambda body: body["state"],
+    "official": lambda body: body["state"],
+    "envelope": lambda body: body["data"]["state"],
+    "record": lambda body: body["data"]["status"],
+    "bare-record": lambda body: body["status"],
+    "output": lambda body: body["data"]["status"],
+    "list": lambda body: body["data"][0]["state"],
+    "list-of-two": lambda body: _least(body["data"])["state"],
+    "generation": lambda body: body["generation"]["state"],
+    "artifact": lambda body: body["state"],
+    "status": lambda body: body["status"],
 }
 
 # Where each shape has its video.
-VIDEO_OF: dict[Dialect, Reader] = {
-    Dialect.DOCUMENTED: lambda body: body["video"]["url"],
-    Dialect.OFFICIAL: lambda body: body["assets"]["video"],
-    Dialect.ENVELOPE: lambda body: body["data"]["video"]["url"],
-    Dialect.RECORD: lambda body: body["data"]["data"]["video"]["url"],
-    Dialect.BARE_RECORD: lambda body: body["data"]["video"]["url"],
-    Dialect.OUTPUT: lambda body: body["data"]["output"]["video"]["url"],
-    Dialect.LIST: lambda body: body["data"][0]["video"]["url"],
-    Dialect.LIST_OF_TWO: lambda body: body["data"][0]["artifact"]["video"]["url"],
-    Dialect.GENERATION: lambda body: body["generation"]["video"]["url"],
-    Dialect.ARTIFACT: lambda body: body["artifact"]["video"]["url"],
-    Dialect.STATUS: lambda body: body["video"]["url"],
+VIDEO_OF: dict[Shape, Reader] = {
+    "documented": lambda body: body["video"]["url"],
+    "official": lambda body: body["assets"]["video"],
+    "envelope": lambda body: body["data"]["video"]["url"],
+    "record": lambda body: body["data"]["data"]["video"]["url"],
+    "bare-record": lambda body: body["data"]["video"]["url"],
+    "output": lambda body: body["data"]["output"]["video"]["url"],
+    "list": lambda body: body["data"][0]["video"]["url"],
+    "list-of-two": lambda body: body["data"][0]["artifact"]["video"]["url"],
+    "generation": lambda body: body["generation"]["video"]["url"],
+    "artifact": lambda body: body["artifact"]["video"]["url"],
+    "status": lambda body: body["video"]["url"],
 }
 
 

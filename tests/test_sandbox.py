@@ -65,7 +65,7 @@ def client(sandbox: Sandbox) -> Iterator[Client]:
 
 def test_the_same_id_has_the_same_generation_in_any_process_and_order(client: Client) -> None:
     ids = task_ids(40)
-    with Sandbox(in_thread=True) as other, Client(other.base_url) as here:
+    with Sandbox() as other, Client(other.base_url) as here:
         expected = {task_id: here.generation(task_id) for task_id in reversed(ids)}
     assert {task_id: client.generation(task_id) for task_id in ids} == expected
 
@@ -403,20 +403,18 @@ def _read_on(connections: list[socket.socket], stop: threading.Event) -> None:
 # Start and end
 
 
-@pytest.mark.parametrize("in_thread", [False, True])
-def test_it_ends_with_its_block(in_thread: bool) -> None:
-    with Sandbox(in_thread=in_thread) as sandbox:
+def test_it_ends_with_its_block() -> None:
+    with Sandbox() as sandbox:
         assert ask(sandbox.base_url, path("an-id")).status == 200
     assert _has_ended(sandbox.base_url)
 
 
-@pytest.mark.parametrize("in_thread", [False, True])
-def test_a_port_that_is_taken_is_an_error(in_thread: bool, capfd: Any) -> None:
+def test_a_port_that_is_taken_is_an_error(capfd: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = SandboxSettings(port=taken.getsockname()[1])
-        with pytest.raises(SandboxError), Sandbox(settings, in_thread=in_thread):
+        with pytest.raises(SandboxError), Sandbox(settings):
             pass
-    assert in_thread or "address already in use" in capfd.readouterr().err
+    assert "address already in use" in capfd.readouterr().err
 
 
 def test_it_dies_with_its_parent() -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -20,7 +20,7 @@ from urllib3 import HTTPHeaderDict
 from connector.gateway.pace.announced import Announced, read_announced
 from connector.sandbox import KINDS, SandboxSettings, task_ids
 from connector.sandbox.bad_bodies import BOMB_BYTES, bomb, bomb_twice
-from connector.sandbox.choices import RateHeaders
+from connector.sandbox.choices import RateHeaders, RetryAfter
 from connector.sandbox.kinds import Case
 from connector.sandbox.limits import (
     FixedWindow,
@@ -234,8 +234,8 @@ def test_others_use_their_part_of_a_shared_limit_evenly_or_in_turns() -> None:
     assert used == [[0, 500, 1000, 1500, 2000], [0, 818, 1636, 1818, 2000]]
 
 
-@pytest.mark.parametrize("form", sorted(RateHeaders))
-def test_the_rate_limit_is_announced_as_asked(form: str) -> None:
+@pytest.mark.parametrize("form", get_args(RateHeaders))
+def test_the_rate_limit_is_announced_as_asked(form: RateHeaders) -> None:
     """What a client reads of it, which the client's own reader knows."""
     gateway = Steered(
         SandboxSettings(rate_limit=0.5, window=60, retry_after="zero", rate_headers=form)
@@ -268,7 +268,7 @@ def test_two_workers_queue_the_third_request() -> None:
 
 
 @pytest.mark.parametrize("form", ["seconds", "date", "none"])
-def test_beyond_the_rate_limit_comes_429_with_retry_after_as_asked(form: str) -> None:
+def test_beyond_the_rate_limit_comes_429_with_retry_after_as_asked(form: RetryAfter) -> None:
     gateway = Steered(SandboxSettings(rate_limit=0.25, burst=1, retry_after=form))
     assert gateway.status("one") == 200
     refusal, _ = gateway.get(path("two"))

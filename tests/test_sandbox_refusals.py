@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from sandbox_client import ROOT, Client, path
@@ -15,13 +15,13 @@ from connector.sandbox.choices import NotNow, Refusal, Wording
 
 # Status, and what stands where in the body; a page has it anywhere.
 REFUSALS: dict[Refusal, tuple[int, str, Any]] = {
-    Refusal.PAYMENT_402: (402, "detail", "Insufficient credits"),
-    Refusal.QUOTA_403: (403, "error.code", "insufficient_user_quota"),
-    Refusal.QUOTA_429: (429, "error.code", "insufficient_quota"),
-    Refusal.CODE_402: (200, "code", 402),
-    Refusal.CODE_401: (200, "code", 401),
-    Refusal.CHALLENGE_PAGE: (403, "", b"<title>Just a moment...</title>"),
-    Refusal.LOGIN_PAGE: (200, "", b'type="password"'),
+    "402": (402, "detail", "Insufficient credits"),
+    "403-quota": (403, "error.code", "insufficient_user_quota"),
+    "429-quota": (429, "error.code", "insufficient_quota"),
+    "200-code-402": (200, "code", 402),
+    "200-code-401": (200, "code", 401),
+    "403-challenge": (403, "", b"<title>Just a moment...</title>"),
+    "200-login-page": (200, "", b'type="password"'),
 }
 
 
@@ -31,7 +31,7 @@ def _at(body: Any, names: str) -> Any:
     return body
 
 
-@pytest.mark.parametrize("refusal", [each for each in Refusal if each is not Refusal.NONE])
+@pytest.mark.parametrize("refusal", REFUSALS)
 def test_a_refusal_is_for_every_id_until_it_is_turned_back(refusal: Refusal) -> None:
     status, where, what = REFUSALS[refusal]
     with Sandbox(PLAIN) as sandbox, Client(sandbox.base_url) as client:
@@ -51,16 +51,16 @@ def test_a_refusal_is_for_every_id_until_it_is_turned_back(refusal: Refusal) -> 
         assert client.get(path("bad-not-found-1")).status == 404
 
 
-@pytest.mark.parametrize("wording", [each for each in Wording if each is not Wording.USUAL])
+@pytest.mark.parametrize("wording", get_args(Wording)[1:])
 @pytest.mark.parametrize(
     "refusal",
-    [Refusal.PAYMENT_402, Refusal.QUOTA_403, Refusal.QUOTA_429, Refusal.CODE_402],
+    ["402", "403-quota", "429-quota", "200-code-402"],
 )
 def test_a_refusal_says_what_is_used_up(refusal: Refusal, wording: Wording) -> None:
     gateway = Steered(SandboxSettings(refusal=refusal, refusal_wording=wording))
     response, _ = gateway.get(path("an-id"))
     assert response.status == REFUSALS[refusal][0]
-    assert wording.value in response.body.decode().lower()
+    assert wording in response.body.decode().lower()
 
 
 def test_a_wrong_key_is_refused_before_the_account() -> None:
@@ -87,17 +87,17 @@ def test_a_refused_request_is_neither_an_attempt_nor_a_poll() -> None:
 # Not now
 
 PUT_OFF: dict[NotNow, tuple[int, Any]] = {
-    NotNow.PENDING_202: (202, {"status": "pending"}),
-    NotNow.EMPTY_202: (202, None),
-    NotNow.EMPTY_204: (204, None),
-    NotNow.CONFLICT_409: (409, {"detail": "the generation is being updated, retry"}),
-    NotNow.LOCKED_423: (423, {"detail": "the generation is locked by another process"}),
-    NotNow.EARLY_425: (425, {"detail": "too early"}),
-    NotNow.CODE_429: (200, {"code": 429}),
-    NotNow.CODE_500: (200, {"code": 500}),
-    NotNow.CODE_503: (200, {"code": 503}),
-    NotNow.UPSTREAM_BUSY: (200, {"error": {"code": "upstream_error"}}),
-    NotNow.WRAPPED_429: (400, {"error": {"code": "bad_response_status_code"}}),
+    "202-pending": (202, {"status": "pending"}),
+    "202-empty": (202, None),
+    "204": (204, None),
+    "409": (409, {"detail": "the generation is being updated, retry"}),
+    "423": (423, {"detail": "the generation is locked by another process"}),
+    "425": (425, {"detail": "too early"}),
+    "200-code-429": (200, {"code": 429}),
+    "200-code-500": (200, {"code": 500}),
+    "200-code-503": (200, {"code": 503}),
+    "200-upstream-busy": (200, {"error": {"code": "upstream_error"}}),
+    "400-wrapping-429": (400, {"error": {"code": "bad_response_status_code"}}),
 }
 
 
@@ -122,8 +122,8 @@ def test_an_id_is_put_off_as_often_as_asked(name: NotNow) -> None:
 
 
 def test_every_way_to_put_off_is_tested() -> None:
-    assert set(PUT_OFF) == set(NotNow) - {NotNow.NONE, NotNow.MIXED}
-    assert set(REFUSALS) == set(Refusal) - {Refusal.NONE}
+    assert set(PUT_OFF) == set(get_args(NotNow)) - {"none", "mixed"}
+    assert set(REFUSALS) == set(get_args(Refusal)) - {"none"}
 
 
 def test_a_wrapped_429_speaks_of_429() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 from sandbox_client import ROOT
@@ -17,7 +18,7 @@ from shapes import (
 from steered import PLAIN, Steered
 
 from connector.sandbox import SandboxSettings, task_ids
-from connector.sandbox.choices import STATES, Dialect, TimeForm
+from connector.sandbox.choices import STATES, Shape, TimeForm
 from connector.sandbox.spellings import WORDS
 from connector.sandbox.tasks import Phase
 
@@ -26,18 +27,18 @@ from connector.sandbox.tasks import Phase
 
 @pytest.mark.parametrize("word", STATES[2:])
 @pytest.mark.parametrize("dialect", ["documented", "official", "bare-record", "status"])
-def test_one_word_stands_for_its_phase_only(word: str, dialect: str) -> None:
+def test_one_word_stands_for_its_phase_only(word: str, dialect: Shape) -> None:
     phase = next(phase for phase, words in WORDS.items() if word in words)
     has_failed = int(phase == Phase.FAILED)
     gateway = Steered(LIVE.changed({"states": word, "dialect": dialect, "failed": has_failed}))
-    seen = {"queued": STATE_OF[Dialect(dialect)](gateway.generation("an-id"))}
+    seen = {"queued": STATE_OF[dialect](gateway.generation("an-id"))}
     started, finished = (
         datetime.fromisoformat(gateway.gateway.truth("an-id")[name]).timestamp() - 1_750_000_000
         for name in ("started_at", "finished_at")
     )
     for name, at in (("running", started), ("ended", finished)):
         gateway.now = at + 1
-        seen[name] = STATE_OF[Dialect(dialect)](gateway.generation("an-id"))
+        seen[name] = STATE_OF[dialect](gateway.generation("an-id"))
     own = {Phase.QUEUED: "queued", Phase.RUNNING: "running"}.get(phase, "ended")
     assert seen.pop(own) == word
     assert all(state in DOCUMENTED_STATES[name] for name, state in seen.items())
@@ -57,9 +58,9 @@ def test_mixed_states_use_every_word_of_a_phase_and_no_other() -> None:
 # Times
 
 
-@pytest.mark.parametrize("form", [form for form in TimeForm if form is not TimeForm.MIXED])
+@pytest.mark.parametrize("form", [form for form in get_args(TimeForm) if form != "mixed"])
 @pytest.mark.parametrize("dialect", ["documented", "official", "status"])
-def test_each_form_of_time_tells_the_truth(form: TimeForm, dialect: str) -> None:
+def test_each_form_of_time_tells_the_truth(form: TimeForm, dialect: Shape) -> None:
     gateway = Steered(SandboxSettings(time_form=form, dialect=dialect, unfinished=0))
     for task_id in task_ids(20):
         at = moment(gateway.generation(task_id)["created_at"])
@@ -69,14 +70,16 @@ def test_each_form_of_time_tells_the_truth(form: TimeForm, dialect: str) -> None
 
 
 def test_forms_of_time_are_written_as_named() -> None:
-    written = {form: told(PLAIN.changed({"time_form": form}))["created_at"] for form in TimeForm}
-    microseconds = written[TimeForm.EPOCH_MICROSECONDS]
+    written = {
+        form: told(PLAIN.changed({"time_form": form}))["created_at"] for form in get_args(TimeForm)
+    }
+    microseconds = written["epoch-microseconds"]
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    assert written[TimeForm.EPOCH_MILLISECONDS] == microseconds // 1000
-    assert written[TimeForm.EPOCH_SECONDS] == microseconds // 10**6
-    assert written[TimeForm.RFC_822] == f"{at:%a, %d %b %Y %H:%M:%S} GMT"
-    assert written[TimeForm.SLASHES] == f"{at:%Y/%m/%d %H:%M:%S}"
-    assert written[TimeForm.ZONE_IN_BRACKETS] == f"{at:%Y-%m-%dT%H:%M:%S}.{at:%f}"[:-3] + "Z[UTC]"
+    assert written["epoch-milliseconds"] == microseconds // 1000
+    assert written["epoch-seconds"] == microseconds // 10**6
+    assert written["rfc822"] == f"{at:%a, %d %b %Y %H:%M:%S} GMT"
+    assert written["slashes"] == f"{at:%Y/%m/%d %H:%M:%S}"
+    assert written["zone-in-brackets"] == f"{at:%Y-%m-%dT%H:%M:%S}.{at:%f}"[:-3] + "Z[UTC]"
 
 
 def test_mixed_forms_of_time_are_all_there() -> None:

@@ -9,8 +9,7 @@ from connector.sandbox.spellings import spelling
 from connector.sandbox.tasks import Phase
 
 if TYPE_CHECKING:
-    from connector.sandbox.settings import SandboxSettings
-    from connector.sandbox.tasks import Task
+    from connector.sandbox.dialects import View
 
 ROOT = "/v1/generations"
 
@@ -38,10 +37,11 @@ _FAILURE_CODES = (
 )
 
 
-def agents_body(task: Task, phase: Phase, settings: SandboxSettings) -> dict[str, Any]:
+def agents_body(view: View) -> dict[str, Any]:
     """A generation; it echoes no prompt, no size and no request."""
+    task, phase = view.task, view.phase
     made, code, state_word, time_form, *_ = task.draws.shares("agents")
-    written = spelling(settings)
+    written = spelling(view.settings)
     kind, model, files = pick(_MADE, made, skew=1.5)
     folder = task.draws.uuids("agents")[0]
     has_failed = phase is Phase.FAILED

@@ -7,7 +7,15 @@ import zlib
 from functools import cache
 
 from connector.sandbox.kinds import Case, Group, Kind, body, fixed
-from connector.sandbox.replies import HTML, JSON, Reply, encode_json, html_reply, json_reply
+from connector.sandbox.replies import (
+    HTML,
+    JSON,
+    Reply,
+    coded_reply,
+    encode_json,
+    html_reply,
+    json_reply,
+)
 
 MIB = 1 << 20
 LARGE_BYTES = 8 * MIB
@@ -68,7 +76,7 @@ NO_GENERATIONS = (
     _answer(
         "code-null-200",
         "an error in an envelope",
-        json_reply(200, {"code": "error", "message": "upstream error", "data": None}),
+        coded_reply(200, "error", "upstream error"),
     ),
     _answer(
         "success-false-200",

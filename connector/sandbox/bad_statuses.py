@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connector.sandbox.kinds import Case, Group, Kind, fixed
-from connector.sandbox.replies import JSON, Reply, html_reply, http_date, json_reply
+from connector.sandbox.replies import (
+    JSON,
+    Reply,
+    coded_reply,
+    error_reply,
+    html_reply,
+    http_date,
+    json_reply,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +49,7 @@ REFUSALS = (
     _status(
         "not-found-400",
         "400 that means 404",
-        json_reply(400, {"code": "task_not_exist", "message": "task not exist", "data": None}),
+        coded_reply(400, "task_not_exist", "task not exist"),
     ),
     _status("not-found-html", "404, an HTML page", html_reply(404, "404 Not Found")),
     _status("gone", "410, empty", Reply(410)),
@@ -53,9 +61,7 @@ REFUSALS = (
     _status(
         "bad-request-400",
         "400, `error` is an object",
-        json_reply(
-            400, {"error": {"message": "invalid id", "type": "invalid_request", "code": "bad_id"}}
-        ),
+        error_reply(400, "invalid id", "invalid_request", "bad_id"),
     ),
     _status(
         "forbidden", "403, about this task", json_reply(403, {"detail": "Not your generation"})
@@ -79,7 +85,7 @@ FAILURES = (
     _status(
         "server-error",
         "500, JSON",
-        json_reply(500, {"error": {"message": "internal error", "type": "server", "code": None}}),
+        error_reply(500, "internal error", "server", None),
     ),
     _status("server-error-empty", "500, empty", Reply(500, b"", JSON)),
     _status("bad-gateway", "502, an HTML page", html_reply(502, "502 Bad Gateway")),

@@ -1,12 +1,11 @@
-"""The shapes that gateways give a generation: one for each `Dialect`."""
+"""The shapes that gateways give a generation: one for each `choices.Shape`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from connector.sandbox import generations
-from connector.sandbox.choices import Dialect
 from connector.sandbox.draws import pick
 from connector.sandbox.generations import GATEWAY, OFFICIAL, Drawn, generation_body
 from connector.sandbox.spellings import ZERO_TIME, epoch_seconds, spelling
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from connector.sandbox.choices import Shape
     from connector.sandbox.settings import SandboxSettings
     from connector.sandbox.tasks import Task, Times
 
@@ -78,32 +78,24 @@ class View:
         return pick((None, {}), self.shares()[3])
 
 
-def dialect_of(task: Task, settings: SandboxSettings) -> Dialect:
+def dialect_of(task: Task, settings: SandboxSettings) -> Shape | Literal["shares"]:
     """The dialect of a task's answers."""
-    if settings.dialect == Dialect.MIXED:
+    if settings.dialect == "mixed":
         return pick(tuple(_SHAPES), task.draws.shares("dialect")[0])
-    return Dialect(settings.dialect)
+    return settings.dialect
 
 
-def render_body(task: Task, phase: Phase, settings: SandboxSettings, signed_at: datetime) -> Any:
-    """The body for a task in a phase, in the dialect of the settings."""
-    if settings.dialect == Dialect.SHARES:
-        return generations.drawn_body(task, phase, settings, signed_at)
-    return _SHAPES[dialect_of(task, settings)](View(task, phase, settings, signed_at))
+def render_body(view: View) -> Any:
+    """The body for a task, in the dialect of the settings."""
+    dialect = dialect_of(view.task, view.settings)
+    if dialect == "shares":
+        return generations.drawn_body(view.task, view.phase, view.settings, view.signed_at)
+    return render_shape(dialect, view)
 
 
-def render_record(
-    task: Task, phase: Phase, signed_at: datetime, settings: SandboxSettings
-) -> Fields:
-    """The record of a task, around its generation."""
-    return _record(View(task, phase, settings, signed_at))
-
-
-def render_artifact(
-    task: Task, phase: Phase, signed_at: datetime, settings: SandboxSettings
-) -> Fields:
-    """A generation with its media under `artifact`."""
-    return _artifact(View(task, phase, settings, signed_at))
+def render_shape(shape: Shape, view: View) -> Any:
+    """The body for a task in a certain shape."""
+    return _SHAPES[shape](view)
 
 
 def _enveloped(content: Any) -> Fields:
@@ -207,16 +199,16 @@ def _status(view: View) -> Fields:
     return body
 
 
-_SHAPES: Mapping[Dialect, Callable[[View], Any]] = {
-    Dialect.DOCUMENTED: lambda view: view.generation(GATEWAY),
-    Dialect.OFFICIAL: lambda view: view.generation(OFFICIAL),
-    Dialect.ENVELOPE: lambda view: _enveloped(view.generation()),
-    Dialect.RECORD: lambda view: _enveloped(_record(view)),
-    Dialect.BARE_RECORD: _record,
-    Dialect.OUTPUT: _output,
-    Dialect.LIST: lambda view: {"data": [view.generation()]},
-    Dialect.LIST_OF_TWO: _list_of_two,
-    Dialect.GENERATION: lambda view: {"generation": view.generation()},
-    Dialect.ARTIFACT: _artifact,
-    Dialect.STATUS: _status,
+_SHAPES: Mapping[Shape, Callable[[View], Any]] = {
+    "documented": lambda view: view.generation(GATEWAY),
+    "official": lambda view: view.generation(OFFICIAL),
+    "envelope": lambda view: _enveloped(view.generation()),
+    "record": lambda view: _enveloped(_record(view)),
+    "bare-record": _record,
+    "output": _output,
+    "list": lambda view: {"data": [view.generation()]},
+    "list-of-two": _list_of_two,
+    "generation": lambda view: {"generation": view.generation()},
+    "artifact": _artifact,
+    "status": _status,
 }

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 from connector.sandbox.control import PREFIX
-from connector.sandbox.server import serve
 from connector.sandbox.settings import SandboxSettings, encode_fixtures
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _PACKAGE_ROOT = Path(__file__).parents[2]
 _PATIENCE_SECONDS = 10
@@ -39,25 +33,36 @@ class Sandbox:
 
     Args:
         settings: Default: a healthy gateway.
-        in_thread: Serve from a thread of this process, for debugging.
     """
 
-    def __init__(self, settings: SandboxSettings | None = None, *, in_thread: bool = False) -> None:
+    def __init__(self, settings: SandboxSettings | None = None) -> None:
         self._settings = settings or SandboxSettings()
-        self._host: _Host = _Thread() if in_thread else _Process()
         self.base_url = ""
 
     def __enter__(self) -> Self:
-        self.base_url = self._host.start(self._settings)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "connector.sandbox", "--announce", "--settings", "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": _python_path()},
+            # Ctrl-C in a terminal must not stop it: this process may still need it.
+            process_group=0,
+        )
+        assert self._process.stdin  # noqa: S101 -- both are pipes
+        assert self._process.stdout  # noqa: S101
+        # A child that cannot start says so on stderr and closes stdout.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(self._settings.to_json()) + "\n")
+            self._process.stdin.flush()
+        self.base_url = self._process.stdout.readline().strip()
+        if not self.base_url:
+            self._stop()
+            raise SandboxError("the sandbox did not start; see its message on stderr")
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._host.stop()
+    def __exit__(self, *_: object) -> None:
+        self._stop()
 
     def stats(self) -> dict[str, Any]:
         """Counts of requests: see `connector.sandbox.counters.Counters`."""
@@ -99,81 +104,13 @@ class Sandbox:
             raise SandboxError(answer["detail"])
         return answer
 
-
-class _Host(Protocol):
-    """Runs a sandbox: in a process or in a thread."""
-
-    def start(self, settings: SandboxSettings) -> str:
-        """Start the sandbox; return its base URL."""
-
-    def stop(self) -> None:
-        """Stop the sandbox."""
-
-
-class _Process:
-    def start(self, settings: SandboxSettings) -> str:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "connector.sandbox", "--announce", "--settings", "-"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": _python_path()},
-            # Ctrl-C in a terminal must not stop it: this process may still need it.
-            process_group=0,
-        )
-        assert self._process.stdin  # noqa: S101 -- both are pipes
-        assert self._process.stdout  # noqa: S101
-        # A child that cannot start says so on stderr and closes stdout.
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(settings.to_json()) + "\n")
-            self._process.stdin.flush()
-        url = self._process.stdout.readline().strip()
-        if not url:
-            self.stop()
-            raise SandboxError("the sandbox did not start; see its message on stderr")
-        return url
-
-    def stop(self) -> None:
+    def _stop(self) -> None:
         # It stops when its stdin closes, so communicate() is enough.
         try:
             self._process.communicate(timeout=_PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
-
-
-class _Thread:
-    def start(self, settings: SandboxSettings) -> str:
-        self._settings = settings
-        self._ready = threading.Event()
-        self._url = ""
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
-        self._thread.start()
-        self._ready.wait()
-        if self._error:
-            raise SandboxError(f"the sandbox did not start: {self._error}") from self._error
-        return self._url
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(_PATIENCE_SECONDS)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except OSError as exc:
-            self._error = exc
-        finally:
-            self._ready.set()
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await serve(self._settings, self._stop, self._announce)
-
-    def _announce(self, url: str) -> None:
-        self._url = url
-        self._ready.set()
 
 
 def _python_path() -> str:

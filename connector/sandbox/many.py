@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from connector.sandbox.choices import BatchRefusal, BatchShape
-from connector.sandbox.dialects import render_artifact, render_record
+from connector.sandbox.dialects import render_shape
 from connector.sandbox.draws import Draws
-from connector.sandbox.replies import Reply, json_reply
+from connector.sandbox.replies import Reply, coded_reply, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
 
+    from connector.sandbox.choices import BatchRefusal, Shape
+    from connector.sandbox.dialects import View
     from connector.sandbox.settings import SandboxSettings
-    from connector.sandbox.tasks import Phase, Task
+    from connector.sandbox.tasks import Task
 
 PATH = "/luma/tasks"
 
@@ -29,17 +29,13 @@ def _said(most: int) -> str:
 
 
 _TOO_MANY: Mapping[BatchRefusal, Callable[[int], Reply]] = {
-    BatchRefusal.TEXT_400: lambda most: json_reply(
-        400, {"code": "invalid_request", "message": _said(most), "data": None}
-    ),
-    BatchRefusal.STATUS_413: lambda _: Reply(413, b""),
-    BatchRefusal.VAGUE_400: lambda _: json_reply(400, {"detail": "Bad Request"}),
-    BatchRefusal.DETAIL_422: lambda most: json_reply(
+    "400": lambda most: coded_reply(400, "invalid_request", _said(most)),
+    "413": lambda _: Reply(413, b""),
+    "400-vague": lambda _: json_reply(400, {"detail": "Bad Request"}),
+    "422": lambda most: json_reply(
         422, {"detail": [{"loc": ["body", "ids"], "msg": _said(most), "type": "too_long"}]}
     ),
-    BatchRefusal.CODE_200: lambda most: json_reply(
-        200, {"code": "error", "message": _said(most), "data": None}
-    ),
+    "200-code": lambda most: coded_reply(200, "error", _said(most)),
 }
 
 
@@ -55,12 +51,12 @@ def ids_of(body: bytes) -> list[str] | None:
 
 def invalid() -> Reply:
     """The answer to a body of another form."""
-    return json_reply(400, {"code": "invalid_request", "message": "ids is required", "data": None})
+    return coded_reply(400, "invalid_request", "ids is required")
 
 
 def too_many(settings: SandboxSettings) -> Reply:
     """The answer to more IDs than are taken."""
-    return _TOO_MANY[BatchRefusal(settings.batch_refusal)](settings.batch_most)
+    return _TOO_MANY[settings.batch_refusal](settings.batch_most)
 
 
 def is_left_out(task_id: str, settings: SandboxSettings) -> bool:
@@ -71,11 +67,11 @@ def is_left_out(task_id: str, settings: SandboxSettings) -> bool:
     return Draws(settings.seed, task_id).shares("batch")[0] < settings.batch_hidden
 
 
-def render_many(tasks: Sequence[tuple[Task, Phase, datetime]], settings: SandboxSettings) -> Reply:
+def render_many(views: Sequence[View], settings: SandboxSettings) -> Reply:
     """The answer about tasks: last first, as the order is not documented."""
-    is_array = settings.batch_shape == BatchShape.ARRAY
-    render = render_artifact if is_array else render_record
-    items = [_misnamed(render(*one, settings), one[0], settings) for one in reversed(tasks)]
+    is_array = settings.batch_shape == "array"
+    shape: Shape = "artifact" if is_array else "bare-record"
+    items = [_misnamed(render_shape(shape, view), view.task, settings) for view in reversed(views)]
     document = items if is_array else {"code": "success", "message": "", "data": items}
     return Reply(200, orjson.dumps(document))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from connector.sandbox.choices import RateHeaders
 from connector.sandbox.replies import http_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from connector.sandbox.choices import RateHeaders
     from connector.sandbox.limits import Standing
     from connector.sandbox.replies import Headers
 
@@ -56,14 +56,14 @@ def _reset(standing: Standing) -> int:
 
 
 _FORMS: Mapping[RateHeaders, Callable[[Standing, float], Headers]] = {
-    RateHeaders.NONE: lambda _standing, _epoch: (),
-    RateHeaders.SECONDS: lambda s, _epoch: _x(s.most, s.left, _reset(s)),
-    RateHeaders.EPOCH: lambda s, epoch: _x(s.most, s.left, math.ceil(epoch + s.reset)),
-    RateHeaders.EPOCH_MS: lambda s, epoch: _x(s.most, s.left, math.ceil(1e3 * (epoch + s.reset))),
-    RateHeaders.DATE: lambda s, epoch: _x(s.most, s.left, http_date(math.ceil(epoch + s.reset))),
-    RateHeaders.DRAFT_03: _draft_03,
-    RateHeaders.DRAFT_07: _draft_07,
-    RateHeaders.DRAFT_10: _draft_10,
-    RateHeaders.ALWAYS_EMPTY: lambda s, _epoch: _x(s.most, 0, 60),
-    RateHeaders.ENDLESS: lambda _standing, _epoch: _x(_BILLION, _BILLION, _BILLION),
+    "none": lambda _standing, _epoch: (),
+    "x-seconds": lambda s, _epoch: _x(s.most, s.left, _reset(s)),
+    "x-epoch": lambda s, epoch: _x(s.most, s.left, math.ceil(epoch + s.reset)),
+    "x-epoch-ms": lambda s, epoch: _x(s.most, s.left, math.ceil(1e3 * (epoch + s.reset))),
+    "x-date": lambda s, epoch: _x(s.most, s.left, http_date(math.ceil(epoch + s.reset))),
+    "draft-03": _draft_03,
+    "draft-07": _draft_07,
+    "draft-10": _draft_10,
+    "always-empty": lambda s, _epoch: _x(s.most, 0, 60),
+    "endless": lambda _standing, _epoch: _x(_BILLION, _BILLION, _BILLION),
 }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from connector.sandbox.choices import Refusal, Wording
-from connector.sandbox.replies import Reply, html_reply, json_reply
+from connector.sandbox.replies import Reply, coded_reply, error_reply, html_reply, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from connector.sandbox.choices import Refusal, Wording
 
 
 class Said(NamedTuple):
@@ -18,67 +19,49 @@ class Said(NamedTuple):
     code: str
 
 
-class Shape(NamedTuple):
-    """A refusal's usual wording and its reply."""
-
-    usual: Said
-    reply: Callable[[Said], Reply]
-
-
-def _error(status: int, kind: str) -> Callable[[Said], Reply]:
-    def reply(said: Said) -> Reply:
-        return json_reply(
-            status, {"error": {"message": said.message, "type": kind, "code": said.code}}
-        )
-
-    return reply
-
-
-def _coded(code: int) -> Callable[[Said], Reply]:
-    return lambda said: json_reply(200, {"code": code, "message": said.message, "data": None})
-
-
-def _page(status: int, title: str, content: str) -> Shape:
-    # A page has a fixed wording.
-    return Shape(Said(title, ""), lambda said: html_reply(status, said.message, content))
-
-
 _WORDINGS: Mapping[Wording, Said] = {
-    Wording.CREDIT: Said("Insufficient credits", "insufficient_credits"),
-    Wording.QUOTA: Said("User quota is not enough", "insufficient_user_quota"),
-    Wording.BALANCE: Said("Account balance is too low, please top up", "insufficient_balance"),
-    Wording.BILLING: Said("Billing hard limit has been reached", "billing_hard_limit_reached"),
+    "credit": Said("Insufficient credits", "insufficient_credits"),
+    "quota": Said("User quota is not enough", "insufficient_user_quota"),
+    "balance": Said("Account balance is too low, please top up", "insufficient_balance"),
+    "billing": Said("Billing hard limit has been reached", "billing_hard_limit_reached"),
 }
 _SPENT_QUOTA = Said(
     "You exceeded your current quota, please check your plan and billing details",
     "insufficient_quota",
 )
-_SHAPES: Mapping[Refusal, Shape] = {
-    Refusal.PAYMENT_402: Shape(
-        _WORDINGS[Wording.CREDIT], lambda said: json_reply(402, {"detail": said.message})
+# Refusals because something has run out: the usual wording, and the reply.
+_SPENT: Mapping[Refusal, tuple[Said, Callable[[Said], Reply]]] = {
+    "402": (_WORDINGS["credit"], lambda said: json_reply(402, {"detail": said.message})),
+    "403-quota": (
+        _WORDINGS["quota"],
+        lambda said: error_reply(403, said.message, "new_api_error", said.code),
     ),
-    Refusal.QUOTA_403: Shape(_WORDINGS[Wording.QUOTA], _error(403, "new_api_error")),
-    Refusal.QUOTA_429: Shape(_SPENT_QUOTA, _error(429, "insufficient_quota")),
-    Refusal.CODE_402: Shape(_WORDINGS[Wording.BALANCE], _coded(402)),
-    Refusal.CODE_401: Shape(Said("token expired", "token_expired"), _coded(401)),
-    Refusal.CHALLENGE_PAGE: _page(
+    "429-quota": (
+        _SPENT_QUOTA,
+        lambda said: error_reply(429, said.message, "insufficient_quota", said.code),
+    ),
+    "200-code-402": (_WORDINGS["balance"], lambda said: coded_reply(200, 402, said.message)),
+}
+# Refusals of a key or a browser.
+_OTHERS: Mapping[Refusal, Reply] = {
+    "200-code-401": coded_reply(200, 401, "token expired"),
+    "403-challenge": html_reply(
         403, "Just a moment...", '<div id="cf-chl-widget">Checking your browser</div>'
     ),
-    Refusal.LOGIN_PAGE: _page(
+    "200-login-page": html_reply(
         200, "Sign in", '<form action="/login" method="post"><input type="password"></form>'
     ),
 }
-# Refusals of a key or a browser, not for lack of money.
-_WORDLESS = {Refusal.CODE_401, Refusal.CHALLENGE_PAGE, Refusal.LOGIN_PAGE}
 
 
 def refuse(refusal: Refusal, wording: Wording) -> Reply:
     """The answer to every request of a refused account.
 
     Args:
-        refusal: Any but `NONE`.
+        refusal: Any but `none`.
         wording: What has run out; ignored by refusals for other causes.
     """
-    shape = _SHAPES[refusal]
-    is_usual = wording is Wording.USUAL or refusal in _WORDLESS
-    return shape.reply(shape.usual if is_usual else _WORDINGS[wording])
+    if refusal in _OTHERS:
+        return _OTHERS[refusal]
+    usual, reply = _SPENT[refusal]
+    return reply(_WORDINGS.get(wording, usual))

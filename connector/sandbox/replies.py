@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 from enum import Enum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -16,31 +17,7 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 JSON: Headers = (("Content-Type", "application/json"),)
 HTML: Headers = (("Content-Type", "text/html; charset=utf-8"),)
 
-_PHRASES = {
-    200: "OK",
-    202: "Accepted",
-    204: "No Content",
-    302: "Found",
-    304: "Not Modified",
-    400: "Bad Request",
-    401: "Unauthorized",
-    402: "Payment Required",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    409: "Conflict",
-    410: "Gone",
-    422: "Unprocessable Entity",
-    423: "Locked",
-    425: "Too Early",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}
 _WITHOUT_BODY = (204, 304)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
@@ -114,6 +91,17 @@ def encode_json(value: Any) -> bytes:
 def json_reply(status: int, value: Any, *headers: tuple[str, str]) -> Reply:
     """A reply with any JSON value."""
     return Reply(status, encode_json(value), (*JSON, *headers))
+
+
+def coded_reply(status: int, code: object, message: str, data: object = None) -> Reply:
+    """The error of a gateway that puts everything into an envelope."""
+    return json_reply(status, {"code": code, "message": message, "data": data})
+
+
+def error_reply(status: int, message: str, kind: str, code: object, **more: str) -> Reply:
+    """The error of a gateway that follows OpenAI's API."""
+    error = {"message": message, "type": kind, "code": code, **more}
+    return json_reply(status, {"error": error})
 
 
 def html_reply(status: int, title: str, content: str = "") -> Reply:

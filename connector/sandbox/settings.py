@@ -1,15 +1,15 @@
 """The sandbox's settings, declared once for code, command line and `/_sandbox`."""
 
+# ruff: noqa: RUF009 -- a knob is a field of the dataclass
 from __future__ import annotations
 
 import base64
 import re
 from dataclasses import Field, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from connector.sandbox.choices import (
-    DOCUMENTED,
     STATES,
     Batch,
     BatchRefusal,
@@ -19,6 +19,7 @@ from connector.sandbox.choices import (
     NotNow,
     RateHeaders,
     Refusal,
+    RetryAfter,
     TimeForm,
     Wording,
     WrongPath,
@@ -26,7 +27,6 @@ from connector.sandbox.choices import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from enum import StrEnum
 
 T = TypeVar("T")
 
@@ -47,8 +47,9 @@ def _share_of(about: str) -> float:
     return _knob(0.0, f"share of {about}", most=1)
 
 
-def _choice(default: StrEnum, about: str) -> str:
-    return _knob(default.value, about, choices=tuple(each.value for each in type(default)))
+def _choice(words: object, about: str) -> Any:
+    """One of a Literal's words; the first is the default."""
+    return _knob(get_args(words)[0], about, choices=get_args(words))
 
 
 # Titles of groups, by the first setting of each.
@@ -81,28 +82,28 @@ class SandboxSettings:
     base_path: str = _knob(
         "", "path before the API's own, such as /proxy", pattern=r"(/[^/?#\s]+)*"
     )
-    wrong_path: str = _choice(WrongPath.HTML_404, "answer at any path outside the API")
+    wrong_path: WrongPath = _choice(WrongPath, "answer at any path outside the API")
 
     seed: int = _knob(0, "another seed gives the same IDs different generations")
-    now: datetime = _knob(NOW, "newest creation time, ISO 8601; it decides the answers")  # noqa: RUF009 -- a field
+    now: datetime = _knob(NOW, "newest creation time, ISO 8601; it decides the answers")
     days: float = _knob(60.0, "generations were created within this many days before `now`")
     failed: float = _share(0.08, "that end as failed")
     unfinished: float = _share(0.06, "that are unfinished at the first request")
     missing: float = _share(0.0, "that the gateway does not know (404)")
     missing_prefix: str = _knob("", "IDs that start with this are also unknown")
-    missing_as: str = _choice(MissingAs.DETAIL, "the 404 for an unknown ID")
+    missing_as: MissingAs = _choice(MissingAs, "the 404 for an unknown ID")
     resign: bool = _knob(False, "sign URLs at each request instead of once after creation")
 
-    dialect: str = _choice(
-        Dialect.SHARES,
+    dialect: Dialect = _choice(
+        Dialect,
         "shape of all good answers; `mixed` draws one for each ID, `shares` uses the shares below",
     )
     states: str = _knob(
-        DOCUMENTED,
+        STATES[0],
         "spelling of states: as documented, `mixed` by ID, or one word for its phase",
         choices=STATES,
     )
-    time_form: str = _choice(TimeForm.DOCUMENTED, "form of timestamps; `mixed` by ID")
+    time_form: TimeForm = _choice(TimeForm, "form of timestamps; `mixed` by ID")
     official: float = _share(0.25, "answered in the official dialect")
     enveloped: float = _share(0.10, 'wrapped in {"code": …, "data": …}')
     extra_keys: float = _share(0.15, "with undocumented keys")
@@ -132,27 +133,25 @@ class SandboxSettings:
     others_cycle: float = _knob(
         0.0, "seconds in which the others' use rises to twice its average and falls to 0; 0: steady"
     )
-    retry_after: str = _knob(
-        "seconds",
-        "how a refusal says when to come back, rounded up; 'none' has no body either",
-        choices=("seconds", "date", "zero", "none"),
+    retry_after: RetryAfter = _choice(
+        RetryAfter, "how a refusal says when to come back, rounded up; 'none' has no body either"
     )
-    rate_headers: str = _choice(RateHeaders.NONE, "fields that announce the rate limit")
+    rate_headers: RateHeaders = _choice(RateHeaders, "fields that announce the rate limit")
     refusals_take: bool = _knob(False, "refusals of a limit take as long as answers")
     max_concurrent: int = _knob(0, "requests at once, beyond which it refuses; 0: no limit")
     overload_status: int = _knob(503, "status of that refusal", choices=(429, 503))
 
-    refusal: str = _choice(Refusal.NONE, "refuse every ID, as for an account without credit")
-    refusal_wording: str = _choice(Wording.USUAL, "what the refusal says has run out")
+    refusal: Refusal = _choice(Refusal, "refuse every ID, as for an account without credit")
+    refusal_wording: Wording = _choice(Wording, "what the refusal says has run out")
     refusal_after: int = _knob(0, "requests answered normally before the refusals start")
-    not_now: str = _choice(NotNow.NONE, "answer 'not now'; `mixed` by ID")
+    not_now: NotNow = _choice(NotNow, "answer 'not now'; `mixed` by ID")
     not_now_attempts: int = _knob(1, "first requests for an ID that get 'not now'; 0: all")
     not_now_share: float = _share(1.0, "that get 'not now'")
 
-    batch: str = _choice(Batch.SERVED, "answer to POST /luma/tasks")
+    batch: Batch = _choice(Batch, "answer to POST /luma/tasks")
     batch_most: int = _knob(0, "IDs that one request may ask for; 0: no limit")
-    batch_refusal: str = _choice(BatchRefusal.TEXT_400, "answer to more IDs than that")
-    batch_shape: str = _choice(BatchShape.RECORDS, "records, or a bare array of generations")
+    batch_refusal: BatchRefusal = _choice(BatchRefusal, "answer to more IDs than that")
+    batch_shape: BatchShape = _choice(BatchShape, "records, or a bare array of generations")
     batch_hidden: float = _share(0.0, "that answers about many leave out")
     batch_hidden_prefix: str = _knob("", "IDs that start with this are left out too")
     batch_misnamed: float = _share(0.0, "whose record has a wrong task ID, or none")
@@ -222,8 +221,6 @@ def _plain(knob: Field[Any], value: Any) -> Any:
     wanted = type(knob.default)
     if wanted is float and type(value) is int:
         return float(value)
-    if wanted is str and isinstance(value, str):
-        return str(value)  # plain text of an enumeration member
     if type(value) is not wanted:
         raise ValueError(f"{knob.name}: {value!r} is not a {wanted.__name__}")
     return value

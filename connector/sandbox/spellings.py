@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from connector.sandbox.choices import (
     COMPLETED_WORDS,
-    DOCUMENTED,
     FAILED_WORDS,
-    MIXED,
     QUEUED_WORDS,
     RUNNING_WORDS,
-    TimeForm,
 )
 from connector.sandbox.draws import pick
 from connector.sandbox.replies import http_date
@@ -21,6 +18,7 @@ from connector.sandbox.tasks import Phase
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from connector.sandbox.choices import TimeForm
     from connector.sandbox.settings import SandboxSettings
 
 # Means "no time".
@@ -44,34 +42,33 @@ def epoch_seconds(moment: datetime) -> int:
 
 
 _FORMS: Mapping[TimeForm, Callable[[datetime], str | int]] = {
-    TimeForm.RFC_822: lambda moment: http_date(epoch_seconds(moment)),
-    TimeForm.ZONE_IN_BRACKETS: lambda moment: f"{_iso(moment, 'milliseconds')}[UTC]",
-    TimeForm.SLASHES: lambda moment: f"{moment:%Y/%m/%d %H:%M:%S}",
-    TimeForm.EPOCH_SECONDS: epoch_seconds,
-    TimeForm.EPOCH_MILLISECONDS: lambda moment: (moment - _EPOCH) // timedelta(milliseconds=1),
-    TimeForm.EPOCH_MICROSECONDS: lambda moment: (moment - _EPOCH) // timedelta(microseconds=1),
+    "rfc822": lambda moment: http_date(epoch_seconds(moment)),
+    "zone-in-brackets": lambda moment: f"{_iso(moment, 'milliseconds')}[UTC]",
+    "slashes": lambda moment: f"{moment:%Y/%m/%d %H:%M:%S}",
+    "epoch-seconds": epoch_seconds,
+    "epoch-milliseconds": lambda moment: (moment - _EPOCH) // timedelta(milliseconds=1),
+    "epoch-microseconds": lambda moment: (moment - _EPOCH) // timedelta(microseconds=1),
 }
 
 
 class Spelling(NamedTuple):
     """Spellings of states and times, as in the settings of the same names."""
 
-    states: str = DOCUMENTED
-    time_form: str = TimeForm.DOCUMENTED
+    states: str = "documented"
+    time_form: TimeForm = "documented"
 
     def state(self, phase: Phase, documented: Sequence[str], share: float) -> str:
         """The word for a phase; `documented` are the dialect's own words."""
-        if self.states == MIXED:
+        if self.states == "mixed":
             return pick(WORDS[phase], share)
         return self.states if self.states in WORDS[phase] else pick(documented, share)
 
     def moment(self, moment: datetime, share: float) -> str | int:
         """A UTC time in text or numbers; the share chooses among several forms."""
-        if self.time_form == TimeForm.DOCUMENTED:
+        if self.time_form == "documented":
             return _documented(moment, share)
-        if self.time_form == TimeForm.MIXED:
-            return pick(tuple(_FORMS.values()), share)(moment)
-        return _FORMS[TimeForm(self.time_form)](moment)
+        form = pick(tuple(_FORMS), share) if self.time_form == "mixed" else self.time_form
+        return _FORMS[form](moment)
 
 
 def spelling(settings: SandboxSettings) -> Spelling:
