@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import pyarrow as pa
 
 from connector.errors import SourceError
-from connector.task_ids.sources import StandardInput
+from connector.task_ids.sources import StandardInput, name_of
 from connector.task_ids.sources.objects import StoredFile
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def open_content(source: Path | StoredFile | StandardInput) -> Iterator[Content]
     Raises:
         OSError: It cannot be opened or decompressed.
     """
-    name = "standard input" if isinstance(source, StandardInput) else _name(source)
+    name = name_of(source)
     with _seekable(source) as raw, _decompressed(raw) as stream:
         yield Content(
             name=name,
@@ -161,10 +161,6 @@ def open_content(source: Path | StoredFile | StandardInput) -> Iterator[Content]
             stream=stream,
             head=stream.peek(HEAD),
         )
-
-
-def _name(source: Path | StoredFile) -> str:
-    return source.name if isinstance(source, StoredFile) else str(source)
 
 
 @contextmanager

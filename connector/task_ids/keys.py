@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from connector.task_ids.columns import SAYING_WHICH, USUAL, choose_column, find_column
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from connector.task_ids.kept import Keep
+
+Object = dict[object, object]
 
 # Under these keys, `id` is the generation's; that of a `user` is not.
 ENVELOPES: Final = frozenset(
@@ -41,15 +44,16 @@ class Picker:
         names = tuple(item)
         if names == self._names:  # as the one before, which is how most lists are
             return item[self._key]
-        key = self._key_among(names, USUAL)
-        if key is not None:
-            self._found, self._names, self._key = True, names, key
-            return item[key]
-        found, value = self._search_below(item, USUAL, _DEPTH)
-        self._found = self._found or found
-        if not found and len(self._lacking) <= _SHOWN:
-            self._lacking.update(dict.fromkeys(map(str, names)))
-        return value
+        found = self._search(item)
+        if found is None:
+            if len(self._lacking) <= _SHOWN:
+                self._lacking.update(dict.fromkeys(map(str, names)))
+            return ""
+        objects, key = found
+        self._found = True
+        if len(objects) == 1:
+            self._names, self._key = names, key
+        return objects[-1][key]
 
     def check(self) -> None:
         """Raise an error if there were objects and none had a task ID, or one of the columns.
@@ -67,43 +71,28 @@ class Picker:
         ids = [self.pick(item) for item in items]
         return ids if self._keys is None else Rows(ids, self._keys.columns(items))
 
-    def _search_below(
-        self, item: dict[object, object], usual: tuple[str, ...], depth: int
-    ) -> tuple[bool, object]:
-        """Whether an object in `item` has a task ID, and which."""
-        for name, inner in item.items() if depth else ():
-            if isinstance(inner, dict):
-                wraps = usual is USUAL and str(name).casefold() in ENVELOPES
-                names = USUAL if wraps else SAYING_WHICH
-                key = self._key_among(tuple(inner), names)
-                if key is not None:
-                    return True, inner[key]
-                found, value = self._search_below(inner, names, depth - 1)
-                if found:
-                    return True, value
-        return False, ""
-
-    def _holder(self, item: dict[object, object]) -> tuple[dict[object, object], object]:
-        """The object in `item` that has the task ID, and its key; all around it is in it too."""
-        key = self._key_among(tuple(item), USUAL)
+    def _search(
+        self, item: Object, usual: tuple[str, ...] = USUAL, depth: int = _DEPTH
+    ) -> tuple[list[Object], object] | None:
+        """The objects from `item` down to the one that has the task ID, and its key."""
+        key = self._key_among(tuple(item), usual)
         if key is not None:
-            return item, key
-        return self._holder_below(item, USUAL, _DEPTH) or (item, None)
-
-    def _holder_below(
-        self, item: dict[object, object], usual: tuple[str, ...], depth: int
-    ) -> tuple[dict[object, object], object] | None:
+            return [item], key
         for name, inner in item.items() if depth else ():
             if isinstance(inner, dict):
                 wraps = usual is USUAL and str(name).casefold() in ENVELOPES
-                names = USUAL if wraps else SAYING_WHICH
-                key = self._key_among(tuple(inner), names)
-                found = (inner, key) if key is not None else None
-                found = found or self._holder_below(inner, names, depth - 1)
+                found = self._search(inner, USUAL if wraps else SAYING_WHICH, depth - 1)
                 if found:
-                    around = {one: value for one, value in item.items() if one is not name}
-                    return {**around, **found[0]}, found[1]
+                    return [item, *found[0]], found[1]
         return None
+
+    def _holder(self, item: Object) -> tuple[Object, object]:
+        """The object in `item` that has the task ID, and its key; all around it is in it too."""
+        objects, key = self._search(item) or ([item], None)
+        whole = objects[-1]
+        for inner, outer in pairwise(reversed(objects)):
+            whole = {name: value for name, value in outer.items() if value is not inner} | whole
+        return whole, key
 
     def _key_among(self, names: tuple[object, ...], usual: tuple[str, ...]) -> object:
         """The key of the task ID, if there is one; looked up once for objects alike."""

@@ -13,7 +13,7 @@ from connector.storage.address import is_from_store, reason
 from connector.task_ids.content import open_content
 from connector.task_ids.formats import choose_format
 from connector.task_ids.kept import LONGEST_KEPT, Rows, is_blank, kept_values
-from connector.task_ids.sources import Query, StandardInput
+from connector.task_ids.sources import Query, StandardInput, name_of
 from connector.task_ids.sources.memory import read_values
 from connector.task_ids.sources.objects import StoredFile
 from connector.task_ids.validity import valid_mask
@@ -86,13 +86,6 @@ def _picked(values: pa.Array | Sequence[object], places: pa.Array) -> pa.Array |
     return [values[place] for place in places.to_pylist()]
 
 
-def name_of(source: Located) -> str:
-    """A source's name for messages."""
-    if isinstance(source, Path | StoredFile):
-        return getattr(source, "name", "") if isinstance(source, StoredFile) else str(source)
-    return "the query" if isinstance(source, Query) else "the table"
-
-
 def _read(source: Located, column: str | None, keep: Keep | None) -> Values:
     if isinstance(source, Path | StoredFile | StandardInput):
         return _read_file(source, column, keep)
@@ -111,8 +104,7 @@ def _read_file(
         with open_content(source) as content:
             yield from choose_format(content, column).read(content, column, keep)
     except (OSError, UnicodeError, pa.ArrowException) as exc:
-        name = getattr(source, "name", "Standard input") if not isinstance(source, Path) else source
-        raise SourceError(f"{name} cannot be read: {_reason(exc)}.") from exc
+        raise SourceError(f"{name_of(source)} cannot be read: {_reason(exc)}.") from exc
 
 
 def _reason(exc: Exception) -> str:

@@ -12,10 +12,12 @@ import io
 import json
 import sys
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.errors import SourceError
 from connector.task_ids.columns import HEADER_WITHIN, choose_column, find_header
+from connector.task_ids.parts import CELL, in_parts
 from connector.task_ids.validity import unreadable
 
 if TYPE_CHECKING:
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
 MOST_MEMORY = 768 << 20
 
-_CHUNK = 1 << 13
-_CHUNK_CHARACTERS = 1 << 22
-_CELL = 32  # what an empty one counts for
 _LONGEST_CELL = 1 << 20  # thirty times what Excel allows
 _LONGEST_ID = 1 << 16
 _MICROSECOND = timedelta(microseconds=1)
@@ -66,11 +65,12 @@ def read_rows(
         if header is not None:
             position, index = header
             below = (row for row in rows[position + 1 :] if any(cell != "" for cell in row))
+            size_of = partial(_size_of, name=name)
             if whole:
                 yield {"header": [rows[max(position, 0)], position, index]}
-                yield from _parts(below, name)
+                yield from in_parts(below, size_of)
                 return
-            for part in _parts(([_short(row[index])] for row in below), name):
+            for part in in_parts(([_short(row[index])] for row in below), size_of):
                 yield [cell for (cell,) in part]
             return
         first = first or next(filter(any, texts), None)
@@ -78,24 +78,15 @@ def read_rows(
         choose_column([one for one in first if one], column, name)
 
 
-def _parts(rows: Iterator[list[Any]], name: str) -> Iterator[list[list[Any]]]:
-    """Rows in parts of a bounded size."""
-    part, size = list[list[Any]](), 0
-    for row in rows:
-        lengths = [len(cell) for cell in row if isinstance(cell, str)]
-        if max(lengths, default=0) > _LONGEST_CELL:
-            shown = ", ".join(str(cell)[:40] for cell in row[:3])
-            raise SourceError(
-                f"{name}: the row {shown} has a cell of more than {_LONGEST_CELL:,} characters. "
-                "Save the sheet as CSV."
-            )
-        part.append(row)
-        size += sum(lengths) + _CELL * len(row)
-        if len(part) == _CHUNK or size > _CHUNK_CHARACTERS:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part
+def _size_of(row: list[Any], name: str) -> int:
+    lengths = [len(cell) for cell in row if isinstance(cell, str)]
+    if max(lengths, default=0) > _LONGEST_CELL:
+        shown = ", ".join(str(cell)[:40] for cell in row[:3])
+        raise SourceError(
+            f"{name}: the row {shown} has a cell of more than {_LONGEST_CELL:,} characters. "
+            "Save the sheet as CSV."
+        )
+    return sum(lengths) + CELL * len(row)
 
 
 def _short(cell: object) -> object:

@@ -18,6 +18,7 @@ from connector.task_ids.columns import (
     has_ids,
 )
 from connector.task_ids.kept import Rows
+from connector.task_ids.parts import CELL, in_parts
 from connector.task_ids.spelling import BLANKS
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from connector.task_ids.kept import Keep
 
 DELIMITERS = ",;\t|"
-_CHUNK = 1 << 13
-_CHUNK_CHARACTERS = 1 << 22
-_CELL = 32  # what an empty one counts for
 _LONGEST_CELL = 1 << 24
 _MOST_COLUMNS = 1 << 16
 
@@ -83,17 +81,8 @@ def _cells(
     if keep:
         yield from _kept(below, keep.choose_below(first, position, index, where), index, name)
         return
-    cells, size = [], 0
-    for row in below:
-        cell = row[index] if index < len(row) else ""
-        if cell != name:
-            cells.append(cell)
-            size += len(cell)
-            if len(cells) == _CHUNK or size > _CHUNK_CHARACTERS:
-                yield cells
-                cells, size = [], 0
-    if cells:
-        yield cells
+    cells = (row[index] if index < len(row) else "" for row in below)
+    yield from in_parts((cell for cell in cells if cell != name), len)
 
 
 def _narrow(rows: Iterable[list[str]], where: str) -> Iterator[list[str]]:
@@ -109,24 +98,12 @@ def _kept(
 ) -> Iterator[Rows]:
     """The same with columns to keep; a cell that a short row does not have is blank."""
     places = [index, *chosen.values()]
-    longest = max(places)
-    part, size = list[list[str]](), 0
-    for row in below:
-        if len(row) <= longest:
-            row.extend([""] * (longest + 1 - len(row)))
-        if row[index] != header:
-            part.append([row[place] for place in places])
-            size += sum(map(len, part[-1])) + _CELL * len(places)
-            if len(part) == _CHUNK or size > _CHUNK_CHARACTERS:
-                yield _as_rows(part, chosen)
-                part, size = [], 0
-    if part:
-        yield _as_rows(part, chosen)
-
-
-def _as_rows(part: list[list[str]], names: Iterable[str]) -> Rows:
-    ids, *columns = map(list, zip(*part, strict=True))
-    return Rows(ids, dict(zip(names, columns, strict=True)), has_types=False)
+    width = max(places) + 1
+    whole = (row if len(row) >= width else row + [""] * (width - len(row)) for row in below)
+    wanted = ([row[place] for place in places] for row in whole if row[index] != header)
+    for part in in_parts(wanted, lambda cells: sum(map(len, cells)) + CELL * len(cells)):
+        ids, *columns = map(list, zip(*part, strict=True))
+        yield Rows(ids, dict(zip(chosen, columns, strict=True)), has_types=False)
 
 
 def is_delimited(head: str, column: str | None) -> bool:

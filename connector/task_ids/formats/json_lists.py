@@ -6,13 +6,15 @@ import json
 import re
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, TextIO
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 
 from connector.errors import SourceError
 from connector.task_ids.columns import find_column
 from connector.task_ids.keys import ENVELOPES, Picker
+from connector.task_ids.parts import MOST, in_parts
 from connector.task_ids.spelling import is_usual, tidied
 from connector.task_ids.validity import unreadable
 
@@ -29,7 +31,6 @@ _NOT_BLANK = re.compile(r"\S")
 # their text. An object has to be read whole, so it is refused where that is too much.
 _WHOLE = 1 << 24
 _PART = 1 << 20
-_ITEMS = 1 << 13
 _LARGEST = 1 << 26
 _MOST_MEMORY = 600 << 20
 
@@ -51,14 +52,14 @@ def read_json(
         text = stream.read(_WHOLE)
     if len(text) == _WHOLE and text.lstrip().startswith("["):
         items = _items_one_by_one(stream, text, content.name)
-        yield from map(picker.pick_all, _parts(items))
+        for pairs in in_parts(items, itemgetter(1), _PART):
+            yield picker.pick_all([item for item, _ in pairs])
     elif text:
         text += stream.read(_LARGEST)
         _check_size(text, content.name)
         for document in _documents(text, content.name):
-            rows = _records(document, column) if keep else None
-            held = iter(_items(document, content.name, column)) if rows is None else rows
-            while part := list(islice(held, _ITEMS)):
+            held = iter(_items(document, content.name, column))
+            while part := list(islice(held, MOST)):
                 yield picker.pick_all(part)
     picker.check()
 
@@ -129,18 +130,6 @@ def _decoded(text: str, position: int) -> tuple[object, int]:
         return _CUT, len(text)
 
 
-def _parts(items: Iterable[tuple[object, int]]) -> Iterator[list[object]]:
-    part, size = list[object](), 0
-    for item, characters in items:
-        part.append(item)
-        size += characters
-        if size > _PART:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part
-
-
 def _documents(text: str, where: str) -> list[object]:
     """The JSON document in `text`, or several that follow one another, as jq prints them.
 
@@ -160,12 +149,12 @@ def _documents(text: str, where: str) -> list[object]:
         return documents
 
 
-def _items(document: object, where: str, column: str | None) -> list[object]:
+def _items(document: object, where: str, column: str | None) -> Iterable[object]:
     if not isinstance(document, dict):
         return document if isinstance(document, list) else [document]
-    values = _values_below(document, column)
-    if values is not None:
-        return values
+    records = _records(document, column)
+    if records is not None:
+        return records
     arrays = {key: value for key, value in document.items() if isinstance(value, list)}
     has_id = find_column([key for key in document if key not in arrays], column) is not None
     named = find_column(list(arrays), column)
@@ -181,21 +170,10 @@ def _items(document: object, where: str, column: str | None) -> list[object]:
     return next(iter(arrays.values()))
 
 
-def _values_below(document: dict[str, object], column: str | None) -> list[object] | None:
-    """The keys, if they are the IDs; the column of IDs, if pandas wrote a table by columns."""
-    if document and all(is_usual(tidied(key)) for key in document):
-        return list(document)
-    index = find_column(list(document), column)
-    below = None if index is None else list(document.values())[index]
-    return list(below.values()) if isinstance(below, dict) else None
-
-
-def _records(document: object, column: str | None) -> Iterator[object] | None:
+def _records(document: dict[str, Any], column: str | None) -> Iterator[object] | None:
     """The rows of a table that pandas wrote by columns, or below their IDs as keys; else None."""
-    if not isinstance(document, dict) or not document:
-        return None
     name = column or "task_id"
-    if all(is_usual(tidied(key)) for key in document):
+    if document and all(is_usual(tidied(key)) for key in document):
         rows = document.items()
         return ({**(row if isinstance(row, dict) else {}), name: key} for key, row in rows)
     index = find_column(list(document), column)
@@ -206,7 +184,9 @@ def _records(document: object, column: str | None) -> Iterator[object] | None:
     return ({key: cells[row] for key, cells in columns.items() if row in cells} for row in ids)
 
 
-def _items_of_envelope(document: dict[str, object], where: str, column: str | None) -> list[object]:
+def _items_of_envelope(
+    document: dict[str, object], where: str, column: str | None
+) -> Iterable[object]:
     """The items inside an envelope such as `{"code": "success", "data": …}`."""
     inner = [value for key, value in document.items() if key.casefold() in ENVELOPES]
     wraps = len(inner) == 1 and isinstance(inner[0], dict)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 from uuid import UUID
 
 from connector.errors import SourceError, UsageError
@@ -27,6 +27,7 @@ class StandardInput:
     """A pipe; None stands for the standard input of this process."""
 
     stream: BinaryIO | None
+    name: ClassVar = "standard input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,17 @@ class Query:
 
     url: str = field(repr=False)
     sql: str
+    name: ClassVar = "the query"
 
 
 Located = Path | StoredFile | StandardInput | Query | Iterable[object]
+
+
+def name_of(source: Located) -> str:
+    """A source's name for messages."""
+    if isinstance(source, StoredFile | StandardInput | Query):
+        return source.name
+    return str(source) if isinstance(source, Path) else "the table"
 
 
 def locate(
