@@ -20,7 +20,7 @@ test: .venv/test  ## all tests
 chaos: .venv/test  ## kills, faults, readers and hostile answers, at length: under ten minutes
 	@$(BIN)/python tests/chaos/run.py
 
-bench: .venv/bench  ## every figure of docs/performance.md, anew: a quarter of an hour
+bench: .venv/bench  ## measure every figure of docs/performance.md: a quarter of an hour
 	@$(BIN)/python -m benchmarks
 
 bench-quick: .venv/bench  ## the same with smaller numbers, printed only
