@@ -6,7 +6,7 @@
     content     an open file: decompressed, decoded
     formats/    which format a file has, and a reader for each: add a format there
     columns     which column has the IDs;  keys: which key of a JSON object
-    kept        further columns, which are kept with the IDs
+    kept        further columns, which are kept with the IDs;  kept_values: their values
     values      values of any type as clean text, in bulk
     spelling    one ID as people write it;  validity: which texts can be IDs
     reading     all of these together: from sources to chunks of IDs

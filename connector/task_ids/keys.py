@@ -6,12 +6,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from connector.task_ids.columns import SAYING_WHICH, USUAL, choose_column, find_column
-from connector.task_ids.kept import KeptKeys, Rows
+from connector.task_ids.kept import NOT_GIVEN, Keep, Rows, as_name, missing, without_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from connector.task_ids.kept import Keep
+    from collections.abc import Callable, Sequence
 
 Object = dict[object, object]
 
@@ -22,6 +20,69 @@ ENVELOPES: Final = frozenset(
 _SHAPES = 1_000
 _DEPTH = 5
 _SHOWN = 20
+
+
+class KeptKeys:
+    """The columns to keep of JSON objects, each of which may have keys of its own."""
+
+    def __init__(
+        self,
+        keep: Keep,
+        where: str,
+        holder: Callable[[Object], tuple[Object, object]],
+    ) -> None:
+        self._keep = keep
+        self._where = where
+        self._holder = holder
+        self._chosen: dict[tuple[object, ...], dict[str, object]] = {}
+        self._names: dict[str, str] = {}
+        self._seen: dict[str, None] = {}
+        self._has_objects = self._has_items = False
+
+    def columns(self, items: Sequence[object]) -> dict[str, list[object]]:
+        """The values of each column; `NOT_GIVEN` where an object does not have its key."""
+        rows = []
+        for item in items:
+            row = {}
+            if isinstance(item, dict):
+                whole, id_key = self._holder(item)
+                row = {name: whole[key] for name, key in self._keys_of(whole, id_key).items()}
+                self._has_objects = True
+            self._has_items = self._has_items or item != ""
+            rows.append(row)
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: [row.get(name, NOT_GIVEN) for row in rows] for name in names}
+
+    def check(self) -> None:
+        """Raise an error if no object had one of the columns.
+
+        Raises:
+            SourceError: The text names it, or says that there were no objects.
+        """
+        if not self._has_objects and self._has_items:
+            raise without_columns(self._where, "it is a plain list of task IDs")
+        for name in () if self._keep.is_all or not self._has_objects else self._keep.names:
+            if find_column(list(self._seen), name) is None:
+                raise missing(name, list(self._seen), self._where)
+
+    def _keys_of(self, item: Object, id_key: object) -> dict[str, object]:
+        """Which key of an object each column has; looked up once for objects alike."""
+        keys = tuple(item)
+        if keys not in self._chosen:
+            if len(self._chosen) >= _SHAPES:
+                self._chosen.clear()
+            self._seen.update(dict.fromkeys(map(as_name, keys)))
+            texts = list(map(as_name, keys))
+            here = [name for name in self._keep.names if find_column(texts, name) is not None]
+            keep = self._keep if self._keep.is_all else Keep(here)
+            id_index = keys.index(id_key) if id_key in item else -1
+            chosen = keep.choose(keys, id_index, self._where)
+            # Objects may spell one name in several letter cases.
+            names = {
+                self._names.setdefault(name.casefold(), name): at for name, at in chosen.items()
+            }
+            self._chosen[keys] = {name: keys[at] for name, at in names.items()}
+        return self._chosen[keys]
 
 
 class Picker:

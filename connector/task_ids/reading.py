@@ -12,7 +12,8 @@ from connector.errors import SourceError
 from connector.storage.address import is_from_store, reason
 from connector.task_ids.content import open_content
 from connector.task_ids.formats import choose_format
-from connector.task_ids.kept import LONGEST_KEPT, Rows, is_blank, kept_values
+from connector.task_ids.kept import LONGEST_KEPT, Rows
+from connector.task_ids.kept_values import is_blank, kept_values
 from connector.task_ids.sources import Query, StandardInput, name_of
 from connector.task_ids.sources.memory import read_values
 from connector.task_ids.sources.objects import StoredFile
