@@ -6,6 +6,7 @@
   the run and at its end; needs the extra `[otel]`. All other `OTEL_…` variables work as usual.
 """
 
+# ruff: noqa: D102 -- `Meter` says what the methods do
 from __future__ import annotations
 
 import logging
@@ -35,22 +36,18 @@ class Meters:
         return bool(self._meters)
 
     def count_attempt(self, outcome: str, seconds: float) -> None:
-        """See `Meter`."""
         for meter in self._meters:
             meter.count_attempt(outcome, seconds)
 
     def watch_in_flight(self, in_flight: Callable[[], int]) -> None:
-        """See `Meter`."""
         for meter in self._meters:
             meter.watch_in_flight(in_flight)
 
     def count_rows(self, new: int, updated: int) -> None:
-        """See `Meter`."""
         for meter in self._meters:
             meter.count_rows(new, updated)
 
     def count_run(self, summary: Summary) -> None:
-        """See `Meter`."""
         for meter in self._meters:
             meter.count_run(summary)
 

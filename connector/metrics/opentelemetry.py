@@ -1,5 +1,6 @@
 """OpenTelemetry metrics over OTLP/HTTP, configured by the `OTEL_…` variables."""
 
+# ruff: noqa: D102 -- `Meter` says what the methods do
 from __future__ import annotations
 
 import logging
@@ -46,7 +47,6 @@ class OpenTelemetry:
         self._runs = meter.create_counter("luma.runs", "{run}", "Runs by outcome.")
 
     def count_attempt(self, outcome: str, seconds: float) -> None:
-        """Count a request."""
         self._requests.add(1, {"outcome": outcome})
         self._seconds.record(seconds, {"outcome": outcome})
 
@@ -61,12 +61,10 @@ class OpenTelemetry:
         )
 
     def count_rows(self, new: int, updated: int) -> None:
-        """Count rows."""
         self._rows.add(new, {"change": "new"})
         self._rows.add(updated, {"change": "updated"})
 
     def count_run(self, summary: Summary) -> None:
-        """Count the run."""
         self._runs.add(1, {"outcome": summary.outcome})
 
 
@@ -76,7 +74,6 @@ class _Exporter(OTLPMetricExporter):
     has_arrived = True
 
     def export(self, *arguments: Any, **more: Any) -> MetricExportResult:
-        """Send metrics."""
         self.has_arrived = False  # until proven: the program may end first
         result = super().export(*arguments, **more)
         self.has_arrived = result is MetricExportResult.SUCCESS

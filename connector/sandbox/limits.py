@@ -1,5 +1,6 @@
 """A gateway's limits: requests per second or window, and requests processed at once."""
 
+# ruff: noqa: D102 -- `Limit` says what the methods do
 from __future__ import annotations
 
 import heapq
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from connector.sandbox.settings import SandboxSettings
 
-# A client that waits exactly as long as told must get a token in spite of rounding.
+# A client that waits exactly as long as asked must get a token in spite of rounding.
 _ROUNDING = 1e-9
 
 
@@ -35,11 +36,9 @@ class Limit(Protocol):
 
     def take(self, now: float) -> float:
         """Let a request in and return 0; or return the seconds until one may come."""
-        ...
 
     def standing(self, now: float) -> Standing:
         """What a gateway may announce."""
-        ...
 
 
 class TokenBucket:
@@ -57,7 +56,6 @@ class TokenBucket:
         self._filled_at: float | None = None
 
     def take(self, now: float) -> float:
-        """Take a token and return 0; without one, return the seconds until the next."""
         if not self._rate:
             return 0.0
         self._fill(now)
@@ -81,7 +79,7 @@ class TokenBucket:
 
 
 class FixedWindow:
-    """So many requests between two strokes of the clock.
+    """A limited number of requests between two strokes of the clock.
 
     Args:
         most: Requests in a window.
@@ -95,7 +93,6 @@ class FixedWindow:
         self._taken = 0
 
     def take(self, now: float) -> float:
-        """Count a request and return 0; or return the seconds until the window ends."""
         self._turn(now)
         if self._taken < self._most:
             self._taken += 1
@@ -103,7 +100,6 @@ class FixedWindow:
         return self._left(now)
 
     def standing(self, now: float) -> Standing:
-        """Of this window."""
         self._turn(now)
         return Standing(self._most, self._seconds, self._most - self._taken, self._left(now))
 
@@ -117,7 +113,7 @@ class FixedWindow:
 
 
 class SlidingWindow:
-    """So many requests in any window.
+    """A limited number of requests in any window of this length.
 
     Args:
         most: Requests in a window.
@@ -130,7 +126,6 @@ class SlidingWindow:
         self._times: deque[float] = deque()
 
     def take(self, now: float) -> float:
-        """Count a request and return 0; or return the seconds until the oldest is forgotten."""
         self._forget(now)
         if len(self._times) < self._most:
             self._times.append(now)
@@ -138,7 +133,6 @@ class SlidingWindow:
         return self._times[0] + self._seconds - now
 
     def standing(self, now: float) -> Standing:
-        """Of the window that ends now."""
         self._forget(now)
         reset = self._times[-1] + self._seconds - now if self._times else 0.0
         return Standing(self._most, self._seconds, self._most - len(self._times), reset)
@@ -166,12 +160,10 @@ class Others:
         self._came = 0
 
     def take(self, now: float) -> float:
-        """As the limit does, after the others took theirs."""
         self._catch_up(now)
         return self._limit.take(now)
 
     def standing(self, now: float) -> Standing:
-        """Of the key, the others included."""
         self._catch_up(now)
         return self._limit.standing(now)
 

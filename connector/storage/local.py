@@ -1,5 +1,6 @@
 """A warehouse in a folder on a local disk."""
 
+# ruff: noqa: D102 -- `Storage` says what the methods do
 from __future__ import annotations
 
 import contextlib
@@ -69,7 +70,6 @@ class LocalStorage:
         return str(self.path(name))
 
     def list_all(self, folder: str) -> list[str]:
-        """Like `list`, whatever the suffix, and with hidden files."""
         return self._listed(folder, "", is_hidden_wanted=True)
 
     def _listed(self, folder: str, suffix: str, *, is_hidden_wanted: bool) -> list[str]:
@@ -82,21 +82,17 @@ class LocalStorage:
         )
 
     def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
-        """Names of all files below a folder, sorted; empty if it does not exist."""
         return self._listed(folder, suffix, is_hidden_wanted=False)
 
     def exists(self, name: str) -> bool:
-        """Whether the file exists."""
         return self.path(name).exists()
 
     def is_empty(self) -> bool:
-        """Whether there are only hidden files."""
         if not self.root.is_dir():
             return True
         return all(found.name.startswith(".") for found in self.root.iterdir())
 
     def size(self) -> int:
-        """Bytes of all files together."""
         total = 0
         for name in self.list("", ""):
             with contextlib.suppress(FileNotFoundError):  # a run has moved it since
@@ -116,12 +112,10 @@ class LocalStorage:
         return f"{stat.st_size} bytes, {stat.st_mtime_ns}"
 
     def versions(self, folder: str) -> dict[str, str]:
-        """The `version` of each file below a folder, by name."""
         found = {name: self.version(name) for name in self.list(folder, "")}
         return {name: version for name, version in found.items() if version}
 
     def read(self, name: str) -> bytes:
-        """Return the content of a small file."""
         return self.path(name).read_bytes()
 
     def open_file(self, name: str) -> AbstractContextManager[pa.NativeFile]:
@@ -140,7 +134,6 @@ class LocalStorage:
         unless_same: bool = False,
         is_new: bool = False,  # noqa: ARG002  a lock of the kernel is never taken over
     ) -> Iterator[IO[bytes]]:
-        """Open a file to write; it takes its place when the block ends without an error."""
         draft, target = self._draft_of(name), self.path(name)
         try:
             with trying_to(f"write {target}"):
@@ -158,7 +151,6 @@ class LocalStorage:
             raise
 
     def move(self, name: str, new_name: str) -> None:
-        """Rename a file, replacing an existing one; durable on return."""
         source, target = self.path(name), self.path(new_name)
         with trying_to(f"move {source} to {target}"):
             _make_folder(target.parent)
@@ -167,7 +159,6 @@ class LocalStorage:
             sync_folder(source.parent)
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it exists; durable on return."""
         path = self.path(name)
         with trying_to(f"remove {path}"):
             path.unlink(missing_ok=True)
@@ -175,11 +166,9 @@ class LocalStorage:
                 sync_folder(path.parent)
 
     def remove_folder(self, folder: str) -> None:
-        """Remove a hidden folder and its content, as far as possible; errors are ignored."""
         shutil.rmtree(self.path(folder), ignore_errors=True)
 
     def below(self, folder: str) -> LocalStorage:
-        """The storage of one folder's content."""
         return LocalStorage(self.path(folder))
 
     def locked(self, timeout: float) -> AbstractContextManager[None]:
@@ -187,7 +176,6 @@ class LocalStorage:
         return writer_lock(self.root, timeout)
 
     def sweep(self) -> None:
-        """Remove half-written files of dead writers."""
         self.remove_folder(DRAFTS)
         self.remove_folder(SPILL)
 

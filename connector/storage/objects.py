@@ -5,6 +5,7 @@ whole. So a file is written to the local disk and uploaded when it is complete. 
 in between leaves nothing that a reader could see.
 """
 
+# ruff: noqa: D102 -- `Storage` says what the methods do
 from __future__ import annotations
 
 import contextlib
@@ -104,11 +105,9 @@ class ObjectStorage:
         return f"{self._place.path}/{name}" if name else self._place.path
 
     def list_all(self, folder: str) -> list[str]:
-        """Like `list`, whatever the suffix, and with hidden files."""
         return sorted(self._found(folder, is_hidden_wanted=True))
 
     def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
-        """Names of all files below a folder, sorted; empty if it does not exist."""
         return sorted(name for name in self._found(folder) if name.endswith(suffix))
 
     def _found(
@@ -126,7 +125,6 @@ class ObjectStorage:
         }
 
     def exists(self, name: str) -> bool:
-        """Whether the file exists."""
         return bool(self._info(name).is_file)
 
     def _info(self, name: str) -> fs.FileInfo:
@@ -151,7 +149,6 @@ class ObjectStorage:
         return True
 
     def size(self) -> int:
-        """Bytes of all files together."""
         return sum(found.size for found in self._found("").values())
 
     def bytes_of(self, name: str) -> int:
@@ -165,7 +162,6 @@ class ObjectStorage:
         return _version(info) if info.is_file else None
 
     def versions(self, folder: str) -> dict[str, str]:
-        """The `version` of each file below a folder, by name."""
         return {name: _version(info) for name, info in self._found(folder).items()}
 
     def read(self, name: str) -> bytes:
@@ -292,12 +288,10 @@ class ObjectStorage:
             self._fs.delete_file(self._path(name))
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it exists; durable on return."""
         with self._changing(f"remove {self.where(name)}"), contextlib.suppress(FileNotFoundError):
             self._fs.delete_file(self._path(name))
 
     def remove_folder(self, folder: str) -> None:
-        """Remove a hidden folder and its content, as far as possible; errors are ignored."""
         with contextlib.suppress(OSError):
             below = fs.FileSelector(self._path(folder), recursive=True, allow_not_found=True)
             found = [one.path for one in self._fs.get_file_info(below) if one.is_file]
@@ -307,7 +301,6 @@ class ObjectStorage:
                 self._fs.delete_file(path)
 
     def below(self, folder: str) -> ObjectStorage:
-        """The storage of one folder's content, under the same lock."""
         place = Place(self.where(folder), self._fs, self._path(folder), self._place.url)
         return ObjectStorage(place, self._lease)
 
