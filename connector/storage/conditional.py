@@ -121,7 +121,7 @@ def _key(path: str) -> str:
 
 
 def _as_os_error(error: Exception) -> OSError:
-    """As Arrow raises it; `address.reason` knows the texts of both."""
+    """As Arrow raises it; `store_errors.reason` knows the texts of both."""
     return OSError(str(error))
 
 

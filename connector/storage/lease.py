@@ -27,10 +27,10 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.errors import StorageFailed, WarehouseError, WarehouseLocked
-from connector.storage.address import NO_BUCKET, is_to_mend, may_pass, reason
 from connector.storage.claims import FOLDER, LOCK_FILE, Claims
 from connector.storage.conditional import NO_TAG, Changed, ConditionalStore
 from connector.storage.owner import is_dead, locked_message, this_process
+from connector.storage.store_errors import NO_BUCKET, is_to_mend, may_pass, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

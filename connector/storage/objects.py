@@ -21,17 +21,11 @@ import pyarrow as pa
 from pyarrow import fs
 
 from connector.errors import StorageFailed, WarehouseError
-from connector.storage.address import (
-    Place,
-    is_from_store,
-    is_perhaps_gone,
-    is_to_mend,
-    open_place,
-    reason,
-)
+from connector.storage.address import Place, open_place
 from connector.storage.conditional import LARGEST, Changed
 from connector.storage.lease import Lease
 from connector.storage.local import trying_to
+from connector.storage.store_errors import is_from_store, is_perhaps_gone, is_to_mend, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

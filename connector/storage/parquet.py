@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from connector.errors import ConnectorError, DamagedFile, StorageFailed, WarehouseError
 from connector.record.merge import conform
 from connector.record.pieces import fitting
-from connector.storage.address import is_from_store, reason
+from connector.storage.store_errors import is_from_store, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

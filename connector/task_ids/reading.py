@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.errors import SourceError
-from connector.storage.address import is_from_store, reason
+from connector.storage.store_errors import is_from_store, reason
 from connector.task_ids.content import open_content
 from connector.task_ids.formats import choose_format
 from connector.task_ids.kept import LONGEST_KEPT, Rows

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from connector.errors import SourceError, UsageError
-from connector.storage import address as object_store
+from connector.storage.address import Place, open_place
+from connector.storage.store_errors import reason
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -39,12 +40,12 @@ def find_objects(address: str) -> list[StoredFile]:
         SourceError: There is none, or the store does not answer.
     """
     try:
-        place = object_store.open_place(address)
+        place = open_place(address)
         found = _matches(place) if _WILD.search(place.path) else _below(place)
     except UsageError as error:
         raise SourceError(str(error)) from None
     except OSError as error:
-        raise SourceError(f"{address} cannot be read: {object_store.reason(error)}.") from error
+        raise SourceError(f"{address} cannot be read: {reason(error)}.") from error
     start, root = len(place.path), place.address
     if _WILD.search(place.path):
         start, root = len(place.bucket), place.address[: place.address.index(place.bucket)]
@@ -52,7 +53,7 @@ def find_objects(address: str) -> list[StoredFile]:
     return [StoredFile(f"{root}{path[start:]}", path, place.filesystem) for path in sorted(found)]
 
 
-def _below(place: object_store.Place) -> list[str]:
+def _below(place: Place) -> list[str]:
     from pyarrow import fs  # noqa: PLC0415  it takes time, and few have a bucket
 
     info = place.filesystem.get_file_info(place.path)
@@ -71,7 +72,7 @@ def _is_parquet(info: fs.FileInfo) -> bool:
     return info.extension == "parquet" and not info.base_name.startswith((".", "_"))
 
 
-def _matches(place: object_store.Place) -> list[str]:
+def _matches(place: Place) -> list[str]:
     from pyarrow import fs  # noqa: PLC0415  as above
 
     fixed = place.path[: _WILD.search(place.path).start()].rpartition("/")[0]  # type: ignore[union-attr]  # it has one
