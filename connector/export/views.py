@@ -15,7 +15,7 @@ from connector.warehouse.founding import WITHOUT_TIME
 from connector.warehouse.given import joined_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import duckdb
 
@@ -76,18 +76,13 @@ class View:
             duckdb.IOException: A file cannot be read, or was just replaced.
             duckdb.InvalidInputException: A file is not Parquet.
         """
-        view, columns = quoted(self.table.name), self._columns()
+        columns = [*self.table.columns, *([self.partition] if self.partition else [])]
         types = self._types(connection)
         selected = ", ".join(self._selected(column, types) for column in columns)
         source = f"FROM {self._source()}" if self.pattern else "WHERE false"
-        connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT {selected} {source}")
-        connection.execute(f"COMMENT ON VIEW {view} IS {literal(self.table.description)}")
-        for column in columns:
-            name, about = quoted(column.name), literal(_about(column))
-            connection.execute(f"COMMENT ON COLUMN {view}.{name} IS {about}")
-
-    def _columns(self) -> list[Column]:
-        return [*self.table.columns, *([self.partition] if self.partition else [])]
+        query = f"SELECT {selected} {source}"
+        named = {column.name: column for column in columns}
+        _create(connection, self.table.name, query, self.table.description, named)
 
     def _types(self, connection: duckdb.DuckDBPyConnection) -> Mapping[str, str]:
         """Types of the columns in the files."""
@@ -147,14 +142,9 @@ def create_joined(connection: duckdb.DuckDBPyConnection, given: Table) -> None:
         f"given.{quoted(column.name)} AS {quoted(name)}" for name, column in kept.items()
     )
     columns = ", ".join(filter(None, ("generations.*", selected)))
-    source = f"generations LEFT JOIN given USING ({KEY})"
-    view = f"CREATE OR REPLACE VIEW {JOINED} AS SELECT {columns} FROM {source}"  # noqa: S608  quoted
-    connection.execute(view)
+    query = f"SELECT {columns} FROM generations LEFT JOIN given USING ({KEY})"  # noqa: S608  quoted
     about = "The generations, with the columns that were kept with their task IDs."
-    connection.execute(f"COMMENT ON VIEW {JOINED} IS {literal(about)}")
-    for name, column in kept.items():
-        told = literal(_about(column))
-        connection.execute(f"COMMENT ON COLUMN {JOINED}.{quoted(name)} IS {told}")
+    _create(connection, JOINED, query, about, kept)
 
 
 def create_enriched(connection: duckdb.DuckDBPyConnection) -> None:
@@ -165,32 +155,37 @@ def create_enriched(connection: duckdb.DuckDBPyConnection) -> None:
         "strftime(made.created_at AT TIME ZONE 'UTC', '%Y-%m')": MONTH,
     }
     columns = ", ".join(f"{what} AS {quoted(column.name)}" for what, column in added.items())
-    source = (
-        f"{JOINED} AS made LEFT JOIN timings USING ({KEY})"
+    query = (
+        f"SELECT made.*, {columns} FROM {JOINED} AS made LEFT JOIN timings USING ({KEY})"  # noqa: S608  quoted
         " LEFT JOIN prompts ON made.prompt_id = prompts.prompt_id"
     )
-    view = f"CREATE OR REPLACE VIEW {ENRICHED} AS SELECT made.*, {columns} FROM {source}"  # noqa: S608  quoted
-    connection.execute(view)
     about = (
         "The generations with kept columns, bounds of their turnaround, family and month: a row "
         "for each, for dashboards and semantic layers."
     )
-    connection.execute(f"COMMENT ON VIEW {ENRICHED} IS {literal(about)}")
-    for column in added.values():
-        name, told = quoted(column.name), literal(_about(column))
-        connection.execute(f"COMMENT ON COLUMN {ENRICHED}.{name} IS {told}")
+    _create(connection, ENRICHED, query, about, {one.name: one for one in added.values()})
+
+
+def _create(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    query: str,
+    about: str,
+    columns: Mapping[str, Column],
+) -> None:
+    """Create or replace a view, with comments on it and on these columns."""
+    view = quoted(name)
+    connection.execute(f"CREATE OR REPLACE VIEW {view} AS {query}")
+    connection.execute(f"COMMENT ON VIEW {view} IS {literal(about)}")
+    for column_name, column in columns.items():
+        comment = literal(_about(column))
+        connection.execute(f"COMMENT ON COLUMN {view}.{quoted(column_name)} IS {comment}")
 
 
 def _about(column: Column) -> str:
-    return " ".join(_sentences(column))
-
-
-def _sentences(column: Column) -> Iterator[str]:
-    yield column.description
-    if column.unit:
-        yield f"In {column.unit}."
-    if column.allowed:
-        yield f"One of: {', '.join(column.allowed)}."
+    unit = f"In {column.unit}." if column.unit else ""
+    allowed = f"One of: {', '.join(column.allowed)}." if column.allowed else ""
+    return " ".join(filter(None, (column.description, unit, allowed)))
 
 
 def quoted(name: str) -> str:

@@ -7,6 +7,7 @@ Times are in UTC, and headers say so.
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -126,9 +127,9 @@ class _Sheet:
 
     def _writer(self, type_: pa.DataType) -> Write:
         if pa.types.is_timestamp(type_):
-            return self._write_time
+            return partial(self._write_time, style=self._time)
         if pa.types.is_date(type_):
-            return self._write_date
+            return partial(self._write_time, style=self._date)
         writers: dict[pa.DataType, Write] = {
             pa.string(): self._sheet.write_string,
             pa.bool_(): self._sheet.write_boolean,
@@ -136,17 +137,11 @@ class _Sheet:
         number: Write = self._sheet.write_number
         return writers.get(type_, number)
 
-    def _write_date(self, row: int, position: int, day: Any) -> None:
-        if day.year < FIRST_YEAR:
-            self._sheet.write_string(row, position, str(day))
-        else:
-            self._sheet.write_datetime(row, position, day, self._date)
-
-    def _write_time(self, row: int, position: int, moment: Any) -> None:
+    def _write_time(self, row: int, position: int, moment: Any, style: Any) -> None:
         if moment.year < FIRST_YEAR:
             self._sheet.write_string(row, position, str(moment))
         else:
-            self._sheet.write_datetime(row, position, moment, self._time)
+            self._sheet.write_datetime(row, position, moment, style)
 
 
 def _width(values: pa.ChunkedArray) -> int:
