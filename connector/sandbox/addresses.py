@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from connector.sandbox.tasks import Task
 
 ROOT = "/dream-machine/v1/generations"
+AGENTS_ROOT = "/v1/generations"
+MANY = "/luma/tasks"
 
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 
@@ -56,12 +58,29 @@ def missing_task(form: MissingAs, task: Task) -> Reply:
     return _MISSING[form](task.task_id)
 
 
-def task_id_of(path: str, root: str) -> str | None:
-    """The task ID in a path; None if there is none, or it is not UTF-8."""
-    encoded = path.removeprefix(root + "/")
-    if encoded in ("", path) or "/" in encoded:
-        return None
-    try:
-        return unquote(encoded, errors="strict")
-    except UnicodeDecodeError:
-        return None
+class Paths:
+    """The API's paths below a base path."""
+
+    def __init__(self, base_path: str) -> None:
+        self.listing = base_path + ROOT
+        self.many = base_path + MANY
+        self._one = self.listing + "/"
+        self._agents = base_path + AGENTS_ROOT + "/"
+
+    def is_one(self, path: str) -> bool:
+        """Whether a path is that of one generation, in either API."""
+        return path.startswith((self._one, self._agents))
+
+    def is_agents(self, path: str) -> bool:
+        """Whether a path is that of one generation in the Agents API."""
+        return path.startswith(self._agents)
+
+    def task_id(self, path: str) -> str | None:
+        """The task ID in a path; None if there is none, or it is not UTF-8."""
+        encoded = path.removeprefix(self._agents if self.is_agents(path) else self._one)
+        if encoded in ("", path) or "/" in encoded:
+            return None
+        try:
+            return unquote(encoded, errors="strict")
+        except UnicodeDecodeError:
+            return None

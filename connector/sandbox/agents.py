@@ -11,8 +11,6 @@ from connector.sandbox.tasks import Phase
 if TYPE_CHECKING:
     from connector.sandbox.dialects import View
 
-ROOT = "/v1/generations"
-
 _STORAGE = "https://storage.cdn-luma.com"
 _WORDS = {
     Phase.QUEUED: ("queued",),

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import orjson
 
 from connector.sandbox import agents, dialects, faults, many
-from connector.sandbox.addresses import ROOT, missing_task, task_id_of, wrong_path
+from connector.sandbox.addresses import MANY, Paths, missing_task, wrong_path
+from connector.sandbox.admission import COME_BACK, Admission
 from connector.sandbox.counters import Counters
 from connector.sandbox.dialects import View
 from connector.sandbox.draws import Draws, pick
 from connector.sandbox.kinds import Case
-from connector.sandbox.limits import Workers, make_limit
+from connector.sandbox.limits import Workers
 from connector.sandbox.listing import list_page
 from connector.sandbox.not_now import not_now
 from connector.sandbox.progress import Now, Progress
-from connector.sandbox.rate_fields import rate_fields
-from connector.sandbox.refusals import refuse
-from connector.sandbox.replies import Pause, Reply, Script, error_reply, http_date, json_reply
+from connector.sandbox.replies import Pause, Reply, Script, error_reply
 from connector.sandbox.spellings import spelling
 from connector.sandbox.tasks import describe
 
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
     from connector.sandbox.tasks import Phase, Task
 
 _FAULTS_IN_A_ROW = 2
-# Statuses of refusals because of a limit.
-_COME_BACK = (429, 503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +70,8 @@ class Gateway:
     def change(self, settings: SandboxSettings) -> None:
         """Take new settings; this restarts the rate limit and the queue, but no task."""
         self.settings = settings
-        self._root = settings.base_path + ROOT
-        self._agents = settings.base_path + agents.ROOT
-        self._many = settings.base_path + many.PATH
-        self._before_refusal = settings.refusal_after
-        self._limit = make_limit(settings)
+        self._paths = Paths(settings.base_path)
+        self._admission = Admission(settings, self._paths, self.counters, self._wall_clock)
         self._workers = Workers(settings.workers)
         self._listed: list[str] | None = None
 
@@ -92,17 +85,17 @@ class Gateway:
         """Answer a request to the API."""
         now = self._clock()
         self.counters.started(now)
-        task_id = self._task_id(request)
+        task_id = self._paths.task_id(request.path)
         if task_id is not None and self.settings.count_task_ids:
             self.counters.by_task_id[task_id] += 1
-        reply: Reply | Script | None = self._refusal(request, now)
+        reply: Reply | Script | None = self._admission.refusal(request, now)
         delay = 0.0
         if reply is None:
             reply, delay = self._serve(request, task_id, now)
-        elif self.settings.refusals_take and reply.status in _COME_BACK:
+        elif self.settings.refusals_take and reply.status in COME_BACK:
             delay = self._delay(request.path, self.counters.requests, now)
-        if isinstance(reply, Reply) and self.settings.rate_limit:
-            reply = self._announced(reply, now)
+        if isinstance(reply, Reply):
+            reply = self._admission.announced(reply, now)
         self.counters.answered(reply.status)
         return Answer(reply, delay, self.counters.ended)
 
@@ -110,76 +103,26 @@ class Gateway:
         """Answer on the other port, where no request should arrive, least of all with a key."""
         self.counters.elsewhere += 1
         self.counters.elsewhere_with_key += "authorization" in request.headers
-        task_id = task_id_of(request.path, self._root)
+        task_id = self._paths.task_id(request.path)
         if task_id is None:
-            return Answer(self._wrong_path(request))
+            return Answer(wrong_path(self.settings.wrong_path, request.method, request.path))
         return Answer(self._generation(task_id, self._clock()))
 
     def truth(self, task_id: str) -> dict[str, Any]:
         """The facts about a task, whatever its answers say; asking changes nothing."""
         return self._progress.truth(task_id, self.settings, self._now(self._clock()))
 
-    def _refusal(self, request: Request, now: float) -> Reply | None:
-        settings = self.settings
-        is_many = request.path == self._many and settings.batch != "no-path"
-        is_one = request.path == self._root or request.path.startswith(
-            (self._root + "/", self._agents + "/")
-        )
-        if not (is_many or is_one):
-            return self._wrong_path(request)
-        allowed = "POST" if is_many and settings.batch != "405" else "GET"
-        if request.method != allowed:
-            return json_reply(405, {"detail": "Method Not Allowed"}, ("Allow", allowed))
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key or settings.key not in ("", key):
-            return json_reply(401, {"detail": "Not authenticated"})
-        if reply := self._account_refusal():
-            return reply
-        if settings.max_concurrent and self.counters.in_flight > settings.max_concurrent:
-            return self._come_back(settings.overload_status, 1)
-        wait = self._limit.take(now)
-        return self._come_back(429, wait) if wait else None
-
-    def _announced(self, reply: Reply, now: float) -> Reply:
-        form = self.settings.rate_headers
-        if form == "none":
-            return reply
-        fields = rate_fields(form, self._limit.standing(now), self._wall_clock())
-        return replace(reply, headers=(*reply.headers, *fields))
-
-    def _wrong_path(self, request: Request) -> Reply:
-        return wrong_path(self.settings.wrong_path, request.method, request.path)
-
-    def _account_refusal(self) -> Reply | None:
-        refusal = self.settings.refusal
-        if refusal == "none":
-            return None
-        if self._before_refusal:
-            self._before_refusal -= 1
-            return None
-        self.counters.faults[f"refusal {refusal}"] += 1
-        return refuse(refusal, self.settings.refusal_wording)
-
-    def _come_back(self, status: int, wait: float) -> Reply:
-        """Refuse for now; Retry-After has whole seconds, so round up."""
-        if self.settings.retry_after == "none":
-            return Reply(status, b"", ())
-        value = "0" if self.settings.retry_after == "zero" else str(math.ceil(wait))
-        if self.settings.retry_after == "date":
-            value = http_date(math.ceil(self._wall_clock() + wait))
-        return json_reply(status, {"detail": "Too many requests"}, ("Retry-After", value))
-
     def _serve(
         self, request: Request, task_id: str | None, now: float
     ) -> tuple[Reply | Script, float]:
-        if request.path == self._many:
-            attempt = self._progress.begin_attempt(many.PATH)
+        if request.path == self._paths.many:
+            attempt = self._progress.begin_attempt(MANY)
             reply = self._about_many(request, attempt, now)
-            return reply, self._delay(many.PATH, attempt, now)
-        if request.path == self._root:
+            return reply, self._delay(MANY, attempt, now)
+        if request.path == self._paths.listing:
             return self._listing(request.query, now), self._delay("", 0, now)
         if task_id is None:
-            return self._wrong_path(request), 0.0
+            return wrong_path(self.settings.wrong_path, request.method, request.path), 0.0
         attempt = self._progress.begin_attempt(task_id)
         return self._one(request, task_id, attempt, now), self._delay(task_id, attempt, now)
 
@@ -198,14 +141,8 @@ class Gateway:
         kind = self._transient(task_id, attempt)
         if kind and kind is not faults.SLOW:
             return self._bad(kind, task_id, request)
-        reply = self._generation(task_id, now, is_agents=self._is_agents(request))
+        reply = self._generation(task_id, now, is_agents=self._paths.is_agents(request.path))
         return self._slowly(reply) if kind else reply
-
-    def _task_id(self, request: Request) -> str | None:
-        return task_id_of(request.path, self._agents if self._is_agents(request) else self._root)
-
-    def _is_agents(self, request: Request) -> bool:
-        return request.path.startswith(self._agents + "/")
 
     def _about_many(self, request: Request, attempt: int, now: float) -> Reply | Script:
         settings = self.settings
@@ -218,9 +155,9 @@ class Gateway:
             self.counters.by_task_id.update(task_ids)
         if 0 < settings.batch_most < len(task_ids):
             return many.too_many(settings)
-        kind = self._transient(many.PATH, attempt)
+        kind = self._transient(MANY, attempt)
         if kind and kind is not faults.SLOW:
-            return self._bad(kind, many.PATH, request)
+            return self._bad(kind, MANY, request)
         reply = many.render_many(self._known(dict.fromkeys(task_ids), now), settings)
         return self._slowly(reply) if kind else reply
 

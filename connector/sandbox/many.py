@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from connector.sandbox.settings import SandboxSettings
     from connector.sandbox.tasks import Task
 
-PATH = "/luma/tasks"
-
 
 def _said(most: int) -> str:
     return f"too many ids: at most {most} in one request"
