@@ -69,7 +69,7 @@ def _cut(text: str) -> tuple[bytes, bytes]:
 
 
 async def serve(seconds: float, *, mixed: bool) -> None:
-    """Answer after this many seconds, for ever; print the base URL."""
+    """Print the base URL, and answer after this many seconds until it is killed."""
     shapes = shapes_of(json.loads(EXAMPLE.read_bytes()), mixed=mixed)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(shapes, seconds), "127.0.0.1", 0)

@@ -100,7 +100,7 @@ def measure_processes(*, quick: bool) -> Iterator[Figure]:
 
 
 def _whole(base_url: str, ids: Path, folder: Path, workers: int) -> Measured:
-    """One process: ours without workers, else the peer with so many tasks."""
+    """One process: ours without workers, else the peer with this many tasks."""
     folder.mkdir()
     if not workers:
         arguments = ("ingest", str(ids), "--warehouse", str(folder / "warehouse"), "--json")

@@ -28,16 +28,15 @@ def check(
 ) -> None:
     """Check whether settings, key, gateway and warehouse work, without starting a run.
 
-    It says where each setting comes from. The gateway is asked once, for a made-up task ID. The
-    warehouse is locked for a moment, and a draft is written and removed. Exits as a run would: 0 if
-    all is well, 2 for settings and warehouse, 3 if the key is refused, 4 if the gateway cannot be
-    reached.
+    Shows where each setting comes from, sends one request to the gateway, for a made-up task ID,
+    locks the warehouse for a moment, and writes and removes a draft. Exits like a run: 0 if all is
+    well, 2 for settings and warehouse, 3 if the key is refused, 4 if the gateway cannot be reached.
 
     Args:
         warehouse: Where the tables are or will be; also LUMA_WAREHOUSE. [default: warehouse]
         api: Which of Luma's APIs the gateway has; also LUMA_API. [default: dream-machine]
         base_url: Gateway; also LUMA_BASE_URL. [default: https://api.lumalabs.ai]
-        ids_per_request: Ask too whether the gateway answers for this many at once.
+        ids_per_request: Also test whether the gateway answers for this many IDs at once.
         allow_http: Send the key over plain http to another machine.
         json: Print one JSON object.
     """

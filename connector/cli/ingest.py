@@ -70,8 +70,8 @@ def ingest(
         keep: Columns of the source to keep in the table `given`: names, separated by commas or
             blanks, or `all`. The last word is the source if none came before --keep.
         limit: Most task IDs to request.
-        refresh: Request finished ones again too.
-        retry_rejected: Request finally rejected and given-up ones again too.
+        refresh: Also request finished generations again.
+        retry_rejected: Also request finally rejected and given-up task IDs again.
         dry_run: Count the task IDs that would be requested, without a request.
         json: Print only the run's summary on standard output, as one JSON object.
         max_concurrency: Most requests in flight.

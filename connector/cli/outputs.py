@@ -26,7 +26,7 @@ def report(
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         output: The file.
-        by: One more thing to cut by: a column of `generations`, or one that was kept (`--keep`).
+        by: One more column to break figures down by: of `generations`, or kept with `--keep`.
         thumbnails: Show thumbnails in lists of task IDs; they load from the gateway's storage.
     """
     import_pyarrow()

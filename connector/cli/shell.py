@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-# Columns where the output is no terminal: more than any table has.
+# Columns where the output is not a terminal: more than any table has.
 PIPED_WIDTH: Final = 2_000
 
 

@@ -20,7 +20,7 @@ ERRORS: Final = "luma-plain"
 
 
 def keep_running() -> None:
-    """Replace the process's streams by ones that lose what they cannot write, and go on.
+    """Replace the process's streams by ones that drop what they cannot write.
 
     A stream that the caller has closed is opened on nothing. Otherwise the next file that is opened
     would get its number, and a message would be written into a table.

@@ -95,14 +95,14 @@ def forget(
 
     SOURCES are as for `ingest`. No run requests these IDs again: the warehouse remembers them as
     salted hashes. A row of `runs` says how many there were. Files that you exported or backed up
-    stay as they are. Killed half-way, the next run or `forget` goes on.
+    stay as they are. If it is killed, the next run or `forget` finishes it.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         column: Column of the task IDs, if not `task_id`, `generation_id`, `id`, `uuid` or `job_id`.
         query: SQL that selects the task IDs from the database.
-        dry_run: Say how many of them the tables hold, and change nothing.
-        yes: Do not ask first.
+        dry_run: Print how many of them the tables hold, and change nothing.
+        yes: Do not ask for confirmation.
     """
     from connector.errors import SourceError, UsageError  # noqa: PLC0415  see above
 

@@ -16,9 +16,9 @@ def read_env_file(env_file: Path = ENV_FILE) -> dict[str, str]:
     """Read the variables of a file, without those that are empty; none if there is no file.
 
     Raises:
-        SettingsError: It is in an encoding that cannot be told.
+        SettingsError: Its encoding cannot be detected.
     """
-    # Not `is_file`: some keepers of secrets put a named pipe here.
+    # Not `is_file`: some secret managers put a named pipe here.
     if not env_file.exists() or env_file.is_dir():
         return {}
     from dotenv import dotenv_values  # noqa: PLC0415  only with such a file

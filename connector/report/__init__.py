@@ -2,10 +2,10 @@
 
 ::
 
-    tables -> figures (counts, turnaround, prompts) -> charts, words -> page
+    tables -> facts, chosen, prompts -> cube, spans, tasks -> figures -> contents -> page
 
-`figures` reads the numbers, `charts` and `contents` decide how to show them, `page` writes the
-file. Nothing here writes to the warehouse.
+`facts` reads the generations, `cube` counts them, `contents` says what the page shows, and `page`
+writes the file. The scripts in `static/` draw the charts. Nothing here writes to the warehouse.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Counts for every choice of filters, worked out before: the page only adds them up.
+"""Precomputed counts for every choice of filters: the page only adds them up.
 
 A cell counts the generations of one period, model, status, value of `--by` and value of a
 dimension. Cells without any are left out. There are at most 6 periods x 14 models x 5 statuses x

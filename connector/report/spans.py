@@ -22,7 +22,7 @@ ALL: Final = -1
 # Estimates take up to half a second each where generations were polled.
 MODELS: Final = 5
 CUT: Final = ("age", "model_code", "status", "hour", "start", "end", "signed")
-# Enough for a smooth curve, closer around the quantiles that are told.
+# Enough for a smooth curve, closer around the quantiles that are shown.
 SHARES: Final = np.array(
     [0.02, 0.07, 0.1, 0.13, 0.25, 0.4, 0.47, 0.5, 0.53, 0.6, 0.75, 0.87, 0.9, 0.93, 0.98]
 )

@@ -30,7 +30,7 @@ EACH: Final = 200
 MOST: Final = 40_000
 """Task IDs in the page: about 3 MB."""
 
-# Characters of all links together, and of one; so many of thumbnails again, if they are wanted.
+# Most characters of all links together, and of one link; the same again for thumbnails.
 LINKS, LINK = 700_000, 600
 
 # Dimensions in the order in which they get their rows, while there is room.
@@ -72,7 +72,7 @@ def choose(facts: Facts) -> Ints:
 
 
 def _first(keys: Ints, most: int) -> Ints:
-    """Positions of the first rows of each key; a negative key is none."""
+    """Positions of the first rows of each key; a negative key has none."""
     order = np.argsort(keys, kind="stable")
     found = keys[order]
     starts = np.flatnonzero(np.diff(found, prepend=-2))

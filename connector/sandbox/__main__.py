@@ -131,7 +131,7 @@ def _add_option(parser: argparse._ActionsContainer, knob: Field[Any]) -> None:
 
 def _settings(options: argparse.Namespace) -> SandboxSettings:
     """Settings of the file, overridden by the command line."""
-    # A person's gateway is of today; only what programs start stays the same forever.
+    # People see generations of today; programs need answers that stay the same.
     changes: dict[str, Any] = {"now": datetime.now(UTC).replace(microsecond=0).isoformat()}
     changes |= _read_settings(options.settings)
     given = {knob.name: getattr(options, knob.name) for knob in knobs() if knob.name in options}

@@ -112,7 +112,7 @@ class SandboxSettings:
 
     polls: int = _knob(1, "an unfinished ID finishes after 1 to this many answers")
     finish_after: float = _knob(
-        0.0, "rough seconds until an unfinished ID finishes; 0: it finishes after `polls`"
+        0.0, "seconds until an unfinished ID finishes, roughly; 0: it finishes after `polls`"
     )
     live: bool = _knob(
         False,
@@ -121,14 +121,14 @@ class SandboxSettings:
     )
 
     latency: float = _knob(0.0, "seconds that an answer takes, on average")
-    jitter: float = _knob(0.5, "the latency varies by this part of it, up and down", most=1)
-    workers: int = _knob(0, "requests worked on at once, others queue; 0: no limit")
+    jitter: float = _knob(0.5, "the latency varies by up to this share of it", most=1)
+    workers: int = _knob(0, "requests processed at once, others queue; 0: no limit")
     rate_limit: float = _knob(0.0, "requests a second, beyond which it answers 429; 0: no limit")
     burst: int = _knob(10, "requests that may come at once under the rate limit")
     window: float = _knob(
         0.0, "seconds of a window in which the rate limit is counted, such as 60; 0: no window"
     )
-    window_slides: bool = _knob(False, "the window ends now, instead of at a stroke of the clock")
+    window_slides: bool = _knob(False, "count in a sliding window instead of a fixed one")
     others: float = _share_of("the rate limit that others use with the same key, on average")
     others_cycle: float = _knob(
         0.0, "seconds in which the others' use rises to twice its average and falls to 0; 0: steady"
@@ -137,7 +137,7 @@ class SandboxSettings:
         RetryAfter, "how a refusal says when to come back, rounded up; 'none' has no body either"
     )
     rate_headers: RateHeaders = _choice(RateHeaders, "fields that announce the rate limit")
-    refusals_take: bool = _knob(False, "refusals of a limit take as long as answers")
+    refusals_take: bool = _knob(False, "refusals because of a limit take as long as answers")
     max_concurrent: int = _knob(0, "requests at once, beyond which it refuses; 0: no limit")
     overload_status: int = _knob(503, "status of that refusal", choices=(429, 503))
 

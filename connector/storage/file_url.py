@@ -10,7 +10,7 @@ from connector.errors import UsageError
 
 _FILE: Final = re.compile(r"file:(?://(?P<host>[^/]*))?(?P<path>.*)", re.IGNORECASE | re.DOTALL)
 
-# What stands before the first slash of a path, and is no machine: `file://~/x`, `file://./x`.
+# Starts of a path where the name of a machine belongs: `file://~/x`, `file://./x`.
 _STARTS: Final = ("~", ".", "..")
 
 

@@ -1,12 +1,12 @@
 """The lock of a warehouse in an object store: one writer at a time, whose lock it renews.
 
 The lock is one object, `.lock/writer.json`. Every write of it is conditional on what the writer
-last saw, so of many that want it one gets it, and one that lost it learns so by its next write. The
-object outlives its owners and counts them (`generation`).
+last saw, so only one of several writers gets it, and one that lost it notices at its next write.
+The object outlives its owners and counts them (`generation`).
 
 A lock not renewed for `EXPIRES` seconds, by the store's own clock, belongs to a dead process; on
-the owner's machine, a dead process is noticed at once. An owner taken for dead may only be frozen,
-and wake with a request half sent. So before it replaces an object, a writer notes the object and
+the owner's machine, a dead process is noticed at once. An owner taken for dead may just be frozen,
+and wake up with a request half sent. So before it replaces an object, a writer notes the object and
 its tag in the lock; the request is conditional on that tag; and who takes over from an owner that
 did not give up the lock changes the tags of what is noted (`ObjectStorage.locked`). Then none of
 the former owner's requests can replace anything.
@@ -187,7 +187,7 @@ class Lease:
             raise kind(f"cannot write to {self._place.address}: {reason(error)}") from error
 
     def _try_lock(self) -> list[dict[str, Any]] | None:
-        """As `_try`, by the lock object; None if the store does not do for that."""
+        """As `_try`, by the lock object; None if the store does not support that."""
         try:
             self.store = self.store or ConditionalStore(self._place)
             found = self.store.get(self._path)
@@ -263,10 +263,10 @@ class Lease:
         return json.dumps(note).encode()
 
     def _write(self, *, is_held: bool) -> None:
-        """Write the lock, as it is its owner's.
+        """Write the lock as its owner.
 
         Raises:
-            Changed: It is another's.
+            Changed: Another writer has it.
             OSError: The store failed or refused.
         """
         store = self.store

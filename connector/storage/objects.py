@@ -300,7 +300,7 @@ class ObjectStorage:
 
     @contextlib.contextmanager
     def locked(self, timeout: float) -> Iterator[None]:
-        """Be the only writer; see what an earlier one may yet replace off."""
+        """Be the only writer, once an earlier one can no longer replace anything."""
         with self._lease.held(timeout) as notes:
             for note in notes:
                 with self._changing(f"write {note['path']}"):

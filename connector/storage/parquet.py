@@ -190,7 +190,7 @@ def is_all_null(storage: Storage, name: str, column: str) -> bool:
         place = file.schema_arrow.names.index(column)
         groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
         found = ((group.num_rows, group.column(place).statistics) for group in groups)
-        return all(told is not None and told.null_count == rows for rows, told in found)
+        return all(known is not None and known.null_count == rows for rows, known in found)
 
 
 def refuse_unknown(storage: Storage, name: str, schema: pa.Schema) -> None:
@@ -225,7 +225,7 @@ def read_metadata(storage: Storage, name: str) -> dict[bytes, bytes]:
 
 @contextlib.contextmanager
 def _open_parquet(storage: Storage, name: str) -> Iterator[pq.ParquetFile]:
-    """Open a file, and say of an error while it is read whose fault it is."""
+    """Open a file; an error while it is read is the file's fault, or the storage's."""
     try:
         with (
             storage.open_file(name) as source,
@@ -237,7 +237,7 @@ def _open_parquet(storage: Storage, name: str) -> Iterator[pq.ParquetFile]:
 
 
 def _fault(storage: Storage, name: str, error: Exception) -> DamagedFile | StorageFailed:
-    """Whose fault it is: a file is damaged only if a second read, of all of it, says so too."""
+    """The error to raise: a file is damaged only if a second read, of all of it, fails too."""
     where, said = storage.where(name), reason(error)
     is_of_storage = getattr(error, "errno", None) is not None or is_from_store(error)
     if is_of_storage or _is_sound(storage, name):

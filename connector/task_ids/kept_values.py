@@ -47,7 +47,7 @@ def kept_values(values: Any, *, has_types: bool) -> Values:
 
 
 def is_blank(values: Values) -> bool:
-    """Whether there is no value, so that a column without a name is none."""
+    """Whether all values are blank: such a column is left out if it has no name."""
     return bool(pc.all(pc.equal(values.texts, BLANK)).as_py())
 
 

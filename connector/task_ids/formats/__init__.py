@@ -71,8 +71,7 @@ _MARKUP = re.compile(
     r"|\?xml\b|!--|[a-z][^<>]*>.*?</[a-z])",
     re.IGNORECASE | re.DOTALL,
 )
-# More than the bracket, because UUIDs in braces are a list of task IDs and no JSON; and so is what
-# Python prints of a set of texts.
+# More than the bracket: UUIDs in braces, and a set as Python prints it, are lists of task IDs.
 _JSON = re.compile(r"""\s*(\[\s*(["{\]]|\d+\s*[,\]])|\{\s*("(?:[^"\\]|\\.)*"\s*:|\}))""")
 
 

@@ -48,8 +48,8 @@ def read_delimited(
     Python's reader and not Arrow's, which is quicker but gives up on ragged rows and on long cells.
 
     Raises:
-        SourceError: There is no such column, also of those to keep; or quotes do not match: an open
-            one may hide rows.
+        SourceError: The column or one to keep does not exist; or quotes do not match, which may
+            hide rows.
     """
     # The reader's only setting of this kind is one for the whole process; it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))

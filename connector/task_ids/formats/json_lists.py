@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _BEGIN = re.compile(r"[^\s,]")
 _NOT_BLANK = re.compile(r"\S")
 
-# In characters. Of a larger array, one item at a time is in memory: values take up to thirty times
-# their text. An object has to be read whole, so it is refused where that is too much.
+# In characters. A larger array is read item by item, because values take up to thirty times the
+# memory of their text. An object must be read whole, so it is refused if it is too large.
 _WHOLE = 1 << 24
 _PART = 1 << 20
 _LARGEST = 1 << 26

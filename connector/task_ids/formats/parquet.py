@@ -38,8 +38,8 @@ def read_parquet(
     """The column of task IDs, in the type that it has.
 
     Raises:
-        SourceError: There is no such column, or its type cannot hold IDs; or one to keep is not
-            there, or holds values that are too long.
+        SourceError: There is no such column, or its type cannot hold IDs; or one to keep is
+            missing, or holds values that are too long.
     """
     # A compressed file cannot be read from its end, where Parquet says what is in it.
     with content.seekable() as stream:
@@ -65,7 +65,7 @@ def read_parquet(
 
 
 def _texts(schema: pq.ParquetSchema, names: Sequence[str]) -> list[str]:
-    """What is read as it is written: a text that many rows share is held once."""
+    """Columns to read as dictionaries, so that a text that many rows share is held once."""
     leaves = (schema.column(place) for place in range(len(schema.names)))
     return [
         leaf.path
@@ -81,7 +81,7 @@ def _is_of(path: str, names: Iterable[str]) -> bool:
 
 
 def _rows_at_once(group: pq.RowGroupMetaData, name: str, wanted: Sequence[str], where: str) -> int:
-    """How many rows are of a bounded size, as far as it is known before they are read."""
+    """How many rows stay within a bounded size, as far as the metadata says."""
     columns = [group.column(position) for position in range(group.num_columns)]
     whole = 0
     for one in wanted:
@@ -118,7 +118,7 @@ def _pieces(ids: pa.Array, columns: dict[str, pa.Array] | None) -> Iterator[pa.A
 
 
 def _decoded_size(values: pa.Array) -> int:
-    """About how many bytes values take where each is held for itself."""
+    """About how many bytes the values take once they are decoded."""
     kind = values.type
     size = _VALUE * len(values)
     if isinstance(values, pa.ExtensionArray):

@@ -1,9 +1,9 @@
 """Plain text: a task ID a line, or several, as people and programs put them there.
 
-A line is split into words. Where some of them are IDs of a usual shape (`spelling.is_usual`) among
-words that can be none, it is a record, such as a line of a log, and gives these IDs only. Where
-none can be an ID, it is a sentence, and gives one value that is invalid and quotes it. All other
-words are IDs as they are: an ID may have any shape.
+A line is split into words. If some are IDs of a usual shape (`spelling.is_usual`) and others cannot
+be IDs, it is a record, such as a line of a log, and gives the former only. If no word can be an ID,
+it is a sentence, and gives one invalid value that quotes it. All other words are IDs as they are:
+an ID may have any shape.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _LETTERS = re.compile(r"[^\W\d_]{2,}[.!?:…]*")
 _SHORTEST_USUAL = 36
 _CELLS = 50
 _SENTENCE = 3  # words of letters; fewer may be IDs
-_LONG = 8  # for an ID in a sentence, where `ray-2` is none
+_LONG = 8  # characters of an ID in a sentence, unlike `ray-2`
 _SHOWN = 60
 
 

@@ -60,7 +60,7 @@ def _is_column(value: object) -> bool:
 
 
 def _as_table(values: Any) -> tuple[list[Any] | None, Any]:
-    """The names of the columns of a table, and the table; None for what is no table.
+    """The names of the columns of a table, and the table; None if it is not a table.
 
     By itself a table would yield its rows, or the names of its columns.
     """
