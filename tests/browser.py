@@ -43,7 +43,7 @@ class Page:
 
     def draw(self) -> None:
         """Wait until all charts are drawn, also those far below, without scrolling."""
-        script = "Charts.done().then(arguments[arguments.length - 1])"
+        script = "Draw.done().then(arguments[arguments.length - 1])"
         self.driver.set_script_timeout(PATIENCE_SECONDS)
         self.driver.execute_async_script(script)
 

@@ -9,8 +9,8 @@ STATIC = Path(__file__).parent.parent / "connector/report/static"
 
 
 def test_each_chart_has_its_place_in_the_page() -> None:
-    views = (STATIC / "views.js").read_text(encoding="utf-8")
-    made = re.findall(r"^    (\w+)[,:]", views.rpartition("\n  return {\n")[2], re.MULTILINE)
+    charts = (STATIC / "charts.js").read_text(encoding="utf-8")
+    made = re.findall(r"^    (\w+)[,:]", charts.rpartition("\n  return {\n")[2], re.MULTILINE)
     places = re.findall(r'data-chart="(\w+)"', (STATIC / "page.html").read_text(encoding="utf-8"))
     assert sorted(made) == sorted(places)
     assert len(made) > 15

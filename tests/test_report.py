@@ -644,7 +644,7 @@ def test_hostile_texts_stay_texts(browser: Page, tmp_path: Path) -> None:
     # A bar's label is cut, so look at its data.
     for place in ("models", "reasons", "most_used"):
         names = browser.run(
-            "return Views[arguments[0]]().views[0].spec.data.values.map(r => r.name)", place
+            "return Charts[arguments[0]]().views[0].spec.data.values.map(r => r.name)", place
         )
         assert {text[:60] for text in HOSTILE} == {name[:60] for name in names}
     assert "</script><script>window.ran = 1" in browser.text("#runs")

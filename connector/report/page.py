@@ -42,8 +42,8 @@ SCRIPTS: Final = (
     "cube.js",
     "specs.js",
     "tasks.js",
+    "draw.js",
     "charts.js",
-    "views.js",
     "prompts.js",
     "page.js",
 )

@@ -100,7 +100,7 @@
   Cube.onChange(cards);
   sentences("facts", Data.facts);
   sentences("stands-out", Data.stands_out);
-  document.querySelectorAll("[data-chart]").forEach(Charts.place);
+  document.querySelectorAll("[data-chart]").forEach(Draw.place);
   document.querySelector("[data-remark=prompts]").textContent = Data.prompts.length === Data.prompt_count
     ? `All ${Words.plural(Data.prompt_count, "different prompt")}, of all of the time.`
     : `The ${Words.number(Data.prompts.length)} most used and most failing of ${Words.number(Data.prompt_count)}`
