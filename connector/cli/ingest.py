@@ -96,9 +96,7 @@ def ingest(
             "no source of task IDs: name a file, a glob, a task ID, `-` for standard input,"
             " a database URL, or luma:list"
         )
-    from connector.settings import load  # noqa: PLC0415  see above
-
-    settings = load(
+    settings = common.load(
         warehouse=warehouse,
         api=api,
         base_url=base_url,
@@ -114,7 +112,6 @@ def ingest(
         redact_signatures=redact_signatures or None,
         metrics_file=metrics_file,
         allow_http=allow_http or None,
-        **common.settings,
     )
     if not dry_run:
         settings.ready()
@@ -133,7 +130,8 @@ def ingest(
 def _ingest(
     selection: Selection, settings: Settings, rejects_allowed: float | None, *, as_json: bool
 ) -> None:
-    from connector.cli.terminal import log_summary, print_summary, progress_of  # noqa: PLC0415  see above
+    from connector.cli.progress import progress_of  # noqa: PLC0415  see above
+    from connector.cli.terminal import log_summary, print_summary  # noqa: PLC0415  see above
     from connector.run.pipeline import ingest as run  # noqa: PLC0415  see above
 
     with stop_on_signals() as received:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from cyclopts import Token
 
+    from connector.settings import Settings
+
 
 def _whole(type_: Any, tokens: Sequence[Token]) -> int:  # noqa: ARG001  given by position
     """Read a whole number; Cyclopts by itself rounds 1.5 to 2."""
@@ -45,8 +47,18 @@ class Common:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What of these is a setting."""
+        """Those of them that are settings."""
         return {"config": self.config, "profile": self.profile}
+
+    def load(self, **given: Any) -> Settings:
+        """All settings, those of the command line included.
+
+        Raises:
+            SettingsError: As `connector.settings.load`.
+        """
+        from connector.settings import load  # noqa: PLC0415  pydantic takes a tenth of a second
+
+        return load(**given, **self.settings)
 
 
 NONE = Common()

@@ -31,9 +31,8 @@ def report(
     """
     import_pyarrow()
     from connector.report import write_report  # noqa: PLC0415  takes long
-    from connector.settings import load  # noqa: PLC0415  takes long
 
-    address = load(warehouse=warehouse, **common.settings).warehouse
+    address = common.load(warehouse=warehouse).warehouse
     done = write_report(address, output, by=by, thumbnails=thumbnails)
     say(
         f"{done.path}: {done.generations:,} generations, {done.size / 1e6:.1f} MB",
@@ -59,11 +58,8 @@ def duckdb(
     """
     import_pyarrow()
     from connector.export.catalogue import write_catalogue  # noqa: PLC0415  takes long
-    from connector.settings import load  # noqa: PLC0415  takes long
 
-    done = write_catalogue(
-        load(warehouse=warehouse, **common.settings).warehouse, output, relative=relative
-    )
+    done = write_catalogue(common.load(warehouse=warehouse).warehouse, output, relative=relative)
     say(f"{done.target}: {', '.join(done.views)}", target=done.target, views=done.views)
     if done.without_files:
         names = ", ".join(done.without_files)
@@ -87,11 +83,8 @@ def export(
     """
     import_pyarrow()
     from connector.export.export import export_tables  # noqa: PLC0415  takes long
-    from connector.settings import load  # noqa: PLC0415  takes long
 
-    for done in export_tables(
-        load(warehouse=warehouse, **common.settings).warehouse, to, table, schema=schema
-    ):
+    for done in export_tables(common.load(warehouse=warehouse).warehouse, to, table, schema=schema):
         say(f"{done.table}: {done.rows:,} rows", table=done.table, rows=done.rows)
         for note in done.notes:
             console().print(f"  {note}", markup=False, highlight=False)

@@ -37,12 +37,11 @@ def show(
     """
     import_pyarrow()
     from connector.cli.terminal import print_overview  # noqa: PLC0415  see above
-    from connector.settings import load  # noqa: PLC0415  see above
     from connector.warehouse.overview import overview  # noqa: PLC0415  see above
     from connector.warehouse.reading import retried  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
 
-    settings = load(warehouse=warehouse, give_up_after=give_up_after, **common.settings)
+    settings = common.load(warehouse=warehouse, give_up_after=give_up_after)
     # A run may replace or move a file while it is counted.
     found = retried(
         lambda: overview(Warehouse.existing(settings.warehouse), settings.give_up_after)
@@ -109,7 +108,6 @@ def forget(
     if not sources:
         raise SourceError("no task IDs to forget: name a file, a task ID or `-`")
     import_pyarrow()
-    from connector.settings import load  # noqa: PLC0415  see above
     from connector.task_ids import read, valid_mask  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
     from connector.words import plural  # noqa: PLC0415  see above
@@ -120,7 +118,7 @@ def forget(
         for name in chunk.filter(valid_mask(chunk)).to_pylist()
     }
     count = plural(len(given), "task ID")
-    found = Warehouse.existing(load(warehouse=warehouse, **common.settings).warehouse, look_at=())
+    found = Warehouse.existing(common.load(warehouse=warehouse).warehouse, look_at=())
     if dry_run:
         held = given.intersection(found.generations.known()["task_id"].to_pylist())
         held |= given.intersection(found.rejects()["task_id"].to_pylist())
@@ -145,10 +143,9 @@ def forget(
 def _open_to_change(address: str | None, common: Common) -> Iterator[Warehouse]:
     """Open an existing warehouse for writing."""
     import_pyarrow()
-    from connector.settings import load  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
 
-    settings = load(warehouse=address, **common.settings)
+    settings = common.load(warehouse=address)
     Warehouse.existing(settings.warehouse, look_at=())
     with Warehouse.writing(settings.warehouse, lock_timeout=settings.lock_timeout) as found:
         yield found

@@ -30,6 +30,7 @@ IMPORTED: Final = (
     "connector.cli.app",
     "connector.run.pipeline",
     "connector.settings",
+    "connector.cli.progress",
     "connector.cli.terminal",
     "connector.task_ids.reading",
     "connector.task_ids.formats.text",
