@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connector.sandbox.kinds import Case, Group, Kind, fixed
+from connector.sandbox.kinds import Case, Group, Kind, either, fixed
 from connector.sandbox.replies import (
     JSON,
     Reply,
@@ -104,14 +104,7 @@ FAILURES = (
 )
 
 REDIRECTS = (
-    Kind(
-        "redirect-same-host",
-        Group.STATUS,
-        "302 to a good answer here",
-        302,
-        _redirect_same_host,
-        is_generation=None,
-    ),
+    *either(_made("redirect-same-host", "302 to a good answer here", 302, _redirect_same_host)),
     _made(
         "redirect-other-host",
         "302 to another port, which answers and counts requests",

@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from connector.sandbox.bad_bodies import LARGE_BYTES, padding
-from connector.sandbox.kinds import Case, wire
+from connector.sandbox.kinds import Case, either, good, wire
 from connector.sandbox.replies import JSON, End, Pause, Reply, chunk, head
 
 if TYPE_CHECKING:
@@ -171,16 +171,13 @@ def _header_line(case: Case) -> Iterator[Step]:
     yield Reply(200, case.body, (*JSON, ("X-Long", "x" * HEADER_LINE_BYTES))).encode()
 
 
-KINDS = (
+FAILURES = (
     wire("hang", "never answers", _hang, status=None, ends=False),
     wire("hang-in-body", "stops mid-body, connection open", _hang_in_body, ends=False),
-    wire("slow", "a good generation after `slow_seconds`", _slow, is_generation=None),
     wire("drip", "a byte every `drip_seconds`", _drip, ends=False),
     wire("drip-head", "a header every `drip_seconds`", _drip_head, ends=False),
     wire("endless-chunked", "endless chunks", _endless_chunked, ends=False),
     wire("endless-plain", "an endless body without a length", _endless_plain, ends=False),
-    wire("chunked-ok", "a good generation in chunks", _chunked, is_generation=True),
-    wire("too-large-chunked", "8 MiB in chunks", _chunked_too_large, is_generation=None),
     wire("chunked-broken", "a chunk size that is not a number", _chunked_broken),
     wire("chunked-cut", "closed before the last chunk", _chunked_cut),
     wire("cut", "closed mid-body", _cut),
@@ -200,21 +197,22 @@ KINDS = (
         _length_too_long,
         ends=False,
     ),
-    wire(
-        "content-length-nonsense",
-        "not a number",
-        _length_nonsense,
-        is_generation=None,
-    ),
-    wire("until-close", "a good generation, no length, closed", _until_close, is_generation=True),
-    wire("http-1.0", "a good generation in HTTP/1.0", _http_1_0, is_generation=True),
-    wire(
-        "closes-after",
-        "a good generation, then closed without warning",
-        _closes_after,
-        is_generation=True,
-    ),
-    wire("continue-first", "a good generation after 100", _informed_first, is_generation=True),
-    wire("header-flood", "10,000 headers", _header_flood, is_generation=None),
-    wire("header-line", "a header of 1 MiB", _header_line, is_generation=None),
 )
+
+UNUSUAL = either(
+    wire("slow", "a good generation after `slow_seconds`", _slow),
+    wire("too-large-chunked", "8 MiB in chunks", _chunked_too_large),
+    wire("content-length-nonsense", "not a number", _length_nonsense),
+    wire("header-flood", "10,000 headers", _header_flood),
+    wire("header-line", "a header of 1 MiB", _header_line),
+)
+
+GENERATIONS = good(
+    wire("chunked-ok", "a good generation in chunks", _chunked),
+    wire("until-close", "a good generation, no length, closed", _until_close),
+    wire("http-1.0", "a good generation in HTTP/1.0", _http_1_0),
+    wire("closes-after", "a good generation, then closed without warning", _closes_after),
+    wire("continue-first", "a good generation after 100", _informed_first),
+)
+
+KINDS = (*FAILURES, *UNUSUAL, *GENERATIONS)

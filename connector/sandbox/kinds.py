@@ -91,35 +91,24 @@ class Kind:
 Fields: TypeAlias = "dict[str, Any]"
 
 
-def fixed(
-    group: Group,
-    name: str,
-    about: str,
-    reply: Reply,
-    *,
-    is_generation: bool | None = False,
-) -> Kind:
+def good(*kinds: Kind) -> tuple[Kind, ...]:
+    """Kinds from which a careful client gets a generation."""
+    return tuple(replace(kind, is_generation=True) for kind in kinds)
+
+
+def either(*kinds: Kind) -> tuple[Kind, ...]:
+    """Kinds that a careful client may accept or refuse."""
+    return tuple(replace(kind, is_generation=None) for kind in kinds)
+
+
+def fixed(group: Group, name: str, about: str, reply: Reply) -> Kind:
     """A kind with the same answer for every ID."""
-    return Kind(name, group, about, reply.status, lambda _: reply, is_generation)
+    return Kind(name, group, about, reply.status, lambda _: reply)
 
 
-def body(
-    name: str,
-    about: str,
-    make: Callable[[Case], bytes],
-    *,
-    headers: Headers = JSON,
-    is_generation: bool | None = False,
-) -> Kind:
+def body(name: str, about: str, make: Callable[[Case], bytes], headers: Headers = JSON) -> Kind:
     """A kind that answers 200 with an odd body."""
-    return Kind(
-        name,
-        Group.BODY,
-        about,
-        200,
-        lambda case: Reply(200, make(case), headers),
-        is_generation,
-    )
+    return Kind(name, Group.BODY, about, 200, lambda case: Reply(200, make(case), headers))
 
 
 def wire(
@@ -128,31 +117,16 @@ def wire(
     play: Callable[[Case], Iterator[Step]],
     *,
     status: int | None = 200,
-    is_generation: bool | None = False,
     ends: bool = True,
 ) -> Kind:
     """A kind that sends odd bytes."""
-    return Kind(
-        name,
-        Group.WIRE,
-        about,
-        status,
-        lambda case: Script(status, play(case)),
-        is_generation,
-        ends,
-    )
+    return Kind(name, Group.WIRE, about, status, lambda case: Script(status, play(case)), ends=ends)
 
 
-def values(
-    name: str,
-    about: str,
-    change: Callable[[Fields], Fields],
-    *,
-    is_generation: bool | None = True,
-) -> Kind:
+def values(name: str, about: str, change: Callable[[Fields], Fields]) -> Kind:
     """A kind that answers a well-formed generation with odd values."""
 
     def answer(case: Case) -> Reply:
         return Reply(200, encode_json(change(case.generation)))
 
-    return Kind(name, Group.VALUES, about, 200, answer, is_generation)
+    return Kind(name, Group.VALUES, about, 200, answer, is_generation=True)
