@@ -10,6 +10,6 @@ from __future__ import annotations
 from connector.sandbox.faults import KINDS
 from connector.sandbox.launcher import Sandbox, SandboxError
 from connector.sandbox.settings import SandboxSettings
-from connector.sandbox.task_ids import task_ids
+from connector.sandbox.tasks import task_ids
 
 __all__ = ["KINDS", "Sandbox", "SandboxError", "SandboxSettings", "task_ids"]

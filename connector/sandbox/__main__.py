@@ -22,7 +22,7 @@ from connector.sandbox.addresses import ROOT
 from connector.sandbox.faults import KINDS
 from connector.sandbox.server import serve
 from connector.sandbox.settings import GROUPS, SandboxSettings, encode_fixtures, knobs
-from connector.sandbox.task_ids import task_ids
+from connector.sandbox.tasks import task_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -18,8 +18,8 @@ from connector.sandbox.draws import Draws, pick
 from connector.sandbox.kinds import Case
 from connector.sandbox.limits import Workers
 from connector.sandbox.listing import list_page
-from connector.sandbox.not_now import not_now
 from connector.sandbox.progress import Now, Progress
+from connector.sandbox.refusals import not_now
 from connector.sandbox.replies import Pause, Reply, Script, error_reply
 from connector.sandbox.spellings import spelling
 from connector.sandbox.tasks import describe

@@ -1,15 +1,17 @@
-"""Refusals of a whole account, for every ID until the setting changes."""
+"""Refusals of a whole account, and answers that say "not now"."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from connector.sandbox.draws import Draws, pick
 from connector.sandbox.replies import Reply, coded_reply, error_reply, html_reply, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from connector.sandbox.choices import Refusal, Wording
+    from connector.sandbox.choices import NotNow, Refusal, Wording
+    from connector.sandbox.settings import SandboxSettings
 
 
 class Said(NamedTuple):
@@ -54,6 +56,29 @@ _OTHERS: Mapping[Refusal, Reply] = {
 }
 
 
+# The same request gets its generation later.
+_NOT_NOW: Mapping[NotNow, Reply] = {
+    "202-pending": json_reply(202, {"status": "pending"}),
+    "202-empty": Reply(202),
+    "204": Reply(204, b"", ()),
+    "409": json_reply(409, {"detail": "the generation is being updated, retry"}),
+    "423": json_reply(423, {"detail": "the generation is locked by another process"}),
+    "425": json_reply(425, {"detail": "too early"}),
+    "200-code-429": coded_reply(200, 429, "rate limit exceeded"),
+    "200-code-500": coded_reply(200, 500, "upstream timeout", {}),
+    "200-code-503": coded_reply(200, 503, "service temporarily unavailable"),
+    "200-upstream-busy": error_reply(
+        200, "the upstream is saturated, try again later", "new_api_error", "upstream_error"
+    ),
+    "400-wrapping-429": error_reply(
+        400,
+        "bad response status code 429 from upstream",
+        "upstream_error",
+        "bad_response_status_code",
+    ),
+}
+
+
 def refuse(refusal: Refusal, wording: Wording) -> Reply:
     """The answer to every request of a refused account.
 
@@ -65,3 +90,16 @@ def refuse(refusal: Refusal, wording: Wording) -> Reply:
         return _OTHERS[refusal]
     usual, reply = _SPENT[refusal]
     return reply(_WORDINGS.get(wording, usual))
+
+
+def not_now(task_id: str, attempt: int, settings: SandboxSettings) -> tuple[NotNow, Reply] | None:
+    """The "not now" for an ID's attempt, counted from 1; None if it gets its regular answer."""
+    if settings.not_now == "none":
+        return None
+    if settings.not_now_attempts and attempt > settings.not_now_attempts:
+        return None
+    chosen, kind, *_ = Draws(settings.seed, task_id).shares("not now")
+    if chosen >= settings.not_now_share:
+        return None
+    name = pick(tuple(_NOT_NOW), kind) if settings.not_now == "mixed" else settings.not_now
+    return name, _NOT_NOW[name]

@@ -1,4 +1,4 @@
-"""The facts about a task, independent of time and dialect."""
+"""Task IDs, and the facts about each task, independent of time and dialect."""
 
 from __future__ import annotations
 
@@ -58,6 +58,8 @@ FAILURE_REASONS = (
     "Image is not accessible",
 )
 
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PREFIXED_SHARE = 0.1
 _QUICKEST, _SLOWEST = 5, 600
 _LONGEST_QUEUE = 0.5
 _QUEUED_SHARE_LIVE = 1 / 3
@@ -168,6 +170,21 @@ def describe(task_id: str, settings: SandboxSettings) -> Task:
         queued_share=queued * _LONGEST_QUEUE,
         is_missing=missing < settings.missing or _is_gone(task_id, settings.missing_prefix),
     )
+
+
+def task_ids(count: int, seed: int = 0) -> list[str]:
+    """Make `count` different task IDs: mostly UUIDs, some `task_` plus 32 characters.
+
+    The same seed gives the same IDs, and a longer list starts with the shorter one.
+    """
+    return [_task_id(Draws(seed, f"task {number}")) for number in range(count)]
+
+
+def _task_id(draws: Draws) -> str:
+    if draws.shares("prefixed")[0] < _PREFIXED_SHARE:
+        shares = draws.shares("first letters") + draws.shares("last letters")
+        return "task_" + "".join(pick(_ALPHABET, share) for share in shares)
+    return draws.uuids("id")[0]
 
 
 def _is_gone(task_id: str, prefix: str) -> bool:
