@@ -162,9 +162,7 @@ class SandboxSettings:
 
     count_task_ids: bool = _knob(True, "count requests by ID in the statistics")
     listing: tuple[str, ...] = field(default=(), repr=False)
-    listing_fails_after: int = _knob(
-        0, "IDs of the listing after which it answers 500; 0: none"
-    )
+    listing_fails_after: int = _knob(0, "IDs of the listing after which it answers 500; 0: none")
     fixtures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
