@@ -20,7 +20,7 @@ from connector.export.catalogue import write_catalogue
 from connector.record.answer import Answer, Outcome
 from connector.report import prompts as top
 from connector.report import tasks, write_report
-from connector.report.contents import contents
+from connector.report.contents import page_contents
 from connector.report.figures import read_figures
 from connector.warehouse import refresh as marts
 from connector.warehouse.warehouse import Warehouse
@@ -70,7 +70,7 @@ def warehouse(root: Path, *answers: Answer, build_marts: bool = True, **run: Any
 
 def shown(root: Path, **options: Any) -> dict[str, Any]:
     """What the page's scripts get."""
-    return json.loads(json.dumps(contents(read_figures(root, NOON, **options))))
+    return json.loads(json.dumps(page_contents(read_figures(root, NOON, **options))))
 
 
 def cells(page: dict[str, Any], dimension: str) -> dict[tuple[str, str], int]:

@@ -28,7 +28,7 @@ ASKED_AGAIN: Final = ("by the next run", "only on request")
 USUAL_DAYS: Final = 90
 
 
-def contents(figures: Figures) -> dict[str, Any]:
+def page_contents(figures: Figures) -> dict[str, Any]:
     """Everything the page shows, ready for JSON."""
     return {
         "about": _about(figures),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 
-def cube(facts: Facts) -> dict[str, Any]:
+def count_cells(facts: Facts) -> dict[str, Any]:
     """All cells: for each dimension three lists, of the filters' number, the value, the count."""
     models = max(len(facts.dimensions["model"].values), 1)
     by = facts.dimensions.get("by")

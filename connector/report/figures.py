@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from connector.record.schema import GENERATIONS
 from connector.report.chosen import Chosen
-from connector.report.cube import cube
+from connector.report.cube import count_cells
 from connector.report.facts import read_facts
 from connector.report.prompts import Prompts, top_prompts
-from connector.report.spans import spans
+from connector.report.spans import estimate_spans
 from connector.report.tables import Tables
 from connector.report.tasks import EACH, read_tasks
 from connector.warehouse.highlights import Highlights, highlights
@@ -95,8 +95,8 @@ def read_figures(
         made_at=now,
         by=by,
         facts=facts,
-        cube=cube(facts),
-        spans=spans(facts),
+        cube=count_cells(facts),
+        spans=estimate_spans(facts),
         tasks=read_tasks(tables, facts, now, has_thumbnails=has_thumbnails),
         chosen=chosen,
         highlights=highlights(tables.marts),

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from connector.report.contents import contents
+from connector.report.contents import page_contents
 from connector.report.figures import read_figures
 from connector.storage.address import is_url
 from connector.storage.file_url import path_of
@@ -101,7 +101,9 @@ def write_report(
     figures = read_figures(
         warehouse, now or datetime.now(UTC), by=by, values=values, has_thumbnails=thumbnails
     )
-    page = render_page(contents(figures), images=_origins(figures.tasks["thumbnails"])).encode()
+    page = render_page(
+        page_contents(figures), images=_origins(figures.tasks["thumbnails"])
+    ).encode()
     generations = figures.facts.total
     target = path_of(os.fspath(path))
     if is_url(target):

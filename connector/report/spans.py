@@ -28,7 +28,7 @@ SHARES: Final = np.array(
 )
 
 
-def spans(facts: Facts) -> dict[str, Any]:
+def estimate_spans(facts: Facts) -> dict[str, Any]:
     """Curves and quantiles by `period|model|status`, and medians of hours by `period|model`.
 
     A period is an index into `AGES`, or `ALL`; one that holds the same as a longer one is left

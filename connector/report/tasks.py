@@ -46,7 +46,7 @@ URLS: Final = ("video_download_url", "video_url", "image_url", "thumbnail_url")
 MICROSECONDS: Final = 1_000_000
 
 
-def choose(facts: Facts) -> Ints:
+def choose_tasks(facts: Facts) -> Ints:
     """Positions of the chosen generations, newest first."""
     newest = np.argsort(-facts.created, kind="stable")
     outcome = ENDED[facts.status][newest]
@@ -91,7 +91,7 @@ def read_tasks(
         now: Links that have expired by then are left out.
         has_thumbnails: Whether addresses of thumbnails are wanted.
     """
-    rows = choose(facts)
+    rows = choose_tasks(facts)
     found = _read(tables, np.sort(rows)).take(pa.array(np.argsort(np.argsort(rows))))
     links, thumbnails = _links(found, now), ([""] * len(found))
     if has_thumbnails:
