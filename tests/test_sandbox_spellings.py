@@ -18,8 +18,7 @@ from shapes import (
 from steered import PLAIN, Steered
 
 from connector.sandbox import SandboxSettings, task_ids
-from connector.sandbox.choices import STATES, Shape, TimeForm
-from connector.sandbox.spellings import WORDS
+from connector.sandbox.choices import STATE_WORDS, STATES, Shape, TimeForm
 from connector.sandbox.tasks import Phase
 
 # States
@@ -28,7 +27,7 @@ from connector.sandbox.tasks import Phase
 @pytest.mark.parametrize("word", STATES[2:])
 @pytest.mark.parametrize("dialect", ["documented", "official", "bare-record", "status"])
 def test_one_word_stands_for_its_phase_only(word: str, dialect: Shape) -> None:
-    phase = next(phase for phase, words in WORDS.items() if word in words)
+    phase = next(phase for phase, words in STATE_WORDS.items() if word in words)
     has_failed = int(phase == Phase.FAILED)
     gateway = Steered(LIVE.changed({"states": word, "dialect": dialect, "failed": has_failed}))
     seen = {"queued": STATE_OF[dialect](gateway.generation("an-id"))}
@@ -52,7 +51,7 @@ def test_mixed_states_use_every_word_of_a_phase_and_no_other() -> None:
         (Phase.FAILED, {"failed": 1}),
     ):
         gateway = Steered(PLAIN.changed({**changes, "states": "mixed"}))
-        assert {gateway.generation(task_id)["state"] for task_id in ids} == set(WORDS[phase])
+        assert {gateway.generation(task_id)["state"] for task_id in ids} == set(STATE_WORDS[phase])
 
 
 # Times

@@ -5,19 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from connector.sandbox.draws import pick
-from connector.sandbox.spellings import spelling
+from connector.sandbox.spellings import OWN_WORDS, spelling
 from connector.sandbox.tasks import Phase
 
 if TYPE_CHECKING:
     from connector.sandbox.dialects import View
 
 _STORAGE = "https://storage.cdn-luma.com"
-_WORDS = {
-    Phase.QUEUED: ("queued",),
-    Phase.RUNNING: ("processing",),
-    Phase.COMPLETED: ("completed",),
-    Phase.FAILED: ("failed",),
-}
+_WORDS = {**OWN_WORDS, Phase.RUNNING: ("processing",)}
 # Type, model, and what a finished one consists of: the type of each file and its layer.
 _MADE = (
     ("video", "ray-3.2", (("video", None),)),

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Literal, TypeAlias
 
-QUEUED_WORDS = ("pending", "queued", "submitted", "NOT_START", "staged", "waiting")
-RUNNING_WORDS = ("processing", "dreaming", "in_progress", "RUNNING", "generating", "upscaling")
-COMPLETED_WORDS = ("completed", "succeeded", "SUCCESS", "Finished", "done", "COMPLETE")
-FAILED_WORDS = (
-    *("failed", "failure", "error", "cancelled", "canceled"),
-    *("expired", "rejected", "moderated"),
-)
+# All words for each phase.
+STATE_WORDS = {
+    "queued": ("pending", "queued", "submitted", "NOT_START", "staged", "waiting"),
+    "running": ("processing", "dreaming", "in_progress", "RUNNING", "generating", "upscaling"),
+    "completed": ("completed", "succeeded", "SUCCESS", "Finished", "done", "COMPLETE"),
+    "failed": (
+        *("failed", "failure", "error", "cancelled", "canceled"),
+        *("expired", "rejected", "moderated"),
+    ),
+}
 # Spellings of states; a single word replaces only the word for its own phase.
-STATES = (
-    "documented",
-    "mixed",
-    *QUEUED_WORDS,
-    *RUNNING_WORDS,
-    *COMPLETED_WORDS,
-    *FAILED_WORDS,
-)
+STATES = ("documented", "mixed", *chain.from_iterable(STATE_WORDS.values()))
 
 # Shapes of a body with a generation.
 Shape: TypeAlias = Literal[

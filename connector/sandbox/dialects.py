@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from connector.sandbox import generations
 from connector.sandbox.draws import pick
 from connector.sandbox.generations import GATEWAY, OFFICIAL, Drawn, generation_body
-from connector.sandbox.spellings import ZERO_TIME, epoch_seconds, spelling
+from connector.sandbox.spellings import OWN_WORDS, ZERO_TIME, epoch_seconds, spelling
 from connector.sandbox.tasks import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from connector.sandbox.choices import Shape
@@ -28,12 +28,7 @@ _RECORD_WORDS = {
     Phase.COMPLETED: ("SUCCESS",),
     Phase.FAILED: ("FAILURE",),
 }
-_STATUS_WORDS = {
-    Phase.QUEUED: ("queued",),
-    Phase.RUNNING: ("in_progress",),
-    Phase.COMPLETED: ("completed",),
-    Phase.FAILED: ("failed",),
-}
+_STATUS_WORDS = {**OWN_WORDS, Phase.RUNNING: ("in_progress",)}
 _PERCENT = {Phase.QUEUED: 0, Phase.RUNNING: 30, Phase.COMPLETED: 100, Phase.FAILED: 100}
 
 
@@ -62,7 +57,7 @@ class View:
         """Random draws for whatever a shape leaves open."""
         return self.task.draws.shares("dialect")
 
-    def state(self, documented: Mapping[Phase, tuple[str, ...]]) -> str:
+    def state(self, documented: Mapping[Phase, Sequence[str]]) -> str:
         """The phase in the shape's words, or in those of the settings."""
         return spelling(self.settings).state(self.phase, documented[self.phase], self.shares()[1])
 

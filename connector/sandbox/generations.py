@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connector.sandbox.draws import Draws, pick
-from connector.sandbox.spellings import Spelling, spelling
+from connector.sandbox.spellings import OWN_WORDS, Spelling, spelling
 from connector.sandbox.tasks import Phase
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _GATEWAY_WORDS = {
     Phase.COMPLETED: ("completed",),
     Phase.FAILED: ("failed",),
 }
-_OFFICIAL_WORDS = {**{phase: (phase.value,) for phase in Phase}, Phase.RUNNING: ("dreaming",)}
+_OFFICIAL_WORDS = {**OWN_WORDS, Phase.RUNNING: ("dreaming",)}
 _AS_DOCUMENTED = Spelling()
 
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
-from connector.sandbox.choices import (
-    COMPLETED_WORDS,
-    FAILED_WORDS,
-    QUEUED_WORDS,
-    RUNNING_WORDS,
-)
+from connector.sandbox.choices import STATE_WORDS
 from connector.sandbox.draws import pick
 from connector.sandbox.replies import http_date
 from connector.sandbox.tasks import Phase
@@ -24,13 +19,8 @@ if TYPE_CHECKING:
 # Means "no time".
 ZERO_TIME = "0001-01-01T00:00:00Z"
 
-# All words for a phase.
-WORDS: Mapping[Phase, Sequence[str]] = {
-    Phase.QUEUED: QUEUED_WORDS,
-    Phase.RUNNING: RUNNING_WORDS,
-    Phase.COMPLETED: COMPLETED_WORDS,
-    Phase.FAILED: FAILED_WORDS,
-}
+# The phases' own names.
+OWN_WORDS: Mapping[Phase, Sequence[str]] = {phase: (phase.value,) for phase in Phase}
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 _CHINA = timezone(timedelta(hours=8))
@@ -60,8 +50,8 @@ class Spelling(NamedTuple):
     def state(self, phase: Phase, documented: Sequence[str], share: float) -> str:
         """The word for a phase; `documented` are the dialect's own words."""
         if self.states == "mixed":
-            return pick(WORDS[phase], share)
-        return self.states if self.states in WORDS[phase] else pick(documented, share)
+            return pick(STATE_WORDS[phase], share)
+        return self.states if self.states in STATE_WORDS[phase] else pick(documented, share)
 
     def moment(self, moment: datetime, share: float) -> str | int:
         """A UTC time in text or numbers; the share chooses among several forms."""
