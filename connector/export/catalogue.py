@@ -123,7 +123,10 @@ def _refuse_if_not_ours(target: Path) -> None:
                 " SELECT view_name FROM duckdb_views() WHERE NOT internal"
             ).fetchall()
     except duckdb.Error as error:
-        raise UsageError(f"cannot tell whether {target} may be replaced: {error}") from error
+        raise UsageError(
+            f"cannot tell whether {target} may be replaced: {error}. Close it elsewhere, or name"
+            " another file"
+        ) from error
     others = [name for (name,) in held if name not in {*TABLES, JOINED, ENRICHED}]
     if others:
         raise UsageError(

@@ -46,7 +46,6 @@ class Connection(asyncio.BufferedProtocol):
         self._answer: Answer | None = None
         self._closes = False
         self.is_counted = False
-        self._timer: asyncio.TimerHandle | None = None
         self._player: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -59,8 +58,6 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
         """Drop an unsent answer."""
         self._connections.discard(self)
-        if self._timer:
-            self._timer.cancel()
         if self._player:
             self._player.cancel()
         self._end_answer()
@@ -101,27 +98,17 @@ class Connection(asyncio.BufferedProtocol):
     def _begin_answer(self, request: Request) -> None:
         self._closes = request.closes
         answer = self._answer = self._handle(self, request)
-        without_body = request.method == "HEAD"
-        if not answer.delay and isinstance(answer.reply, Reply):
-            self._send(answer.reply, without_body)
-        elif isinstance(answer.reply, Reply):
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(
-                answer.delay, self._send_later, answer.reply, without_body
-            )
+        if isinstance(answer.reply, Reply):
+            is_head = request.method == "HEAD"
+            whole = answer.reply.encode(closes=self._closes, without_body=is_head)
+            steps: Iterator[Step] = iter((whole,))
         else:
-            steps = answer.reply.steps
+            whole, steps = b"", answer.reply.steps
+        if whole and not answer.delay:
+            self._transport.write(whole)
+            self._finish()
+        else:
             self._player = asyncio.create_task(self._play(answer.delay, steps))
-
-    def _send(self, reply: Reply, without_body: bool) -> None:
-        self._transport.write(reply.encode(closes=self._closes, without_body=without_body))
-        self._end_answer()
-        if self._closes:
-            self._transport.close()
-
-    def _send_later(self, reply: Reply, without_body: bool) -> None:
-        self._send(reply, without_body)
-        self._serve()
 
     async def _play(self, delay: float, steps: Iterator[Step]) -> None:
         await asyncio.sleep(delay)
@@ -135,10 +122,13 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 self._end_connection(step)
                 return
+        self._finish()
+        self._serve()
+
+    def _finish(self) -> None:
         self._end_answer()
         if self._closes:
             self._transport.close()
-        self._serve()
 
     def _end_connection(self, end: End) -> None:
         if end is End.CLOSE:

@@ -89,7 +89,7 @@ def _narrow(rows: Iterable[list[str]], where: str) -> Iterator[list[str]]:
     """Rows that are kept to look for a header in."""
     for number, row in enumerate(rows, 1):
         if len(row) > _MOST_COLUMNS:
-            raise SourceError(f"{where}: row {number} has {len(row):,} columns. Is it a table?")
+            raise SourceError(f"{where}: row {number} has {len(row):,} columns. Is it CSV?")
         yield row
 
 

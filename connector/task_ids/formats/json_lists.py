@@ -90,14 +90,14 @@ def _items_one_by_one(stream: TextIO, text: str, where: str) -> Iterator[tuple[o
         if found is None:
             text, position = stream.read(_PART), 0
             if not text:
-                raise SourceError(f"{where} is not JSON: its array has no end.")
+                raise SourceError(f"{where} is not JSON: its array has no end. Is it cut off?")
             continue
         position = found.start()
         if text[position] == "]" and expected != "item":
             break
         if expected == "comma or end":
             if text[position] != ",":
-                raise SourceError(f"{where} is not JSON: no comma behind item {number:,}.")
+                raise SourceError(f"{where} is not JSON: no comma after item {number:,}.")
             position, expected = position + 1, "item"
             continue
         number += 1
@@ -107,7 +107,9 @@ def _items_one_by_one(stream: TextIO, text: str, where: str) -> Iterator[tuple[o
         yield item, end - position
         position, expected = end, "comma or end"
     if text[position + 1 :].strip() or any(map(str.strip, iter(partial(stream.read, _PART), ""))):
-        raise SourceError(f"{where} is not JSON: something follows its array.")
+        raise SourceError(
+            f"{where} is not JSON: something follows its array. Give one array, or JSON Lines."
+        )
 
 
 def _whole_item(stream: TextIO, text: str, position: int) -> tuple[str, int, object, int]:

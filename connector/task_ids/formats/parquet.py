@@ -187,8 +187,11 @@ def _choose(schema: pa.Schema, name: str, keep: Keep, where: str) -> dict[str, i
 def _column_name(schema: pa.Schema, column: str | None, where: str) -> str:
     name: str = schema.names[choose_column(schema.names, column, where)]
     if schema.names.count(name) > 1:
-        raise SourceError(f"{where} has more than one column {name}: which one is meant?")
+        raise SourceError(f"{where} has more than one column {name}: rename all but one.")
     kind = schema.field(name).type
     if pa.types.is_nested(kind) or pa.types.is_temporal(kind) or pa.types.is_boolean(kind):
-        raise SourceError(f"{where}: the column {name} is of type {kind}, not task IDs.")
+        raise SourceError(
+            f"{where}: the column {name} is of type {kind}, not task IDs. Name another one with"
+            " --column."
+        )
     return name

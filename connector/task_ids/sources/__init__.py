@@ -96,7 +96,9 @@ def _in_memory(source: object) -> Located:
     if isinstance(source, UUID | bytes):
         return [source]
     if not any(hasattr(source, name) for name in _HOLDS_VALUES):
-        raise SourceError(f"{type(source).__name__} is not a source of task IDs.")
+        raise SourceError(
+            f"{type(source).__name__} is not a source of task IDs: give text, a path or a list."
+        )
     return source  # type: ignore[return-value]  # tables need not be iterable
 
 

@@ -18,7 +18,7 @@ def find_files(source: str) -> list[Path]:
     """
     path = Path(source).expanduser() if source.startswith("~/") else Path(source)
     if not source.strip():
-        raise SourceError("The name of a source is empty.")
+        raise SourceError("The name of a source is empty: name a file, a glob or a task ID.")
     try:
         if path.is_dir():
             return _parquet_files(path)

@@ -81,7 +81,7 @@ def _as_table(values: Any) -> tuple[list[Any] | None, Any]:
 def _name_in(names: list[Any], column: str | None) -> Any:
     name = names[choose_column(list(map(str, names)), column, "The table")]
     if names.count(name) > 1:
-        raise SourceError(f"The table has more than one column {name}: which one is meant?")
+        raise SourceError(f"The table has more than one column {name}: rename all but one.")
     return name
 
 
@@ -92,7 +92,9 @@ def _kept(table: Any, names: list[Any], name: Any, keep: Keep) -> Iterator[Rows]
     ids = _whole(_column_at(table, names.index(name)))
     lengths = {len(column) for column in (ids, *columns.values())}
     if len(lengths) > 1:
-        raise SourceError("The columns of the table are not of one length.")
+        raise SourceError(
+            "The columns of the table have different lengths. Give each one value per task ID."
+        )
     for start in range(0, len(ids), _VALUES):
         end = start + _VALUES
         yield Rows(ids[start:end], {one: column[start:end] for one, column in columns.items()})

@@ -77,7 +77,9 @@ def _matches(place: Place) -> list[str]:
 
     fixed = place.path[: _WILD.search(place.path).start()].rpartition("/")[0]  # type: ignore[union-attr]  # it has one
     if not fixed:
-        raise SourceError(f"{place.address} has a wildcard in the name of its bucket.")
+        raise SourceError(
+            f"{place.address} has a wildcard in the name of its bucket: name one bucket."
+        )
     below = fs.FileSelector(fixed, recursive=True, allow_not_found=True)
     found = place.filesystem.get_file_info(below)
     matching = [one.path for one in found if one.is_file and _fits(one.path, place.path)]

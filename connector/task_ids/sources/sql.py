@@ -78,4 +78,6 @@ def _check_file(target: URL) -> None:
     if target.get_backend_name() != "sqlite" or not name or name.startswith((":", "file:")):
         return
     if not Path(name).is_file():
-        raise SourceError(f"There is no database file {name}.")
+        raise SourceError(
+            f"There is no database file {name}. A path from the root has four slashes: sqlite:////…"
+        )
