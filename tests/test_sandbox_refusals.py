@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from sandbox_client import ROOT, Client, path
@@ -10,6 +10,9 @@ from steered import PLAIN, Steered
 
 from connector.sandbox import Sandbox, SandboxSettings, task_ids
 from connector.sandbox.choices import NotNow, Refusal, Wording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Refused accounts
 
@@ -25,6 +28,18 @@ REFUSALS: dict[Refusal, tuple[int, str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Sandbox]:
+    with Sandbox(PLAIN) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(shared: Sandbox) -> Sandbox:
+    shared.reset()
+    return shared
+
+
 def _at(body: Any, names: str) -> Any:
     for name in names.split("."):
         body = body[name]
@@ -32,9 +47,11 @@ def _at(body: Any, names: str) -> Any:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refusal_is_for_every_id_until_it_is_turned_back(refusal: Refusal) -> None:
+def test_a_refusal_is_for_every_id_until_it_is_turned_back(
+    sandbox: Sandbox, refusal: Refusal
+) -> None:
     status, where, what = REFUSALS[refusal]
-    with Sandbox(PLAIN) as sandbox, Client(sandbox.base_url) as client:
+    with Client(sandbox.base_url) as client:
         assert client.get(path("an-id")).status == 200
         sandbox.change(refusal=refusal)
         for target in (*map(path, task_ids(5)), path("bad-not-found-1"), ROOT):
@@ -108,10 +125,10 @@ def _has(body: Any, part: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", PUT_OFF)
-def test_an_id_is_put_off_as_often_as_asked(name: NotNow) -> None:
+def test_an_id_is_put_off_as_often_as_asked(sandbox: Sandbox, name: NotNow) -> None:
     status, part = PUT_OFF[name]
-    settings = PLAIN.changed({"not_now": name, "not_now_attempts": 2})
-    with Sandbox(settings) as sandbox, Client(sandbox.base_url) as client:
+    sandbox.change(not_now=name, not_now_attempts=2)
+    with Client(sandbox.base_url) as client:
         for task_id in task_ids(3):
             for _ in range(2):
                 response = client.get(path(task_id))
