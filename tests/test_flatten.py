@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import orjson
+import pyarrow as pa
 import pytest
 from builders import NOON, answer, example, table
 from hypothesis import given, settings
@@ -16,7 +18,8 @@ from hypothesis import strategies as st
 
 from connector.record.answer import Outcome
 from connector.record.coerce import to_time
-from connector.record.dialects import FROM_JSON
+from connector.record.column import TIMESTAMP
+from connector.record.dialects import FROM_JSON, PLAIN_KEYS
 from connector.record.fields import PATHS
 from connector.record.flatten import CHUNK_ROWS, flatten
 from connector.record.judge import judge
@@ -451,6 +454,99 @@ def test_a_row_is_the_same_in_whatever_company(bodies: list[dict[str, Any]]) -> 
     answers = [answer("asked", body) for body in bodies]
     together = flatten(table(answer("odd", misfit()), *answers)).to_pylist()[1:]
     assert repr(together) == repr(alone)
+
+
+USUAL: dict[pa.DataType, st.SearchStrategy[Any]] = {
+    pa.string(): texts | st.sampled_from(["", "a\x00b", "\U0001f600", 'a \\ b / c " d']),
+    pa.bool_(): st.booleans(),
+    pa.int32(): sides,
+    pa.float64(): st.integers(-9, 2**60) | st.floats() | st.just(-0.0),
+    TIMESTAMP: st.sampled_from(
+        [
+            "2024-10-15T08:56:19.325Z",
+            "2024-10-15 08:56:19+08:00",
+            "2024-02-30T08:56:19Z",
+            "0001-01-01T00:00:00Z",
+        ]
+    ),
+}
+
+
+def usual_documents() -> st.SearchStrategy[dict[str, Any]]:
+    """Objects of the documented shapes; few values have another type, few keys are unknown."""
+    odd = st.sampled_from([None, None, None, {}, 7, "8", 2.5, -0.0, True, "https://a.b/c"])
+    objects: dict[str, dict[str, st.SearchStrategy[Any]]] = {}
+    for column in FROM_JSON:
+        for path in PATHS[column.name]:
+            parent, _, key = path.rpartition(".")
+            values = USUAL[column.type]
+            objects.setdefault(parent, {})[key] = st.one_of(*[values] * 9, odd)
+    nested = {
+        name: st.one_of(*[st.fixed_dictionaries({}, optional=inner)] * 9, odd)
+        for name, inner in objects.items()
+        if name
+    }
+    own = objects[""] | {"request": nested["request"]}
+    plain = {key: values for key, values in (own | nested).items() if key in PLAIN_KEYS}
+    return st.fixed_dictionaries({}, optional=plain)
+
+
+RAW = [
+    b"",
+    b"null",
+    b'"a"',
+    b'{"id":"a"}{"id":"b"}',
+    b'{"id":"a"},"body":{"id":"b"}',
+    b'{"id":"a"}}\n{"body":{"id":"b"}',
+    b'\xef\xbb\xbf{"id":"a"}',
+    b'{"id":"a","id":"b"}',
+    b'{"id":"a","video":{"url":"a"},"video":null}',
+    b'{"id":"a","video":{"width":1.0,"height":1e2}}',
+    b'{"id":"a","video":{"width":-0,"height":2147483648}}',
+    b'{"id":"a","video":{}}',
+    b'{"video":{"url":"https://a.b/c"}}',
+    b'{"id":"a","estimate_wait_seconds":-0}',
+    b'{"id":"a","estimate_wait_seconds":1e400}',
+    b'{"id":"a","estimate_wait_seconds":NaN}',
+    b'{"id":"a","estimate_wait_seconds":9007199254740993}',
+    b'{"id":"a","prompt":"\\ud800"}',
+    b'{"id":"a","prompt":"\\ud83d\\ude00 \\u0000 \\/"}',
+    b'{"id":"a","prompt":"\xff"}',
+    b'{"id":"a","prompt":"a\nb"}',
+    b'{"id":"a","prompt":"b",}',
+    b'{\n "i\\u0064": "a"\t}\r\n',
+    b'{"ID":"a","state":"completed"}',
+    b'{"id":"a","new":null,"artifact":null}',
+]
+
+
+def test_arrow_reads_every_case_as_python_does() -> None:
+    folders = [Path(__file__).parent / "cases/answers", Path(__file__).parents[1] / "data/examples"]
+    files = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.json"))]
+    each = [[body] for body in [*RAW, *files]]
+    assert_read_alike([*each, [*RAW, *files], [example("completed"), example("completed")]])
+
+
+def assert_read_alike(groups: list[list[bytes]]) -> None:
+    tables = [table(*(answer("asked", body) for body in group)) for group in groups]
+    found = list(map(flatten, tables))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("connector.record.flatten.read_documented", lambda bodies: ([], none(bodies)))
+        expected = list(map(flatten, tables))
+    for one, other in zip(found, expected, strict=True):
+        assert repr(one.to_pylist()) == repr(other.to_pylist())
+
+
+def none(bodies: pa.Array) -> pa.Array:
+    return pa.repeat(pa.scalar(False), len(bodies))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(usual_documents(), min_size=1, max_size=4), st.sampled_from([None, 1]))
+def test_arrow_reads_bodies_as_python_does(documents: list[Any], indent: int | None) -> None:
+    """Those of the documented shapes, many at once; the others are left to Python."""
+    bodies = [json.dumps(document, indent=indent).encode() for document in documents]
+    assert_read_alike([bodies, *([body] for body in bodies)])
 
 
 @settings(max_examples=300, deadline=None)

@@ -11,10 +11,11 @@ from connector.record.answer import Outcome
 from connector.record.column import TIMESTAMP
 from connector.record.derive import derive
 from connector.record.dialects import FROM_JSON, find, parse, plain
+from connector.record.documented import read_documented
 from connector.record.fields import Fields
 from connector.record.order import sequence_of
 from connector.record.pieces import split
-from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
+from connector.record.schema import GENERATIONS, STRING, TERMINAL_STATUSES, UNFINISHED_STATUSES
 
 if TYPE_CHECKING:
     from connector.record.fields import Json
@@ -45,10 +46,7 @@ def flatten(answers: pa.Table) -> pa.Table:
         makes it fail: a value that does not fit its column is null, and noted in `coercions`.
     """
     answers = answers.filter(pc.equal(answers["outcome"], Outcome.GENERATION))
-    chunks = [
-        _read(chunk["body"].to_pylist(), chunk["task_id"].to_pylist())
-        for chunk in split(answers.select(["body", "task_id"]), CHUNK_ROWS, CHUNK_BYTES)
-    ]
+    chunks = map(_read, split(answers.select(["body", "task_id"]), CHUNK_ROWS, CHUNK_BYTES))
     found = pa.concat_tables([FOUND.empty_table(), *chunks])
     columns = dict(zip(found.schema.names, found.columns, strict=True))
     columns |= derive(found)
@@ -56,7 +54,25 @@ def flatten(answers: pa.Table) -> pa.Table:
     return pa.table([columns[name] for name in GENERATIONS.schema.names], GENERATIONS.schema)
 
 
-def _read(bodies: list[bytes | None], task_ids: list[str]) -> pa.Table:
+def _read(answers: pa.Table) -> pa.Table:
+    columns, is_read = read_documented(answers["body"].combine_chunks())
+    others = answers.filter(pc.invert(is_read))
+    if not len(others):
+        return _found(columns)
+    rest = _read_singly(others["body"].to_pylist(), others["task_id"].to_pylist())
+    if len(others) == len(answers):
+        return rest
+    rows = [pc.indices_nonzero(mask) for mask in (is_read, pc.invert(is_read))]
+    return pa.concat_tables([_found(columns), rest]).take(pc.sort_indices(pa.concat_arrays(rows)))
+
+
+def _found(columns: list[pa.Array]) -> pa.Table:
+    """The rows of documents that columns have all of."""
+    nothing = pa.nulls(len(columns[0]), STRING)
+    return pa.table([*columns, nothing, nothing], FOUND)
+
+
+def _read_singly(bodies: list[bytes | None], task_ids: list[str]) -> pa.Table:
     documents, left_over = zip(*map(_document, bodies, task_ids), strict=True)
     fields = Fields(list(documents), left_over)
     columns = [*fields.columns(), fields.extra(), fields.coercions()]

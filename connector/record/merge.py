@@ -133,7 +133,10 @@ def splice(existing: Iterable[pa.Table], upserts: pa.Table) -> Iterator[pa.Table
     for piece in existing:
         if not len(piece):
             continue
-        kept = piece.filter(pc.invert(pc.is_in(piece["task_id"], upserts["task_id"])))
+        is_replaced = pc.is_in(piece["task_id"], upserts["task_id"])
+        # A copy of all columns costs more than to look whether it is needed.
+        is_touched = pc.any(is_replaced, min_count=0).as_py()
+        kept = piece.filter(pc.invert(is_replaced)) if is_touched else piece
         due = _rows_up_to(pending, piece.slice(len(piece) - 1))
         yield from _merged(kept, pending.slice(0, due))
         pending = pending.slice(due)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from connector.errors import ConnectorError, DamagedFile, StorageFailed, WarehouseError
 from connector.record.merge import conform
 from connector.record.pieces import fitting
+from connector.storage.ahead import ahead
 from connector.storage.store_errors import is_from_store, reason
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ PIECE_ROWS: Final = 4_096
 PIECE_BYTES: Final = 16 * 1024 * 1024
 
 # Endings of columns whose values rarely repeat: a dictionary would be useless.
-MANY_VALUED: Final = ("_url", "task_id", "_at", "body", "extra")
+MANY_VALUED: Final = ("_url", "task_id", "prompt_id", "_at", "body", "extra")
 FEW_VALUED: Final = frozenset({"base_url"})
 
 # Errors of pyarrow about a damaged file, and of the storage.
@@ -73,7 +74,7 @@ def write_table(
             sorting_columns=_sorting(table),
         ) as writer,
     ):
-        for group in _regroup(pieces, table.schema):
+        for group in ahead(_regroup(pieces, table.schema)):
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
             del group  # or it would stay in memory while the next one is gathered
         if metadata:

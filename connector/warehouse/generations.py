@@ -40,7 +40,9 @@ ORDER: Final = pa.schema(
     [GENERATIONS[name].field for name in ("task_id", "sequence", "fetched_at")]
 )
 STARTS: Final = ("created_at", "first_seen_at")
-READ: Final = pa.schema([*ORDER, *(GENERATIONS[name].field for name in ("status", *STARTS))])
+READ: Final = pa.schema(
+    [*ORDER, *(GENERATIONS[name].field for name in ("status", "base_url", *STARTS))]
+)
 
 
 class Last(NamedTuple):
@@ -79,9 +81,10 @@ class Generations:
         self._without_time = WITHOUT_TIME[partition_by]
         self._known: pa.Table | None = None
         self._homes: pa.Table | None = None
-        self._gateways: set[str] | None = None
+        # What was read of each file; an upsert changes few of them.
+        self._known_of: dict[str, pa.Table] = {}
+        self._gateways_of: dict[str, list[str]] = {}
         self._last = Last()
-        self.rows_by_file: dict[str, int] = {}
         # Whether columns of a later release are an error: a writer would lose them.
         self.refuses_unknown = False
 
@@ -99,29 +102,29 @@ class Generations:
         null if neither can.
         """
         if self._known is None:
-            self._known = self._read_known()
+            read = self._known_of
+            self._known_of = {
+                name: read[name] if name in read else self._known_in(partition, name)
+                for partition, name in self.files().items()
+            }
+            self._known = pa.concat_tables([KNOWN.empty_table(), *self._known_of.values()])
             self._homes = self._known.select(HOMES.names)
         return self._known
 
-    def _read_known(self) -> pa.Table:
-        self.rows_by_file = {}
-        pieces = [self._known_in(partition, name) for partition, name in self.files().items()]
-        return pa.concat_tables([KNOWN.empty_table(), *pieces])
+    @property
+    def rows_by_file(self) -> dict[str, int]:
+        """Number of rows of each file, as `known` found them."""
+        return {name: len(rows) for name, rows in self._known_of.items()}
 
     def forget(self) -> None:
         """Forget what was read, because the files were replaced."""
-        self._known = self._homes = self._gateways = None
+        self._known = self._homes = None
+        self._known_of, self._gateways_of = {}, {}
 
     def gateways(self) -> set[str]:
         """Base URLs that generations came from."""
-        if self._gateways is None:
-            schema = pa.schema([GENERATIONS["base_url"].field])
-            pieces = (
-                parquet.read_table(self._storage, name, schema) for name in self.files().values()
-            )
-            found = (pc.unique(piece["base_url"]).to_pylist() for piece in pieces)
-            self._gateways = {base_url for some in found for base_url in some if base_url}
-        return self._gateways
+        self.known()
+        return {url for name in self._known_of for url in self._gateways_of[name] if url}
 
     def last(self) -> Last:
         """The last place in the log, and the latest time, of all rows."""
@@ -150,8 +153,8 @@ class Generations:
     def _known_in(self, partition: str, name: str) -> pa.Table:
         all_of = GENERATIONS.schema if self.refuses_unknown else None
         rows = parquet.read_table(self._storage, name, READ, all_of=all_of)
-        self.rows_by_file[name] = len(rows)
         self._last = self._last.beyond(last_of(rows))
+        self._gateways_of[name] = pc.unique(rows["base_url"]).to_pylist()
         now = datetime.now(UTC)
         columns = [
             rows["task_id"],
@@ -179,7 +182,7 @@ class Generations:
                 spill.add(rows, self._find_homes(rows))
                 del rows  # or the last group would be in memory twice
             # Not earlier: `_find_homes` uses what was known before.
-            self._known = self._gateways = None
+            self._known = None
             for partition, chunk in spill.by_partition():
                 changed = self._upsert_into(partition, chunk, files.get(partition))
                 files |= {partition: self._name(partition)} if changed.partitions else {}
@@ -215,9 +218,9 @@ class Generations:
             return Upserted()
         updated = pc.sum(pc.is_in(upserts["task_id"], known["task_id"])).as_py()
         existing = parquet.read_pieces(self._storage, name, GENERATIONS.schema) if name else ()
-        parquet.write_table(
-            self._storage, self._name(partition), GENERATIONS, splice(existing, upserts)
-        )
+        name = self._name(partition)
+        parquet.write_table(self._storage, name, GENERATIONS, splice(existing, upserts))
+        self._known_of.pop(name, None)
         return Upserted(len(upserts) - updated, updated, 1)
 
     def _find_homes(self, rows: pa.Table) -> pa.ChunkedArray:
