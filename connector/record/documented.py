@@ -6,6 +6,7 @@ to the same values, without a note and with nothing left for `extra`; all others
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import pyarrow as pa
@@ -13,14 +14,14 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from connector.record.column import TIMESTAMP
-from connector.record.dialects import FROM_JSON, PLAIN_KEYS
+from connector.record.dialects import FROM_JSON, OTHER_DIALECTS, PLAIN_KEYS
 from connector.record.fields import ARRAY_TYPES, PATHS, UNFIT, USUAL_TIME
 
 Shape = dict[str, Any]
 
 # Where the values of each column are, best first.
 PLACES: Final = {
-    name: [path.split(".") for path in paths if path.partition(".")[0] in PLAIN_KEYS]
+    name: [path for path in paths if path.partition(".")[0] in PLAIN_KEYS]
     for name, paths in PATHS.items()
 }
 
@@ -30,54 +31,29 @@ BEFORE, AFTER, BODY = pa.scalar(b'{"body":'), pa.scalar(b"}\n"), "body"
 # Larger whole numbers are not all floats.
 EXACT: Final = 2.0**53
 
+# Bodies read first, to see whether it pays to read the others.
+SAMPLE: Final = 16
+
 
 def _shape() -> Shape:
     """The type of each key; of an object, its own shape."""
     shape: Shape = {}
     for column in FROM_JSON:
-        for *parents, key in PLACES[column.name]:
-            holder = shape
-            for parent in parents:
-                holder = holder.setdefault(parent, {})
+        for path in PLACES[column.name]:
+            parent, _, key = path.rpartition(".")
+            holder = shape.setdefault(parent, {}) if parent else shape
             holder[key] = ARRAY_TYPES[column.type]
     return shape
 
 
 def _struct(shape: Shape) -> pa.StructType:
-    return pa.struct(
-        [(key, _struct(kind) if isinstance(kind, dict) else kind) for key, kind in shape.items()]
-    )
-
-
-# Each matches fewer texts than JSON has of the type, and none that Arrow and Python read otherwise.
-_TEXT = (
-    r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]{3}'
-    r'|[dD][0-7][0-9a-fA-F]{2}|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})))*"'
-)
-_PATTERNS: Final = {
-    pa.string(): _TEXT,
-    pa.bool_(): "true|false",
-    pa.int32(): r"-?(?:0|[1-9]\d{0,8})",
-    pa.float64(): r"-?(?:0|[1-9]\d{0,14})(?:\.\d+)?",
-}
-
-
-def _pattern(shape: Shape) -> str:
-    blank = r"[ \t\r\n]*"
-    values = {
-        key: _pattern(kind) if isinstance(kind, dict) else _PATTERNS[kind]
-        for key, kind in shape.items()
-    }
-    pairs = "|".join(f'"{key}"{blank}:{blank}(?:null|{value})' for key, value in values.items())
-    pair = f"{blank}(?:{pairs}){blank}"
-    return rf"\{{(?:{blank}|{pair}(?:,{pair})*)\}}"
+    kinds = {key: _struct(kind) if isinstance(kind, dict) else kind for key, kind in shape.items()}
+    return pa.struct(list(kinds.items()))
 
 
 SHAPE: Final = _shape()
-SCHEMA: Final = pa.schema([(BODY, _struct(SHAPE))])
-OF_THE_SHAPE: Final = rf"\A\s*{_pattern(SHAPE)}\s*\z"
 PARSING: Final = pj.ParseOptions(
-    explicit_schema=SCHEMA, unexpected_field_behavior="error", newlines_in_values=True
+    explicit_schema=pa.schema([(BODY, _struct(SHAPE))]), newlines_in_values=True
 )
 
 
@@ -91,81 +67,101 @@ def read_documented(bodies: pa.BinaryArray) -> tuple[list[pa.Array], pa.BooleanA
         The columns of `FROM_JSON` for these bodies, in their order; and for each of all bodies
         whether it is one of them.
     """
-    is_read = pc.is_valid(bodies)
+    step = len(bodies) // SAMPLE + 1
+    if step == 1 or _are_of_the_shapes(bodies[::step]):
+        columns, is_read = _read(bodies)
+        if is_read.true_count == len(is_read):
+            return columns, is_read
+        if is_read.true_count:
+            return [column.filter(is_read) for column in columns], is_read
+    return [], pa.repeat(pa.scalar(False), len(bodies))
+
+
+def _are_of_the_shapes(sample: pa.BinaryArray) -> bool:
+    """Whether all can be read here; of a mixture, the rest would cost more than it saves."""
+    parsed = None if sample.null_count else _parsed(sample)
+    if parsed is None:
+        return False
+    return all(array.null_count == len(array) for array in _take_apart(parsed, SHAPE, "", {}))
+
+
+def _read(bodies: pa.BinaryArray) -> tuple[list[pa.Array], pa.BooleanArray]:
+    """All columns, and for each row whether it is as `fields` would have it."""
     parsed = None if bodies.null_count else _parsed(bodies)
     if parsed is None:
-        is_read = pc.fill_null(pc.match_substring_regex(bodies, OF_THE_SHAPE), False)
-        parsed = _parsed(bodies.filter(is_read))
-        if parsed is None:  # such as a key that comes twice
-            return [], pa.repeat(pa.scalar(False), len(bodies))
-    columns, is_sure = _columns(parsed)
-    if not pc.all(is_sure, min_count=0).as_py():
-        columns = [column.filter(is_sure) for column in columns]
-        is_read = pc.replace_with_mask(is_read, is_read, is_sure)
-    return columns, is_read
+        return [], pa.repeat(pa.scalar(False), len(bodies))
+    values: dict[str, pa.Array] = {}
+    surplus = _take_apart(parsed, SHAPE, "", values)
+    # Without them, it may not be a generation.
+    is_sure = pc.or_(pc.is_valid(values["state"]), pc.is_valid(values["id"]))
+    if others := [re.escape(key) for key in parsed.type.names if not _is_plain(key)]:
+        # Null or missing, which Arrow cannot tell apart, and one would be of another dialect.
+        has_other = pc.match_substring_regex(bodies, rf'"(?:{"|".join(others)})"|\\u00')
+        is_sure = pc.and_not(is_sure, has_other)
+    for array in surplus:
+        is_sure = pc.and_not(is_sure, pc.is_valid(array))
+    columns = []
+    for column in FROM_JSON:
+        arrays = [values[path] for path in PLACES[column.name]]
+        array = pc.coalesce(*arrays) if arrays else pa.nulls(len(bodies), column.type)
+        for other in arrays[1:]:
+            # `fields` keeps the value that is not chosen.
+            differs = pc.fill_null(pc.not_equal(other, array), False)
+            is_sure = pc.and_not(is_sure, differs)
+        check = CHECKS.get(column.type) if arrays else None
+        if check and array.null_count < len(array):
+            array, is_usual = check(array)
+            is_sure = pc.and_(is_sure, pc.fill_null(is_usual, True))
+        columns.append(array.cast(column.type))
+    return columns, is_sure
 
 
 def _parsed(bodies: pa.BinaryArray) -> pa.StructArray | None:
-    """A struct for each body; None if one is not of the shape."""
-    if not len(bodies):
-        return None
+    """A struct for each body; None if Arrow refuses one, or sees a key with values of two types."""
     lines = pc.binary_join_element_wise(BEFORE, bodies, AFTER, b"")
     text = lines.buffers()[2]
     reading = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
     try:
-        bodies.cast(pa.string())  # JSON is UTF-8, which Arrow's reader does not check
         table = pj.read_json(pa.BufferReader(text), reading, PARSING)
+        bodies.cast(pa.string())  # JSON is UTF-8, which Arrow's reader does not check
     except (*UNFIT, UnicodeDecodeError):
         return None
-    return table[BODY].combine_chunks() if len(table) == len(bodies) else None
+    is_whole = table.column_names == [BODY] and len(table) == len(bodies)
+    return table[BODY].combine_chunks() if is_whole else None
 
 
-def _columns(parsed: pa.StructArray) -> tuple[list[pa.Array], pa.BooleanArray]:
-    """The columns, and for each row whether all are as `fields` would have them."""
-    values = _values(SCHEMA.field(BODY).type, parsed)
-    # Without them, it may not be a generation.
-    is_sure = pc.or_(pc.is_valid(values["state"]), pc.is_valid(values["id"]))
-    columns = []
-    for column in FROM_JSON:
-        found = [values[".".join(place)] for place in PLACES[column.name]]
-        if not found:
-            columns.append(pa.nulls(len(parsed), column.type))
-            continue
-        array = found[0] if len(found) == 1 else pc.coalesce(*found)
-        for number, one in enumerate(found):
-            for other in found[:number]:
-                is_sure = pc.and_not(is_sure, pc.and_(pc.is_valid(one), pc.is_valid(other)))
-        if column.type == TIMESTAMP:
-            is_usual = pc.fill_null(pc.match_substring_regex(array, USUAL_TIME), True)
-            array = pc.if_else(is_usual, array, None)
-            is_sure = pc.and_(is_sure, is_usual)
-            try:
-                array = array.cast(TIMESTAMP)
-            except pa.ArrowInvalid:  # a date that does not exist
-                is_sure = pc.and_(is_sure, pc.is_null(array))
-                array = pa.nulls(len(array), TIMESTAMP)
-        elif column.type == pa.float64():
-            is_sure = pc.and_(is_sure, _are_exact(array))
-        columns.append(array)
-    return columns, is_sure
+def _is_plain(key: str) -> bool:
+    """Whether a document of the documented shapes may have this key."""
+    return key in SHAPE or (key.islower() and key not in OTHER_DIALECTS)
 
 
-def _values(kind: pa.StructType, holders: pa.StructArray, path: str = "") -> dict[str, pa.Array]:
-    """The values of all keys, by path; null where the object is missing."""
-    found: dict[str, pa.Array] = {}
-    for field, array in zip(kind, holders.flatten(), strict=True):
-        name = f"{path}.{field.name}" if path else field.name
-        found |= (
-            _values(field.type, array, name)
-            if isinstance(field.type, pa.StructType)
-            else {name: array}
-        )
-    return found
+def _take_apart(
+    holders: pa.StructArray, shape: Shape, parent: str, values: dict[str, pa.Array]
+) -> list[pa.Array]:
+    """Put the values of known keys into `values`, by path; return those of other keys."""
+    surplus = []
+    for key, array in zip(holders.type.names, holders.flatten(), strict=True):
+        if isinstance(shape.get(key), dict):
+            surplus += _take_apart(array, shape[key], f"{key}.", values)
+        elif key in shape:
+            values[parent + key] = array
+        else:
+            surplus.append(array)
+    return surplus
 
 
-def _are_exact(numbers: pa.DoubleArray) -> pa.BooleanArray:
-    """Whether Python reads the same: a whole number may be no float, and -0 is 0."""
-    if numbers.null_count == len(numbers):
-        return pa.repeat(pa.scalar(True), len(numbers))
-    is_exact = pc.and_(pc.less(pc.abs(numbers), EXACT), pc.not_equal(numbers, 0.0))
-    return pc.fill_null(is_exact, True)
+def _times(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+    is_usual = pc.match_substring_regex(texts, USUAL_TIME)
+    try:
+        return pc.if_else(is_usual, texts, None).cast(TIMESTAMP), is_usual
+    except pa.ArrowInvalid:  # a date that does not exist
+        return pa.nulls(len(texts), TIMESTAMP), pc.is_null(texts)
+
+
+def _numbers(numbers: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Python reads some otherwise: a whole number may be no float, and -0 is 0."""
+    return numbers, pc.and_(pc.less(pc.abs(numbers), EXACT), pc.not_equal(numbers, 0.0))
+
+
+# What makes a column of values, and says which of them are read as `fields` does, by type.
+CHECKS: Final = {TIMESTAMP: _times, pa.float64(): _numbers}

@@ -1,17 +1,24 @@
-"""Makes the next piece in another thread while one is written, as Arrow holds no lock."""
+"""Works ahead in other threads, as Arrow needs no lock of Python: what large pieces allow."""
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow as pa
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 # A larger piece is the only one in memory.
 LARGE: Final = 32 * 1024 * 1024
+
+# Pieces in work at a time; more would take more memory.
+AT_ONCE: Final = 2
 
 
 def ahead(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -24,3 +31,27 @@ def ahead(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
             yield piece
             del piece  # or it would stay in memory while the next one is made
             coming = coming or thread.submit(next, source, None)
+
+
+def side_by_side(
+    work: Callable[[Item], Result], items: Iterable[Item], size: Callable[[Item], int]
+) -> Iterator[Result]:
+    """Yield the result for each item, in order; two small ones are in work while one is used.
+
+    Args:
+        work: Takes an item, in any thread.
+        items: Taken one by one, in this thread.
+        size: The bytes of an item; a large one is worked on alone.
+    """
+    running: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for item in items:
+            is_large = size(item) > LARGE // AT_ONCE
+            while len(running) >= (1 if is_large else AT_ONCE):
+                yield running.popleft().result()
+            running.append(threads.submit(work, item))
+            del item  # or it would stay in memory while the next one is made
+            if is_large:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()

@@ -13,6 +13,7 @@ from connector.record.merge import KNOWN_COLUMNS, resolve, splice
 from connector.record.order import FIRST_YEAR, LAST_YEAR, plausible, sequence_of
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES
 from connector.storage import parquet
+from connector.storage.ahead import side_by_side
 from connector.warehouse.files import files_of
 from connector.warehouse.founding import WITHOUT_TIME
 from connector.warehouse.spill import Spill, join
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from connector.storage.storage import Storage
-    from connector.warehouse.spill import Chunk
+    from connector.warehouse.spill import Chunk, Part
 
 FORMATS: Final = {"month": "%Y-%m", "day": "%Y-%m-%d"}
 
@@ -183,10 +184,21 @@ class Generations:
                 del rows  # or the last group would be in memory twice
             # Not earlier: `_find_homes` uses what was known before.
             self._known = None
-            for partition, chunk in spill.by_partition():
-                changed = self._upsert_into(partition, chunk, files.get(partition))
-                files |= {partition: self._name(partition)} if changed.partitions else {}
+            upserted = side_by_side(
+                lambda part: self._upsert_part(part, files.get(part.partition)),
+                spill.by_partition(),
+                lambda part: part.size,
+            )
+            for changed in upserted:
                 total = Upserted(*map(operator.add, total, changed))
+        return total
+
+    def _upsert_part(self, part: Part, name: str | None) -> Upserted:
+        total = Upserted()
+        for chunk in part.chunks:
+            changed = self._upsert_into(part.partition, chunk, name)
+            name = self._name(part.partition) if changed.partitions else name
+            total = Upserted(*map(operator.add, total, changed))
         return total
 
     def refile(self) -> None:

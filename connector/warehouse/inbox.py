@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from connector.storage.storage import Storage
 
-# Bytes of answers flattened at once.
-GROUP_BYTES: Final = 16 * 1024 * 1024
+# Bytes of answers flattened at once; three such groups are in memory.
+GROUP_BYTES: Final = 8 * 1024 * 1024
 
 
 def file_of(batch: str) -> str:

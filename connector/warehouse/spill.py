@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 Chunk = list[pa.RecordBatch]
 """Rows for `join`, which empties the list."""
+
+
+class Part(NamedTuple):
+    """The rows of a partition, in chunks of a bounded size; any thread may take them."""
+
+    partition: str
+    size: int
+    chunks: Iterator[Chunk]
+
 
 PARTITION: Final = "__partition"
 MEMORY_BYTES: Final = 48 * 1024 * 1024
@@ -62,19 +71,19 @@ class Spill:
             with trying_to(f"write to {self._folder}"):
                 self._write_out()
 
-    def by_partition(self) -> Iterator[tuple[str, Chunk]]:
-        """Yield all rows by partition, in chunks of a bounded size."""
+    def by_partition(self) -> Iterator[Part]:
+        """Yield all rows by partition."""
         if self._spilled:
             with trying_to(f"write to {self._folder}"):
                 self._write_out()
                 for writer in self._spilled.values():
                     writer.close()
             for partition in sorted(self._spilled):
-                for chunk in self._read_back(partition):
-                    yield partition, chunk
+                size = (self._folder / partition).stat().st_size
+                yield Part(partition, size, self._read_back(partition))
         else:
             for partition, rows in self._split_held():
-                yield partition, rows.to_batches()
+                yield Part(partition, rows.nbytes, iter([rows.to_batches()]))
 
     def _write_out(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -93,9 +102,10 @@ class Spill:
         # One chunk per column: many small ones cost more than everything else.
         held = pa.concat_tables(self._held).combine_chunks()
         self._held, self._held_bytes = [], 0
-        rows = held.drop_columns(PARTITION)
-        for partition in sorted(pc.unique(held[PARTITION]).to_pylist()):
-            yield partition, rows.filter(pc.equal(held[PARTITION], partition))
+        rows, partitions = held.drop_columns(PARTITION), held[PARTITION]
+        del held
+        for partition in sorted(pc.unique(partitions).to_pylist()):
+            yield partition, rows.filter(pc.equal(partitions, partition))
 
     def _read_back(self, partition: str) -> Iterator[Chunk]:
         gathered: Chunk = []

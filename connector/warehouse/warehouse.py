@@ -19,6 +19,7 @@ from connector.record.merge import merge_rejects
 from connector.record.order import count_ahead, sequence_of
 from connector.record.schema import ANSWERS, COLUMNS, GENERATIONS, GIVEN, REJECTS, RUNS
 from connector.storage import parquet
+from connector.storage.ahead import side_by_side
 from connector.storage.storage import storage_of
 from connector.warehouse import (
     census,
@@ -369,19 +370,22 @@ class Warehouse:
         gone = Forgotten(source)
         answers = ahead = 0
 
+        def read(whole: pa.Table) -> tuple[pa.Table, pa.Table]:
+            # A file of the log that somebody put back may hold forgotten ones.
+            is_gone = gone.mask(whole["task_id"]) if len(gone) else None
+            group = whole if is_gone is None else whole.filter(pc.invert(is_gone))
+            group = group if rejudged_by is None else rejudge(group, rejudged_by)
+            return group, flatten(group)
+
         def groups() -> Iterator[pa.Table]:
             nonlocal rejects, answers, ahead
-            for whole in inbox.read_groups(source, names):
-                # A file of the log that somebody put back may hold forgotten ones.
-                is_gone = gone.mask(whole["task_id"]) if len(gone) else None
-                read = whole if is_gone is None else whole.filter(pc.invert(is_gone))
-                group = read if rejudged_by is None else rejudge(read, rejudged_by)
+            wholes = inbox.read_groups(source, names)
+            for group, rows in side_by_side(read, wholes, lambda whole: int(whole.nbytes)):
                 answers += len(group)
                 rejects = merge_rejects(rejects, group, proven)
-                rows = flatten(group)
                 ahead += count_ahead(rows)
                 yield prompts.fill(rows)
-                del rows  # or the last group would be in memory twice
+                del group, rows  # or the last group would be in memory twice
 
         upserted = self.generations.upsert(groups())
         rejects = rejects if rejects is before else self._without_overtaken(rejects)
