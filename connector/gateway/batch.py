@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from connector.record.answer import Answer
 
 # An answer of more bytes is rejected, however many task IDs were asked for: many may be under way.
-LARGEST_BODY: Final = 32 * 1024 * 1024
+LARGEST_BODY: Final = 8 * 1024 * 1024
 
 # Batches in a row whose attempts run out: the path is broken, though single requests may work.
 MOST_FAILED: Final = 3

@@ -6,7 +6,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _GZIP_OR_ZLIB = zlib.MAX_WBITS + 32  # zlib recognizes which by the first bytes
 
@@ -16,7 +16,10 @@ class BrokenBody(Exception):
 
 
 def read_body(
-    pieces: Iterator[bytes], headers: Mapping[str, str], limit: int
+    pieces: Iterator[bytes],
+    headers: Mapping[str, str],
+    limit: int,
+    hold: Callable[[int], None] = lambda _: None,
 ) -> tuple[bytes, bool]:
     """Join the pieces of a body up to `limit` bytes, counted after decompression.
 
@@ -24,6 +27,7 @@ def read_body(
         pieces: As they arrive; no more are taken than are needed.
         headers: By name in lower case.
         limit: Bytes.
+        hold: Told how many bytes are held so far; may wait.
 
     Returns:
         The body, and whether it is complete; if not, the rest is unread.
@@ -38,6 +42,7 @@ def read_body(
     for piece in pieces:
         taken.append(piece)
         size += len(piece)
+        hold(size)
         if size > limit:
             return b"".join(taken)[:limit], False
     return b"".join(taken), True

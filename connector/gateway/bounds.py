@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 from connector.gateway.failure import Overdue
+from connector.gateway.room import Room
 
 if TYPE_CHECKING:
     import socket
@@ -25,12 +26,14 @@ class Bounds:
         silent_seconds: Time between two bytes.
         total_seconds: Time from the request to the end of its answer.
         body_bytes: Size of the decompressed body.
+        room: For the bodies of all requests.
     """
 
     connect_seconds: float
     silent_seconds: float
     total_seconds: float
     body_bytes: int
+    room: Room = field(default_factory=Room)
 
     @property
     def wire_bytes(self) -> int:
@@ -70,6 +73,10 @@ class Incoming:
         if self._left < 0:
             raise OSError(f"more than {self._bounds.wire_bytes} bytes arrived for one answer")
         return data
+
+    def hold(self, size: int) -> None:
+        """Hold this many bytes of the body; a wait for memory is not the gateway's."""
+        self._deadline += self._bounds.room.hold(size)
 
     @property
     def received(self) -> int:

@@ -28,6 +28,7 @@ from connector.gateway.patience import Patience
 from connector.gateway.question import BatchQuestion, Question
 from connector.gateway.redact import Redactor
 from connector.gateway.retry import Backoff, FailureStreak
+from connector.gateway.room import Room
 from connector.gateway.transport import LISTEN_SECONDS, Transport, as_target
 from connector.gateway.whose import MOST_ASKED, Owners
 from connector.record.answer import Answer, Concern, Outcome
@@ -103,6 +104,7 @@ class Client:
 
     Attributes:
         batches: How many task IDs to ask for at once.
+        room: Memory for large answers; a thread leaves it once it has handed its answer on.
 
     Raises:
         SettingsError: The base URL, the key, the proxy or the CA certificates cannot be used.
@@ -122,11 +124,13 @@ class Client:
         self._settings = settings
         self._base_url = checked_base_url(settings.base_url)
         self._path = as_target(urlsplit(self._base_url).path) + PATHS[settings.api]
+        self.room = Room()
+        bounds = _bounds(settings, self.room)
         self._transport = Transport(
-            self._base_url, _headers(key, settings), _bounds(settings), settings.max_connections
+            self._base_url, _headers(key, settings), bounds, settings.max_connections
         )
         self.batches = Batches(self._base_url, settings.ids_per_request)
-        self._batch_transport = _batch_transport(self._base_url, key, settings)
+        self._batch_transport = _batch_transport(self._base_url, key, settings, bounds)
         self._backoff = Backoff(
             settings.backoff_base, settings.backoff_cap, settings.max_attempts, draw
         )
@@ -209,7 +213,8 @@ class Client:
         path = f"{self._path}?limit={limit}&offset={offset}"
         name = f"the list from {offset:,} on"
         question = Question(self._transport, path, name, is_list=True)
-        return self._fetch(question, stop)
+        with self.room.visit():
+            return self._fetch(question, stop)
 
     def _question(self, task_id: str) -> Question:
         return Question(self._transport, f"{self._path}/{quote(task_id, safe='')}", task_id)
@@ -244,6 +249,8 @@ class Client:
                     mixed_up=mixed_up,
                 )
             logger.debug("%r: attempt %d: %s", question.name, number, attempt.message)
+            del attempt  # its body may be large
+            self.room.leave()
             if stop.wait(delay):
                 break
         return None
@@ -277,7 +284,8 @@ class Client:
     def probe(self) -> str:
         """Request a made-up task ID once, and say whether the base URL may be wrong."""
         self._throttle.acquire(Event())
-        verdict = self._attempt(self._question(str(uuid4())), None).verdict
+        with self.room.visit():
+            verdict = self._attempt(self._question(str(uuid4())), None).verdict
         return describe(self._base_url, verdict.outcome, verdict.concerns, verdict.message)
 
     def _attempt(self, question: Question, others: list[tuple[str, ...]] | None) -> Attempt:
@@ -311,8 +319,10 @@ class Client:
         except AttemptFailed as failure:
             attempt = from_failure(failure)
         else:
-            reply, now = self._redactor.reply(sent.reply), self._now()
-            attempt = question.read(reply, now)
+            now = self._now()
+            with self.room.turn(len(sent.reply.body)):
+                reply = self._redactor.reply(sent.reply)
+                attempt = question.read(reply, now)
             if announced := read_announced(reply.headers, now):
                 attempt = replace(attempt, announced=announced)
             if others is not None and not self._is_its_own(question, attempt, others, sent):
@@ -406,20 +416,23 @@ def _headers(key: str, settings: ClientSettings) -> dict[str, str]:
     }
 
 
-def _batch_transport(base_url: str, key: str, settings: ClientSettings) -> Transport | None:
+def _batch_transport(
+    base_url: str, key: str, settings: ClientSettings, bounds: Bounds
+) -> Transport | None:
     """Connections of their own, whose answers may be as large as many together."""
     if settings.ids_per_request == 1:
         return None
     most = body_bytes(settings.max_body_bytes, settings.ids_per_request)
     headers = {**_headers(key, settings), "Content-Type": "application/json"}
-    bounds = replace(_bounds(settings), body_bytes=most)
+    bounds = replace(bounds, body_bytes=most)
     return Transport(base_url, headers, bounds, settings.max_connections)
 
 
-def _bounds(settings: ClientSettings) -> Bounds:
+def _bounds(settings: ClientSettings, room: Room) -> Bounds:
     return Bounds(
         connect_seconds=settings.connect_timeout,
         silent_seconds=settings.read_timeout,
         total_seconds=settings.total_timeout,
         body_bytes=settings.max_body_bytes,
+        room=room,
     )

@@ -125,7 +125,9 @@ class Connection:
         self.status, headers, length, body = plain
         head_bytes = len(start) - len(body)
         pieces = _pieces(incoming, body, length)
-        whole, is_whole = read_body(pieces, headers, self._bounds.body_bytes)
+        # All at once, or all threads would wait with a part each.
+        incoming.hold(min(length, self._bounds.body_bytes))
+        whole, is_whole = read_body(pieces, headers, self._bounds.body_bytes, incoming.hold)
         has_more = incoming.received > head_bytes + length
         is_last = not is_whole or has_more or "close" in headers.get("connection", "").lower()
         return Reply(self.status, headers, whole, is_whole, is_last=is_last)
@@ -142,7 +144,7 @@ class Connection:
             return Reply(status, headers, b"", is_last=True)
         has_known_end = response.chunked or response.length is not None
         pieces = _pieces_of(response)
-        body, is_whole = read_body(pieces, headers, self._bounds.body_bytes)
+        body, is_whole = read_body(pieces, headers, self._bounds.body_bytes, incoming.hold)
         is_last = not is_whole or response.will_close or stream.has_more()
         return Reply(status, headers, body, is_whole, has_known_end, is_last)
 

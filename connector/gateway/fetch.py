@@ -155,15 +155,20 @@ class _Crew:
     def _run(self) -> None:
         try:
             while (part := self._work.take((self._stop, self._halt))) is not None:
-                if answers := self._ask(part):
-                    self._answers.put(answers)
-                for answer in answers:
-                    self._client.observe(answer)
+                self._settle(part)
         except BaseException as exc:  # noqa: BLE001  raised again by `fetch`, in its own thread
             self.failure = self.failure or exc
             self._halt.set()
         finally:
             self._answers.put(None)
+
+    def _settle(self, part: Part) -> None:
+        """Ask, and hand the answers on; not in `_run`, which would hold them until the next."""
+        with self._client.room.visit():
+            if answers := self._ask(part):
+                self._answers.put(answers)
+        for answer in answers:
+            self._client.observe(answer)
 
     def _ask(self, part: Part) -> list[Answer]:
         """The answers that a part of the work brings; none if the end is decided before."""
@@ -173,7 +178,8 @@ class _Crew:
         batch = self._client.fetch_batch(part.task_ids, self._halt)
         if batch is None:
             return []
-        answers, unsettled = self._client.batches.read(part, batch)
+        with self._client.room.turn(len(batch.body or b"")):
+            answers, unsettled = self._client.batches.read(part, batch)
         self._work.give_back(unsettled)
         self._answers.put(batch.attempts)
         return answers
