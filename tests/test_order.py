@@ -192,3 +192,65 @@ def test_a_generation_is_not_given_up_for_a_wrong_time(
     found = Warehouse.existing(tmp_path)
     assert not len(found.settled(give_up_after=week))
     assert sorted(found.unfinished(week).to_pylist()) == ["t", "u"]
+
+
+def received_by_clock(root: Path, clock: Any, at: datetime, *answers: Answer) -> None:
+    """A run whose answers come a minute apart."""
+    clock(at)
+    with Warehouse.writing(root) as warehouse:
+        run_id = sequence.run_id_of(warehouse.next_sequence())
+        times = [at + n * timedelta(minutes=1) for n in range(len(answers))]
+        given = [replace(one, fetched_at=t) for one, t in zip(answers, times, strict=True)]
+        warehouse.save(f"{run_id}-000001", given, run_id)
+        warehouse.commit()
+
+
+def test_times_in_the_future_are_moved_back_once_and_a_rebuild_does_the_same(
+    tmp_path: Path, clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    right = RIGHT - timedelta(hours=1)
+    received_by_clock(tmp_path, clock, right, answer("old"), rejected("gone"))
+    received_by_clock(tmp_path, clock, AHEAD, queued("t"), answer("u"), answer("t"), rejected("r"))
+    with Warehouse.writing(tmp_path) as warehouse:
+        opened = datetime.now(UTC)
+        assert warehouse.latest > RIGHT + timedelta(days=9)
+    assert "in the future" in caplog.text
+    before = tables(tmp_path)
+    rows = before["generations"].set_index("task_id")
+    for table in before.values():
+        assert (table.fetched_at <= opened).all()
+    # The time between two answers stays.
+    assert rows.first_finished_at["t"] - rows.first_seen_at["t"] == timedelta(minutes=2)
+    assert rows.fetches["t"] == 2
+    assert rows.fetched_at["old"] == right
+    assert pd.read_parquet(tmp_path / "answers").fetched_at.max() > opened  # as they came
+
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+    caplog.clear()
+    with Warehouse.writing(tmp_path):
+        pass
+    assert "in the future" not in caplog.text
+    assert files == {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+    with Warehouse.writing(tmp_path) as warehouse:
+        assert warehouse.rebuild().changed_files == 0
+    same(before, tables(tmp_path))
+
+
+def test_a_clock_that_is_behind_moves_nothing(
+    tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway has created something since: it is this clock that is wrong."""
+    body = {"id": "t", "state": "completed", "created_at": (NOW - timedelta(days=1)).isoformat()}
+    received_by_clock(tmp_path, clock, NOW, answer("t", body))
+    before = tables(tmp_path)
+
+    class Behind(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) - timedelta(days=10)
+
+    monkeypatch.setattr("connector.warehouse.warehouse.datetime", Behind)
+    with Warehouse.writing(tmp_path):
+        pass
+    same(before, tables(tmp_path))
+    assert not (tmp_path / "clocks.json").exists()

@@ -216,6 +216,40 @@ def merge_rejects(rejects: pa.Table, answers: pa.Table, proven: dict[str, str]) 
     return _given_up(merged, runs, proven)
 
 
+def give_up(rejects: pa.Table, proven: dict[str, str]) -> pa.Table:
+    """Give up tasks of all runs by what is known of their gateways in the end."""
+    return _given_up(rejects, pc.unique(rejects["run_id"]), proven)
+
+
+def unproven_gateways(rejects: pa.Table) -> set[str]:
+    """Base URLs whose refusals would give up tasks, had they given a generation before."""
+    is_open = pc.and_not(pc.equal(rejects["concerns"], Concern.TASK.value), rejects["is_final"])
+    found = rejects["base_url"].filter(is_open)
+    return {base_url for base_url in pc.unique(found).to_pylist() if base_url is not None}
+
+
+def latest_rejects(rejects: pa.Table, groups: Iterable[pa.Table]) -> pa.Table:
+    """Drop rejects of tasks whose latest answer is a generation.
+
+    Args:
+        rejects: Made of all answers, out of order.
+        groups: All answers.
+    """
+    columns = ["task_id", "sequence", "fetched_at", "outcome"]
+    found = [
+        group.filter(pc.is_in(group["task_id"], rejects["task_id"])).select(columns)
+        for group in groups
+    ]
+    if not found:
+        return rejects
+    answers = with_sequence(pa.concat_tables(found)).sort_by(IN_ORDER)
+    latest = answers.filter(_last_of_each(answers["task_id"]))
+    is_over = pc.equal(latest["outcome"], Outcome.GENERATION.value)
+    return rejects.filter(
+        pc.invert(pc.is_in(rejects["task_id"], latest["task_id"].filter(is_over)))
+    )
+
+
 def _prove(proven: dict[str, str], answers: pa.Table) -> None:
     """Add the gateways that gave a generation, with the first run. Run IDs sort by time."""
     good = answers.filter(pc.equal(answers["outcome"], Outcome.GENERATION.value))

@@ -68,6 +68,45 @@ def is_later(rows: pa.Table, known: pa.Table) -> pa.ChunkedArray:
     return pc.fill_null(pc.and_(later, is_other), True)
 
 
+def is_earlier(rows: pa.Table, known: pa.Table) -> pa.ChunkedArray:
+    """Whether each row comes before the known one of its task ID; None is known, or the same: no.
+
+    Args:
+        rows: Of `generations` or `answers`, each with its place.
+        known: The same, one per task ID.
+    """
+    places = pc.index_in(rows["task_id"], known["task_id"].combine_chunks())
+    sequence, fetched_at = (known[name].take(places) for name in ("sequence", "fetched_at"))
+    before = pc.or_(
+        pc.less(rows["sequence"], sequence),
+        pc.and_(pc.equal(rows["sequence"], sequence), pc.less(rows["fetched_at"], fetched_at)),
+    )
+    is_other = pc.not_equal(rows["fetched_at"], fetched_at)
+    return pc.fill_null(pc.and_(before, is_other), False)
+
+
+class Procession:
+    """Watches whether rows come in the order of the log.
+
+    Args:
+        last: The place after which they should come, if there is one.
+
+    Attributes:
+        is_in_order: Whether all did so far.
+    """
+
+    def __init__(self, last: int | None = None) -> None:
+        self.is_in_order = True
+        self._last = last
+
+    def note(self, rows: pa.Table) -> None:
+        """Take in the next rows, in any order among themselves."""
+        if len(rows):
+            ends = pc.min_max(sequence_of(rows)).as_py()
+            self.is_in_order &= self._last is None or ends["min"] >= self._last
+            self._last = max(ends["max"], self._last or ends["max"])
+
+
 def count_ahead(generations: pa.Table) -> int:
     """Number of rows created after the fetch that brought them, by more than clocks may differ."""
     latest = pc.add(generations["fetched_at"], pa.scalar(TOLERANCE))

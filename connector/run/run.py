@@ -69,7 +69,7 @@ class Run:
         meters: Meters | None = None,
         watcher: Watcher | None = None,
     ) -> None:
-        self.clock = Clock(warehouse.last().fetched_at)
+        self.clock = Clock(warehouse.latest)
         self.run_id = run_id_of(warehouse.next_sequence())
         self.selection = selection
         self.settings = settings

@@ -67,7 +67,7 @@ def _copy(storage: Storage, name: str) -> str:
     """Copy a file under a name that no other file has; an equal copy is that of an earlier try."""
     stem = name.rpartition("/")[2].removesuffix(".parquet")
     number, copy = 1, f"{DAMAGED}/{stem}.parquet"
-    while storage.exists(copy) and not _are_equal(storage, name, copy):
+    while storage.exists(copy) and not are_equal(storage, name, copy):
         number += 1
         copy = f"{DAMAGED}/{stem}-{number}.parquet"
     with storage.replacing(copy, unless_same=True) as file:
@@ -82,7 +82,8 @@ def _parts(storage: Storage, name: str) -> Iterator[bytes]:
             yield part
 
 
-def _are_equal(storage: Storage, one: str, other: str) -> bool:
+def are_equal(storage: Storage, one: str, other: str) -> bool:
+    """Whether two files have the same bytes."""
     if storage.bytes_of(one) != storage.bytes_of(other):
         return False
     pairs = zip(_parts(storage, one), _parts(storage, other), strict=False)

@@ -10,7 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.merge import KNOWN_COLUMNS, resolve, splice
-from connector.record.order import FIRST_YEAR, LAST_YEAR, plausible, sequence_of
+from connector.record.order import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    is_earlier,
+    plausible,
+    sequence_of,
+    with_sequence,
+)
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES
 from connector.storage import parquet
 from connector.storage.ahead import side_by_side
@@ -66,11 +73,17 @@ def last_of(rows: pa.Table) -> Last:
 
 
 class Upserted(NamedTuple):
-    """What an upsert changed."""
+    """What an upsert changed.
+
+    Attributes:
+        late: Rows that come before the known one of their task, which no longer says whether they
+            are in it.
+    """
 
     new: int = 0
     updated: int = 0
     partitions: int = 0
+    late: int = 0
 
 
 class Generations:
@@ -225,15 +238,17 @@ class Generations:
 
     def _upsert_into(self, partition: str, chunk: Chunk, name: str | None) -> Upserted:
         known = parquet.read_table(self._storage, name, LINEAGE) if name else LINEAGE.empty_table()
-        upserts = resolve(known, join(chunk))
+        rows = join(chunk)
+        late = pc.sum(is_earlier(rows, with_sequence(known))).as_py() or 0 if len(known) else 0
+        upserts = resolve(known, rows)
         if not len(upserts):
-            return Upserted()
+            return Upserted(late=late)
         updated = pc.sum(pc.is_in(upserts["task_id"], known["task_id"])).as_py()
         existing = parquet.read_pieces(self._storage, name, GENERATIONS.schema) if name else ()
         name = self._name(partition)
         parquet.write_table(self._storage, name, GENERATIONS, splice(existing, upserts))
         self._known_of.pop(name, None)
-        return Upserted(len(upserts) - updated, updated, 1)
+        return Upserted(len(upserts) - updated, updated, 1, late)
 
     def _find_homes(self, rows: pa.Table) -> pa.ChunkedArray:
         """Return each row's partition: where its task ID is, else by its first answer.

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from connector import words
 from connector.marts.findings import (
@@ -23,10 +23,9 @@ from connector.marts.findings import (
     hidden_prompts,
     slow_hours,
 )
-from connector.record.order import FIRST_YEAR, LAST_YEAR
+from connector.record.order import plausible
 from connector.record.schema import (
     FAMILIES,
-    GENERATIONS,
     TERMS,
     TURNAROUND_HOURS,
     TURNAROUND_QUANTILES,
@@ -96,11 +95,9 @@ def _count_days(pieces: Iterable[pa.Table]) -> Days:
 
 
 def created_day(created_at: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The day (UTC) of each time; null where it is of no sensible year."""
-    year = pc.year(created_at)
-    is_sensible = pc.and_(pc.greater_equal(year, FIRST_YEAR), pc.less_equal(year, LAST_YEAR))
-    nothing = pa.scalar(None, GENERATIONS["created_at"].type)
-    return pc.if_else(is_sensible, created_at, nothing).cast(pa.timestamp("us")).cast(pa.date32())
+    """The day (UTC) of each time; null where it is of no sensible year, or in the future."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    return plausible(created_at, tomorrow).cast(pa.timestamp("us")).cast(pa.date32())
 
 
 def _of_trend(trend: Trend) -> str:

@@ -13,7 +13,7 @@ from connector.record.answer import Answer, Concern, Outcome
 from connector.record.schema import ANSWERS
 from connector.storage import parquet
 from connector.storage.memory import release
-from connector.warehouse.damage import set_aside
+from connector.warehouse.damage import are_equal, set_aside
 from connector.warehouse.files import INBOX as FOLDER
 from connector.warehouse.files import files_of, is_own
 from connector.warehouse.founding import is_zero_rows
@@ -102,6 +102,22 @@ def _read_repaired(storage: Storage, name: str) -> Iterator[pa.Table]:
             yield from parquet.read_pieces(storage, name, ANSWERS.schema)
 
 
+def first_proofs(storage: Storage, base_urls: Iterable[str]) -> dict[str, str]:
+    """The first run that each of these gateways gave a generation in, by the log."""
+    schema = pa.schema([ANSWERS[name].field for name in ("base_url", "run_id", "outcome")])
+    proofs: dict[str, str] = {}
+    wanted = pa.array(base_urls, pa.string())
+    for name in logged_files(storage):
+        for piece in parquet.read_pieces(storage, name, schema):
+            is_good = pc.equal(piece["outcome"], Outcome.GENERATION.value)
+            rows = piece.filter(pc.and_(is_good, pc.is_in(piece["base_url"], wanted)))
+            for base_url, run_id in zip(
+                *(rows[n].to_pylist() for n in schema.names[:2]), strict=True
+            ):
+                proofs[base_url] = min(run_id, proofs.get(base_url, run_id))
+    return proofs
+
+
 def upgrade_log(storage: Storage) -> None:
     """Rewrite files of the log that lack columns of this version."""
     for name in logged_files(storage):
@@ -119,8 +135,18 @@ def archive(storage: Storage, names: Iterable[str]) -> None:
     """
     for name in names:
         if storage.exists(name):  # it may have been set aside
-            folder = f"{ANSWERS.partition}_month={_month_of(storage, name)}"
-            storage.move(name, f"{ANSWERS.name}/{folder}/{name.rpartition('/')[2]}")
+            storage.move(name, _place_of(storage, name))
+
+
+def are_logged(storage: Storage, names: Iterable[str]) -> bool:
+    """Whether all these files are in the log too: a move that was cut short leaves both."""
+    places = ((name, _place_of(storage, name)) for name in names)
+    return all(storage.exists(place) and are_equal(storage, name, place) for name, place in places)
+
+
+def _place_of(storage: Storage, name: str) -> str:
+    folder = f"{ANSWERS.partition}_month={_month_of(storage, name)}"
+    return f"{ANSWERS.name}/{folder}/{name.rpartition('/')[2]}"
 
 
 def _month_of(storage: Storage, name: str) -> str:

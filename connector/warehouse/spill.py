@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connector.record.order import Procession
 from connector.record.pieces import split
 from connector.storage.local import trying_to
 from connector.storage.memory import release
@@ -53,6 +55,7 @@ class Spill:
         self._held: list[pa.Table] = []
         self._held_bytes = 0
         self._spilled: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
+        self._procession = Procession()
 
     def __enter__(self) -> Self:
         return self
@@ -65,6 +68,7 @@ class Spill:
 
     def add(self, rows: pa.Table, partitions: pa.Array) -> None:
         """Add rows, each with its partition."""
+        self._procession.note(rows)
         self._held.append(rows.append_column(PARTITION, partitions))
         self._held_bytes += rows.nbytes
         if self._held_bytes > MEMORY_BYTES:
@@ -72,7 +76,10 @@ class Spill:
                 self._write_out()
 
     def by_partition(self) -> Iterator[Part]:
-        """Yield all rows by partition."""
+        """Yield all rows by partition.
+
+        A task's rows are in the order of the log, or in one chunk.
+        """
         if self._spilled:
             with trying_to(f"write to {self._folder}"):
                 self._write_out()
@@ -80,7 +87,9 @@ class Spill:
                     writer.close()
             for partition in sorted(self._spilled):
                 size = (self._folder / partition).stat().st_size
-                yield Part(partition, size, self._read_back(partition))
+                is_in_order = self._procession.is_in_order
+                read = self._read_back if is_in_order else self._read_back_by_task
+                yield Part(partition, size, read(partition))
         else:
             for partition, rows in self._split_held():
                 yield Part(partition, rows.nbytes, iter([rows.to_batches()]))
@@ -109,17 +118,40 @@ class Spill:
 
     def _read_back(self, partition: str) -> Iterator[Chunk]:
         gathered: Chunk = []
+        for batch in self._batches(partition):
+            gathered.append(batch)
+            is_enough = sum(one.nbytes for one in gathered) >= CHUNK_BYTES
+            del batch  # or it would stay in memory while its chunk is used
+            if is_enough or sum(map(len, gathered)) >= CHUNK_ROWS:
+                yield gathered
+                gathered = []
+        if gathered:
+            yield gathered
+
+    def _batches(self, partition: str) -> Iterator[pa.RecordBatch]:
         path = str(self._folder / partition)
         # Not mapped: pages of a mapped file count as the process's memory.
         with pa.OSFile(path) as file, pa.ipc.open_stream(file) as stream:
-            for batch in stream:
-                gathered.append(batch)
-                is_enough = sum(one.nbytes for one in gathered) >= CHUNK_BYTES
-                del batch  # or it would stay in memory while its chunk is used
-                if is_enough or sum(map(len, gathered)) >= CHUNK_ROWS:
-                    yield gathered
-                    gathered = []
-        if gathered:
+            yield from stream
+
+    def _read_back_by_task(self, partition: str) -> Iterator[Chunk]:
+        """The same, with all rows of a task in one chunk; reads the file once for each chunk."""
+        ids, size = [], 0
+        for batch in self._batches(partition):
+            ids.append(batch["task_id"])
+            size += batch.nbytes
+        ordered = pa.chunked_array(ids).combine_chunks().sort()
+        chunks = max(-(-len(ordered) // CHUNK_ROWS), -(-size // CHUNK_BYTES))
+        bounds = [ordered[len(ordered) * number // chunks] for number in range(1, chunks)]
+        for first, last in pairwise([None, *bounds, None]):
+            gathered = []
+            for batch in self._batches(partition):
+                is_here = pa.repeat(True, len(batch))
+                if first is not None:
+                    is_here = pc.and_(is_here, pc.greater_equal(batch["task_id"], first))
+                if last is not None:
+                    is_here = pc.and_(is_here, pc.less(batch["task_id"], last))
+                gathered.append(batch.filter(is_here))
             yield gathered
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import operator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import PurePosixPath
@@ -15,14 +16,15 @@ import pyarrow.compute as pc
 
 from connector.errors import DamagedFile, WarehouseError
 from connector.record.base_url import as_base_url
-from connector.record.merge import merge_rejects
-from connector.record.order import count_ahead, sequence_of
+from connector.record.merge import give_up, latest_rejects, merge_rejects, unproven_gateways
+from connector.record.order import TOLERANCE, Procession, count_ahead, sequence_of
 from connector.record.schema import ANSWERS, COLUMNS, GENERATIONS, GIVEN, REJECTS, RUNS
 from connector.storage import parquet
 from connector.storage.ahead import side_by_side
 from connector.storage.storage import storage_of
 from connector.warehouse import (
     census,
+    clocks,
     compact,
     forgotten,
     founding,
@@ -64,15 +66,21 @@ COLUMNS_FILE: Final = f"{COLUMNS.name}/{COLUMNS.name}.parquet"
 
 
 class Committed(NamedTuple):
-    """What a commit changed; `ahead` counts answers that call a generation created later."""
+    """What a commit changed.
+
+    Attributes:
+        ahead: Answers that call a generation created later.
+        late: 1 or more if answers came that the tables cannot take in: older than what they have.
+    """
 
     answers: int = 0
     new: int = 0
     updated: int = 0
     ahead: int = 0
+    late: int = 0
 
     def __add__(self, other: Committed) -> Committed:  # type: ignore[override]  # sums, not joins
-        return Committed(*(a + b for a, b in zip(self, other, strict=True)))
+        return Committed(*map(operator.add, self, other))
 
 
 class Rebuilt(NamedTuple):
@@ -98,6 +106,7 @@ class Warehouse:
     Attributes:
         has_changed: Whether this process has changed `generations` or `rejects`, be it to finish
             the work of a dead run.
+        latest: The latest time of an answer that it was opened with, be it in the future.
     """
 
     def __init__(self, storage: Storage, partition_by: str) -> None:
@@ -107,6 +116,7 @@ class Warehouse:
         self._given = Kept(storage, GIVEN)
         self._highest: int | None = None
         self.has_changed = False
+        self.latest = Last().fetched_at
 
     @staticmethod
     def exists(address: Address) -> bool:
@@ -204,6 +214,7 @@ class Warehouse:
             warehouse._write_dictionary()
             warehouse._check()
             warehouse.commit()
+            warehouse._correct_clocks()
             given.apply_prompts(storage, warehouse.generations, warehouse._given.table)
             if left := forgotten.under_way(storage):
                 logger.warning("%s to forget: going on with it.", plural(len(left), "task ID"))
@@ -341,9 +352,17 @@ class Warehouse:
         except DamagedFile as error:
             self._repair(error)
             committed = self._merge(self.storage, names)
+        is_late = bool(committed.late) and not inbox.are_logged(self.storage, names)
+        if is_late:
+            # Also if this process dies before the tables are rebuilt.
+            _write_marker(self.storage, self.partition_by, None)
         self._take_census()
         inbox.archive(self.storage, names)
         self._write_dictionary()
+        if is_late:
+            logger.info("answers older than those in the tables came in: rebuilding from the log")
+            self._rebuild_or_keep()
+            _write_marker(self.storage, self.partition_by)
         logger.info(
             "answers committed: %s (%s new, %s updated)", *map("{:,}".format, committed[:3])
         )
@@ -368,19 +387,27 @@ class Warehouse:
         proven = dict.fromkeys(self.generations.gateways(), "")
         prompts = given.Prompts(*self._given)
         gone = Forgotten(source)
+        moved = clocks.read_moved(source)
         answers = ahead = 0
+        is_rebuild = rejudged_by is not None
+        order = Procession(None if is_rebuild else self.last().sequence)
 
-        def read(whole: pa.Table) -> tuple[pa.Table, pa.Table]:
+        def prepared(whole: pa.Table) -> pa.Table:
             # A file of the log that somebody put back may hold forgotten ones.
             is_gone = gone.mask(whole["task_id"]) if len(gone) else None
             group = whole if is_gone is None else whole.filter(pc.invert(is_gone))
-            group = group if rejudged_by is None else rejudge(group, rejudged_by)
+            group = clocks.with_right_times(group, moved)
+            return group if rejudged_by is None else rejudge(group, rejudged_by)
+
+        def read(whole: pa.Table) -> tuple[pa.Table, pa.Table]:
+            group = prepared(whole)
             return group, flatten(group)
 
         def groups() -> Iterator[pa.Table]:
             nonlocal rejects, answers, ahead
             wholes = inbox.read_groups(source, names)
             for group, rows in side_by_side(read, wholes, lambda whole: int(whole.nbytes)):
+                order.note(group)
                 answers += len(group)
                 rejects = merge_rejects(rejects, group, proven)
                 ahead += count_ahead(rows)
@@ -389,9 +416,18 @@ class Warehouse:
 
         upserted = self.generations.upsert(groups())
         rejects = rejects if rejects is before else self._without_overtaken(rejects)
+        if is_rebuild:
+            rejects = give_up(rejects, proven)
+            if not order.is_in_order:
+                wholes = inbox.read_groups(source, names)
+                rejects = latest_rejects(rejects, map(prepared, wholes))
+        elif unproven := unproven_gateways(rejects).difference(proven):
+            # Its generations may all have been replaced by those of another gateway.
+            rejects = give_up(rejects, inbox.first_proofs(source, unproven))
+        late = upserted.late + (not order.is_in_order) * (len(rejects) + len(before))
         if rejects is not before or not self.storage.exists(REJECTS_FILE):
             parquet.write_table(self.storage, REJECTS_FILE, REJECTS, [rejects])
-        return Committed(answers, upserted.new, upserted.updated, ahead)
+        return Committed(answers, upserted.new, upserted.updated, ahead, late)
 
     def _without_overtaken(self, rejects: pa.Table) -> pa.Table:
         """Drop rejects that were read after a generation that came later, out of order."""
@@ -480,9 +516,35 @@ class Warehouse:
         parquet.write_table(self.storage, REJECTS_FILE, REJECTS, [self.rejects()])
         self.generations.forget()
 
+    def _correct_clocks(self) -> None:
+        """Move answers of a clock that was ahead to when they can have come, once."""
+        now, latest = datetime.now(UTC), self.last().fetched_at
+        self.latest = max(self.latest, latest)
+        if latest <= now + TOLERANCE or clocks.is_behind(
+            self.storage, self.generations.files().values(), now
+        ):
+            return
+        moved = clocks.read_moved(self.storage)
+        names = inbox.logged_files(self.storage)
+        if found := clocks.find_ahead(self.storage, names, moved, now):
+            logger.warning(
+                "Answers in the warehouse have times up to %s UTC, in the future: a clock was wrong"
+                " then, or this one is. The tables have them from now on as if they had come by"
+                " now; the log keeps them as they came.",
+                f"{latest:%Y-%m-%d %H:%M}",
+            )
+            # Also if this process dies before the tables are rebuilt.
+            _write_marker(self.storage, self.partition_by, None)
+            clocks.write_moved(self.storage, [*moved, *found])
+            self._rebuild_or_keep()
+            _write_marker(self.storage, self.partition_by)
+
     def size(self) -> int:
         """Number of task IDs in the tables, rejects included."""
-        return self.generations.rows() + len(self.rejects())
+        known, rejected = self.generations.known()["task_id"], self.rejects()["task_id"]
+        # One with a generation may have been refused later.
+        both = rejected.filter(pc.is_in(rejected, known)) if len(rejected) else rejected
+        return len(known) + len(rejected) - len(both)
 
     def refresh_marts(self, term_prompts: int | None = None, *, again: bool = False) -> None:
         """Bring the marts up to date; nothing happens if they are.
