@@ -85,6 +85,30 @@ with Warehouse.writing({str(tmp_path)!r}) as warehouse:
     assert len(rows) == 64
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_large_kept_columns_are_merged_in_little_memory(tmp_path: Path) -> None:
+    run(
+        f"""
+import pyarrow as pa
+from connector.record.kept import Values
+from connector.warehouse.given import Gathered
+from connector.warehouse.warehouse import Warehouse
+text = "a dog and a cat " * 6_000
+with Warehouse.writing({str(tmp_path)!r}) as warehouse:
+    for ids in (["t000", "t999"], [f"t{{n:03}}" for n in range(220)]):
+        with Gathered(warehouse.storage) as gathered:
+            for place in range(0, len(ids), 5):
+                some = ids[place : place + 5]
+                texts = pa.array([task_id + text for task_id in some])
+                columns = {{f"c{{n}}": Values(texts, frozenset([pa.string()])) for n in range(20)}}
+                gathered.add("x", pa.array(some), columns, has_types=True)
+            warehouse.keep(gathered)
+"""
+    )
+    rows = pq.read_table(tmp_path / "given/given.parquet", columns=["task_id"])
+    assert rows["task_id"].to_pylist() == [*(f"t{n:03}" for n in range(220)), "t999"]
+
+
 def test_row_groups_are_bounded_in_bytes_and_do_not_depend_on_the_pieces(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     rows = table(*(answer(str(n), b"x" * 3_000_000, minutes=n) for n in range(60)))

@@ -11,7 +11,6 @@ import json
 import logging
 import shutil
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ from connector.record.kept import KEY, NOTHING, TEXT, WORDS, joined, same_name
 from connector.record.schema import GENERATIONS, GIVEN, TIMINGS
 from connector.storage import parquet
 from connector.storage.local import trying_to
+from connector.storage.memory import release
 from connector.warehouse import damage
 from connector.words import did_you_mean
 
@@ -48,10 +48,11 @@ TAKEN: Final = frozenset(
     )
 )
 
-# Rows that are merged at once, and after how many bytes rows go to the disk.
+# Rows and bytes that are merged at once, and after how many bytes rows go to the disk.
 BUCKET_ROWS: Final = 65_536
+BUCKET_BYTES: Final = 32 * 1024 * 1024
 MEMORY_BYTES: Final = 16 * 1024 * 1024
-SAMPLED: Final = 64  # one row in so many
+SAMPLED: Final = 64  # one row in this many, or more if rows are large
 MOST_PROMPTED: Final = 100_000  # changed prompts that are held at once
 
 # Which file's prompts are in `generations`. Written last: after a crash it does not match.
@@ -152,8 +153,10 @@ class Gathered:
     def __init__(self, storage: Storage) -> None:
         self._folder = storage.scratch / GIVEN.name
         self._held: list[pa.Table] = []
-        self._sample: list[pa.Array] = []
-        self._rows = self._held_bytes = 0
+        # Some task IDs, each with the share of a bucket that it stands for.
+        self._sample: list[pa.Table] = []
+        self._share = 0.0
+        self._held_bytes = 0
         self._raw: pa.OSFile | None = None
         self._names: dict[str, str] = {}
         # By name, then by source: the types of the values, and whether two of them are odd.
@@ -185,13 +188,23 @@ class Gathered:
         rows = pa.table(
             [task_ids, *(values.texts for values in columns.values())], names=[KEY, *names]
         )
-        self._sample.append(task_ids.take(pa.array(range(0, len(rows), SAMPLED))))
-        self._rows += len(rows)
+        self._note(rows)
         self._held.append(rows)
         self._held_bytes += rows.nbytes
         if self._held_bytes > MEMORY_BYTES:
             with trying_to(f"write to {self._folder}"):
                 self._write_out()
+
+    def _note(self, rows: pa.Table) -> None:
+        """Take a sample of the task IDs, as fine as the rows are large."""
+        if not len(rows):
+            return
+        of_one = max(1 / BUCKET_ROWS, rows.nbytes / len(rows) / BUCKET_BYTES)
+        step = max(1, min(SAMPLED, int(SAMPLED / BUCKET_ROWS / of_one)))
+        sample = rows[KEY].take(pa.array(range(0, len(rows), step)))
+        shares = pa.repeat(of_one * len(rows) / len(sample), len(sample))
+        self._sample.append(pa.table([sample, shares], names=[KEY, "share"]))
+        self._share += of_one * len(rows)
 
     def types(self) -> dict[str, pa.DataType]:
         """The type of each column: that of all sources together."""
@@ -217,15 +230,18 @@ class Gathered:
     def sorted_rows(self) -> Iterator[pa.Table]:
         """All rows as texts, one for each task ID, sorted, in tables of a bounded size."""
         schema = pa.schema([(KEY, TEXT), *((name, TEXT) for name in self._types)])
-        if self._rows <= BUCKET_ROWS:
+        if self._share <= 1:
             pieces = [_widened(rows, schema) for rows in self._all()]
             yield kept.latest(pa.concat_tables([schema.empty_table(), *pieces]))
             return
         with trying_to(f"write to {self._folder}"):
             for path in self._buckets(schema):
-                with pa.memory_map(path) as file, pa.ipc.open_stream(file) as stream:
-                    rows = stream.read_all()
-                yield kept.latest(rows)
+                # Not mapped: pages of a mapped file count as the process's memory.
+                with pa.OSFile(path) as file, pa.ipc.open_stream(file) as stream:
+                    rows = kept.latest(stream.read_all())
+                yield rows
+                del rows
+                release()
 
     def _write_out(self) -> None:
         if self._raw is None:
@@ -249,10 +265,7 @@ class Gathered:
 
     def _buckets(self, schema: pa.Schema) -> list[str]:
         """Write all rows to files, each with the task IDs between two of the sampled ones."""
-        sample = pa.chunked_array(self._sample, TEXT).unique()
-        sample = sample.take(pc.sort_indices(sample))
-        step = max(1, BUCKET_ROWS // SAMPLED)
-        bounds = sample.take(pa.arange(step, len(sample), step)).to_pylist()
+        bounds = self._bounds()
         self._folder.mkdir(parents=True, exist_ok=True)
         paths = [str(self._folder / f"{number:06}") for number in range(len(bounds) + 1)]
         writers = [pa.ipc.new_stream(path, schema) for path in paths]
@@ -268,6 +281,17 @@ class Gathered:
             for writer in writers:
                 writer.close()
         return paths
+
+    def _bounds(self) -> list[str]:
+        """The first task ID of each bucket but the first."""
+        sample = pa.concat_tables(self._sample).group_by(KEY).aggregate([("share", "sum")])
+        bounds, share = [], 0.0
+        for task_id, more in zip(*sample.sort_by(KEY).select([KEY, "share_sum"]), strict=True):
+            if share + more.as_py() > 1 and share:
+                bounds.append(task_id.as_py())
+                share = 0.0
+            share += more.as_py()
+        return bounds
 
 
 def _listed(types: Iterable[pa.DataType]) -> str:
@@ -383,22 +407,24 @@ def _spliced(
     changes: _Changes,
 ) -> Iterator[pa.Table]:
     """Merge two sorted streams, holding a piece and a bucket at a time."""
-    buckets = iter(incoming)
-    bucket = next(buckets)
-    for piece in filter(len, pieces):
-        last, due = piece[KEY][-1], []
-        while True:
-            count = pc.sum(pc.less_equal(bucket[KEY], last)).as_py() or 0
-            due.append(bucket.slice(0, count))
-            following = next(buckets, None) if count == len(bucket) else None
-            if following is None:
-                bucket = bucket.slice(count)
-                break
-            bucket = following
-        yield changes.noted(piece, kept.merged(piece, pa.concat_tables(due), schema))
+    old, new = (iter(filter(len, tables)) for tables in (pieces, incoming))
+    piece, bucket = next(old, None), next(new, None)
     nothing = GIVEN.schema.empty_table()
-    for rest in chain([bucket], buckets):
-        yield changes.noted(nothing, kept.merged(nothing, rest, schema))
+    while piece is not None or bucket is not None:
+        before = nothing if piece is None else piece
+        given = nothing if bucket is None else bucket
+        if piece is not None and bucket is not None:
+            last = min(piece[KEY][-1].as_py(), bucket[KEY][-1].as_py())
+            before, given = _up_to(piece, last), _up_to(bucket, last)
+        yield changes.noted(before, kept.merged(before, given, schema))
+        if piece is not None:
+            piece = piece.slice(len(before)) if len(before) < len(piece) else next(old, None)
+        if bucket is not None:
+            bucket = bucket.slice(len(given)) if len(given) < len(bucket) else next(new, None)
+
+
+def _up_to(rows: pa.Table, last: str) -> pa.Table:
+    return rows.slice(0, pc.sum(pc.less_equal(rows[KEY], last)).as_py() or 0)
 
 
 class Prompts:
