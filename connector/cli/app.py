@@ -15,7 +15,7 @@ from connector.cli.check import check
 from connector.cli.ingest import ingest
 from connector.cli.outputs import duckdb, export, report
 from connector.cli.tables import compact, forget, rebuild, show
-from connector.errors import ConnectorError, UsageError
+from connector.errors import ConnectorError, StorageFailed, UsageError
 from connector.words import plain
 
 # Options of all commands, and how many words they are: `connector.cli.options`.
@@ -47,6 +47,14 @@ def main() -> None:
     except ConnectorError as error:
         log.log_error(plain(error), error=type(error).__name__, exit_code=error.exit_code)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # Wherever a file, a folder or a disk can fail: it is no fault of the program.
+        failed = StorageFailed(
+            f"cannot use {error.filename or 'a file'}: {error.strerror or error}. What was saved"
+            " before is kept; mend it, and run this again."
+        )
+        log.log_error(plain(failed), error=type(error).__name__, exit_code=failed.exit_code)
+        sys.exit(failed.exit_code)
     finally:
         gc.freeze()  # or Python looks at each object once more before it ends
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM stop a run cleanly."""
+"""Ctrl-C, SIGTERM and a closed terminal stop a run cleanly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def _line(message: str) -> bytes:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[Received]:
-    """Turn the first SIGINT or SIGTERM into a request to stop; the second one quits at once."""
+    """Turn the first such signal into a request to stop; the second one quits at once.
+
+    A hang-up that the caller has told to ignore, as `nohup` does, stays ignored.
+    """
     received = Received()
 
     def handle(number: int, _frame: object) -> None:
@@ -46,7 +49,11 @@ def stop_on_signals() -> Iterator[Received]:
         with contextlib.suppress(OSError):
             os.write(2, _line("stopping: saving results; press Ctrl-C again to quit now"))
 
-    earlier = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hang_up and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        numbers.append(hang_up)
+    earlier = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield received
     finally:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 from connector.gateway.retry import parse_retry_after
@@ -20,10 +18,6 @@ if TYPE_CHECKING:
     from connector.gateway.pace.announced import Announced
 
 KEPT_OF_TOO_LARGE = 4096
-
-# Parsed, a body takes up to thirty times its bytes: of larger ones, one is parsed at a time.
-LARGE = 256 * 1024
-_parsing = Lock()
 
 # Outcomes that suggest the gateway is down; a gateway that limits the rate is not.
 DOWN = PASSING - {Outcome.RATE_LIMITED}
@@ -113,8 +107,7 @@ def _judged(reply: Reply, task_id: str) -> Verdict:
     if not reply.is_whole and reply.status in range(200, 300):
         message = f"the body is larger than {len(reply.body):,} bytes"
         return Verdict(Outcome.TOO_LARGE, message, Concern.TASK)
-    with _parsing if len(reply.body) > LARGE else nullcontext():
-        verdict = judge(reply.status, reply.body, task_id)
+    verdict = judge(reply.status, reply.body, task_id)
     looks_cut = not reply.has_known_end and reply.body.lstrip()[:1] in (b"", b"{")
     if verdict.outcome is Outcome.NOT_JSON and looks_cut:
         message = "the answer broke off before the end of its JSON"

@@ -35,6 +35,10 @@ _PIECE_BYTES: Final = 64 * 1024
 _STATUS: Final = re.compile(r"(?!204|304)[2-9][0-9]{2}( |$)")
 _LENGTH: Final = re.compile(r"[0-9]{1,15}")
 
+# Before the answer itself; `http.client` knows only the oldest of these.
+_INTERIM: Final = frozenset({HTTPStatus.PROCESSING, HTTPStatus.EARLY_HINTS})
+_MOST_INTERIM: Final = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -135,8 +139,11 @@ class Connection:
     def _read_other(self, incoming: Incoming, start: bytes) -> Reply:
         """Read an answer of any form, by `http.client`."""
         stream = _Stream(incoming, start)
-        response = HTTPResponse(stream)  # type: ignore[arg-type]  # all it wants is `makefile`
-        response.begin()
+        for _ in range(_MOST_INTERIM):
+            response = HTTPResponse(stream)  # type: ignore[arg-type]  # all it wants is `makefile`
+            response.begin()
+            if response.status not in _INTERIM:
+                break
         self.status = status = response.status
         headers = {name.lower(): value for name, value in reversed(response.getheaders())}
         if status < HTTPStatus.OK:
