@@ -251,9 +251,14 @@ class Client:
             logger.debug("%r: attempt %d: %s", question.name, number, attempt.message)
             del attempt  # its body may be large
             self.room.leave()
+            self.pass_on()
             if stop.wait(delay):
                 break
         return None
+
+    def pass_on(self) -> None:
+        """Leave this thread's place to another: it asks for nothing more, or not at once."""
+        self._throttle.pass_on()
 
     def _mixed_up(self, attempt: Attempt, others: list[tuple[str, ...]]) -> int:
         """How many of the answers that were not kept are about another task than the kept one."""

@@ -160,6 +160,7 @@ class _Crew:
             self.failure = self.failure or exc
             self._halt.set()
         finally:
+            self._client.pass_on()
             self._answers.put(None)
 
     def _settle(self, part: Part) -> None:

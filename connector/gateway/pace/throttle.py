@@ -113,8 +113,7 @@ class Throttle:
             is_mine = not self._is_due(now) and self._pace.wait(now) <= 0 and not stop.is_set()
             if is_mine:
                 self._start(now)
-            if self._line and self._pace.wait(now) <= 0:
-                self._line[0].turn.notify()
+            self._wake(now)
             return is_mine or self._wait(stop, now)
 
     def release(self, sample: Sample) -> None:
@@ -128,6 +127,11 @@ class Throttle:
             raise RuntimeError("release() without acquire() in this thread")
         with self._lock:
             self._pace.answered(self._clock(), request, sample)
+
+    def pass_on(self) -> None:
+        """Let the first in the line start, as this thread makes no further request for now."""
+        with self._lock:
+            self._wake(self._clock())
 
     def state(self) -> State:
         """The current state."""
@@ -144,6 +148,11 @@ class Throttle:
     def _is_due(self, now: float) -> bool:
         """Whether the first in the line has waited for long enough to come before all others."""
         return bool(self._line) and now - self._line[0].since > _PATIENCE_SECONDS
+
+    def _wake(self, now: float) -> None:
+        """Wake the first in the line, if its request may start."""
+        if self._line and self._pace.wait(now) <= 0:
+            self._line[0].turn.notify()
 
     def _start(self, now: float) -> None:
         self._mine.request = self._pace.sent(now)
