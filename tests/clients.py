@@ -33,6 +33,10 @@ class OpenThrottle:
         """Keep it."""
         self.samples.append(sample)
 
+    def vacancies(self) -> int:
+        """As many threads as there may be."""
+        return 1_000
+
     def pass_on(self) -> None:
         """Nobody waits."""
 

@@ -57,7 +57,7 @@ def take_all(answers: Iterator[Answer]) -> tuple[list[str], Exception | None]:
 
 
 def fetching_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("fetch-")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("fetch")]
 
 
 def wait_until(condition: Any, seconds: float = 60.0) -> None:
@@ -333,6 +333,12 @@ def test_a_place_is_passed_on_at_the_end_of_a_fetch_and_before_another_attempt(
         asking.join()
     assert len(answers) == 1
     assert took < 10.0
+
+
+def test_threads_start_as_they_are_needed(sandbox: Sandbox) -> None:
+    with make_client(sandbox.base_url, Throttle(3)) as client:
+        most = max(len(fetching_threads()) for _ in run(client, map(str, range(100)), threads=64))
+    assert most <= 4  # one waits for its turn
 
 
 def test_many_refusals_at_once_are_one_error(sandbox: Sandbox) -> None:

@@ -256,6 +256,10 @@ class Client:
                 break
         return None
 
+    def vacancies(self) -> int:
+        """How many more threads than there are would find something to do."""
+        return self._throttle.vacancies()
+
     def pass_on(self) -> None:
         """Leave this thread's place to another: it asks for nothing more, or not at once."""
         self._throttle.pass_on()

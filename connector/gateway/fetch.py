@@ -44,7 +44,7 @@ def fetch(
     Args:
         task_ids: May be endless.
         client: Shared by the threads.
-        threads: How many requests may be under way at once, if the throttle lets them.
+        threads: Most requests under way at once, if the throttle lets them.
         stop: When set, no request starts any more, and the iteration ends.
         grace_seconds: How long what is under way may take once the end is decided.
         on_idle: Called several times a second while no answer comes, by whoever iterates.
@@ -89,7 +89,10 @@ def _places_of(item: list[Answer] | int | None) -> int:
 
 
 class _Crew:
-    """The threads of one `fetch`. They are daemons, so that the process can exit at once."""
+    """The threads of one `fetch`, no more than find something to do.
+
+    They are daemons, so that the process can exit at once.
+    """
 
     def __init__(
         self,
@@ -108,10 +111,7 @@ class _Crew:
         self._answers = _Answers(
             max(_BUFFERED_PER_THREAD, _BUFFERED_PER_THREAD * threads // client.batches.size)
         )
-        self._threads = [
-            threading.Thread(target=self._run, name=f"fetch-{number}", daemon=True)
-            for number in range(threads)
-        ]
+        self._not_started = threads
 
     def work(
         self,
@@ -119,10 +119,8 @@ class _Crew:
         on_idle: Callable[[], None],
         on_request: Callable[[int], None],
     ) -> Generator[Answer, None, None]:
-        """Start the threads; yield answers until all have ended or the grace period is over."""
-        for thread in self._threads:
-            thread.start()
-        working = len(self._threads)
+        """Start threads as needed; yield answers until all ended or the grace period is over."""
+        working = self._start(max(1, self._client.vacancies()))
         end = float("inf")
         while working:
             if self._stop.is_set():
@@ -130,6 +128,7 @@ class _Crew:
             if self._halt.is_set():
                 end = min(end, time.monotonic() + grace_seconds)
             if self._answers.empty():
+                working += self._start(self._client.vacancies())
                 time.sleep(_GATHER_SECONDS)
             try:
                 answers = self._answers.get(timeout=_LOOK_UP_SECONDS)
@@ -140,10 +139,19 @@ class _Crew:
                 continue
             if answers is None:
                 working -= 1
+                self._not_started = 0  # for it has found nothing more to do
             elif isinstance(answers, int):
                 on_request(answers)
             else:
                 yield from answers
+
+    def _start(self, count: int) -> int:
+        """Start this many further threads, or all that are left; return how many."""
+        count = min(count, self._not_started)
+        self._not_started -= count
+        for _ in range(count):
+            threading.Thread(target=self._run, name="fetch", daemon=True).start()
+        return count
 
     def dismiss(self) -> None:
         """Stop the threads, and empty the queue so that none blocks on it."""

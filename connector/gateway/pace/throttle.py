@@ -133,6 +133,13 @@ class Throttle:
         with self._lock:
             self._wake(self._clock())
 
+    def vacancies(self) -> int:
+        """How many more threads could start a request now, or one to wait until it may."""
+        with self._lock:
+            now = self._clock()
+            free = self._pace.concurrency(now) - self._pace.in_flight - len(self._line)
+            return max(0, free if self._pace.wait(now) <= 0 else min(free, 1 - len(self._line)))
+
     def state(self) -> State:
         """The current state."""
         with self._lock:
