@@ -31,7 +31,7 @@ from connector.config.places import PREFIX, look_up
 from connector.errors import SettingsError, UsageError
 from connector.record.base_url import as_base_url
 from connector.storage.file_url import path_of
-from connector.words import did_you_mean, plain
+from connector.words import REPORT, did_you_mean, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -116,7 +116,7 @@ def _as_page(url: str) -> str:
     """The address of the report, also if it is given as that of its folder."""
     if not re.match(r"https?://[^/\s]", url):
         raise ValueError("must begin with http:// or https://")
-    return url if re.search(r"\.html?([?#]|$)", url) else f"{url.rstrip('/')}/report.html"
+    return url if re.search(r"\.html?([?#]|$)", url) else f"{url.rstrip('/')}/{REPORT}"
 
 
 def _as_names(value: object) -> object:

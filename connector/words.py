@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import date, datetime
 
+# The report's file; a flow writes it beside the tables.
+REPORT: Final = "report.html"
+
 BLANKS: Final = re.compile(r"[^\S ]+")  # line ends, tabs and the like
 
 # Unicode categories that a reader cannot see or that change what is around them: control

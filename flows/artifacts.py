@@ -24,6 +24,7 @@ from connector.storage.address import is_url
 from connector.warehouse.highlights import highlights
 from connector.warehouse.refresh import Marts
 from connector.warehouse.warehouse import Warehouse
+from connector.words import REPORT
 from flows.account import account_page, account_rows, in_words
 from flows.assets import announce
 from flows.chart import outcomes_chart
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 ACCOUNT_KEY = "ingest-account"
 REPORT_KEY = "ingest-report"
 PAGE_KEY = "ingest-page"
-PAGE_FILE = "report.html"
 
 
 class Progress:
@@ -100,7 +100,7 @@ def publish(
         with _optional("page"):
             create_link_artifact(
                 report_url,
-                link_text=PAGE_FILE,
+                link_text=REPORT,
                 key=PAGE_KEY,
                 description="Prompts, resolutions and timing of all generations, on one page",
             )
@@ -109,7 +109,7 @@ def publish(
 def _write_report(summary: Summary) -> str | None:
     """Write the report; return its path."""
     with _optional("page"):
-        path = f"{summary.warehouse.rstrip('/')}/{PAGE_FILE}"
+        path = f"{summary.warehouse.rstrip('/')}/{REPORT}"
         write_report(summary.warehouse, path)
         return path if is_url(path) else str(Path(path).resolve())
     return None

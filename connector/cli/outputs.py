@@ -11,12 +11,13 @@ from connector.cli.log import say
 from connector.cli.options import NONE, Common
 from connector.cli.shell import console
 from connector.storage.arrow import import_pyarrow
+from connector.words import REPORT
 
 
 def report(
     *,
     warehouse: str | None = None,
-    output: Annotated[str, Parameter(alias="-o")] = "report.html",
+    output: Annotated[str, Parameter(alias="-o")] = REPORT,
     by: str | None = None,
     thumbnails: bool = False,
     common: Common = NONE,

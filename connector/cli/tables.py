@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from connector.cli.log import say
 from connector.cli.options import NONE, Common
 from connector.cli.shell import console, print_json
 from connector.storage.arrow import import_pyarrow
+from connector.words import REPORT, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from connector.warehouse.warehouse import Warehouse
-
-# A flow writes it beside the tables.
-PAGE: Final = "report.html"
 
 
 def show(
@@ -110,7 +108,6 @@ def forget(
     import_pyarrow()
     from connector.task_ids import read, valid_mask  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
-    from connector.words import plural  # noqa: PLC0415  see above
 
     given = {
         name
@@ -130,12 +127,12 @@ def forget(
         if input(f"Remove {count} from {found.storage.address} for good? [y/N] ").lower() != "y":
             raise UsageError("nothing was changed")
     with _open_to_change(warehouse, common) as opened:
-        has_page = opened.storage.exists(PAGE)
+        has_page = opened.storage.exists(REPORT)
         rows = opened.forget(sorted(given))
     if has_page:
         from connector.report.page import write_report  # noqa: PLC0415  see above
 
-        write_report(found.storage.address, f"{found.storage.address.rstrip('/')}/{PAGE}")
+        write_report(found.storage.address, f"{found.storage.address.rstrip('/')}/{REPORT}")
     say(f"{count} forgotten, {rows:,} rows removed", forgotten=len(given), rows=rows)
 
 

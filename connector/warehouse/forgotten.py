@@ -20,6 +20,7 @@ from connector.warehouse.damage import DAMAGED, set_aside
 from connector.warehouse.files import INBOX, files_of, is_own
 from connector.warehouse.given import as_found
 from connector.warehouse.walks import forget_walks
+from connector.words import REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,9 +37,6 @@ HASH_BYTES: Final = 16
 
 # What is made again from the log.
 REBUILT: Final = (GENERATIONS, REJECTS)
-
-# A flow writes it beside the tables.
-PAGE: Final = "report.html"
 
 
 class Forgotten:
@@ -118,7 +116,7 @@ def scrub_files(storage: Storage, task_ids: Sequence[str]) -> int:
 
     scrubber = Scrubber(task_ids)
     forget_walks(storage)  # it names the newest IDs of lists
-    storage.remove(PAGE)
+    storage.remove(REPORT)
     log = TABLES["answers"]
     waiting = [(log, name) for name in storage.list(INBOX) if is_own(name)]
     kept = (table for table in TABLES.values() if table not in {*MARTS, COLUMNS})
