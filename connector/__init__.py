@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+from connector.version import VERSION
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from connector.summary import Summary
     from connector.warehouse.reading import read
 
-    __version__: str
-
 __all__ = ["__version__", "ingest", "read"]
+
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:
@@ -34,10 +36,6 @@ def __getattr__(name: str) -> Any:
         from connector.warehouse.reading import read  # noqa: PLC0415  see above
 
         return read
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415  see above
-
-        return version("luma-to-parquet")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

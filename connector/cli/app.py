@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
-from importlib.metadata import version
 from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Parameter
@@ -16,18 +14,16 @@ from connector.cli.ingest import ingest
 from connector.cli.outputs import duckdb, export, report
 from connector.cli.tables import compact, forget, rebuild, show
 from connector.errors import ConnectorError, StorageFailed, UsageError
+from connector.version import VERSION
 from connector.words import plain
 
 # Options of all commands, and how many words they are: `connector.cli.options`.
 COMMON: Final = {"--quiet": 1, "--log-format": 2, "--config": 2, "--profile": 2}
 
-# Of new objects, after which Python looks for garbage among them.
-OBJECTS: Final = 50_000
-
 app = App(
     name="luma-to-parquet",
     help="Task IDs in, Parquet tables out: Dream Machine video generations for analytics.",
-    version=lambda: version("luma-to-parquet"),
+    version=VERSION,
     default_parameter=Parameter(negative=()),
     help_format="plaintext",  # importing markdown takes 0.1 s
 )
@@ -35,10 +31,12 @@ app = App(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 2 usage, 3 key refused, 4 stopped, 130 interrupted."""
-    _start_fast()
     arguments = _arguments(_command_first(sys.argv[1:]))
     streams.keep_running()
     log.set_up(arguments)
+    if not arguments or arguments[0].startswith("-"):
+        # No option of a command; it takes longer to import than a command takes to be found.
+        app.register_install_completion_command()
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -57,16 +55,6 @@ def main() -> None:
         sys.exit(failed.exit_code)
     finally:
         gc.freeze()  # or Python looks at each object once more before it ends
-
-
-def _start_fast() -> None:
-    """Save a sixth of the start of this process, which is our own.
-
-    Imports make many objects that stay, and no garbage. And before its first model, pydantic looks
-    for plug-ins in all packages that are installed.
-    """
-    gc.set_threshold(OBJECTS, 10, 10)
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def _command_first(given: list[str]) -> list[str]:
@@ -98,4 +86,3 @@ for command in (ingest, check, show, report, export, duckdb, rebuild, compact, f
     app.command(command)
 # The sandbox reads its own options, --help among them.
 app.command(sandbox, help_flags=(), version_flags=())
-app.register_install_completion_command()

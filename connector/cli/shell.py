@@ -35,5 +35,9 @@ def console(*, stderr: bool = False) -> Console:
     is_read = (sys.stderr if stderr else sys.stdout).isatty()
     is_mute = Mode.is_quiet and not stderr
     return Console(
-        stderr=stderr, soft_wrap=not is_read, width=None if is_read else PIPED_WIDTH, quiet=is_mute
+        stderr=stderr,
+        soft_wrap=not is_read,
+        width=None if is_read else PIPED_WIDTH,
+        quiet=is_mute,
+        emoji=False,  # a prompt with :cat: in it is shown as it is, and no list of them is read
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from connector import words
@@ -12,6 +11,7 @@ from connector.report.explained import BASES, CATEGORIES, REASONS
 from connector.report.facts import AGES, LENGTHS, OTHERS, STAGE_STEP
 from connector.report.prompts import TEXT_CHARACTERS
 from connector.report.tasks import EACH
+from connector.version import VERSION
 from connector.warehouse.highlights import quantile
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _about(figures: Figures) -> dict[str, str]:
         "warehouse": words.plain(figures.warehouse, NAME_CHARACTERS) or "warehouse",
         "span": " – ".join(dict.fromkeys(ends)) or "no generation yet",
         "made": f"{words.minute(figures.made_at)} UTC",
-        "version": version("luma-to-parquet"),
+        "version": VERSION,
     }
 
 

@@ -6,7 +6,6 @@ import itertools
 import time
 from contextlib import closing, suppress
 from datetime import timedelta
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from connector.errors import ConnectorError, Interrupted, NothingFetched, RunStopped, StorageFailed
@@ -18,6 +17,7 @@ from connector.run.selection import given_up_in, make_plan, settled_in
 from connector.run.tally import Tally, counts_of
 from connector.run.watcher import Watcher
 from connector.summary import Summary
+from connector.version import VERSION
 from connector.warehouse import walks
 from connector.warehouse.given import Gathered
 from connector.warehouse.sequence import run_id_of
@@ -243,7 +243,7 @@ class Run:
             updated=self._committed.updated,
             reasons=dict(+self.tally.reasons),
             invalid_examples=self.plan.invalid_examples,
-            version=version("luma-to-parquet"),
+            version=VERSION,
             note="; ".join(self.clock.notes(self._committed.ahead)) or None,
             **self._counts(),
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +30,7 @@ from connector.record.schema import (
     TURNAROUND_QUANTILES,
 )
 from connector.storage import parquet
+from connector.version import VERSION
 from connector.warehouse.files import files_of
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _files(sources: dict[str, str]) -> list[str]:
 
 def _state(storage: Storage, files: Iterable[str], allowance: Allowance) -> dict[str, str]:
     """For each file that is there, text that changes when it does, or what is made of it."""
-    made_by = f"luma-to-parquet {version('luma-to-parquet')}, {allowance}"
+    made_by = f"luma-to-parquet {VERSION}, {allowance}"
     found: dict[str, str] = {}
     for table in (GENERATIONS, *MARTS):
         found |= storage.versions(table.name)

@@ -7,7 +7,6 @@ import json
 import logging
 import operator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,6 +21,7 @@ from connector.record.schema import ANSWERS, COLUMNS, GENERATIONS, GIVEN, REJECT
 from connector.storage import parquet
 from connector.storage.ahead import side_by_side
 from connector.storage.storage import storage_of
+from connector.version import VERSION
 from connector.warehouse import (
     census,
     clocks,
@@ -596,7 +596,7 @@ class Warehouse:
                 "started_at": now,
                 "finished_at": now,
                 "outcome": "done",
-                "version": version("luma-to-parquet"),
+                "version": VERSION,
                 "note": f"forgot {plural(task_ids, 'task ID')} on request:"
                 f" {plural(rows, 'row')} removed",
                 **dict.fromkeys(COUNTS, 0),
@@ -766,7 +766,7 @@ def _write_marker(
         "format": FORMAT,
         "partition_by": partition_by,
         "tables_version": tables_version,
-        "version": version("luma-to-parquet"),
+        "version": VERSION,
     }
     with storage.replacing(MARKER) as file:
         file.write(json.dumps(marker).encode() + b"\n")
