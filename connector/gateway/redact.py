@@ -35,9 +35,11 @@ class Redactor:
         self._folded = self._key.lower()
         self._others: list[bytes] = []
         self._pattern = re.compile(re.escape(self._key))
+        self._may_hide = re.compile(_escapes_of(self._key))
         if len(key) >= LEAST_FOR_OTHER_FORMS:
             encoded = _in_base64(self._key)
             self._others = [*encoded, key.encode("utf-16-le").strip(b"\0")]
+            self._may_hide = re.compile(_escapes_of(b"".join((self._key, *encoded))))
             self._pattern = re.compile(
                 b"|".join(
                     (
@@ -67,9 +69,11 @@ class Redactor:
         """Whether the key may be there: a search for plain texts, since `_pattern` is slow."""
         if not self._others:
             return self._key in body
-        if b"\\" in body or b"%" in body:
-            plain = _IN_JSON.sub(_unescaped, body.replace(b"\\", b""))
-            body += b"\n" + _IN_URL.sub(_unescaped, plain)
+        if b"\\" in body:
+            body += b"\n" + _IN_JSON.sub(_unescaped, body.replace(b"\\", b""))
+        # Presigned URLs are full of escapes, but of other characters than those of keys.
+        if self._may_hide.search(body):
+            body += b"\n" + _IN_URL.sub(_unescaped, body)
         return self._folded in body.lower() or any(other in body for other in self._others)
 
 
@@ -93,6 +97,12 @@ def _spelled(text: bytes) -> bytes:
     for other, code in zip(others, codes[1:], strict=True):
         pattern += rb"(?:\\*%b|\\+u00%b|%%(?:25)*%b)" % (other, code, code)
     return pattern
+
+
+def _escapes_of(text: bytes) -> bytes:
+    """A pattern for an escape, as in a URL, of any of these characters in either case."""
+    codes = {b"%02x" % code for code in text.lower() + text.upper()}
+    return b"%%(?:25)*(?i:%b)" % b"|".join(sorted(codes))
 
 
 def _unescaped(escaped: re.Match[bytes]) -> bytes:
