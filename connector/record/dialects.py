@@ -27,7 +27,7 @@ from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_S
 from connector.record.states import status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
 Json = dict[str, Any]
@@ -372,13 +372,22 @@ def _snake(key: str) -> str:
     return key if key.islower() else _HUMP.sub("_", key).lower()
 
 
-class _Value(NamedTuple):
-    """A candidate for a column's value, and its position."""
+_Value = tuple[int, int, tuple[str, ...], Any]
+"""A candidate for a column's value: its layer, the rank of its path, its keys, and itself."""
 
-    layer: int
+
+class _Want(NamedTuple):
+    """What a column looks for under a key of an object.
+
+    Attributes:
+        rest: The key within the object under that key; empty if the value itself is wanted.
+        is_checked: Whether some values do not count.
+    """
+
+    name: str
     rank: int
-    keys: tuple[str, ...]
-    value: Any
+    rest: str
+    is_checked: bool
 
 
 def plain(found: Found, task_id: str) -> tuple[Json, Json]:
@@ -398,8 +407,7 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     layers += [wrapper.fields for wrapper in reversed(found.wrappers)]
     values: dict[str, list[_Value]] = {}
     for number, layer in enumerate(layers):
-        for name, value in _values_in(number, layer):
-            values.setdefault(name, []).append(value)
+        _gather(number, layer, values)
     # Of each layer, the keys whose values are in columns.
     taken: list[set[tuple[str, ...]]] = [set() for _ in layers]
     fields = _fields(values, found.state, taken)
@@ -414,16 +422,16 @@ def _fields(values: dict[str, list[_Value]], state: Any, taken: list[set[tuple[s
     fields: Json = {}
     for name, candidates in values.items():
         if len(candidates) == 1 and name != "state":
-            one = candidates[0]
-            _put(fields, name, one.value)
-            taken[one.layer].add(one.keys)
+            layer, _, keys, value = candidates[0]
+            _put(fields, name, value)
+            taken[layer].add(keys)
             continue
         chosen = _chosen(name, candidates, state)
         if chosen is not None:
             _put(fields, name, chosen)
-            for one in candidates:
-                if _is_same(one.value, chosen):
-                    taken[one.layer].add(one.keys)
+            for layer, _, keys, value in candidates:
+                if _is_same(value, chosen):
+                    taken[layer].add(keys)
     return fields
 
 
@@ -473,47 +481,64 @@ def _artifact(generation: Json) -> list[Json]:
     return [artifact] if isinstance(artifact, dict) else []
 
 
-def _values_in(number: int, layer: Json) -> Iterator[tuple[str, _Value]]:
-    """What one object has for which column."""
+def _gather(number: int, layer: Json, values: dict[str, list[_Value]]) -> None:
+    """Add what one object has for which column."""
     is_record = number > 0 or not OF_RECORDS.isdisjoint(_folded(layer))
-    for name, rank, keys, path, rest in _wanted(tuple(layer)):
-        value = layer[keys[0]]
-        if value is None:
+    for key, wants in _wanted(tuple(layer)):
+        outer = layer[key]
+        if outer is None:
             continue
-        if rest:
-            keys, value = _below(value, keys, rest)  # noqa: PLW2901  for speed: it is usually unchanged
-        elif path == "error" and not isinstance(value, str):
-            continue  # text is a value, otherwise it is an object of values
-        if value is None or (name in _MAY_BE_NOTHING and _is_nothing(name, value)):
-            continue
-        if name == "id" and is_record and not isinstance(value, str):
-            continue
-        if name == "state" and not isinstance(value, str) and number > 0:
-            continue
-        yield name, _Value(number, rank, keys, value)
+        inner = _folded(outer) if isinstance(outer, dict) else None
+        is_url = inner is None and is_address(outer)
+        for name, rank, rest, is_checked in wants:
+            keys: tuple[str, ...] = (key,)
+            value = outer
+            if rest and inner is not None:
+                if rest not in inner:
+                    continue
+                keys = (key, inner[rest])
+                value = outer[keys[1]]
+                if value is None:
+                    continue
+            elif rest and not (is_url and rest == "url"):
+                continue
+            if is_checked and not _counts(name, key, value, number, is_record=is_record, rest=rest):
+                continue
+            values.setdefault(name, []).append((number, rank, keys, value))
+
+
+def _counts(name: str, key: str, value: Any, number: int, *, is_record: bool, rest: str) -> bool:
+    """Whether a value is one of the column, rather than another's or a spelling of "none"."""
+    if name in _MAY_BE_NOTHING and _is_nothing(name, value):
+        return False
+    if isinstance(value, str):
+        return True
+    if name == "id":
+        return not is_record
+    if name == "state":
+        return number == 0
+    # Text is a value, otherwise it is an object of values.
+    return bool(rest) or _snake(key) != "error"
 
 
 @lru_cache(maxsize=4096)
-def _wanted(keys: tuple[str, ...]) -> tuple[tuple[str, int, tuple[str, ...], str, str], ...]:
-    """What columns look for in an object with these keys: each with the rank of the path."""
+def _wanted(keys: tuple[str, ...]) -> tuple[tuple[str, tuple[_Want, ...]], ...]:
+    """What columns look for in an object with these keys, by key."""
     return tuple(
-        (name, _RANK[name, path], (key,), path, path.partition(".")[2])
+        (key, tuple(_want(name, path) for name, path in HEADS[head]))
         for head, key in _folded_keys(keys).items()
-        for name, path in HEADS.get(head, ())
+        if head in HEADS
     )
+
+
+def _want(name: str, path: str) -> _Want:
+    is_checked = name in _MAY_BE_NOTHING or name in {"id", "state"} or path == "error"
+    return _Want(name, _RANK[name, path], path.partition(".")[2], is_checked)
 
 
 @lru_cache(maxsize=4096)
 def _id_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(key for name, key in _folded_keys(keys).items() if name in IDS)
-
-
-def _below(value: Any, keys: tuple[str, ...], rest: str) -> tuple[tuple[str, ...], Any]:
-    """The value at a path of two keys, and the keys as they are written there."""
-    if isinstance(value, dict):
-        inner = _folded(value).get(rest)
-        return ((*keys, inner), value[inner]) if inner is not None else (keys, None)
-    return keys, value if rest == "url" and is_address(value) else None
 
 
 def _is_nothing(name: str, value: Any) -> bool:
@@ -525,10 +550,14 @@ def _is_nothing(name: str, value: Any) -> bool:
 
 def _chosen(name: str, candidates: list[_Value], state: Any) -> Any:
     if name == "state":
-        return state if state is not None else candidates[0].value
-    candidates.sort(key=lambda one: (one.layer, one.rank))
+        return state if state is not None else candidates[0][-1]
+    candidates.sort(key=_place)
     # An empty text gives way to any other value.
-    return next((one.value for one in candidates if one.value != ""), candidates[0].value)
+    return next((value for *_, value in candidates if value != ""), candidates[0][-1])
+
+
+def _place(candidate: _Value) -> tuple[int, int]:
+    return candidate[:2]
 
 
 def _is_same(one: Any, other: Any) -> bool:

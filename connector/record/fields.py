@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.coerce import COERCERS, parse_time, to_json
+from connector.record.coerce import COERCERS, EPOCH_UNITS, parse_time, to_json
 from connector.record.column import TIMESTAMP, Column
 from connector.record.dialects import FROM_JSON, PLAIN_KEYS, is_address
 
@@ -46,6 +46,7 @@ NATIVE_TYPES: Final[dict[pa.DataType, frozenset[type]]] = {
 ARRAY_TYPES: Final = {kind: kind for kind in NATIVE_TYPES} | {TIMESTAMP: pa.string()}
 
 AT_ONCE: Final = frozenset({pa.string(), pa.bool_()})
+OPTIONAL_INT: Final = frozenset({int, type(None)})
 OBJECT: Final = frozenset({dict, type(None)})
 
 # Times that Arrow and Python read the same way, if the date exists.
@@ -160,6 +161,8 @@ class Fields:
                 return check(array) if check else array
             except UNFIT:
                 pass
+        if column.is_often_epoch and (seconds := _epoch_seconds(values)) is not None:
+            return seconds
         convert = self._times if column.type == TIMESTAMP else self._coerced
         return pa.array(convert(column, values), column.type)
 
@@ -294,6 +297,15 @@ def _free(name: str, value: Any, taken: Json) -> str:
     while name in taken and taken[name] is not value:
         name += "_"
     return name
+
+
+def _epoch_seconds(values: list[Any]) -> pa.Array | None:
+    """Times since 1970 in whole seconds, as nearly all of such gateways are; None if one is not."""
+    if not OPTIONAL_INT.issuperset(map(type, values)):
+        return None
+    if not all(value is None or 0 < value < EPOCH_UNITS[0][0] for value in values):
+        return None
+    return pa.array(values, pa.timestamp("s", tz="UTC")).cast(TIMESTAMP)
 
 
 def _usual_times(texts: pa.Array) -> pa.Array:
