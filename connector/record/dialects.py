@@ -70,6 +70,7 @@ LISTS: Final = (
     "results",
     "tasks",
 )
+_OF_WRAPPERS: Final = frozenset({*WRAPPERS, *LISTS})
 STATES: Final = GENERATIONS["state"].paths
 IDS: Final = ("id", "task_id", "generation_id")
 
@@ -233,7 +234,7 @@ def _unwrap(document: Any, task_id: str, depth: int) -> Found | None:
 
 def _inside(document: Json, task_id: str, depth: int) -> Found | None:
     """Find the generation under one of the keys that wrappers use."""
-    for name, key in _folded(document).items():
+    for name, key in _inner_keys(tuple(document)):
         value = document[key]
         if name not in (LISTS if isinstance(value, list) else WRAPPERS) or not value:
             continue
@@ -368,6 +369,12 @@ def _folded_keys(keys: tuple[str, ...]) -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=4096)
+def _inner_keys(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Those under which wrappers hold others, with their form in snake case."""
+    return tuple(item for item in _folded_keys(keys).items() if item[0] in _OF_WRAPPERS)
+
+
+@lru_cache(maxsize=4096)
 def _snake(key: str) -> str:
     return key if key.islower() else _HUMP.sub("_", key).lower()
 
@@ -489,7 +496,6 @@ def _gather(number: int, layer: Json, values: dict[str, list[_Value]]) -> None:
         if outer is None:
             continue
         inner = _folded(outer) if isinstance(outer, dict) else None
-        is_url = inner is None and is_address(outer)
         for name, rank, rest, is_checked in wants:
             keys: tuple[str, ...] = (key,)
             value = outer
@@ -500,7 +506,7 @@ def _gather(number: int, layer: Json, values: dict[str, list[_Value]]) -> None:
                 value = outer[keys[1]]
                 if value is None:
                     continue
-            elif rest and not (is_url and rest == "url"):
+            elif rest and (rest != "url" or not is_address(outer)):
                 continue
             if is_checked and not _counts(name, key, value, number, is_record=is_record, rest=rest):
                 continue
