@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from connector.errors import WarehouseError, WarehouseLocked
 from connector.record.answer import Answer, Outcome
 from connector.record.schema import GENERATIONS, TABLES
 from connector.storage import parquet
+from connector.storage.ahead import LARGE, side_by_side
+from connector.storage.local import LocalStorage
 from connector.warehouse.warehouse import Committed, Warehouse
 
 if TYPE_CHECKING:
@@ -107,6 +110,49 @@ def test_only_partitions_with_news_are_replaced(tmp_path: Path) -> None:
     assert {name for name in changed if name.startswith("generations")} == {
         "generations/created_month=2025-04/generations.parquet"
     }
+
+
+def test_a_commit_reads_only_the_partition_that_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    months = [
+        answer(f"{month}-{number}", {"id": "x", "created_at": f"2025-{month:02}-01T00:00:00Z"})
+        for month in (1, 2, 3)
+        for number in range(3)
+    ]
+    with Warehouse.writing(tmp_path) as warehouse:
+        warehouse.save("first", months[:-1], "run")
+        warehouse.commit()
+        warehouse.settled()
+        opened = []
+        kept = LocalStorage.open_file
+        monkeypatch.setattr(
+            LocalStorage, "open_file", lambda self, name: opened.append(name) or kept(self, name)
+        )
+        warehouse.save("second", months[-1:], "run")
+        warehouse.commit()
+        assert {name for name in opened if name.startswith("generations/")} == {MARCH}
+        assert warehouse.size() == len(months)
+        assert warehouse.generations.rows_by_file[MARCH] == 3
+
+
+MARCH = "generations/created_month=2025-03/generations.parquet"
+
+
+def test_small_pieces_are_worked_on_in_twos_and_large_ones_alone() -> None:
+    in_work: list[int] = []
+    most = dict.fromkeys([1, LARGE], 0)
+
+    def work(size: int) -> int:
+        in_work.append(size)
+        most[size] = max(most[size], sum(in_work))
+        time.sleep(0.05)
+        in_work.remove(size)
+        return size
+
+    sizes = [1, 1, 1, LARGE, 1, LARGE, LARGE, 1, 1]
+    assert list(side_by_side(work, sizes, lambda size: size)) == sizes
+    assert most == {1: 2, LARGE: LARGE}
 
 
 def test_what_a_dead_run_left_in_the_inbox_is_committed_first(tmp_path: Path) -> None:

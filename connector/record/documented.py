@@ -6,7 +6,6 @@ to the same values, without a note and with nothing left for `extra`; all others
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from connector.record.column import TIMESTAMP
-from connector.record.dialects import FROM_JSON, OTHER_DIALECTS, PLAIN_KEYS
+from connector.record.dialects import FROM_JSON, PLAIN_KEYS
 from connector.record.fields import ARRAY_TYPES, PATHS, UNFIT, USUAL_TIME
 
 Shape = dict[str, Any]
@@ -30,9 +29,6 @@ BEFORE, AFTER, BODY = pa.scalar(b'{"body":'), pa.scalar(b"}\n"), "body"
 
 # Larger whole numbers are not all floats.
 EXACT: Final = 2.0**53
-
-# Bodies read first, to see whether it pays to read the others.
-SAMPLE: Final = 16
 
 
 def _shape() -> Shape:
@@ -53,12 +49,14 @@ def _struct(shape: Shape) -> pa.StructType:
 
 SHAPE: Final = _shape()
 PARSING: Final = pj.ParseOptions(
-    explicit_schema=pa.schema([(BODY, _struct(SHAPE))]), newlines_in_values=True
+    explicit_schema=pa.schema([(BODY, _struct(SHAPE))]),
+    newlines_in_values=True,
+    unexpected_field_behavior="error",
 )
 
 
 def read_documented(bodies: pa.BinaryArray) -> tuple[list[pa.Array], pa.BooleanArray]:
-    """Read the bodies that can be read here.
+    """Read the bodies that can be read here; none if one is of another shape.
 
     Args:
         bodies: One or more; a missing one is null.
@@ -67,57 +65,17 @@ def read_documented(bodies: pa.BinaryArray) -> tuple[list[pa.Array], pa.BooleanA
         The columns of `FROM_JSON` for these bodies, in their order; and for each of all bodies
         whether it is one of them.
     """
-    step = len(bodies) // SAMPLE + 1
-    if step == 1 or _are_of_the_shapes(bodies[::step]):
-        columns, is_read = _read(bodies)
-        if is_read.true_count == len(is_read):
-            return columns, is_read
-        if is_read.true_count:
-            return [column.filter(is_read) for column in columns], is_read
-    return [], pa.repeat(pa.scalar(False), len(bodies))
-
-
-def _are_of_the_shapes(sample: pa.BinaryArray) -> bool:
-    """Whether all can be read here; of a mixture, the rest would cost more than it saves."""
-    parsed = None if sample.null_count else _parsed(sample)
-    if parsed is None:
-        return False
-    return all(array.null_count == len(array) for array in _take_apart(parsed, SHAPE, "", {}))
-
-
-def _read(bodies: pa.BinaryArray) -> tuple[list[pa.Array], pa.BooleanArray]:
-    """All columns, and for each row whether it is as `fields` would have it."""
     parsed = None if bodies.null_count else _parsed(bodies)
     if parsed is None:
         return [], pa.repeat(pa.scalar(False), len(bodies))
-    values: dict[str, pa.Array] = {}
-    surplus = _take_apart(parsed, SHAPE, "", values)
-    # Without them, it may not be a generation.
-    is_sure = pc.or_(pc.is_valid(values["state"]), pc.is_valid(values["id"]))
-    if others := [re.escape(key) for key in parsed.type.names if not _is_plain(key)]:
-        # Null or missing, which Arrow cannot tell apart, and one would be of another dialect.
-        has_other = pc.match_substring_regex(bodies, rf'"(?:{"|".join(others)})"|\\u00')
-        is_sure = pc.and_not(is_sure, has_other)
-    for array in surplus:
-        is_sure = pc.and_not(is_sure, pc.is_valid(array))
-    columns = []
-    for column in FROM_JSON:
-        arrays = [values[path] for path in PLACES[column.name]]
-        array = pc.coalesce(*arrays) if arrays else pa.nulls(len(bodies), column.type)
-        for other in arrays[1:]:
-            # `fields` keeps the value that is not chosen.
-            differs = pc.fill_null(pc.not_equal(other, array), False)
-            is_sure = pc.and_not(is_sure, differs)
-        check = CHECKS.get(column.type) if arrays else None
-        if check and array.null_count < len(array):
-            array, is_usual = check(array)
-            is_sure = pc.and_(is_sure, pc.fill_null(is_usual, True))
-        columns.append(array.cast(column.type))
+    columns, is_sure = _columns(_values(parsed, SHAPE))
+    if is_sure.true_count < len(is_sure):
+        columns = [column.filter(is_sure) for column in columns]
     return columns, is_sure
 
 
 def _parsed(bodies: pa.BinaryArray) -> pa.StructArray | None:
-    """A struct for each body; None if Arrow refuses one, or sees a key with values of two types."""
+    """A struct for each body; None if Arrow refuses one, as it does at the first unknown key."""
     lines = pc.binary_join_element_wise(BEFORE, bodies, AFTER, b"")
     text = lines.buffers()[2]
     reading = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
@@ -126,28 +84,38 @@ def _parsed(bodies: pa.BinaryArray) -> pa.StructArray | None:
         bodies.cast(pa.string())  # JSON is UTF-8, which Arrow's reader does not check
     except (*UNFIT, UnicodeDecodeError):
         return None
-    is_whole = table.column_names == [BODY] and len(table) == len(bodies)
-    return table[BODY].combine_chunks() if is_whole else None
+    return table[BODY].combine_chunks() if len(table) == len(bodies) else None
 
 
-def _is_plain(key: str) -> bool:
-    """Whether a document of the documented shapes may have this key."""
-    return key in SHAPE or (key.islower() and key not in OTHER_DIALECTS)
+def _values(holders: pa.StructArray, shape: Shape, parent: str = "") -> dict[str, pa.Array]:
+    """The values by path; null where the object is missing."""
+    values: dict[str, pa.Array] = {}
+    for (key, kind), array in zip(shape.items(), holders.flatten(), strict=True):
+        is_object = isinstance(kind, dict)
+        values |= _values(array, kind, f"{key}.") if is_object else {parent + key: array}
+    return values
 
 
-def _take_apart(
-    holders: pa.StructArray, shape: Shape, parent: str, values: dict[str, pa.Array]
-) -> list[pa.Array]:
-    """Put the values of known keys into `values`, by path; return those of other keys."""
-    surplus = []
-    for key, array in zip(holders.type.names, holders.flatten(), strict=True):
-        if isinstance(shape.get(key), dict):
-            surplus += _take_apart(array, shape[key], f"{key}.", values)
-        elif key in shape:
-            values[parent + key] = array
-        else:
-            surplus.append(array)
-    return surplus
+def _columns(values: dict[str, pa.Array]) -> tuple[list[pa.Array], pa.BooleanArray]:
+    """All columns, and for each row whether it is as `fields` would have it."""
+    # Without them, it may not be a generation.
+    is_sure = pc.or_(pc.is_valid(values["state"]), pc.is_valid(values["id"]))
+    columns = []
+    for column in FROM_JSON:
+        arrays = [values[path] for path in PLACES[column.name]]
+        if not arrays:
+            columns.append(pa.nulls(len(is_sure), column.type))
+            continue
+        array = pc.coalesce(*arrays)
+        for other in arrays[1:]:
+            # `fields` keeps the value that is not chosen.
+            differs = pc.fill_null(pc.not_equal(other, array), False)
+            is_sure = pc.and_not(is_sure, differs)
+        if column.type in CHECKS:
+            array, is_usual = CHECKS[column.type](array)
+            is_sure = pc.and_(is_sure, pc.fill_null(is_usual, True))
+        columns.append(array)
+    return columns, is_sure
 
 
 def _times(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
