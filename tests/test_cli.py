@@ -158,7 +158,8 @@ def test_a_run_over_nothing_says_what_it_could_be_given(cli: CommandLine) -> Non
 
 
 @pytest.mark.parametrize(
-    ("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+    ("signal_number", "exit_code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
 def test_a_signal_ends_the_run_and_the_next_one_goes_on(
     cli: CommandLine,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -308,3 +309,30 @@ def test_two_damaged_files_of_one_name_are_both_kept(tmp_path: Path) -> None:
             path.write_bytes(bytes([number] * 100))
         opened.rebuild(may_shrink=True)
     assert len(storage.list("damaged")) == 2
+
+
+def test_a_folder_in_the_place_of_a_file_is_a_missing_file(
+    root: Path, cli: CommandLine, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = max((root / "generations").rglob("*=2025-*/*.parquet"))
+    path.unlink()
+    path.mkdir()
+    overview(Warehouse.existing(root), timedelta(days=7))
+    assert f"{path}: missing" in caplog.text
+    done = cli("rebuild", "--warehouse", root)
+    assert done.returncode == 4
+    assert "Is a directory" in done.stderr
+    path.rmdir()
+    assert cli("rebuild", "--warehouse", root).returncode == 0
+    assert path.is_file()
+
+
+def test_an_odd_file_ends_a_command_with_one_message(root: Path, cli: CommandLine) -> None:
+    loop = root / "inbox" / "x.parquet"
+    loop.parent.mkdir(exist_ok=True)
+    loop.symlink_to(loop.name)
+    done = cli("show", "--warehouse", root)
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: cannot use ")
+    assert "Too many levels of symbolic links" in done.stderr
+    assert "Traceback" not in done.stderr

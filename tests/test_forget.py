@@ -191,3 +191,17 @@ def test_kept_columns_go_too_and_stay_away(cli: CommandLine, tmp_path: Path) -> 
     again = cli("ingest", "ids.csv", "--keep", "owner")
     assert "1  forgotten" in again.stdout
     assert connector.read("given", tmp_path / "warehouse").owner.tolist() == ["Bob"]
+
+
+def test_an_older_copy_of_a_file_does_not_bring_an_id_back(root: Path) -> None:
+    with Warehouse.writing(root) as warehouse:
+        pass
+    (path,) = (root / "generations").rglob("*=2025-03/*.parquet")
+    before = path.read_bytes()
+    assert ID in pd.read_parquet(root / "generations").task_id.tolist()
+    with Warehouse.writing(root) as warehouse:
+        warehouse.forget([ID])
+    path.write_bytes(before)
+    with Warehouse.writing(root):
+        pass
+    is_clean(root)

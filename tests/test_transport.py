@@ -307,6 +307,15 @@ def test_the_rest_of_a_body_that_is_too_large_is_not_taken_for_the_next_answer()
     assert (small.outcome, small.attempts) == (Outcome.GENERATION, 1)
 
 
+@pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints"])
+@pytest.mark.parametrize("times", [1, 3])
+def test_interim_answers_come_before_the_one_that_counts(status: str, times: int) -> None:
+    interim = f"HTTP/1.1 {status}\r\nLink: </style.css>\r\n\r\n".encode() * times
+    with RawServer(always(interim + reply())) as server:
+        answer = ask(server.base_url)
+    assert (answer.outcome, answer.http_status, answer.attempts) == (Outcome.GENERATION, 200, 1)
+
+
 # --- TLS and proxies -----------------------------------------------------------------------------
 
 

@@ -85,7 +85,7 @@ class LocalStorage:
         return self._listed(folder, suffix, is_hidden_wanted=False)
 
     def exists(self, name: str) -> bool:
-        return self.path(name).exists()
+        return self.path(name).is_file()
 
     def is_empty(self) -> bool:
         if not self.root.is_dir():

@@ -50,3 +50,9 @@ def shrunken_files(storage: Storage, rows: Mapping[str, int]) -> list[str]:
     noted = read_census(storage) or {}
     names = [name for name in noted if name.startswith(f"{GENERATIONS.name}/")]
     return [name for name in names if rows.get(name, noted[name]) < noted[name]]
+
+
+def grown_files(storage: Storage, rows: Mapping[str, int]) -> list[str]:
+    """Files of `generations` with more rows than noted: after a crash, or an older copy."""
+    noted = read_census(storage) or {}
+    return [name for name, count in rows.items() if count > noted.get(name, 0)]

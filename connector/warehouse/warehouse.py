@@ -622,7 +622,26 @@ class Warehouse:
                 _named(self.storage, lost),
             )
             self._rebuild_or_keep()
+        if returned := self._returned():
+            logger.warning(
+                "%s back in the tables: removing them again.", _forgotten_again(returned)
+            )
+            self.forget(returned)
         self._take_census()
+
+    def _returned(self) -> list[str]:
+        """Forgotten task IDs that an older copy of a file has brought back."""
+        forgotten_ids = self.forgotten()
+        if not len(forgotten_ids):
+            return []
+        schema = pa.schema([GENERATIONS["task_id"].field])
+        names = census.grown_files(self.storage, self.generations.rows_by_file)
+        rows = [parquet.read_table(self.storage, name, schema)["task_id"] for name in names]
+        return [
+            task_id
+            for task_ids in rows
+            for task_id in task_ids.filter(forgotten_ids.mask(task_ids)).to_pylist()
+        ]
 
     def _take_census(self) -> None:
         """Note which files the tables have, to notice when one is removed."""
@@ -743,6 +762,10 @@ def _why_rebuild(
     if marker.get("tables_version") != TABLES_VERSION:
         return f"The tables in {storage.address} were made by an earlier version"
     return None
+
+
+def _forgotten_again(task_ids: Sequence[str]) -> str:
+    return f"{plural(len(task_ids), 'forgotten task ID')} {'is' if len(task_ids) == 1 else 'are'}"
 
 
 def _named(storage: Storage, names: list[str]) -> str:

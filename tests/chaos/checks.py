@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from connector.record.answer import Concern, Outcome
 from connector.record.schema import TERMINAL_STATUSES
+from connector.storage.local import LocalStorage
+from connector.warehouse.clocks import read_moved, with_right_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -117,6 +119,7 @@ def received(root: Path) -> Received:
     seen: set[tuple[str, Any]] = set()
     proving: set[str] = set()
     for answer in _answers(root):
+        place = (answer["sequence"] or 0, answer["fetched_at"])
         key = (answer["task_id"], answer["fetched_at"])
         if key in seen:  # in two files of the log after a killed compaction
             continue
@@ -126,7 +129,7 @@ def received(root: Path) -> Received:
         if answer["outcome"] == Outcome.GENERATION:
             proving.add(answer["run_id"])
         known = latest.get(answer["task_id"])
-        if known is None or known["fetched_at"] < answer["fetched_at"]:
+        if known is None or (known["sequence"] or 0, known["fetched_at"]) < place:
             latest[answer["task_id"]] = answer
     # The first run that proves that the gateway works: only then is a reject final.
     proven_in = min(proving, default=None)
@@ -162,6 +165,9 @@ def check_asked(asked: dict[str, int], given: Iterable[str], settled: frozenset[
 def check_final(root: Path, undisturbed: Tables) -> None:
     """The tables equal an undisturbed run's, and agree with their log."""
     tables = read_all(root)
+    # The log keeps times in the future as they came.
+    moved = read_moved(LocalStorage(root))
+    tables["answers"] = with_right_times(tables["answers"], moved)
     found = comparable(tables)
     if set(found) != set(undisturbed):
         raise Lost(f"the tables are {sorted(found)}, not {sorted(undisturbed)}")

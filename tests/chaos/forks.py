@@ -6,6 +6,7 @@ As a program, this is that process; `Forks` starts and uses it.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import gc
 import importlib
 import json
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,6 +51,7 @@ class Job:
         environment: The complete environment.
         orders: Orders for the killer, if any.
         patches: Values for constants, by `module:NAME`.
+        clock_seconds: By how much its clock is ahead.
     """
 
     arguments: tuple[str, ...]
@@ -56,6 +59,7 @@ class Job:
     environment: Mapping[str, str]
     orders: Orders | None = None
     patches: Mapping[str, Any] = field(default_factory=dict)
+    clock_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,29 @@ def _set_up(job: dict[str, Any]) -> None:
         if not hasattr(importlib.import_module(module), name):
             raise AttributeError(f"{place} no longer exists")
         setattr(sys.modules[module], name, value)
+    if job["clock_seconds"]:
+        _set_clock(job["clock_seconds"])
+
+
+def _set_clock(ahead: float) -> None:
+    """Set the time of day that Python code sees."""
+    real, clock, nanoseconds = dt.datetime, time.time, time.time_ns
+
+    class OfRealOnes(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, real)
+
+    class Shifted(real, metaclass=OfRealOnes):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:  # type: ignore[override]
+            return real.now(tz) + dt.timedelta(seconds=ahead)
+
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "connector" and getattr(module, "datetime", None) is real:
+            setattr(module, "datetime", Shifted)  # noqa: B010  no attribute that mypy knows
+    dt.datetime = Shifted  # type: ignore[misc]  # for what is imported later
+    time.time = lambda: clock() + ahead
+    time.time_ns = lambda: nanoseconds() + int(ahead * 1e9)
 
 
 def _run_main(orders: dict[str, Any] | None) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from chaos import buckets, crashes, frozen, fuzz, hostile, readers, sudden
+from chaos import buckets, crashes, faults, frozen, fuzz, hostile, readers, sudden
 from chaos.checks import Lost
 from chaos.killer import Act, kind_of
 from chaos.scenario import SCENARIOS
@@ -169,6 +169,34 @@ def be_hostile(folder: Path, scale: float) -> Iterator[Line]:
     yield Line("random bodies", fuzz.fuzz(round(120 * scale)))
 
 
+def fault_everything(folder: Path, scale: float) -> Iterator[Line]:
+    """Let storage, clocks, answers, notes and neighbours fail, each by itself."""
+    with crashes.Crew(folder / "faults") as crew:
+        past = crashes.make_past(crew, SCENARIOS["later run"])
+        found = (
+            ("reading fails during a rebuild", faults.fail_to_read(crew, past)),
+            ("the clock jumps", faults.jump_clocks(crew, past)),
+            ("notes are damaged", faults.damage_notes(crew, past)),
+            ("foreign files", faults.add_foreign_files(crew, past)),
+            (
+                "forget, killed at its write points",
+                faults.kill_forgetting(crew, past, 1),
+            ),
+        )
+        for what, losses in found:
+            lost = list(losses)
+            yield Line(what, len(lost), _given(lost))
+    seeds = range(max(1, round(3 * scale)))
+    lost = [faults.mix_up(folder / f"mixed-{seed}", seed) for seed in seeds]
+    yield Line("answers are mixed up", len(lost), _given(lost))
+    count = round(64 * scale)
+    lost = [faults.be_huge(folder / "huge", count)]
+    yield Line("huge answers", count, _given(lost), f"{faults.HUGE_BYTES / 1e6:.1f} MB each")
+    with buckets.BucketWorld(folder / "two") as world:
+        lost = [faults.run_two(world) for _ in seeds]
+        yield Line("two runs on one bucket", len(lost), _given(lost))
+
+
 PARTS: Final[dict[str, Callable[[Path, float], Iterator[Line]]]] = {
     "kills": kill_everywhere,
     "sudden": kill_suddenly,
@@ -178,6 +206,7 @@ PARTS: Final[dict[str, Callable[[Path, float], Iterator[Line]]]] = {
     "frozen": freeze_writers,
     "readers": read_meanwhile,
     "hostile": be_hostile,
+    "faults": fault_everything,
 }
 
 

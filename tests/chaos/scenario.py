@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pandas as pd
@@ -120,9 +120,12 @@ class World:
         """Folder of the warehouse."""
         return self.folder / "warehouse"
 
-    def run(self, *arguments: str, orders: Orders | None = None) -> Ended:
-        """Run a command line in the folder."""
-        return self._forks.run(Job(arguments, str(self.folder), self.environment, orders))
+    def run(
+        self, *arguments: str, orders: Orders | None = None, clock_seconds: float = 0.0
+    ) -> Ended:
+        """Run a command line in the folder, with a clock that is this much ahead."""
+        job = Job(arguments, str(self.folder), self.environment, orders)
+        return self._forks.run(replace(job, clock_seconds=clock_seconds))
 
     def play(self, scenario: Scenario, orders: Orders) -> Ended:
         """Run a scenario's command under the killer."""
