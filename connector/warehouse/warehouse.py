@@ -623,9 +623,7 @@ class Warehouse:
             )
             self._rebuild_or_keep()
         if returned := self._returned():
-            logger.warning(
-                "%s back in the tables: removing them again.", _forgotten_again(returned)
-            )
+            logger.warning("Forgotten task IDs are back in a table: removing them again.")
             self.forget(returned)
         self._take_census()
 
@@ -762,10 +760,6 @@ def _why_rebuild(
     if marker.get("tables_version") != TABLES_VERSION:
         return f"The tables in {storage.address} were made by an earlier version"
     return None
-
-
-def _forgotten_again(task_ids: Sequence[str]) -> str:
-    return f"{plural(len(task_ids), 'forgotten task ID')} {'is' if len(task_ids) == 1 else 'are'}"
 
 
 def _named(storage: Storage, names: list[str]) -> str:
