@@ -230,9 +230,9 @@ def check_accounts(runs: pa.Table) -> None:
     rows = runs.to_pylist()
     if len({run["run_id"] for run in rows}) != len(rows):
         raise Lost("a run is recorded twice")
-    ends = ("blank", "duplicate", "invalid", "already_terminal", "fetched", "rejected")
+    ends = ("blank", "duplicate", "invalid", "forgotten", "already_terminal", "fetched", "rejected")
     for run in rows:
-        if run["given"] != sum(run[name] for name in ends) + run["not_reached"]:
+        if run["given"] != sum(run[name] or 0 for name in ends) + run["not_reached"]:
             raise Lost(f"the account of run {run['run_id']} does not add up")
 
 
