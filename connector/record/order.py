@@ -69,7 +69,7 @@ def is_later(rows: pa.Table, known: pa.Table) -> pa.ChunkedArray:
 
 
 def is_earlier(rows: pa.Table, known: pa.Table) -> pa.ChunkedArray:
-    """Whether each row comes before the known one of its task ID; None is known, or the same: no.
+    """Whether each row comes before the known one of its task ID, and is not the same answer.
 
     Args:
         rows: Of `generations` or `answers`, each with its place.

@@ -239,7 +239,8 @@ class Generations:
     def _upsert_into(self, partition: str, chunk: Chunk, name: str | None) -> Upserted:
         known = parquet.read_table(self._storage, name, LINEAGE) if name else LINEAGE.empty_table()
         rows = join(chunk)
-        late = pc.sum(is_earlier(rows, with_sequence(known))).as_py() or 0 if len(known) else 0
+        known = with_sequence(known.filter(pc.is_in(known["task_id"], rows["task_id"])))
+        late = pc.sum(is_earlier(rows, known)).as_py() if len(known) else 0
         upserts = resolve(known, rows)
         if not len(upserts):
             return Upserted(late=late)

@@ -202,12 +202,12 @@ def run_two(world: BucketWorld) -> str | None:
     """Two runs on one bucket: the second waits, and asks for nothing again."""
     world.lay_out(None)
     world.sandbox.reset()
-    command = [sys.executable, "-m", "connector", *INGEST, "--lock-timeout", "60"]
+    command = [sys.executable, "-m", "connector", *INGEST, "--lock-timeout", "100"]
     both = [
         subprocess.Popen(command, env=world.environment, cwd=world.folder, stdout=subprocess.PIPE)
         for _ in range(2)
     ]
-    ends = [one.wait(120) for one in both]
+    ends = [one.wait(200) for one in both]
     for one in both:
         one.communicate()
     if any(ends):
