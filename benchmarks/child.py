@@ -16,6 +16,10 @@ from typing import Any
 
 PROJECT = Path(__file__).parent.parent
 
+# As after an installation, also where Python is not to write compiled modules: else every start
+# compiles our modules, and nobody else's.
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -44,7 +48,7 @@ def call(function: str, *arguments: Any, **environment: str) -> Measured:
     done = subprocess.run(  # noqa: S603  our own command
         command,
         cwd=PROJECT,
-        env={**os.environ, **environment},
+        env={**os.environ, **COMPILED, **environment},
         capture_output=True,
         text=True,
         check=False,
