@@ -77,6 +77,7 @@ FEW_SHARES: Final = np.array([0.05, 0.5, 0.95])
 MOST_UNSURE: Final = 0.5
 Z: Final = 1.96
 SECOND: Final = 1_000_000
+GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 SKEW: Final = ALLOWANCE.clock_skew.total_seconds()
 
 
@@ -126,7 +127,10 @@ def intervals(piece: pa.Table) -> pa.Table:
     is_signed = pc.equal(basis, "signed").to_numpy()
     created = rows["created_at"].cast(pa.int64()).to_numpy()
     upper = rows["seconds_upper"].fill_null(np.inf).to_numpy()
-    middle = (rows["seconds_lower"].fill_null(0).to_numpy() + upper) / 2
+    lower = rows["seconds_lower"].fill_null(0).to_numpy()
+    # Whole seconds would heap up: each lies anywhere in the middle half of its bounds.
+    drawn = (created.astype(np.uint64) * GOLDEN >> np.uint64(32)).astype(float) / 2**32 - 0.5
+    middle = lower + (upper - lower) * (0.5 + drawn / 2)
     unfinished = rows["finished_after_at"].cast(pa.int64()).fill_null(0).to_numpy()
     finished = (
         rows["first_finished_at"].cast(pa.int64()).cast(pa.float64()).fill_null(np.inf).to_numpy()
@@ -191,7 +195,7 @@ def estimated(
         rows[name].to_numpy() for name in ("start", "end", "signed", "generations")
     )
     total = int(weight.sum())
-    given = Intervals(start, end, weight.astype(float))
+    given = Intervals.counted(start, end, weight)
     curve = estimate(given)
     at = _points(curve, given, signed, shares)
     lower, upper = band(given, curve, at)

@@ -1,9 +1,11 @@
 """How long things take, estimated from exact times and intervals together.
 
-- The share finished by a time: Turnbull's self-consistent estimator (1976), by EM.
+- The share finished by a time: Turnbull's self-consistent estimator (1976), by EM that is sped up
+  by SQUAREM (Varadhan and Roland 2008).
 - Its band at each time: all shares that a likelihood ratio test does not reject at 95% (Thomas and
   Grunkemeier 1975; Banerjee and Wellner 2001, whose own limit for intervals is narrower). Where
-  intervals leave open where the mass lies, the band covers all of it.
+  intervals leave open where the mass lies, the band covers all of it. All shares are held against
+  the data at once, by a primal-dual interior point method.
 
 An interval is a pair of bins, the first one and the one after the last.
 """
@@ -11,7 +13,7 @@ An interval is a pair of bins, the first one and the one after the last.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -29,15 +31,25 @@ NO_END: Final = len(EDGES) - 1
 # A quantile that is open by more than this factor is not known.
 MOST_OPEN: Final = 2.0
 
-CHI_SQUARE: Final = 3.8415  # 95%, one degree of freedom
-ITERATIONS, PRECISE = 3_000, 1e-6
-BAND_ITERATIONS, BAND_STEPS = 250, 8
+Z: Final = 1.96  # 95%: twice the loss of likelihood is the square of it
 
-# EM may step nearly twice as far and still arrive.
-STRIDE: Final = 1.8
-# What moving the ends to the nearest cut does to a share, of the mass around the cut; measured.
+# An estimate whose logarithm of the likelihood is short of the best by no more is the best.
+SHORT: Final = 1e-3
+CYCLES, MOST_CYCLES = 12, 1_000
+# Cells that may have any mass, of which all are found at once after the first cycles.
+CELLS: Final = 300
+# Weight of the barrier that keeps masses positive, in generations, and how fast it falls to that.
+BARRIER, FALL = 2e-4, 0.1
+NEWTON_STEPS: Final = 40
+# Shares that are tried for each end of the band.
+TRIES: Final = 4
+# How many cuts away from a share the likelihood has one, either way.
+NEAR: Final = (0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 28, 36)
+
+# What sharing ends out to cuts does to a share, of the mass around the cut; measured.
 MOVED: Final = 0.05
 TINY: Final = 1e-300
+LEAST_SHARE: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +60,40 @@ class Intervals:
     end: Ints
     weight: Floats
 
-    def at(self, cuts: Ints) -> Intervals:
-        """The same by these edges alone, counted.
+    @classmethod
+    def counted(cls, start: Ints, end: Ints, weight: NDArray[Any]) -> Intervals:
+        """Each different one once, in order: the same figures however the rows come."""
+        size = NO_END + 1
+        key, inverse = np.unique(start * size + end, return_inverse=True)
+        return cls(key // size, key % size, np.bincount(inverse, weight).astype(float))
 
-        What is known to the bin lies in the one that holds it. The ends of others are moments at
-        which someone looked: each moves to the nearest edge, so that intervals which meet still do.
+    def between(self, cuts: Ints, curve: Curve) -> Floats:
+        """The same by fewer edges: the weight that begins at one and ends at another.
+
+        What lies between two edges becomes all between them. An end within a longer one is shared
+        by the edges around it, so that on average its share of the estimate stays.
         """
-        start = np.searchsorted(cuts, self.start, side="right") - 1
-        end = np.searchsorted(cuts, self.end, side="left")
-        is_wide = self.end - self.start > 1
-        middles = (cuts[:-1] + cuts[1:]) / 2
-        near_start, near_end = (np.searchsorted(middles, one) for one in (self.start, self.end))
-        is_kept = is_wide & (near_end > near_start)
-        start, end = np.where(is_kept, near_start, start), np.where(is_kept, near_end, end)
-        key, inverse = np.unique(start * (len(cuts) + 1) + end, return_inverse=True)
-        weight = np.bincount(inverse, self.weight).astype(float)
-        return Intervals(key // (len(cuts) + 1), key % (len(cuts) + 1), weight)
+        places = []
+        for end in (self.start, self.end):
+            below = np.clip(np.searchsorted(cuts, end, side="right") - 1, 0, len(cuts) - 2)
+            share, edges = (np.interp(x, curve.cuts, curve.share) for x in (end, cuts))
+            height = edges[below + 1] - edges[below]
+            width = cuts[below + 1] - cuts[below]
+            part = np.where(
+                height > 0,
+                (share - edges[below]) / np.maximum(height, TINY),
+                (end - cuts[below]) / width,
+            )
+            places.append(((below, 1 - part), (below + 1, part)))
+        first = np.searchsorted(cuts, self.start, side="right") - 1
+        last = np.searchsorted(cuts, self.end)
+        found = np.zeros(len(cuts) ** 2)
+        for start, of_start in places[0]:
+            for end, of_end in places[1]:
+                is_none = start >= end
+                at = np.where(is_none, first, start) * len(cuts) + np.where(is_none, last, end)
+                found += np.bincount(at, self.weight * of_start * of_end, len(found))
+        return found.reshape(len(cuts), len(cuts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,47 +114,67 @@ class Curve:
         return float(np.interp(level, self.share[before : before + 2], (low, high)))
 
 
-def estimate(given: Intervals, iterations: int = ITERATIONS) -> Curve:
+def estimate(given: Intervals) -> Curve:
     """Turnbull's estimate; its mass lies where no interval begins or ends."""
     cuts = np.unique(np.concatenate([given.start, given.end]))
-    of = given.at(cuts)
-    is_start = np.bincount(of.start, minlength=len(cuts)) > 0
-    is_end = np.bincount(of.end, minlength=len(cuts)) > 0
+    start, end = (np.searchsorted(cuts, ends) for ends in (given.start, given.end))
+    is_start = np.bincount(start, minlength=len(cuts)) > 0
+    is_end = np.bincount(end, minlength=len(cuts)) > 0
     mass = (is_start[:-1] & is_end[1:]).astype(float)
     mass /= mass.sum()
-    total = of.weight.sum()
-    for _ in range(iterations):
+    total = given.weight.sum()
+
+    def growth(mass: Floats) -> tuple[Floats, float]:
+        """By which factor EM changes each mass, and the logarithm of the likelihood."""
         summed = np.concatenate([[0.0], np.cumsum(mass)])
-        each = of.weight / np.maximum(summed[of.end] - summed[of.start], TINY)
-        change = np.bincount(of.start, each, len(cuts)) - np.bincount(of.end, each, len(cuts))
-        new = mass * np.cumsum(change)[:-1] / total
-        is_done = np.abs(new - mass).sum() < PRECISE
-        mass = np.maximum(new, 0)
-        if is_done:
+        probability = np.maximum(summed[end] - summed[start], TINY)
+        each = given.weight / probability
+        change = np.bincount(start, each, len(cuts)) - np.bincount(end, each, len(cuts))
+        grown = np.maximum(np.cumsum(change)[:-1] / total, 0)
+        return grown, float(given.weight @ np.log(probability))
+
+    factor, reached = growth(mass)
+    for cycle in range(MOST_CYCLES):
+        # No masses have a likelihood that is better by more.
+        if total * (factor.max(initial=0, where=mass > 0) - 1) < SHORT:
             break
+        if cycle == CYCLES and np.count_nonzero(mass) <= CELLS:
+            mass = _at_once(given.weight, start, end, mass > 0)
+            break
+        once = mass * factor
+        twice = once * growth(once)[0]
+        step, bend = once - mass, twice - 2 * once + mass
+        length = np.sqrt((step @ step) / max(bend @ bend, TINY))
+        far = np.maximum(mass + 2 * length * step + length**2 * bend, twice / 100)
+        far /= far.sum()
+        (factor, likelihood), mass = growth(far), far
+        if length <= 1 or likelihood < reached:
+            mass = twice
+            factor, likelihood = growth(mass)
+        reached = likelihood
     return Curve(cuts, np.minimum(np.concatenate([[0.0], np.cumsum(mass)]), 1))
+
+
+def _at_once(weight: Floats, start: Ints, end: Ints, is_held: NDArray[np.bool_]) -> Floats:
+    """Masses of the greatest likelihood where EM is slow, of the cells that may have any."""
+    held = np.concatenate([[0], np.cumsum(is_held)])
+    size = held[-1] + 1
+    found = np.bincount(held[start] * size + held[end], weight, size**2)
+    mass = np.zeros(len(is_held))
+    mass[is_held] = _Likelihood(found.reshape(1, size, size), np.array([1])).maximize().mass[0]
+    return mass
 
 
 def band(given: Intervals, curve: Curve, at: Ints) -> tuple[Floats, Floats]:
     """The 95% band of the share finished by each of these edges."""
-    # Ends move to the nearest cut: with one more between any two, they move half as far.
+    # With one more between any two, the likelihood is free enough around each.
     between = (at[1:] + at[:-1]) // 2
-    cuts = np.unique(np.concatenate([curve.cuts[[0, -1]], at, between]))
-    likelihood = _Likelihood(given.at(cuts), len(cuts))
-    position = np.searchsorted(cuts, at)
+    cuts = np.unique(np.concatenate([[0, NO_END], at, between]))
+    share = np.interp(cuts, curve.cuts, curve.share)
+    weight, position = _around(given.between(cuts, curve), np.searchsorted(cuts, at), share)
+    lower, upper = _bounds(weight, position)
     middle = np.interp(at, curve.cuts, curve.share)
-    # Both ends at once: the lower one lies between 0 and the estimate, the upper up to 1.
-    position = np.concatenate([position, position])
-    inside = np.clip(np.concatenate([middle, middle]), 1e-9, 1 - 1e-9)
-    outside = np.concatenate([np.zeros(len(at)), np.ones(len(at))])
-    free, best = likelihood.maximize(likelihood.first(1))
-    mass = np.repeat(free, len(position), axis=1)
-    for _ in range(BAND_STEPS):
-        share = (inside + outside) / 2
-        mass, found = likelihood.maximize(mass, position, share)
-        is_kept = 2 * (best[0] - found) <= CHI_SQUARE
-        inside, outside = np.where(is_kept, share, inside), np.where(is_kept, outside, share)
-    lower, upper = outside[: len(at)], outside[len(at) :]
+    lower, upper = np.minimum(lower, middle), np.maximum(upper, middle)
     if (given.end - given.start > 1).any():
         around = np.concatenate([[0.0], middle, [1.0]])
         moved = MOVED * (around[2:] - around[:-2])
@@ -132,55 +182,168 @@ def band(given: Intervals, curve: Curve, at: Ints) -> tuple[Floats, Floats]:
     return np.maximum.accumulate(lower), np.minimum.accumulate(upper[::-1])[::-1]
 
 
+def _around(weight: Floats, position: Ints, share: Floats) -> tuple[Floats, Ints]:
+    """For each position the same by fewer cuts, which are closest around it; and where it is then.
+
+    What happens far away hardly matters to the share here. An end far away moves to the cut that
+    is left and has the nearest share.
+    """
+    count = len(weight)
+    share = share + 1e-6 * np.arange(count)  # of those with the same share, the nearest one
+    away = np.abs(np.arange(count) - position[:, None])
+    rank = away + np.where(np.isin(away, NEAR), 0, count)
+    rank[:, [0, -1]] = -1
+    kept = np.sort(np.argsort(rank, axis=1, kind="stable")[:, : len(NEAR) * 2], axis=1)
+    size = kept.shape[1]
+    start, end = np.nonzero(weight)
+    found = np.zeros((len(position), size, size))
+    for row, cuts in enumerate(kept):
+        nearest = np.searchsorted((share[cuts[1:]] + share[cuts[:-1]]) / 2, share)
+        first, last = nearest[start], nearest[end]
+        is_none = first >= last
+        first = np.where(is_none, np.searchsorted(cuts, start, side="right") - 1, first)
+        last = np.where(is_none, np.searchsorted(cuts, end), last)
+        flat = np.bincount(first * size + last, weight[start, end], size**2)
+        found[row] = flat.reshape(size, size)
+    return found, (kept < position[:, None]).sum(axis=1)
+
+
+def _bounds(weight: Floats, position: Ints) -> tuple[Floats, Floats]:
+    """The least and the greatest share at each position that is not rejected at 95%."""
+    free = _Likelihood(weight, position).maximize()
+    # Both ends at once. Shares as angles: their chance error hardly depends on them.
+    both = np.concatenate([position, position])
+    twice = _Likelihood(np.concatenate([weight, weight]), both)
+    sign = np.repeat([-1, 1], len(position))
+    mass, slack, best, share, variance = (np.concatenate([each, each]) for each in free)
+    start = np.arcsin(np.sqrt(np.clip(share, 0, 1)))
+    room = np.where(sign > 0, np.pi / 2 - start, start)
+    usual = Z * np.sqrt(variance) / np.maximum(np.sin(2 * start), TINY)
+    tried = np.minimum(usual, room * 0.9)
+    inside, outside = np.zeros(len(both)), room
+    loss, much = np.zeros(len(both)), np.full(len(both), np.inf)
+    for _ in range(TRIES):
+        wanted = np.clip(np.sin(start + sign * tried) ** 2, LEAST_SHARE, 1 - LEAST_SHARE)
+        mass, slack, found, _, _ = twice.maximize(_with_share(mass, both, wanted), slack)
+        lost = np.sqrt(np.maximum(2 * (best - found), 0))
+        is_in = lost <= Z
+        inside, loss = np.where(is_in, tried, inside), np.where(is_in, lost, loss)
+        outside, much = np.where(is_in, outside, tried), np.where(is_in, much, lost)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            between = inside + (outside - inside) * (Z - loss) / (much - loss)
+            beyond = np.minimum(inside * np.clip(Z / loss, 1.1, 4), (inside + 9 * room) / 10)
+        tried = np.where(np.isinf(much), beyond, between)
+    ends = np.sin(start + sign * np.where(np.isinf(much), room, tried)) ** 2
+    return ends[: len(position)], ends[len(position) :]
+
+
+class _Best(NamedTuple):
+    """For each row: masses, slack, and the logarithm of the likelihood.
+
+    Attributes:
+        slack: What it would bring to let each cell have less than nothing.
+        share: Before the row's cut.
+        variance: Of that share; nothing if it was given.
+    """
+
+    mass: Floats
+    slack: Floats
+    likelihood: Floats
+    share: Floats
+    variance: Floats
+
+
 class _Likelihood:
-    """The likelihood of masses between cuts: a column for each of many at once."""
+    """The likelihood of masses between cuts: a row for each of many at once.
 
-    def __init__(self, of: Intervals, cuts: int) -> None:
-        order = np.argsort(of.end, kind="stable")
-        self._of, self._cuts, self._by_end = of, cuts, order
-        self._starts, self._first = np.unique(of.start, return_index=True)
-        self._ends, self._last = np.unique(of.end[order], return_index=True)
-        self._weight, self._total = of.weight[:, None], of.weight.sum()
+    Args:
+        weight: Of each row what begins at one cut and ends at another.
+        at: A cut of each row, neither the first nor the last.
+    """
 
-    def first(self, columns: int) -> Floats:
-        """Equal masses."""
-        return np.full((self._cuts - 1, columns), 1 / (self._cuts - 1))
+    def __init__(self, weight: Floats, at: Ints) -> None:
+        self._weight, self._at = weight, at
+        self._rows, self._size = np.arange(len(weight)), weight.shape[1]
 
-    def maximize(
-        self, mass: Floats, position: Ints | None = None, share: Floats | None = None
-    ) -> tuple[Floats, Floats]:
-        """Masses of the greatest likelihood, with this share before that cut, and its logarithm."""
-        is_before = None
-        if position is not None:
-            is_before = np.arange(self._cuts - 1)[:, None] < position
-        mass = _held(mass, is_before, share)
-        for _ in range(BAND_ITERATIONS if is_before is not None else 2000):
-            each = self._weight / self._probability(mass)
-            change = np.zeros((self._cuts, mass.shape[1]))
-            change[self._starts] += np.add.reduceat(each, self._first)
-            change[self._ends] -= np.add.reduceat(each[self._by_end], self._last)
-            growth = np.maximum(np.cumsum(change, axis=0)[:-1] / self._total, 0)
-            last, mass = mass, _held(mass * growth**STRIDE, is_before, share)
-            if np.abs(mass - last).max() < PRECISE / 10:
+    def maximize(self, mass: Floats | None = None, slack: Floats | None = None) -> _Best:
+        """The greatest likelihood, by a primal-dual interior point method.
+
+        Args:
+            mass: Positive; the share before the row's cut stays. If None, all is free.
+            slack: To begin with, positive.
+        """
+        is_free, cells = mass is None, self._size - 1
+        total = self._weight.sum(axis=(1, 2))[:, None]
+        mass = np.full((len(total), cells), 1 / cells) if mass is None else mass.copy()
+        slack = np.repeat(total / 10, cells, axis=1) if slack is None else slack.copy()
+        variance, left = np.zeros(len(total)), self._rows
+        for _ in range(NEWTON_STEPS):
+            of, over = mass[left], slack[left]
+            barrier = np.maximum(BARRIER, FALL * (of * over).mean(axis=1))[:, None]
+            slope, bend = self._derivatives(left, of, barrier / of, over / of)
+            rows, at = np.arange(len(left)), self._at[left]
+            here = np.zeros_like(slope)
+            here[rows, at] = 1
+            if not is_free:
+                bend[rows, at], bend[rows, :, at], slope[rows, at] = 0, 0, 0
+                bend[rows, at, at] = 1
+            sides = np.stack([slope, here], axis=2)[:, 1:-1]
+            solved = np.linalg.solve(bend[:, 1:-1, 1:-1], sides)
+            step = solved[:, :, 0]
+            variance[left] = solved[rows, at - 1, 1]
+            change = np.diff(step, prepend=0, append=0)
+            more = (barrier - over * change) / of - over
+            mass[left] = of + _inside(of, change) * change
+            slack[left] = over + _inside(over, more) * more
+            gain = (step * slope[:, 1:-1]).sum(axis=1)
+            left = left[(gain >= SHORT) | (barrier[:, 0] > BARRIER)]
+            if not len(left):
                 break
-        return mass, (self._weight * np.log(self._probability(mass))).sum(axis=0)
+        likelihood = (self._weight * np.log(self._probability(self._rows, mass))).sum(axis=(1, 2))
+        return _Best(mass, slack, likelihood, _summed(mass)[self._rows, self._at], variance)
 
-    def _probability(self, mass: Floats) -> Floats:
-        summed = np.zeros((self._cuts, mass.shape[1]))
-        np.cumsum(mass, axis=0, out=summed[1:])
-        found: Floats = np.maximum(summed[self._of.end] - summed[self._of.start], TINY)
+    def _derivatives(
+        self, rows: Ints, mass: Floats, push: Floats, stiffness: Floats
+    ) -> tuple[Floats, Floats]:
+        """By the share at each cut, with what keeps masses positive."""
+        unit, inner = np.arange(self._size - 1), np.arange(self._size)
+        probability = self._probability(rows, mass)
+        each = self._weight[rows] / probability
+        bent = each / probability
+        each[:, unit, unit + 1] += push
+        bent[:, unit, unit + 1] += stiffness
+        bend = -(bent + bent.transpose(0, 2, 1))
+        bend[:, inner, inner] = bent.sum(axis=1) + bent.sum(axis=2)
+        return each.sum(axis=1) - each.sum(axis=2), bend
+
+    def _probability(self, rows: Ints, mass: Floats) -> Floats:
+        """Of each interval; 1 where there is none."""
+        shares = _summed(mass)
+        between = shares[:, None, :] - shares[:, :, None]
+        found: Floats = np.where(self._weight[rows] > 0, np.maximum(between, TINY), 1)
         return found
 
 
-def _held(mass: Floats, is_before: NDArray[np.bool_] | None, share: Floats | None) -> Floats:
-    """Masses scaled to one, with this share before the cut."""
-    mass = mass + 1e-7  # what is zero would stay so
-    if is_before is None or share is None:
-        scaled: Floats = mass / mass.sum(axis=0)
-        return scaled
-    before = np.where(is_before, mass, 0)
+def _summed(mass: Floats) -> Floats:
+    """The share before each cut."""
+    shares = np.zeros((len(mass), mass.shape[1] + 1))
+    np.cumsum(mass, axis=1, out=shares[:, 1:])
+    return shares
+
+
+def _inside(values: Floats, change: Floats) -> Floats:
+    """How much of the change keeps all values of a row positive: at most all of it."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        most = np.where(change < 0, -0.99 * values / change, np.inf).min(axis=1)
+    found: Floats = np.minimum(most, 1)[:, None]
+    return found
+
+
+def _with_share(mass: Floats, position: Ints, wanted: Floats) -> Floats:
+    """Masses scaled so that each row has the wanted share before its cut."""
+    before = np.where(np.arange(mass.shape[1]) < position[:, None], mass, 0)
     after = mass - before
-    before *= share / np.maximum(before.sum(axis=0), TINY)
-    after *= (1 - share) / np.maximum(after.sum(axis=0), TINY)
+    before *= (wanted / np.maximum(before.sum(axis=1), TINY))[:, None]
+    after *= ((1 - wanted) / np.maximum(after.sum(axis=1), TINY))[:, None]
     both: Floats = before + after
     return both
