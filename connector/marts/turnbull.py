@@ -61,9 +61,21 @@ class Intervals:
     weight: Floats
 
     @classmethod
-    def counted(cls, start: Ints, end: Ints, weight: NDArray[Any]) -> Intervals:
-        """Each different one once, in order: the same figures however the rows come."""
+    def counted(cls, start: Ints, end: Ints, weight: NDArray[Any], coarse: int = 1) -> Intervals:
+        """Each different one once, in order: the same figures however the rows come.
+
+        Args:
+            start: First bin of each.
+            end: Bin after the last.
+            weight: How often it was observed.
+            coarse: So many bins become one: ends move to the nearest, and no closer than it.
+        """
         size = NO_END + 1
+        if coarse > 1:
+            is_wide = (end - start >= coarse) & (end < NO_END)
+            end = np.where(is_wide, end + coarse // 2, end + coarse - 1) // coarse * coarse
+            start = np.where(is_wide, start + coarse // 2, start) // coarse * coarse
+            end = np.minimum(end, NO_END)
         key, inverse = np.unique(start * size + end, return_inverse=True)
         return cls(key // size, key % size, np.bincount(inverse, weight).astype(float))
 
@@ -159,7 +171,7 @@ def _at_once(weight: Floats, start: Ints, end: Ints, is_held: NDArray[np.bool_])
     """Masses of the greatest likelihood where EM is slow, of the cells that may have any."""
     held = np.concatenate([[0], np.cumsum(is_held)])
     size = held[-1] + 1
-    found = np.bincount(held[start] * size + held[end], weight, size**2)
+    found: Floats = np.bincount(held[start] * size + held[end], weight, size**2).astype(float)
     mass = np.zeros(len(is_held))
     mass[is_held] = _Likelihood(found.reshape(1, size, size), np.array([1])).maximize().mass[0]
     return mass

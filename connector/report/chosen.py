@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.marts.tokens import BREAK, words
+from connector.marts.tokens import APOSTROPHE, BREAK, words
 from connector.record.schema import FAMILIES, PROMPTS, TERMS
 
 if TYPE_CHECKING:
@@ -81,15 +82,23 @@ class Chosen:
         found = np.zeros(len(texts), np.int64)
         if not self.terms:
             return found
-        split = words(pc.fill_null(texts, ""))
-        joined = pc.binary_join(split, " ")
+        plain = pc.utf8_lower(pc.utf8_normalize(pc.fill_null(texts, ""), form="NFKC"))
+        each = [words(pa.array([row["term"]])).to_pylist()[0] for row in self.terms]
+        # To find all words takes long: only of texts that have the letters of a term.
+        may_hold = reduce(pc.or_, (pc.match_substring(plain, _letters(own)) for own in each))
+        rows = np.flatnonzero(may_hold.to_numpy())
+        joined = pc.binary_join(words(texts.take(pa.array(rows))), " ")
         padded = pc.binary_join_element_wise("", joined, "", " ")
-        for bit, row in enumerate(self.terms):
-            own = words(pa.array([row["term"]])).to_pylist()[0]
+        for bit, own in enumerate(each):
             text = " ".join(word for word in own if word != BREAK)
             held = pc.match_substring(padded, f" {text} ").to_numpy(zero_copy_only=False)
-            found |= held.astype(np.int64) << bit
+            found[rows] |= held.astype(np.int64) << bit
         return found
+
+
+def _letters(split: Sequence[str]) -> str:
+    """The longest letters in a row; apostrophes have several forms."""
+    return max((part for word in split for part in word.split(APOSTROPHE)), key=len)
 
 
 def _different(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
