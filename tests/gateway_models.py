@@ -172,6 +172,7 @@ class Gateway:
         refusal_latency: Seconds until a refusal is out.
         travel_jitter: Seconds, on average, by which a request is later than the quickest.
         retry_after: Sent with each refusal; a function makes it of the time and the true wait.
+        is_out: Whether refusals are 503.
         announces: Makes what each answer says of the limit, of the time.
         hangs: Numbers of the requests that are never answered.
         timeout: Seconds after which those are given up.
@@ -184,6 +185,7 @@ class Gateway:
     refusal_latency: float = 0.005
     travel_jitter: float = 0.0
     retry_after: float | Callable[[float, float], float] | None = None
+    is_out: bool = False
     announces: Callable[[float], Announced] | None = None
     hangs: Container[int] = ()
     timeout: float = 30.0
@@ -314,7 +316,8 @@ class Simulation:
     def _refuse(self, request: Request) -> None:
         announced = self._announced.pop(request, None)
         latency = self._now - request.sent_at
-        sample = Sample("refused", latency, self._retry_after(), announced=announced)
+        is_out, wait = self._gateway.is_out, self._retry_after()
+        sample = Sample("refused", latency, wait, is_out, announced)
         self._pace.answered(self._now, request, sample)
         self.run.refused.append(self._now)
 

@@ -8,6 +8,7 @@ import statistics
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,35 @@ def test_a_run_reaches_nearly_all_of_a_bucket_its_start_included(
         assert run.refused_share() <= 0.02
 
 
+@pytest.mark.parametrize(
+    ("rate", "burst", "most"), [(5, 1, 7), (5, 5, 10), (5, 10, 15), (20, 20, 20)]
+)
+def test_the_search_for_a_low_rate_costs_few_refusals(rate: int, burst: int, most: int) -> None:
+    gateway = Gateway(TokenBucket(rate, burst), 0.08, 0.1, refusal_latency=0.08)
+    for seed in (1, 2, 3):
+        run = simulate(gateway, 128, seed).until(30.0)
+        assert run.per_second(0.0, 30.0) >= 0.9 * rate
+        assert len(run.refused) <= most
+        gateway = replace(gateway, rule=TokenBucket(rate, burst))
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(20, 10), (50, 10), (200, 20)])
+def test_a_503_that_limits_the_rate_stops_those_that_wait_only_until_another_is_accepted(
+    rate: int, burst: int
+) -> None:
+    gateway = Gateway(
+        TokenBucket(rate, burst),
+        0.08,
+        0.1,
+        refusal_latency=0.08,
+        retry_after=in_whole_seconds,
+        is_out=True,
+    )
+    run = simulate(gateway).until(60.0)
+    assert run.per_second(0.0, 60.0) >= 0.95 * rate
+    assert run.refused_share() <= 0.03
+
+
 @pytest.mark.parametrize(("rate", "burst"), [(50, 10), (200, 20)])
 def test_a_burst_allowance_makes_up_for_threads_that_wake_up_late(rate: int, burst: int) -> None:
     gateway = Gateway(TokenBucket(rate, burst), 0.08, 0.1, refusal_latency=0.08)
@@ -140,11 +170,14 @@ def announcing(window: FixedWindow) -> Callable[[float], Announced]:
 @pytest.mark.parametrize("travel_jitter", [0.0, 0.03])
 def test_an_announced_limit_by_the_minute_is_used_and_obeyed(travel_jitter: float) -> None:
     """Answers that overtake each other are no lies."""
-    window = FixedWindow(600, 60.0)
-    gateway = Gateway(window, 0.08, 0.1, travel_jitter=travel_jitter, announces=announcing(window))
-    run = simulate(gateway).until(200.0)
-    assert len(run.good) >= 0.95 * 4 * 600
-    assert run.refused_share() <= 0.02
+    runs = []
+    for seed in (1, 2, 3):
+        window = FixedWindow(600, 60.0)
+        says = announcing(window)
+        gateway = Gateway(window, 0.08, 0.1, travel_jitter=travel_jitter, announces=says)
+        runs.append(simulate(gateway, seed=seed).until(200.0))
+    assert statistics.mean(len(run.good) for run in runs) >= 0.95 * 4 * 600
+    assert statistics.mean(run.refused_share() for run in runs) <= 0.02
 
 
 def test_an_announced_rate_is_begun_with() -> None:
@@ -196,7 +229,7 @@ def test_a_pause_much_longer_than_needed_is_paid_off_by_a_longer_climb() -> None
     assert run.per_second(60.0, 600.0) >= 0.85 * 20
 
 
-@pytest.mark.parametrize(("latency", "within"), [(0.001, 0.1), (0.02, 0.2), (0.2, 1.0)])
+@pytest.mark.parametrize(("latency", "within"), [(0.001, 0.1), (0.02, 0.3), (0.2, 2.2)])
 def test_without_a_limit_all_of_the_concurrency_is_soon_used(latency: float, within: float) -> None:
     run = simulate(Gateway(Anything(), latency)).until(within)
     assert max(run.reached) == 64
@@ -312,7 +345,7 @@ def test_failures_lower_the_concurrency_only_when_they_are_many() -> None:
             failed = number % every == 0
             pace.answered(now, pace.sent(now), Sample("failed" if failed else "good", 0.1))
         limits.append(pace.concurrency(now))
-    assert limits[0] >= 4
+    assert limits[0] >= 2
     assert limits[1] == 1
 
 
@@ -324,7 +357,7 @@ def test_the_state_tells_what_holds() -> None:
     state = throttle.state()
     assert (state.in_flight, state.concurrency, state.rate, state.paused_until) == (
         1,
-        4,
+        2,
         None,
         None,
     )

@@ -32,10 +32,12 @@ class Pace:
 
     def __init__(self, max_concurrency: int, requests_per_second: float | None = None) -> None:
         self.in_flight = 0
-        self.resume_at = -math.inf
+        self._resume_at = -math.inf
         self._most = max_concurrency
         self._sent = 0
         self._learned_at = 0
+        self._out_until = -math.inf
+        self._out_at = 0
         self._rate = Rate(requests_per_second)
         self._knee = Knee(max_concurrency)
         self._cap = Cap(max_concurrency)
@@ -44,14 +46,19 @@ class Pace:
 
     def wait(self, now: float) -> float:
         """Seconds until a request may start: 0 or less is now, infinite is after an answer."""
-        if now < self.resume_at:
-            return self.resume_at - now
+        if now < (resume_at := self.resume_at):
+            return resume_at - now
         if (trial := self._quota.wait(now)) > 0:
             return trial
         self._strays.look(now)
         if self.in_flight >= self.concurrency(now):
             return self._strays.next_at() - now
         return self._rate.next_at - now
+
+    @property
+    def resume_at(self) -> float:
+        """When requests may start, as far as the gateway asked to wait."""
+        return max(self._resume_at, self._out_until)
 
     def sent(self, now: float) -> Request:
         """Note that a request starts; pass the returned value to `answered`."""
@@ -74,9 +81,11 @@ class Pace:
         if sample.kind == "good":
             self._cap.good(request)
             self._rate.good(request)
+            if request.number > self._out_at:
+                self._out_until = -math.inf
         empty_until = self._quota.answered(now, request, sample, self._sent)
         if empty_until is not None:
-            self.resume_at = max(self.resume_at, empty_until)
+            self._resume_at = max(self._resume_at, empty_until)
         if sample.kind == "refused":
             self._refused(now, request, sample, is_explained=empty_until is not None)
         elif sample.announced is not None:
@@ -92,11 +101,17 @@ class Pace:
         return self._rate.at(now)
 
     def _refused(self, now: float, request: Request, sample: Sample, *, is_explained: bool) -> None:
-        asked = sample.retry_after or 0.0
-        # A short one may be a shorter wait, rounded up: it holds for the refused request alone.
-        pause = asked if sample.is_out or asked > SHORT else 0.0
-        self.resume_at = max(self.resume_at, now + pause)
-        resume_at = max(self.resume_at, now)
+        pause = sample.retry_after or 0.0
+        if pause > SHORT:
+            self._resume_at = max(self._resume_at, now + pause)
+        else:
+            # It may be a shorter wait, rounded up, and holds for the refused request; for all if
+            # the gateway is out, which a later request that is accepted disproves.
+            if sample.is_out:
+                self._out_until = max(self._out_until, now + pause)
+                self._out_at = request.number
+            pause = pause if sample.is_out and self.in_flight == 0 else 0.0
+        resume_at = max(self._resume_at, now + pause)
         # A request sent before the last cut took effect says nothing new.
         if is_explained or request.number <= self._learned_at:
             self._rate.hold(request, resume_at)

@@ -35,9 +35,12 @@ PER_REFUSAL: Final = 150
 MOST_DOUBT: Final = 0.5
 LEAST_DOUBT: Final = 0.03
 
-# Most rise after the first refusal, as a logarithm: with a request, and in a second.
+# Most rise after the first refusal, as a logarithm: with a request, and until the news of it.
 STEEPEST: Final = 0.12
-STEEPEST_IN_A_SECOND: Final = 1.4
+STEEPEST_UNSEEN: Final = 0.2
+
+# Share of the way to what was accepted that the rate falls at a refusal, at least.
+TOWARDS_LEAST: Final = 0.5
 
 # Seconds between two refusals, at least, once the search is over.
 SHORTEST: Final = 1.0
@@ -111,6 +114,8 @@ class Rate:
         self._episode = 0
         self._cost = 1.0
         self._pause = 0.0
+        self._told_at = -math.inf
+        self._news_seconds = 0.0
 
     def at(self, _now: float = 0.0) -> float:
         """Requests per second; infinite without a limit."""
@@ -163,8 +168,14 @@ class Rate:
             self._doubt = 2.0 * LEAST_DOUBT
 
     def hold(self, request: Request, until: float) -> None:
-        """Note a refusal that says nothing new; pause until then."""
+        """Note a refusal that says little new; pause until then.
+
+        After the first one it shows what an empty bucket took of all that was under way.
+        """
+        mark = self._mark(request)
         self._forget(request)
+        if len(self._empty) == 1 and request.sent_at <= self._told_at:
+            self._limit = self._since(self._empty[0], mark) or self._limit
         self.next_at = max(self.next_at, until)
 
     def release(self, request: Request, at: float) -> None:
@@ -181,9 +192,10 @@ class Rate:
             now: When the refusal arrived.
             resume_at: When requests may start again.
         """
-        mark = _Mark(request.sent_at, request.number - 1 - self._refused)
+        mark = self._mark(request)
         sent = self._forget(request)
         self._in_row += 1
+        self._told_at, self._news_seconds = now, now - request.sent_at
         if self._in_row == 1:
             self._closed = mark
         if sent.rate == math.inf:
@@ -200,6 +212,9 @@ class Rate:
         gap = self._probe_seconds() if self.is_closed else 1.0 / self.at()
         self.next_at = max(resume_at, now + gap)
 
+    def _mark(self, request: Request) -> _Mark:
+        return _Mark(request.sent_at, request.number - 1 - self._refused)
+
     def _forget(self, request: Request) -> _Sent:
         self._refused += 1
         self._episode += 1
@@ -207,11 +222,11 @@ class Rate:
         return self._accepted.pop(request.number, _Sent(request.sent_at, self.at()))
 
     def _first_guess(self, mark: _Mark, now: float) -> float:
-        """Between a saved-up burst of a second's requests, and none."""
+        """As if a second's requests had been saved up."""
         seconds = now - (self._first_at or 0.0)
         self._burst = max(1, mark.accepted)
         self._slack = min(MOST_SLACK, max(0.0, self._burst / 4.0 - 1.0))
-        return max(FIRST, mark.accepted / math.sqrt((1e-3 + seconds) * (1.0 + seconds)))
+        return max(FIRST, mark.accepted / (1.0 + seconds))
 
     def _probe_seconds(self) -> float:
         return min(LAST_PROBE, FIRST_PROBE * 2.0 ** min(16, max(0, self._in_row - CLOSED)))
@@ -229,22 +244,27 @@ class Rate:
     def _rise(self, share: float) -> None:
         self._quiet += 1
         if self._quiet > 1.1 * self._expected():
-            self._doubt = min(MOST_DOUBT, 1.5 * self._doubt)
+            self._doubt = min(MOST_DOUBT, 3.0 * self._doubt)
             self._quiet = 0
         rise = self._doubt / self._expected()
         if len(self._empty) == 1:
-            rise = min(STEEPEST, STEEPEST_IN_A_SECOND / self._limit)
+            unseen = max(1.0, self._limit * self._news_seconds)
+            rise = min(STEEPEST, STEEPEST_UNSEEN / unseen)
         self._limit *= math.exp(share * rise)
 
     def _learn(self, sent: _Sent, mark: _Mark) -> None:
         """Lower the rate, no further than to what was accepted; doubt what is left."""
         count = mark.accepted - self._empty[-1].accepted if self._empty else mark.accepted
         least = (1.0 - LEAST_DOUBT) * max(self._least(mark), self._without_burst(mark))
-        self._limit = max(SLOWEST, min(sent.rate, max(least, sent.rate * (1.0 - self._doubt))))
+        fall = self._doubt
+        if least:
+            fall = max(fall, TOWARDS_LEAST * (1.0 - least / sent.rate))
+        self._limit = max(SLOWEST, min(sent.rate, max(least, sent.rate * (1.0 - fall))))
         if least >= sent.rate:
             return  # What was sent before, faster, left the bucket empty.
         if least > sent.rate * (1.0 - self._doubt):
-            between = 1.0 - least / sent.rate - LEAST_DOUBT + 1.0 / max(1, count)
+            # A rate above the limit empties what was saved up: the limit is nearer to the least.
+            between = 0.5 * (1.0 - least / sent.rate - LEAST_DOUBT) + 1.0 / max(1, count)
             self._doubt = max(LEAST_DOUBT, min(self._doubt, between))
         elif count < 0.25 * self._expected():
             self._doubt = min(MOST_DOUBT, 2.0 * self._doubt)
@@ -254,12 +274,14 @@ class Rate:
 
     def _least(self, mark: _Mark) -> float:
         """Requests per second accepted since a refusal: the bucket was empty then."""
-        rates = [
-            (mark.accepted - empty.accepted) / max(1e-3, mark.at - empty.at)
-            for empty in self._empty
-            if mark.accepted - empty.accepted >= ENOUGH
-        ]
+        rates = [rate for empty in self._empty if (rate := self._since(empty, mark))]
         return min(rates[-1:] + rates[:1], default=0.0)
+
+    @staticmethod
+    def _since(empty: _Mark, mark: _Mark) -> float | None:
+        """Requests per second accepted since then; None if they measure nothing."""
+        count = mark.accepted - empty.accepted
+        return count / max(1e-3, mark.at - empty.at) if count >= ENOUGH else None
 
     def _without_burst(self, mark: _Mark) -> float:
         """Requests per second accepted lately, less what may have been saved up."""
