@@ -120,16 +120,19 @@ def test_a_burst_allowance_makes_up_for_threads_that_wake_up_late(rate: int, bur
 
 
 @pytest.mark.parametrize("retry_after", [None, in_whole_seconds], ids=["bare", "Retry-After"])
+@pytest.mark.parametrize("most", [600, 3000])
 @pytest.mark.parametrize("limit", [FixedWindow, SlidingWindow])
 def test_a_limit_by_the_minute_is_spread_over_it_once_it_is_known(
-    limit: Callable[[int, float], Rule], retry_after: Callable[[float, float], float] | None
+    limit: Callable[[int, float], Rule],
+    most: int,
+    retry_after: Callable[[float, float], float] | None,
 ) -> None:
-    gateway = Gateway(limit(600, 60.0), 0.08, 0.1, retry_after=retry_after)
+    gateway = Gateway(limit(most, 60.0), 0.08, 0.1, retry_after=retry_after)
     simulation = simulate(gateway)
     sent = len(simulation.until(70.0).sent)
     refused = len(simulation.run.refused)
     run = simulation.until(310.0)
-    assert run.per_second(70.0, 310.0) >= 0.9 * 10
+    assert run.per_second(70.0, 310.0) >= 0.9 * most / 60
     assert len(run.refused) - refused <= 0.03 * (len(run.sent) - sent)
 
 
@@ -176,8 +179,16 @@ def test_an_announced_limit_by_the_minute_is_used_and_obeyed(travel_jitter: floa
         says = announcing(window)
         gateway = Gateway(window, 0.08, 0.1, travel_jitter=travel_jitter, announces=says)
         runs.append(simulate(gateway, seed=seed).until(200.0))
-    assert statistics.mean(len(run.good) for run in runs) >= 0.95 * 4 * 600
+    # Each window begins with one request, and a few are left unsent where answers overtake.
+    assert statistics.mean(len(run.good) for run in runs) >= 0.94 * 4 * 600
     assert statistics.mean(run.refused_share() for run in runs) <= 0.02
+
+
+def test_an_announced_window_smaller_than_what_may_be_under_way_begins_with_one_request() -> None:
+    window = FixedWindow(60, 60.0)
+    run = simulate(Gateway(window, 0.08, 0.1, announces=announcing(window)), 128).until(300.0)
+    assert len(run.good) >= 0.95 * 5 * 60
+    assert run.refused_share() <= 0.03
 
 
 def test_an_announced_rate_is_begun_with() -> None:

@@ -14,6 +14,9 @@ SHORT: Final = 2.0
 # Most seconds to pause for a reset, before one request tries again.
 LONGEST: Final = 60.0
 
+# Seconds to wait for an answer to the first request of a window, which says what is left in it.
+NEWS_SECONDS: Final = 1.0
+
 # Seconds between two requests that try whether nothing is left; so many accepted prove a lie.
 TRIAL_SECONDS: Final = 0.2
 TRIALS: Final = 3
@@ -23,7 +26,8 @@ class Quota:
     """Requests left in a window of more than `SHORT` seconds, as announced and as it proved.
 
     That none is left is tried out first, by one request at a time: a refusal proves it, and from
-    then on nothing is sent in vain. If requests are accepted nonetheless, the announcements are
+    then on nothing is sent in vain: a window begins with one request, whose answer says how many
+    may follow. If requests are accepted nonetheless, the announcements are
     never believed again.
     """
 
@@ -34,15 +38,25 @@ class Quota:
         self._known_at = 0
         self._trial_at = 0.0
         self._accepted = 0
+        self._sent = 0
+        self._newest = 0
+        self._allowed = 0
+        self._allowed_until = -math.inf
 
     def wait(self, now: float) -> float:
-        """Seconds until a request may try whether nothing is left; 0 or less for now."""
-        return self._trial_at - now if now < self._empty_until else 0.0
+        """Seconds until a request may start, or try whether nothing is left; 0 or less for now."""
+        if now < self._empty_until:
+            return self._trial_at - now
+        is_all_sent = self._is_proven and self._sent >= self._allowed
+        return self._allowed_until - now if is_all_sent else 0.0
 
     def sent(self, now: float) -> None:
         """Note that a request starts."""
+        self._sent += 1
+        if now >= self._allowed_until:
+            self._allowed, self._allowed_until = self._sent, now + NEWS_SECONDS
         if now < self._empty_until:
-            self._trial_at = now + max(TRIAL_SECONDS, 1.0)
+            self._trial_at = now + NEWS_SECONDS
 
     def answered(self, now: float, request: Request, sample: Sample, sent: int) -> float | None:
         """Note an answer; return when requests may start again, if nothing is left until then.
@@ -55,7 +69,11 @@ class Quota:
         """
         said = sample.announced
         if self._lies or said is None or said.left is None or said.reset is None:
+            self._allowed_until = -math.inf
             return None
+        if request.number > self._newest:
+            self._newest, self._allowed = request.number, request.number + int(said.left)
+            self._allowed_until = now + said.reset if said.reset > SHORT else -math.inf
         # Answers that overtook this one are counted twice, which leaves a few requests unsent.
         is_empty = said.reset > SHORT and said.left <= sent - request.number
         if now < self._empty_until and request.number > self._known_at:

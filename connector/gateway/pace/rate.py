@@ -199,7 +199,7 @@ class Rate:
         if self._in_row == 1:
             self._closed = mark
         if sent.rate == math.inf:
-            self._limit = self._first_guess(mark, now)
+            self._limit = self._first_guess(mark, now, resume_at)
         elif not self.is_closed:
             self._learn(sent, mark)
         self._empty.append(mark)
@@ -221,11 +221,13 @@ class Rate:
         self._last_refused = max(self._last_refused, request.number)
         return self._accepted.pop(request.number, _Sent(request.sent_at, self.at()))
 
-    def _first_guess(self, mark: _Mark, now: float) -> float:
-        """As if a second's requests had been saved up."""
+    def _first_guess(self, mark: _Mark, now: float, resume_at: float) -> float:
+        """As if a second's requests had been saved up, or those until it lets in more."""
         seconds = now - (self._first_at or 0.0)
         self._burst = max(1, mark.accepted)
         self._slack = min(MOST_SLACK, max(0.0, self._burst / 4.0 - 1.0))
+        if resume_at > now:
+            return max(SLOWEST, mark.accepted / (resume_at - now + seconds))
         return max(FIRST, mark.accepted / (1.0 + seconds))
 
     def _probe_seconds(self) -> float:
@@ -247,7 +249,7 @@ class Rate:
             self._doubt = min(MOST_DOUBT, 3.0 * self._doubt)
             self._quiet = 0
         rise = self._doubt / self._expected()
-        if len(self._empty) == 1:
+        if len(self._empty) == 1 and not self._pause:
             unseen = max(1.0, self._limit * self._news_seconds)
             rise = min(STEEPEST, STEEPEST_UNSEEN / unseen)
         self._limit *= math.exp(share * rise)
