@@ -12,12 +12,7 @@ PREFIXES: Final = ("LUMA_", "LUMAAI_")
 
 
 def misspelt_variables(names: Iterable[str], known: Collection[str]) -> list[str]:
-    """Say which of these variables are perhaps meant to be another one.
-
-    Args:
-        names: Variables that are set, in any letter case.
-        known: Variables that mean something.
-    """
+    """Say which of these variables, in any letter case, are perhaps meant to be a known one."""
     unknown = {name.upper() for name in names} - {*known}
     found = []
     for name in sorted(name for name in unknown if name.startswith(PREFIXES)):

@@ -65,9 +65,7 @@ class Places:
     def merge(self, names: Collection[str], key_variable: str) -> dict[str, Found]:
         """Find the value of each setting that has one, in the place that counts first.
 
-        Args:
-            names: Names of all settings.
-            key_variable: The variable that holds the key, if no place names another one.
+        `key_variable` holds the key if no place names another variable.
 
         Raises:
             SettingsError: The file of settings cannot be read, or has not the profile.

@@ -60,12 +60,7 @@ class ConfigFile:
 
 
 def read_config(path: Path, known: Collection[str], *, is_of_folder: bool) -> ConfigFile:
-    """Read a file of settings.
-
-    Args:
-        path: The file.
-        known: Names of settings that it may have.
-        is_of_folder: See `ConfigFile`.
+    """Read a file of settings, which may have these names.
 
     Raises:
         SettingsError: It cannot be read, is not TOML, has an unknown name, or holds a key. No

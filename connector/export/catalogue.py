@@ -59,11 +59,8 @@ class Catalogue:
 def write_catalogue(warehouse: Address, target: Path, *, relative: bool = False) -> Catalogue:
     """Write a DuckDB file with a documented view for each table, replacing an earlier one.
 
-    Args:
-        warehouse: Folder of the tables.
-        target: The file.
-        relative: Store paths relative to the target's folder: for tools that run there, or that set
-            `file_search_path` to it.
+    With `relative`, paths are stored relative to the target's folder: for tools that run there, or
+    that set `file_search_path` to it.
 
     Raises:
         UsageError: DuckDB is not installed, the target holds anything but such views, or the

@@ -1,8 +1,9 @@
-"""Texts that spreadsheets and databases can hold. A prompt can be any text."""
+"""Texts that spreadsheets and databases can hold, and what an export had to change in them."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -24,6 +25,21 @@ CONTROL: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{fffe}\x{ffff}]"
 # The start of a cell that a spreadsheet would run as a formula.
 # https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA: Final = r"^[=+\-@\t\r\n＝＋－＠]"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An exported table.
+
+    Attributes:
+        table: Name of the table.
+        rows: Rows in the copy.
+        notes: For people: what could not be copied unchanged.
+    """
+
+    table: str
+    rows: int
+    notes: tuple[str, ...] = ()
 
 
 class Mended:

@@ -12,13 +12,13 @@ from pyarrow import csv
 
 from connector.export.cells import (
     NO_CONTROL,
+    Exported,
     Mended,
     in_utc,
     readable,
     without_control,
     without_formula,
 )
-from connector.export.exported import Exported
 from connector.storage.replace import replacing
 from connector.warehouse.reading import pieces
 

@@ -16,8 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from connector.errors import UsageError
 from connector.export import postgresql
-from connector.export.cells import Mended, without_nul
-from connector.export.exported import Exported
+from connector.export.cells import Exported, Mended, without_nul
 from connector.record.column import TIMESTAMP
 from connector.record.schema import GIVEN
 from connector.storage.database_url import parse_database_url, translate_errors
@@ -52,11 +51,7 @@ def export_to_database(
 ) -> list[Exported]:
     """Replace tables in a database, each in its own transaction; create missing ones.
 
-    Args:
-        storage: Storage of the warehouse.
-        tables: Replaced in this order.
-        address: A SQLAlchemy URL.
-        schema: Schema of the tables, created if missing; None is the database's default.
+    A schema is created if missing; None is the database's default.
 
     Raises:
         DamagedFile: As `pieces`.

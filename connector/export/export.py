@@ -18,7 +18,7 @@ from connector.warehouse.warehouse import Warehouse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connector.export.exported import Exported
+    from connector.export.cells import Exported
     from connector.record.column import Table
     from connector.storage.storage import Address, Storage
 

@@ -131,12 +131,7 @@ def view_of(table: Table, folder: str | None, partition_by: str) -> View:
 
 
 def create_joined(connection: duckdb.DuckDBPyConnection, given: Table) -> None:
-    """Create the view of `generations` with the kept columns, from the views of both.
-
-    Args:
-        connection: With the views of both tables.
-        given: The table `given` as it is found.
-    """
+    """Create the view of `generations` with the kept columns, from the views of both tables."""
     kept = joined_columns(GENERATIONS, given)
     selected = ", ".join(
         f"given.{quoted(column.name)} AS {quoted(name)}" for name, column in kept.items()

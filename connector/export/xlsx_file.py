@@ -17,13 +17,13 @@ from connector.errors import UsageError
 from connector.export.cells import (
     CELL_UNITS,
     NO_CONTROL,
+    Exported,
     Mended,
     in_utc,
     readable,
     shortened,
     without_control,
 )
-from connector.export.exported import Exported
 from connector.storage.replace import replacing
 from connector.warehouse.reading import pieces
 
@@ -63,11 +63,7 @@ def write_xlsx(
 ) -> list[Exported]:
     """Write tables as the sheets of an Excel file, replacing what is there.
 
-    Args:
-        storage: Storage of the warehouse.
-        tables: In the order of the sheets.
-        target: The file.
-        sheet_rows: The most rows of a sheet; the notes say if rows are missing.
+    Notes say if a table has more rows than fit on a sheet.
 
     Raises:
         DamagedFile: As `pieces`.

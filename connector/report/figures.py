@@ -64,15 +64,7 @@ def read_figures(
     values: Mapping[str, Any] | None = None,
     has_thumbnails: bool = False,
 ) -> Figures:
-    """Read a warehouse.
-
-    Args:
-        address: Of the warehouse.
-        now: Time of the report.
-        by: One more thing to cut by: a column of `generations`, a kept column of `given`, or a
-            name for `values`.
-        values: What the name stands for: a value for task IDs.
-        has_thumbnails: Whether to read the addresses of thumbnails.
+    """Read a warehouse; see `page.write_report` for the arguments.
 
     Raises:
         WarehouseError: The warehouse does not exist or cannot be read.

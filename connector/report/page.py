@@ -124,12 +124,7 @@ def _origins(urls: Mapping[int, str]) -> tuple[str, ...]:
 
 
 def render_page(data: dict[str, Any], images: Sequence[str] = ()) -> str:
-    """The whole page as HTML.
-
-    Args:
-        data: What it shows.
-        images: Origins of images that it may load.
-    """
+    """The whole page as HTML; it may load images from these origins only."""
     scripts = [_asset(name) for name in SCRIPTS]
     styles = [_asset(name) for name in STYLES]
     parts = {

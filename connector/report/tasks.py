@@ -83,14 +83,7 @@ def _first(keys: Ints, most: int) -> Ints:
 def read_tasks(
     tables: Tables, facts: Facts, now: datetime, *, has_thumbnails: bool
 ) -> dict[str, Any]:
-    """The chosen generations as columns.
-
-    Args:
-        tables: The warehouse's.
-        facts: Of the same warehouse.
-        now: Links that have expired by then are left out.
-        has_thumbnails: Whether addresses of thumbnails are wanted.
-    """
+    """The chosen generations as columns, without links that have expired by `now`."""
     rows = choose_tasks(facts)
     found = _read(tables, np.sort(rows)).take(pa.array(np.argsort(np.argsort(rows))))
     links, thumbnails = _links(found, now), ([""] * len(found))

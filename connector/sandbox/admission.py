@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 
 from connector.sandbox.addresses import Paths, wrong_path
 from connector.sandbox.limits import make_limit
-from connector.sandbox.rate_fields import rate_fields
 from connector.sandbox.refusals import refuse
 from connector.sandbox.replies import Reply, http_date, json_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from connector.sandbox.choices import RateHeaders
     from connector.sandbox.counters import Counters
     from connector.sandbox.incoming import Request
+    from connector.sandbox.limits import Standing
+    from connector.sandbox.replies import Headers
     from connector.sandbox.settings import SandboxSettings
 
 # Statuses of refusals because of a limit.
 COME_BACK = (429, 503)
+_BILLION = "1000000000"
 
 
 class Admission:
@@ -64,7 +67,7 @@ class Admission:
         form = self._settings.rate_headers
         if form == "none" or not self._settings.rate_limit:
             return reply
-        fields = rate_fields(form, self._limit.standing(now), self._wall_clock())
+        fields = _FORMS[form](self._limit.standing(now), self._wall_clock())
         return replace(reply, headers=(*reply.headers, *fields))
 
     def _account_refusal(self) -> Reply | None:
@@ -85,3 +88,51 @@ class Admission:
         if self._settings.retry_after == "date":
             value = http_date(math.ceil(self._wall_clock() + wait))
         return json_reply(status, {"detail": "Too many requests"}, ("Retry-After", value))
+
+
+def _x(limit: object, remaining: object, reset: object) -> Headers:
+    values = {"Limit": limit, "Remaining": remaining, "Reset": reset}
+    return tuple((f"X-RateLimit-{name}", str(value)) for name, value in values.items())
+
+
+def _draft_03(standing: Standing, _epoch: float) -> Headers:
+    return (
+        ("RateLimit-Limit", f"{standing.most}, {standing.most};w={_window(standing)}"),
+        ("RateLimit-Remaining", str(standing.left)),
+        ("RateLimit-Reset", str(_reset(standing))),
+    )
+
+
+def _draft_07(standing: Standing, _epoch: float) -> Headers:
+    value = f"limit={standing.most}, remaining={standing.left}, reset={_reset(standing)}"
+    return (("RateLimit-Policy", f"{standing.most};w={_window(standing)}"), ("RateLimit", value))
+
+
+def _draft_10(standing: Standing, _epoch: float) -> Headers:
+    return (
+        ("RateLimit-Policy", f'"default";q={standing.most};w={_window(standing)}'),
+        ("RateLimit", f'"default";r={standing.left};t={_reset(standing)}'),
+    )
+
+
+def _window(standing: Standing) -> int:
+    return max(1, math.ceil(standing.window))
+
+
+def _reset(standing: Standing) -> int:
+    return math.ceil(standing.reset)
+
+
+# Header fields that announce a rate limit, as gateways write them; the last two lie.
+_FORMS: Mapping[RateHeaders, Callable[[Standing, float], Headers]] = {
+    "none": lambda _standing, _epoch: (),
+    "x-seconds": lambda s, _epoch: _x(s.most, s.left, _reset(s)),
+    "x-epoch": lambda s, epoch: _x(s.most, s.left, math.ceil(epoch + s.reset)),
+    "x-epoch-ms": lambda s, epoch: _x(s.most, s.left, math.ceil(1e3 * (epoch + s.reset))),
+    "x-date": lambda s, epoch: _x(s.most, s.left, http_date(math.ceil(epoch + s.reset))),
+    "draft-03": _draft_03,
+    "draft-07": _draft_07,
+    "draft-10": _draft_10,
+    "always-empty": lambda s, _epoch: _x(s.most, 0, 60),
+    "endless": lambda _standing, _epoch: _x(_BILLION, _BILLION, _BILLION),
+}

@@ -25,14 +25,12 @@ class SandboxError(Exception):
 class Sandbox:
     """A gateway on loopback, in its own process so that it does not slow down its client.
 
-    The process ends with the block, or when this process dies. ::
+    Without settings, it is a healthy gateway. Its process ends with the block, or when this one
+    dies. ::
 
         with Sandbox(SandboxSettings(rate_limit=50)) as sandbox:
             requests.get(f"{sandbox.base_url}/dream-machine/v1/generations/…")
             assert sandbox.stats()["by_status"] == {"200": 1}
-
-    Args:
-        settings: Default: a healthy gateway.
     """
 
     def __init__(self, settings: SandboxSettings | None = None) -> None:

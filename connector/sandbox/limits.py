@@ -42,11 +42,9 @@ class Limit(Protocol):
 
 
 class TokenBucket:
-    """A rate limit that allows bursts: one token per request, refilled steadily.
+    """A rate limit that allows bursts: a token per request, refilled at `rate` per second.
 
-    Args:
-        rate: Tokens per second; 0 for no limit.
-        burst: Capacity in tokens, at least one; it starts full.
+    It starts with all tokens of a burst. A rate of 0 is no limit.
     """
 
     def __init__(self, rate: float, burst: int) -> None:
@@ -79,12 +77,7 @@ class TokenBucket:
 
 
 class FixedWindow:
-    """A limited number of requests between two strokes of the clock.
-
-    Args:
-        most: Requests in a window.
-        seconds: Its length.
-    """
+    """At most this many requests between two strokes of the clock, this many seconds apart."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._most = most
@@ -113,12 +106,7 @@ class FixedWindow:
 
 
 class SlidingWindow:
-    """A limited number of requests in any window of this length.
-
-    Args:
-        most: Requests in a window.
-        seconds: Its length.
-    """
+    """At most this many requests in any window of this many seconds."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._most = most
@@ -196,11 +184,7 @@ def make_limit(settings: SandboxSettings) -> Limit:
 
 
 class Workers:
-    """Workers that process requests, with a queue: latency grows with load.
-
-    Args:
-        count: Number of workers; 0 for no limit.
-    """
+    """This many workers process requests, with a queue: latency grows with load. 0: no limit."""
 
     def __init__(self, count: int) -> None:
         self._free_at = [0.0] * count

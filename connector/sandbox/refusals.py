@@ -80,12 +80,7 @@ _NOT_NOW: Mapping[NotNow, Reply] = {
 
 
 def refuse(refusal: Refusal, wording: Wording) -> Reply:
-    """The answer to every request of a refused account.
-
-    Args:
-        refusal: Any but `none`.
-        wording: What has run out; ignored by refusals for other causes.
-    """
+    """The answer to every request of a refused account; some have a wording of their own."""
     if refusal in _OTHERS:
         return _OTHERS[refusal]
     usual, reply = _SPENT[refusal]

@@ -21,10 +21,6 @@ POSTGRESQL: Final = ("postgresql", "postgres")
 def parse_database_url(text: str, error: type[UsageError] = UsageError) -> URL:
     """Parse a SQLAlchemy URL; `postgresql://` uses psycopg where that is installed.
 
-    Args:
-        text: The URL.
-        error: The error to raise.
-
     Raises:
         UsageError: It is not a valid URL; raised as `error`, without any secret part.
     """

@@ -133,10 +133,7 @@ class Lease:
 
     @contextlib.contextmanager
     def held(self, timeout: float) -> Iterator[list[dict[str, Any]]]:
-        """Hold the lease for the block.
-
-        Args:
-            timeout: Seconds to wait for another writer to end.
+        """Hold the lease for the block; wait `timeout` seconds for another writer to end.
 
         Yields:
             What an earlier owner, who did not give up the lock, may yet replace: `path` and `tag`.

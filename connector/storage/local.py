@@ -182,10 +182,7 @@ class LocalStorage:
 
 @contextlib.contextmanager
 def trying_to(do: str) -> Iterator[None]:
-    """Translate errors of the operating system.
-
-    Args:
-        do: What is tried, as an infinitive for the message.
+    """Translate errors of the operating system; `do` is what is tried, as an infinitive.
 
     Raises:
         StorageFailed: The operating system refused.

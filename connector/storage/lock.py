@@ -23,11 +23,9 @@ OWNER_FILE: Final = ".lock-owner.json"
 def writer_lock(root: Path, timeout: float) -> Iterator[None]:
     """Hold the lock of a warehouse folder, which is created if missing.
 
-    The kernel keeps the lock, and frees it however its owner ends.
+    Waits `timeout` seconds for another writer to end.
 
-    Args:
-        root: The folder.
-        timeout: Seconds to wait for another writer to end.
+    The kernel keeps the lock, and frees it however its owner ends.
 
     Raises:
         WarehouseLocked: Another writer still has it; the message names it.

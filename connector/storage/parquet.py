@@ -111,11 +111,7 @@ def read_table(
 ) -> pa.Table:
     """Read a file's columns in this schema; missing ones are null.
 
-    Args:
-        storage: The storage to read from.
-        name: Name of the file.
-        schema: The columns wanted.
-        all_of: If given, the file may have no column beside those of this schema.
+    If `all_of` is given, the file may have no column beside those of it.
 
     Raises:
         DamagedFile: The file is cut short or not Parquet.
@@ -153,14 +149,7 @@ def iterate(
     groups: Iterable[int] | None = None,
     rows: int = PIECE_ROWS,
 ) -> Iterator[pa.RecordBatch]:
-    """Read columns of an open file, at most this many rows and about `PIECE_BYTES` at a time.
-
-    Args:
-        file: The file.
-        columns: Names of columns that it has.
-        groups: Its row groups to read; all if None.
-        rows: Most rows.
-    """
+    """Read columns of some or all row groups, at most `rows` and about `PIECE_BYTES` at a time."""
     for group in range(file.num_row_groups) if groups is None else groups:
         rows_at_once = _rows_at_once(file.metadata.row_group(group), set(columns), rows)
         yield from file.iter_batches(rows_at_once, row_groups=[group], columns=columns)

@@ -124,8 +124,7 @@ class Storage(Protocol):
     def locked(self, timeout: float) -> AbstractContextManager[None]:
         """Be the only writer for the block, creating the storage if missing.
 
-        Args:
-            timeout: Seconds to wait for another writer to end.
+        Waits `timeout` seconds for another writer to end.
 
         Raises:
             WarehouseLocked: Another writer still has it; the message names it.

@@ -76,12 +76,7 @@ class Keep:
         return ALL in self.names
 
     def choose(self, header: Sequence[object], id_index: int, where: str) -> dict[str, int]:
-        """The position of each column to keep, by the name that it gets.
-
-        Args:
-            header: The names in the source.
-            id_index: Position of the column of task IDs.
-            where: The source, for messages.
+        """The position of each column to keep in a header, by the name that it gets.
 
         Raises:
             SourceError: It lacks a column that is asked for, or has it more than once.

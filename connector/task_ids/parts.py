@@ -17,13 +17,7 @@ CELL: Final = 32  # what an empty cell counts for
 def in_parts(
     values: Iterable[T], size_of: Callable[[T], int], largest: int = CHARACTERS
 ) -> Iterator[list[T]]:
-    """Lists of at most `MOST` values, which end with the one that makes them larger than `largest`.
-
-    Args:
-        values: In order.
-        size_of: Characters of a value.
-        largest: Characters of a list.
-    """
+    """Lists of at most `MOST` values, each no longer than needed to be larger than `largest`."""
     part, size = list[T](), 0
     for value in values:
         part.append(value)

@@ -78,10 +78,7 @@ def _check_size(text: str, where: str) -> None:
 def _items_one_by_one(stream: TextIO, text: str, where: str) -> Iterator[tuple[object, int]]:
     """The items of an array that is not held in memory, with the characters of each.
 
-    Args:
-        stream: The rest of it.
-        text: The start of it.
-        where: For messages.
+    `text` is the start of it, `stream` the rest.
     """
     number = 0
     position, expected = text.index("[") + 1, "item or end"
