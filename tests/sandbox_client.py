@@ -101,7 +101,7 @@ def request_bytes(target: str, *headers: str) -> bytes:
 
 
 def read_wire(connection: socket.socket, *, patience: float, limit: int = 1 << 30) -> Wire:
-    """Read until the other side ends it, nothing comes for so many seconds, or `limit` bytes."""
+    """Read until the other side ends it, nothing comes for this many seconds, or `limit` bytes."""
     data, deadline = bytearray(), time.monotonic() + patience
     while len(data) < limit and (left := deadline - time.monotonic()) > 0:
         connection.settimeout(left)

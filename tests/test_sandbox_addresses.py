@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from sandbox_client import AUTHORIZED, ROOT, Client, ask, path
@@ -13,6 +13,9 @@ from steered import PLAIN, Steered
 from connector.sandbox import Sandbox, SandboxError, SandboxSettings, task_ids
 from connector.sandbox.choices import MissingAs, WrongPath
 from connector.sandbox.settings import knobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Addresses
 
@@ -25,22 +28,29 @@ ELSEWHERE: dict[WrongPath, tuple[int, str, bytes]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def below() -> Iterator[Sandbox]:
+    """A sandbox with a base path."""
+    with Sandbox(PLAIN.changed({"base_path": "/luma/api"})) as sandbox:
+        yield sandbox
+
+
 @pytest.mark.parametrize("form", ELSEWHERE)
-def test_a_wrong_address_is_answered_as_asked(form: WrongPath) -> None:
+def test_a_wrong_address_is_answered_as_asked(below: Sandbox, form: WrongPath) -> None:
     status, content_type, part = ELSEWHERE[form]
-    with Sandbox(PLAIN.changed({"base_path": "/luma/api", "wrong_path": form})) as sandbox:
-        assert sandbox.base_url.endswith("/luma/api")
-        host = sandbox.base_url.removesuffix("/luma/api")
-        with Client(host) as client:
-            right = client.get("/luma/api" + path("an-id"))
-            assert (right.status, right.json()["id"]) == (200, "an-id")
-            for prefix in ("", "/luma", "/luma/api/luma/api", "/luma/api/v1"):
-                wrong = client.get(prefix + path("an-id"))
-                assert wrong.status == status
-                assert wrong.headers["content-type"].startswith(content_type)
-                assert part in wrong.body
-                assert b"eneration not" not in wrong.body
-        assert sandbox.stats()["by_task_id"] == {"an-id": 1}
+    below.reset()
+    below.change(wrong_path=form)
+    assert below.base_url.endswith("/luma/api")
+    with Client(below.base_url.removesuffix("/luma/api")) as client:
+        right = client.get("/luma/api" + path("an-id"))
+        assert (right.status, right.json()["id"]) == (200, "an-id")
+        for prefix in ("", "/luma", "/luma/api/luma/api", "/luma/api/v1"):
+            wrong = client.get(prefix + path("an-id"))
+            assert wrong.status == status
+            assert wrong.headers["content-type"].startswith(content_type)
+            assert part in wrong.body
+            assert b"eneration not" not in wrong.body
+    assert below.stats()["by_task_id"] == {"an-id": 1}
 
 
 def test_the_listing_and_redirects_are_under_the_base_path() -> None:
