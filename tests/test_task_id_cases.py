@@ -55,17 +55,14 @@ def test_a_list_as_people_have_it_is_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_a_list_as_people_have_it_is_ingested(
-    cli: CommandLine, sandbox: Sandbox, tmp_path: Path, name: str
-) -> None:
-    expected = EXPECTED[name]
-    done = cli("ingest", CASES / "task_ids" / name, "--json")
-    assert done.returncode == 0, done.stderr
-    summary = json.loads(done.stdout)
-    assert summary["blank"] == expected.get("blank", name == "log.ndjson")
-    assert summary["duplicate"] == expected.get("duplicate", 0)
-    assert summary["invalid"] == 0
-    assert summary["fetched"] == sandbox.stats()["requests"] == len(expected["asked_for"])
+def test_a_list_as_people_have_it_is_ingested(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    expected, folder = EXPECTED[name], tmp_path / "warehouse"
+    list_of_ids = CASES / "task_ids" / name
+    done = connector.ingest(list_of_ids, warehouse=folder, base_url=sandbox.base_url, key=KEY)
+    assert done.blank == expected.get("blank", name == "log.ndjson")
+    assert done.duplicate == expected.get("duplicate", 0)
+    assert done.invalid == 0
+    assert done.fetched == sandbox.stats()["requests"] == len(expected["asked_for"])
     rows = pd.read_parquet(tmp_path / "warehouse/generations")
     assert sorted(rows.task_id) == sorted(expected["asked_for"])
 
