@@ -526,7 +526,7 @@ def test_a_wrong_command_line_says_what_is_wrong(arguments: list[str], message: 
 
 def test_it_imports_nothing_but_the_standard_library_and_orjson() -> None:
     script = (
-        "import sys; old = set(sys.modules); import connector.sandbox; "
+        "import sys, connector; old = set(sys.modules); import connector.sandbox; "
         "print(*set(sys.modules) - old)"
     )
     loaded = subprocess.run(
