@@ -104,6 +104,17 @@ def test_each_task_gets_its_own_answer(order: str) -> None:
     assert len(server.heads) <= len(IDS) + 2 * MOST_MIXED_UP + 2
 
 
+def test_ids_that_differ_by_letter_case_are_two_tasks() -> None:
+    ids = ["task-abc", "task-ABC"]
+    with RawServer(lambda _, connection: connection.sendall(about("task-ABC"))) as server:
+        mixed_up, own = fetch_all(server.base_url, ids)
+    assert (mixed_up.outcome, own.outcome) == (Outcome.OTHER_TASK, Outcome.GENERATION)
+    one = "4B3C464E-94f6-4e54-bc21-12f0e6da5791"
+    with RawServer(lambda _, connection: connection.sendall(about(one))) as server:
+        (answer,) = fetch_all(server.base_url, [one.lower()])
+    assert (answer.outcome, answer.attempts) == (Outcome.GENERATION, 1)
+
+
 class Greeting(RawServer):
     """Sends an answer over its first connections before anything is asked."""
 

@@ -300,14 +300,19 @@ def _least(states: list[Any]) -> Any:
 def other_ids(found: Found, task_id: str) -> tuple[str, ...]:
     """The IDs that a generation and its wrappers give, innermost first; none if one is `task_id`.
 
-    A whole number is the ID of a record, not of a task.
+    A whole number is the ID of a record, not of a task. A UUID is the same in either letter case;
+    of other IDs, two may differ by nothing else.
     """
     if found.generation.get("id") == task_id:
         return ()
     names = _ids_of(found)
-    if any(str(name).casefold() == task_id.casefold() for name in names):
+    given = set(map(str, names))
+    if task_id in given or (_UUID.fullmatch(task_id) and task_id.lower() in map(str.lower, given)):
         return ()
     return tuple(dict.fromkeys(name for name in names if name and isinstance(name, str)))
+
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def _ids_of(found: Found) -> list[Any]:
