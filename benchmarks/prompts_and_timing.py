@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
@@ -69,28 +69,58 @@ def rebuild(folder: str) -> None:
 
 
 def families(file: str, count: int = 20_000) -> None:
-    """Families by MinHash against an exact search, as pairs of prompts in one family."""
-    texts = varied(Path(file).read_text(encoding="utf-8").splitlines(), count)
-    started = time.process_time()
+    """Pairs of prompts in one family against those that are alike by an exact search.
+
+    Once with all prompts, of which many are alike themselves, and once with those that are not.
+    """
+    prompts = Path(file).read_text(encoding="utf-8").splitlines()
+    for name, chosen in (("all", prompts), ("unlike", _unlike(prompts))):
+        texts, origins = varied(chosen, count * len(chosen) // len(prompts))
+        started = time.process_time()
+        sets = _sets(texts)
+        found = near_duplicates.families(sets, np.arange(len(texts))).tolist()
+        seconds = time.process_time() - started
+        say(f"{name}: {len(texts):,} prompts in {len(set(found)):,} families, {seconds:.1f} s")
+        pairs = alike(sets, len(texts), near_duplicates.SIMILAR)
+        _compare("alike", _pairs(found), pairs)
+        _compare("linked by such", _pairs(found), _pairs(_linked(pairs, len(texts))))
+        _compare("of one origin", _pairs(found), _pairs(origins))
+
+
+def _compare(name: str, ours: set[tuple[int, int]], truth: set[tuple[int, int]]) -> None:
+    both = len(ours & truth)
+    say(f"  {name}: precision {both / len(ours):.3f}, recall {both / len(truth):.3f}", end="")
+    say(f", {len(truth):,} pairs")
+
+
+def _sets(texts: Sequence[str]) -> near_duplicates.Set:
     tokens = Tokens()
     tokens.add(pa.chunked_array([texts]))
     codes, of = tokens.codes(), tokens.texts()
     hashes = near_duplicates.hashes_of(list(tokens.vocabulary))[codes[codes > 0]]
-    sets = near_duplicates.sets_of(hashes, of[codes > 0], len(texts))
-    found = near_duplicates.families(sets, np.arange(len(texts)))
-    seconds = time.process_time() - started
-    ours, truth = _pairs(found.tolist()), _pairs(exact(sets, len(texts)))
-    both = len(ours & truth)
-    say(f"{count:,} prompts in {len(set(found.tolist())):,} families, {seconds:.1f} s")
-    say(f"precision {both / len(ours):.4f}, recall {both / len(truth):.4f}, {len(truth):,} pairs")
+    return near_duplicates.sets_of(hashes, of[codes > 0], len(texts))
 
 
-def varied(prompts: Sequence[str], count: int) -> list[str]:
-    """Prompts in other case, with other punctuation, with a word more or less; in any order."""
+def _unlike(prompts: Sequence[str]) -> list[str]:
+    """Prompts of which no two share half of their words."""
+    left = set(range(len(prompts)))
+    for one, other in sorted(alike(_sets(prompts), len(prompts), 0.5)):
+        if one in left:
+            left.discard(other)
+    return [prompts[n] for n in sorted(left)]
+
+
+def varied(prompts: Sequence[str], count: int) -> tuple[list[str], list[int]]:
+    """Prompts in other case, with other punctuation, with a word more or less; in any order.
+
+    Returns:
+        The texts, and for each the place of the prompt that it comes from.
+    """
     draw = np.random.default_rng(5)
-    found = dict.fromkeys(prompts)
+    found = {text: place for place, text in enumerate(prompts)}
     while len(found) < count:
-        words = str(draw.choice(prompts)).split()
+        place = int(draw.integers(len(prompts)))
+        words = prompts[place].split()
         kind, position = draw.integers(5), int(draw.integers(len(words)))
         if kind == 0:
             words = [word.upper() for word in words]
@@ -100,29 +130,43 @@ def varied(prompts: Sequence[str], count: int) -> list[str]:
             del words[position]
         else:
             words.insert(position, str(draw.choice(EXTRA)))
-        found[" ".join(words)] = None
+        found.setdefault(" ".join(words), place)
     texts = list(found)
     draw.shuffle(texts)
-    return texts
+    return texts, [found[text] for text in texts]
 
 
-def exact(sets: near_duplicates.Set, count: int) -> list[int]:
-    """The same rule, with every family's first prompt compared that shares a word."""
+def alike(sets: near_duplicates.Set, count: int, least: float) -> set[tuple[int, int]]:
+    """Pairs whose words share as much, all held against all."""
     words, offsets = sets
-    texts = [frozenset(words[offsets[n] : offsets[n + 1]].tolist()) for n in range(count)]
-    holds: defaultdict[int, list[int]] = defaultdict(list)
-    known: dict[frozenset[int], int] = {}
-    for number, here in enumerate(texts):
-        if here in known:
-            continue
-        shared = Counter(first for word in here for first in holds.get(word, ()))
-        like = [(n / (len(here) + len(texts[one]) - n), -one) for one, n in shared.items()]
-        best = max(like, default=(0.0, 0))
-        known[here] = -best[1] if best[0] >= near_duplicates.SIMILAR else number
-        if known[here] == number:
-            for word in here:
-                holds[word].append(number)
-    return [known[here] for here in texts]
+    _, columns = np.unique(words, return_inverse=True)
+    holds = np.zeros((count, int(columns.max()) + 1), np.float32)
+    holds[np.repeat(np.arange(count), np.diff(offsets)), columns] = 1
+    sizes = holds.sum(axis=1)
+    found: set[tuple[int, int]] = set()
+    for start in range(0, count, 500):
+        shared = holds[start : start + 500] @ holds.T
+        union = np.maximum(sizes[start : start + 500, None] + sizes - shared, 1)
+        one, other = np.nonzero(shared / union >= np.float32(least))
+        found.update(
+            p for p in zip((one + start).tolist(), other.tolist(), strict=True) if p[0] < p[1]
+        )
+    return found
+
+
+def _linked(pairs: set[tuple[int, int]], count: int) -> list[int]:
+    """Components: what is alike over any number of others."""
+    of = list(range(count))
+
+    def first(one: int) -> int:
+        while of[one] != one:
+            of[one] = of[of[one]]
+            one = of[one]
+        return one
+
+    for one, other in pairs:
+        of[first(one)] = first(other)
+    return [first(one) for one in range(count)]
 
 
 def _pairs(labels: Sequence[int]) -> set[tuple[int, int]]:

@@ -1,13 +1,15 @@
-"""Families of near-duplicate texts: sets of words that share 70% (Jaccard) with a family's first.
+"""Families of near-duplicate texts: a text joins one if it is like at least half of it.
 
-MinHash proposes candidates, and each is held against the sets themselves. The first text of a
-family stands for it, and a text joins the family whose first one is nearest. So a text that comes
-later changes no family that is there, even if it lies between two of them.
+Two texts are alike if their sets of words share 70% (Jaccard). Texts are taken in order: each joins
+the family with the clearest majority of texts like it, or starts one. So a text that comes later
+changes no family that is there, even if it lies between two of them.
+
+MinHash proposes families to a text, and the sets themselves decide.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -15,21 +17,30 @@ import numpy as np
 from rensa import RMinHash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
 SIMILAR: Final = 0.7
 
-# Of two sets that share 70%, a band of five agrees in one of 25 with a chance of 99%.
-BANDS, BAND_ROWS, SEED = 25, 5, 42
+# A text is compared with the first wordings of a family, each of which counts for all texts of it.
+COMPARED: Final = 8
+
+# Of two sets that share 70%, a band of four agrees in one of 20 with a chance of 99.6%.
+BANDS, BAND_ROWS, SEED = 20, 4, 42
 PIECE_TEXTS: Final = 8_192
 
-# Of a signature's 125 numbers, sets that share 70% agree in 88, give or take five.
-AGREED: Final = 68
+# Of a signature's 80 numbers, sets that share 70% agree in 56, give or take four; of 32 in 22.
+AGREED: Final = 42
+FIRST, FIRST_AGREED = 32, 13
 
-# Templates such as "a person is …" would make everything a candidate for everything.
-MOST_IN_BUCKET: Final = 64
+# Templates such as "a person is …" would make everything a candidate for everything: of those that
+# agree in a band, each is proposed to this many that follow, and a text keeps the nearest ones.
+PROPOSED, KEPT = 4, 8
+PIECE_PAIRS, MOST_PAIRS = 1 << 18, 1 << 22
+
+# A proposal is one number, by which proposals sort: of the later text, disagreement, the earlier.
+LATER, DISAGREED = 1 << 35, 1 << 28
 
 MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -54,18 +65,19 @@ def sets_of(words: NDArray[np.uint64], texts: NDArray[np.int32], count: int) -> 
 
 
 def families(sets: Set, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each text, the one that its family is named after.
+    """For each text, the one that its family is named after: its first.
 
     Args:
         sets: Words of each text. A text without words is a family of its own kind, with its like.
         order: In which the texts came.
     """
     same = _same(sets, order)
-    leads = order[same[order] == order]
-    of = np.arange(len(order))
-    for text, family in _joins(sets, leads):
-        of[text] = family
-    return of[same]
+    wordings = order[same[order] == order]
+    place = np.empty(len(order), np.int64)
+    place[wordings] = np.arange(len(wordings))
+    of = np.array(_joined(sets, wordings, place[same[order]].tolist()), np.int64)
+    found: NDArray[np.int64] = wordings[of[place[same]]]
+    return found
 
 
 def _same(sets: Set, order: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -81,46 +93,112 @@ def _same(sets: Set, order: NDArray[np.int64]) -> NDArray[np.int64]:
     return same
 
 
-def _joins(sets: Set, leads: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Texts with the family that is there when they come, in order."""
-    words, offsets = sets
-    buckets, sketches = _buckets(sets, leads)
-    firsts: defaultdict[int, list[int]] = defaultdict(list)
+def _joined(sets: Set, wordings: NDArray[np.int64], arrivals: list[int]) -> list[int]:
+    """For each wording, the first one of its family.
 
-    def set_of(position: int) -> set[int]:
-        text = leads[position]
+    Args:
+        sets: Words of each text.
+        wordings: Texts with different words, in order.
+        arrivals: Of each text, in order: the place of its wording in `wordings`.
+    """
+    earlier, starts = _proposals(sets, wordings)
+    likeness = _likeness(sets, wordings)
+    of = list(range(len(wordings)))
+    texts_of = [0] * len(wordings)
+    members: dict[int, list[int]] = {}
+    for here in arrivals:
+        texts_of[here] += 1
+        if texts_of[here] > 1 or starts[here] == starts[here + 1]:
+            continue
+        best = 0
+        for family in sorted({of[one] for one in earlier[starts[here] : starts[here + 1]]}):
+            majority = alike = 0
+            for one in members.get(family, (family,)):
+                is_alike = likeness(here, one) >= SIMILAR
+                alike += is_alike
+                majority += texts_of[one] if is_alike else -texts_of[one]
+            if alike and (majority > best or (majority == best and of[here] == here)):
+                of[here], best = family, majority
+        if of[here] != here:
+            known = members.setdefault(of[here], [of[here]])
+            if len(known) < COMPARED:
+                known.append(here)
+    return of
+
+
+def _likeness(sets: Set, wordings: NDArray[np.int64]) -> Callable[[int, int], float]:
+    """Jaccard's measure of two wordings, given their places."""
+    words, offsets = sets
+
+    @lru_cache(maxsize=10_000)
+    def set_of(place: int) -> set[int]:
+        text = wordings[place]
         return set(words[offsets[text] : offsets[text + 1]].tolist())
 
-    for position in np.flatnonzero((buckets >= 0).any(axis=1)).tolist():
-        own = buckets[position]
-        own = own[own >= 0].tolist()
-        found = sorted(set[int]().union(*(firsts[bucket] for bucket in own if bucket in firsts)))
-        family, best = None, SIMILAR
-        if found:
-            candidates = np.array(found)
-            agreed = np.count_nonzero(sketches[candidates] == sketches[position], axis=1)
-            here = set_of(position)
-            for candidate in candidates[agreed >= AGREED].tolist():
-                there = set_of(candidate)
-                shared = len(here & there)
-                likeness = shared / (len(here) + len(there) - shared)
-                if likeness > best or (family is None and likeness == best):
-                    family, best = candidate, likeness
-        if family is not None:
-            yield int(leads[position]), int(leads[family])
-            continue
-        for bucket in own:
-            if len(firsts[bucket]) < MOST_IN_BUCKET:
-                firsts[bucket].append(position)
+    def likeness(one: int, other: int) -> float:
+        here, there = set_of(one), set_of(other)
+        shared = len(here & there)
+        return shared / (len(here) + len(there) - shared)
+
+    return likeness
 
 
-def _buckets(sets: Set, texts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Where texts meet, and a byte of each number of their signatures.
+def _proposals(sets: Set, texts: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+    """Texts that are probably alike.
 
     Returns:
-        For each text and band, a number that those share whose band is the same, -1 if none does;
-        and the bytes.
+        For one text after another, the earlier ones; and where those of each text begin, with one
+        more offset that ends the last.
     """
+    bands, sketches = _bands(sets, texts)
+    found, count = [np.empty(0, np.int64)], 0
+    for band in bands.T:
+        places = np.argsort(band, kind="stable")
+        keys = band[places]
+        for step in range(1, PROPOSED + 1):
+            is_same = keys[step:] == keys[:-step]
+            pairs = _agreeing(sketches, places[:-step][is_same], places[step:][is_same])
+            found += pairs
+            count += sum(map(len, pairs))
+        if count > MOST_PAIRS:
+            found = [_nearest(found)]
+            count = len(found[0])
+    nearest = _nearest(found)
+    starts = np.searchsorted(nearest, np.arange(len(texts) + 1) * LATER)
+    return (nearest % DISAGREED).tolist(), starts.tolist()
+
+
+def _agreeing(
+    sketches: NDArray[np.uint8], earlier: NDArray[np.int64], later: NDArray[np.int64]
+) -> list[NDArray[np.int64]]:
+    """Proposals from those pairs whose signatures agree."""
+    found = []
+    for start in range(0, len(earlier), PIECE_PAIRS):
+        one, other = earlier[start : start + PIECE_PAIRS], later[start : start + PIECE_PAIRS]
+        is_near = _agreed(sketches[:, :FIRST], one, other) >= FIRST_AGREED
+        one, other = one[is_near], other[is_near]
+        agreed = _agreed(sketches, one, other)
+        proposals = other * LATER + (BANDS * BAND_ROWS - agreed) * DISAGREED + one
+        found.append(proposals[agreed >= AGREED])
+    return found
+
+
+def _agreed(
+    sketches: NDArray[np.uint8], one: NDArray[np.int64], other: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    return np.sum(sketches[one] == sketches[other], axis=1, dtype=np.int64)
+
+
+def _nearest(proposals: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The best proposals to each text."""
+    ranked = np.sort(np.concatenate(proposals))
+    ranked = ranked[np.diff(ranked, prepend=-1) > 0]
+    of = ranked // LATER
+    return ranked[np.arange(len(ranked)) - np.searchsorted(of, of) < KEPT]
+
+
+def _bands(sets: Set, texts: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """A number for each text and band, and a byte of each number of their signatures."""
     bands = np.empty((len(texts), BANDS), np.uint64)
     sketches = np.empty((len(texts), BANDS * BAND_ROWS), np.uint8)
     for start in range(0, len(texts), PIECE_TEXTS):
@@ -132,14 +210,7 @@ def _buckets(sets: Set, texts: NDArray[np.int64]) -> tuple[NDArray[np.int32], ND
             key = (key ^ signatures[:, row::BAND_ROWS]) * MIX
             key ^= key >> np.uint64(31)
         bands[piece] = key
-    found = np.full(bands.shape, -1, np.int32)
-    numbered = 0
-    for band in range(BANDS):
-        _, bucket, counts = np.unique(bands[:, band], return_inverse=True, return_counts=True)
-        is_shared = counts[bucket] > 1
-        found[is_shared, band] = numbered + bucket[is_shared]
-        numbered += len(counts)
-    return found, sketches
+    return bands, sketches
 
 
 def _signatures(sets: Set, texts: NDArray[np.int64]) -> NDArray[np.uint32]:
