@@ -38,6 +38,22 @@ def test_turnbulls_own_kind_of_example() -> None:
     assert np.interp([1, 2, 4, 9], curve.cuts, curve.share) == pytest.approx([0, 2 / 3, 2 / 3, 1])
 
 
+@pytest.mark.parametrize("scenario", ["1 min", "15 min", "late"])
+def test_no_other_shares_are_likelier_than_the_estimate(scenario: str) -> None:
+    """Where polls are far apart EM alone stops long before; 1.92 would be the 95% band."""
+    found = curves.intervals(timings_of(3, 20_000, scenario))
+    given = Intervals.counted(
+        found["start"].to_numpy(), found["end"].to_numpy(), np.ones(len(found))
+    )
+    curve = estimate(given)
+    start, end = (np.searchsorted(curve.cuts, one) for one in (given.start, given.end))
+    each = given.weight / (curve.share[end] - curve.share[start])
+    size = len(curve.cuts)
+    growth = (np.bincount(start, each, size) - np.bincount(end, each, size)).cumsum()
+    # What a little more mass anywhere would bring bounds what any other masses would.
+    assert growth.max() - given.weight.sum() < 0.1
+
+
 def test_the_estimate_is_that_of_surpyval() -> None:
     surpyval = pytest.importorskip("surpyval")
     draw = np.random.default_rng(5)

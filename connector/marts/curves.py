@@ -2,7 +2,7 @@
 
 Every generation whose creation is known counts as the interval that is known of it:
 
-- `reported`: exact; the middle of its second where the gateway counts whole ones.
+- `reported`: exact; drawn within its second where the gateway counts whole ones.
 - `observed`: between two fetches. When we fetch does not depend on when a generation finishes.
   Fetches count by our clock as it is: one that is off by some seconds shifts the curve as much.
 - `backfilled`: before the first fetch; `unfinished`: after the last one, if ever.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
+    Counts = Sequence[tuple[int, int]]
+
 # Periods that are compared with the one before, in days: the longest of which there are two.
 PERIODS: Final = (90, 30, 7, 1)
 SURE_OF_TREND: Final = 2.807  # standard errors: 99.5%
@@ -126,20 +128,21 @@ def failure_trend(days: Mapping[date, tuple[int, int]], undated: tuple[int, int]
         last = [counts for day, counts in known.items() if day > newest - span]
         before = [c for day, c in known.items() if newest - 2 * span < day <= newest - span]
         if last and before:
-            return _compared(length, last, before)
+            earlier = [counts for day, counts in known.items() if day <= newest - span]
+            return _compared(length, last, before, before if length > 1 else earlier)
     completed, failed = (sum(each) for each in zip(undated, *known.values(), strict=True))
     return Trend(None, failed, completed + failed)
 
 
-def _compared(
-    days: int, last: Sequence[tuple[int, int]], before: Sequence[tuple[int, int]]
-) -> Trend:
-    (p1, n1, failed, finished), (p2, n2, failed_before, finished_before) = map(
-        _sample, (last, before)
+def _compared(days: int, last: Counts, before: Counts, like_before: Counts) -> Trend:
+    """Compare both periods; `like_before` are the days that say how much days differ."""
+    excess, freedom = _excess(last, like_before)
+    (p1, n1, failed, finished), (p2, n2, failed_before, finished_before) = (
+        _sample(period, excess) for period in (last, before)
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        _, lower, upper = newcombe(p1, n1, p2, n2, Z)
-        _, least, most = newcombe(p1, n1, p2, n2, SURE_OF_TREND)
+        _, lower, upper = newcombe(p1, n1, p2, n2, _student(Z, freedom))
+        _, least, most = newcombe(p1, n1, p2, n2, _student(SURE_OF_TREND, freedom))
     return Trend(
         days,
         failed,
@@ -152,16 +155,33 @@ def _compared(
     )
 
 
-def _sample(days: Sequence[tuple[int, int]]) -> tuple[Any, Any, int, int]:
+def _excess(*periods: Counts) -> tuple[float, int]:
+    """How many times as much as by chance days of a period differ, and the degrees of freedom."""
+    freedom, squares = 0, 0.0
+    for period in periods:
+        completed, failed = np.array(period, float).T
+        finished = completed + failed
+        share = failed.sum() / finished.sum()
+        spread = share * (1 - share) * finished
+        if len(period) > 1 and spread.sum() > 0:
+            squares += float(((failed - share * finished) ** 2 / spread).sum())
+            freedom += len(period) - 1
+    return (max(squares / freedom, 1.0) if freedom else 1.0), freedom
+
+
+def _student(z: float, freedom: int) -> float:
+    """Student's t for the level that standard errors have: few days tell their spread badly."""
+    if not freedom:
+        return z
+    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    return z + first / freedom + second / freedom**2
+
+
+def _sample(days: Counts, excess: float) -> tuple[Any, Any, int, int]:
     """Share that failed, what number of independent generations it is worth, and the counts."""
-    completed, failed = np.array(days, float).T
-    finished, total = completed + failed, float((completed + failed).sum())
-    share = failed.sum() / total
-    spread = share * (1 - share) * finished
-    excess = 1.0
-    if len(days) > 1 and spread.sum() > 0:
-        excess = float(((failed - share * finished) ** 2 / spread).sum() / (len(days) - 1))
-    return (np.float64(share), np.float64(total / max(excess, 1)), int(failed.sum()), int(total))
+    completed, failed = (int(sum(each)) for each in zip(*days, strict=True))
+    total = completed + failed
+    return np.float64(failed / total), np.float64(total / excess), failed, total
 
 
 def failing_terms(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from connector.report.facts import Facts
 
 ALL: Final = -1
-# Estimates take up to half a second each where generations were polled.
+# Further models would make the page large.
 MODELS: Final = 5
 CUT: Final = ("age", "model_code", "status", "hour", "start", "end", "signed")
 # Enough for a smooth curve, closer around the quantiles that are shown.
