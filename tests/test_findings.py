@@ -151,11 +151,11 @@ def test_pairs_of_wordings_hide_nothing() -> None:
 
 
 def test_days_that_differ_for_no_reason_are_hardly_ever_a_trend() -> None:
-    """Of 200 histories of two weeks at most one in a hundred, however bad single days are."""
+    """Of 200 histories of ten days at most one in a hundred, however bad single days are."""
     draw = np.random.default_rng(5)
     alarms = 0
     for _ in range(200):
-        failed = draw.binomial(200, draw.beta(1.9, 17.1, 15))
+        failed = draw.binomial(200, draw.beta(1.9, 17.1, 10))
         days = {date(2026, 1, 1) + timedelta(n): (200 - k, int(k)) for n, k in enumerate(failed)}
         alarms += failure_trend(days, (0, 0)).is_sure
     assert alarms <= 2
