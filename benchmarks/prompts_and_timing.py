@@ -12,9 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from datetime import timedelta
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +31,8 @@ from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from histories import SCENARIOS, history, quantile, share_finished, timings_of
@@ -78,19 +78,27 @@ def families(file: str, count: int = 20_000) -> None:
         texts, origins = varied(chosen, count * len(chosen) // len(prompts))
         started = time.process_time()
         sets = _sets(texts)
-        found = near_duplicates.families(sets, np.arange(len(texts))).tolist()
+        found = near_duplicates.families(sets, np.arange(len(texts)))
         seconds = time.process_time() - started
-        say(f"{name}: {len(texts):,} prompts in {len(set(found)):,} families, {seconds:.1f} s")
-        pairs = alike(sets, len(texts), near_duplicates.SIMILAR)
-        _compare("alike", _pairs(found), pairs)
-        _compare("linked by such", _pairs(found), _pairs(_linked(pairs, len(texts))))
-        _compare("of one origin", _pairs(found), _pairs(origins))
+        count_of = len(np.unique(found))
+        say(f"{name}: {len(texts):,} prompts in {count_of:,} families, {seconds:.1f} s")
+        one, other = alike(sets, len(texts), near_duplicates.SIMILAR)
+        _say("alike", int((found[one] == found[other]).sum()), _pairs(found), len(one))
+        for kind, truth in (
+            ("linked", _linked(one, other, len(texts))),
+            ("of one origin", origins),
+        ):
+            both = _pairs(found * len(texts) + truth)
+            _say(kind, both, _pairs(found), _pairs(truth))
 
 
-def _compare(name: str, ours: set[tuple[int, int]], truth: set[tuple[int, int]]) -> None:
-    both = len(ours & truth)
-    say(f"  {name}: precision {both / len(ours):.3f}, recall {both / len(truth):.3f}", end="")
-    say(f", {len(truth):,} pairs")
+def _say(name: str, both: int, ours: int, truth: int) -> None:
+    say(f"  {name}: precision {both / ours:.3f}, recall {both / truth:.3f}, {truth:,} pairs")
+
+
+def _pairs(labels: NDArray[np.int64]) -> int:
+    counts = np.unique(labels, return_counts=True)[1]
+    return int((counts * (counts - 1) // 2).sum())
 
 
 def _sets(texts: Sequence[str]) -> near_duplicates.Set:
@@ -104,13 +112,13 @@ def _sets(texts: Sequence[str]) -> near_duplicates.Set:
 def _unlike(prompts: Sequence[str]) -> list[str]:
     """Prompts of which no two share half of their words."""
     left = set(range(len(prompts)))
-    for one, other in sorted(alike(_sets(prompts), len(prompts), 0.5)):
+    for one, other in zip(*alike(_sets(prompts), len(prompts), 0.5), strict=True):
         if one in left:
             left.discard(other)
     return [prompts[n] for n in sorted(left)]
 
 
-def varied(prompts: Sequence[str], count: int) -> tuple[list[str], list[int]]:
+def varied(prompts: Sequence[str], count: int) -> tuple[list[str], NDArray[np.int64]]:
     """Prompts in other case, with other punctuation, with a word more or less; in any order.
 
     Returns:
@@ -133,47 +141,35 @@ def varied(prompts: Sequence[str], count: int) -> tuple[list[str], list[int]]:
         found.setdefault(" ".join(words), place)
     texts = list(found)
     draw.shuffle(texts)
-    return texts, [found[text] for text in texts]
+    return texts, np.array([found[text] for text in texts])
 
 
-def alike(sets: near_duplicates.Set, count: int, least: float) -> set[tuple[int, int]]:
+def alike(
+    sets: near_duplicates.Set, count: int, least: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs whose words share as much, all held against all."""
     words, offsets = sets
     _, columns = np.unique(words, return_inverse=True)
     holds = np.zeros((count, int(columns.max()) + 1), np.float32)
     holds[np.repeat(np.arange(count), np.diff(offsets)), columns] = 1
     sizes = holds.sum(axis=1)
-    found: set[tuple[int, int]] = set()
+    found = []
     for start in range(0, count, 500):
         shared = holds[start : start + 500] @ holds.T
         union = np.maximum(sizes[start : start + 500, None] + sizes - shared, 1)
-        one, other = np.nonzero(shared / union >= np.float32(least))
-        found.update(
-            p for p in zip((one + start).tolist(), other.tolist(), strict=True) if p[0] < p[1]
-        )
-    return found
+        found.append(np.argwhere(shared / union >= np.float32(least)) + np.array([start, 0]))
+    one, other = np.concatenate(found).T
+    return one[one < other], other[one < other]
 
 
-def _linked(pairs: set[tuple[int, int]], count: int) -> list[int]:
-    """Components: what is alike over any number of others."""
-    of = list(range(count))
-
-    def first(one: int) -> int:
-        while of[one] != one:
-            of[one] = of[of[one]]
-            one = of[one]
-        return one
-
-    for one, other in pairs:
-        of[first(one)] = first(other)
-    return [first(one) for one in range(count)]
-
-
-def _pairs(labels: Sequence[int]) -> set[tuple[int, int]]:
-    members: defaultdict[int, list[int]] = defaultdict(list)
-    for position, label in enumerate(labels):
-        members[label].append(position)
-    return {pair for group in members.values() for pair in combinations(group, 2)}
+def _linked(one: NDArray[np.int64], other: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Components: the first text that each is linked to over pairs that are alike."""
+    of, before = np.arange(count), np.empty(0)
+    while not np.array_equal(of, before):
+        before = of.copy()
+        np.minimum.at(of, one, of[other])
+        np.minimum.at(of, other, of[one])
+    return of
 
 
 def alarms(histories: int = 200, uses: int = 10_000, prompts: int = 4_000) -> None:

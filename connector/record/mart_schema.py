@@ -108,8 +108,8 @@ def _prompts(generations: Table) -> Table:
 def _families(generations: Table) -> Table:
     return Table(
         "families",
-        "Families of near-duplicate prompts, largest first: their words are those of the family's "
-        "first prompt to 70% or more (Jaccard).",
+        "Families of near-duplicate prompts, largest first: each prompt shares 70% of its words "
+        "(Jaccard) with at least half of those before it.",
         (
             Column("family_id", pa.string(), "`prompt_id` of the prompt that was fetched first."),
             Column(
