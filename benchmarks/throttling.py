@@ -41,6 +41,7 @@ _CASES: Final = (
     _Case("50 requests/s, burst of 10, without Retry-After", 50, 30.0, {"burst": 10, **_WITHOUT}),
     _Case("200 requests/s, burst of 20, without Retry-After", 200, 30.0, {"burst": 20, **_WITHOUT}),
     _Case("20 requests/s, no burst, with Retry-After", 20, 30.0, {"burst": 1, **_WITH}),
+    _Case("5 requests/s, burst of 5, with Retry-After", 5, 100.0, {"burst": 5, **_WITH}),
     _Case("50 requests/s, burst of 10, with Retry-After", 50, 100.0, {"burst": 10, **_WITH}),
     _Case("20 requests/s, no burst, with Retry-After", 20, 100.0, {"burst": 1, **_WITH}),
 )

@@ -1,20 +1,23 @@
 """Throttles requests: concurrency and rate both follow the gateway.
 
-- Concurrency starts at 4 and grows by one with each good answer, until latency shows that more only
-  queue. It then drops to what Little's law leaves, and grows again by an eighth at a time. A cut
-  that does not make answers faster is undone, and the latency becomes the new normal.
+- Concurrency starts at 2 and grows by a third with each latency, from 16 on it doubles, until
+  latency shows that more only queue. It then drops to what Little's law leaves, and grows again by
+  an eighth at a time. A cut that does not make answers faster is undone, and the latency becomes
+  the new normal.
 - The rate has no limit until the first 429 or 503, or until one is announced. It is then held
   where about one request in 150 is refused: it rises by a little with each request, falls at a
   refusal to what was accepted between the last two, and by less the better it is known.
 - A gateway that accepts nothing is tried by one request at a time, ever less often. If it counts in
   windows, what it accepted from one opening to the next is the rate.
 - Where answers announce the requests that are left until a time, none is sent beyond them, once a
-  refusal has proved it. What is accepted or refused counts more than what is announced.
+  refusal has proved it, and a new time begins with one request. What is accepted or refused counts
+  more than what is announced.
 - Two refusals at the same concurrency cap it instead; one more is tried at growing intervals.
 - A request that hangs, while others return or if none does, makes room for another.
-- Retry-After holds back the refused request, in the client. If it is more than two seconds, or of a
-  503, it stops all threads until it ends, and each second of pause adds 25 seconds of work to the
-  climb. A shorter one may be a hundredth of a second, rounded up.
+- Retry-After holds back the refused request, in the client. If it is more than two seconds, it stops
+  all threads until it ends, and each second of pause adds 25 seconds of work to the climb. A shorter
+  one may be a hundredth of a second, rounded up: that of a 503 stops all until it ends, or until a
+  request sent later is accepted.
 
 Sources: additive increase and multiplicative decrease (Chiu and Jain, 1989); steps that shrink as
 the search goes on (Robbins and Monro, 1951); latency against latency at ease, with a tolerance of
