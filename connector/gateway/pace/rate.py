@@ -6,7 +6,8 @@ more with an early one, and more with each long time without one. The rise is su
 in `PER_REFUSAL` is refused, whatever way the gateway counts.
 
 A token bucket is empty at a refusal. What it accepts between two of them is thus what it refills,
-and the rate falls no lower than that; the same holds for a window, over a few of its lengths.
+and the rate falls no lower than that, but at least half the way to it; the same holds for a window,
+over a few of its lengths.
 
 If nothing at all is accepted after a refusal, the gateway is closed: one request at a time probes
 it. A gateway that stays closed for a good part of the time counts in windows, and what it accepted

@@ -14,10 +14,10 @@
   more than what is announced.
 - Two refusals at the same concurrency cap it instead; one more is tried at growing intervals.
 - A request that hangs, while others return or if none does, makes room for another.
-- Retry-After holds back the refused request, in the client. If it is more than two seconds, it stops
-  all threads until it ends, and each second of pause adds 25 seconds of work to the climb. A shorter
-  one may be a hundredth of a second, rounded up: that of a 503 stops all until it ends, or until a
-  request sent later is accepted.
+- Retry-After holds back the refused request, in the client. If it is more than two seconds, it
+  stops all threads until it ends, and each second of pause adds 25 seconds of work to the climb. A
+  shorter one may be a hundredth of a second, rounded up: that of a 503 stops all until it ends, or
+  until a request sent later is accepted.
 
 Sources: additive increase and multiplicative decrease (Chiu and Jain, 1989); steps that shrink as
 the search goes on (Robbins and Monro, 1951); latency against latency at ease, with a tolerance of
