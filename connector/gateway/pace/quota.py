@@ -27,8 +27,7 @@ class Quota:
 
     That none is left is tried out first, by one request at a time: a refusal proves it, and from
     then on nothing is sent in vain: a window begins with one request, whose answer says how many
-    may follow. If requests are accepted nonetheless, the announcements are
-    never believed again.
+    may follow. If requests are accepted nonetheless, the announcements are never believed again.
     """
 
     def __init__(self) -> None:
@@ -73,7 +72,8 @@ class Quota:
             return None
         if request.number > self._newest:
             self._newest, self._allowed = request.number, request.number + int(said.left)
-            self._allowed_until = now + said.reset if said.reset > SHORT else -math.inf
+            is_long = said.reset > SHORT
+            self._allowed_until = now + min(said.reset, LONGEST) if is_long else -math.inf
         # Answers that overtook this one are counted twice, which leaves a few requests unsent.
         is_empty = said.reset > SHORT and said.left <= sent - request.number
         if now < self._empty_until and request.number > self._known_at:
