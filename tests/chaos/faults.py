@@ -158,6 +158,8 @@ def kill_forgetting(crew: Crew, pasts: Pasts, most: int) -> Iterator[str | None]
     def strike(world: World, number: int) -> str | None:
         ended = forget(world, Orders(str(world.warehouse), number))
         try:
+            if not (world.warehouse / ".forget.json").exists():
+                _check(world.run(*command))  # it had not begun
             _check(world.run("ingest", "earlier.txt"))
             _check(world.run(*INGEST))
             check_accounts(read_all(world.warehouse)["runs"])
