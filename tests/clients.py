@@ -29,13 +29,17 @@ class OpenThrottle:
         """Never wait."""
         return not stop.is_set()
 
-    def release(self, sample: Sample) -> None:
+    def begin(self) -> str:
+        """Never wait."""
+        return "a request"
+
+    def end(self, _request: str, sample: Sample) -> None:
         """Keep it."""
         self.samples.append(sample)
 
-    def vacancies(self) -> int:
-        """As many threads as there may be."""
-        return 1_000
+    def release(self, sample: Sample) -> None:
+        """Keep it."""
+        self.samples.append(sample)
 
     def pass_on(self) -> None:
         """Nobody waits."""

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from prefect import State
     from prefect_harness import Prefect
 
+    from connector.gateway.pace.request import Request
     from connector.gateway.pace.throttle import Sample
     from connector.sandbox import Sandbox
 
@@ -165,16 +166,24 @@ def test_batches_share_one_throttle_and_its_limit_of_requests_in_flight(
 
         def acquire(self, stop: threading.Event) -> bool:
             may_start = super().acquire(stop)
-            with self.counting:
-                self.now += may_start
-                self.all += may_start
-                self.most = max(self.most, self.now)
+            self.count(may_start)
             return may_start
 
-        def release(self, sample: Sample) -> None:
+        def begin(self) -> Request | float:
+            begun = super().begin()
+            self.count(not isinstance(begun, float))
+            return begun
+
+        def end(self, request: Request, sample: Sample) -> None:
             with self.counting:
                 self.now -= 1
-            super().release(sample)
+            super().end(request, sample)
+
+        def count(self, has_started: bool) -> None:
+            with self.counting:
+                self.now += has_started
+                self.all += has_started
+                self.most = max(self.most, self.now)
 
     monkeypatch.setattr("connector.gateway.pace.throttle.Throttle", Watched)
     run(IDS, max_concurrency=3)

@@ -26,11 +26,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from raw_server import GENERATION, RawServer, always, reply
 
 from connector.errors import SettingsError
+from connector.gateway.client import Client
+from connector.gateway.fetch import fetch
 from connector.record.answer import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from connector.gateway.inquiry import Inquiry
+    from connector.record.answer import Answer
     from connector.sandbox import Sandbox
 
 PATH = "/dream-machine/v1/generations/"
@@ -489,6 +493,37 @@ def test_requests_go_through_a_socks_proxy(
             assert [one and one.outcome for one in answers] == [Outcome.GENERATION] * 2
             assert proxy.targets == [base_url.partition("//")[2]]
             assert len(server.heads) == 2
+
+
+def test_one_thread_takes_in_answers_over_tls_in_records_of_any_size(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(head: str, connection: socket.socket) -> None:
+        whole = reply(long) if "/long" in head else reply()
+        size = max(60, len(whole) // 3)
+        for start in range(0, len(whole), size):
+            connection.sendall(whole[start : start + size])
+            time.sleep(0.01)
+
+    def step(self: Client, inquiry: Inquiry) -> Answer | None:
+        if threading.current_thread().name != "fetch-0":
+            helped.append(inquiry.question.name)
+        return step_as_usual(self, inquiry)
+
+    helped: list[str] = []
+    step_as_usual = Client.step
+    monkeypatch.setattr(Client, "step", step)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    long = b'{"state":"completed","prompt":"%s"}' % (b"x" * 200_000)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    names = ["warm", "short-1", "long-1", "long-2", "short-2"]
+    with RawServer(answer, context) as server, make_client(server.base_url) as client:
+        answers = fetch(names, client, threads=1, stop=threading.Event())
+        bodies = {one.task_id: one.body for one in answers}
+    assert bodies == {name: long if "long" in name else GENERATION for name in names}
+    assert helped == ["warm"]
+    assert len(server._connections) == 1
 
 
 def test_tls_keeps_its_connection_beside_session_tickets(

@@ -51,13 +51,14 @@ class Incoming:
         bounds: Limits of this answer.
     """
 
-    __slots__ = ("_bounds", "_deadline", "_left", "_sock")
+    __slots__ = ("_bounds", "_deadline", "_heard_at", "_left", "_sock")
 
     def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
         self._sock = sock
         self._bounds = bounds
         self._left = bounds.wire_bytes
-        self._deadline = time.monotonic() + bounds.total_seconds
+        self._heard_at = time.monotonic()
+        self._deadline = self._heard_at + bounds.total_seconds
 
     def receive(self, most: int = _PIECE_BYTES) -> bytes:
         """The next bytes; none at the end.
@@ -68,7 +69,27 @@ class Incoming:
         """
         left = self._deadline - time.monotonic()
         is_last_stretch = left < self._bounds.silent_seconds
-        data = self._hurry(left, most) if is_last_stretch else self._sock.recv(most)
+        return self._counted(self._hurry(left, most) if is_last_stretch else self._sock.recv(most))
+
+    def take(self) -> bytes:
+        """The bytes that are here, of a socket that does not wait; none at the end.
+
+        Raises:
+            BlockingIOError, ssl.SSLWantReadError: There are none.
+            OSError: They are too many, or the connection broke.
+        """
+        data = self._counted(self._sock.recv(_PIECE_BYTES))
+        self._heard_at = time.monotonic()
+        return data
+
+    def lateness(self, now: float) -> TimeoutError | None:
+        """What is wrong if nothing has arrived by now; None if there is still time."""
+        if now >= self._deadline:
+            return self._overdue()
+        is_silent = now - self._heard_at >= self._bounds.silent_seconds
+        return TimeoutError("timed out") if is_silent else None
+
+    def _counted(self, data: bytes) -> bytes:
         self._left -= len(data)
         if self._left < 0:
             raise OSError(f"more than {self._bounds.wire_bytes} bytes arrived for one answer")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
-from itertools import count
 from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -22,6 +20,7 @@ from connector.gateway.bounds import Bounds
 from connector.gateway.credentials import checked_base_url, checked_key
 from connector.gateway.doubt import Doubt, describe
 from connector.gateway.failure import AttemptFailed
+from connector.gateway.inquiry import Inquiry
 from connector.gateway.pace.announced import read_announced
 from connector.gateway.pace.throttle import Sample
 from connector.gateway.patience import Patience
@@ -32,6 +31,7 @@ from connector.gateway.room import Room
 from connector.gateway.transport import LISTEN_SECONDS, Transport, as_target
 from connector.gateway.whose import MOST_ASKED, Owners
 from connector.record.answer import Answer, Concern, Outcome
+from connector.version import VERSION
 
 if TYPE_CHECKING:
     import threading
@@ -88,7 +88,7 @@ class ClientSettings:
     ids_per_request: int = 1
     api: str = "dream-machine"
     key_place: str = "LUMAAI_API_KEY"
-    user_agent: str = field(default_factory=lambda: f"luma-to-parquet/{version('luma-to-parquet')}")
+    user_agent: str = f"luma-to-parquet/{VERSION}"
 
 
 class Client:
@@ -219,50 +219,83 @@ class Client:
     def _question(self, task_id: str) -> Question:
         return Question(self._transport, f"{self._path}/{quote(task_id, safe='')}", task_id)
 
+    def inquire(self, task_id: str) -> Inquiry:
+        """An inquiry about a task ID, for `start` and `step` to go on with."""
+        self._owners.expect((task_id,))
+        return Inquiry(self._question(task_id))
+
+    def start(self, inquiry: Inquiry) -> float:
+        """Start an attempt, without waiting for anything.
+
+        Once `look` of the inquiry's connection says that all has arrived, `step` returns at once.
+        Without a connection, it opens one.
+
+        Returns:
+            0 if it has started, else the seconds after which to try again.
+        """
+        request = self._throttle.begin()
+        if isinstance(request, float):
+            return request
+        inquiry.sent = self._clock()
+        inquiry.request = request
+        if inquiry.began is None:
+            inquiry.began = inquiry.sent
+        # In doubt about whose an answer is, no connection is used twice.
+        if not inquiry.others:
+            inquiry.connection = self._transport.start(inquiry.question.path)
+        return 0.0
+
     def _fetch(self, question: Question, stop: threading.Event) -> Answer | None:
-        started = status = None
-        others: list[tuple[str, ...]] = []
-        for number in count(1):
-            if not self._throttle.acquire(stop):
-                break
-            started = self._clock() if started is None else started
-            attempt = self._attempt(question, others)
-            status = attempt.http_status or status
-            if attempt.outcome is Outcome.OTHER_TASK:
-                others.append(attempt.verdict.other_ids)
-            delay = self._delay(number, attempt, len(others))
-            if delay is None:
-                mixed_up = self._mixed_up(attempt, others)
-                return Answer(
-                    task_id=question.name,
-                    outcome=attempt.outcome,
-                    http_status=status,
-                    attempts=number,
-                    elapsed_seconds=self._clock() - started,
-                    fetched_at=self._now(),
-                    body=attempt.body,
-                    message=attempt.message,
-                    status=attempt.verdict.status,
-                    concerns=attempt.verdict.concerns,
-                    base_url=self._base_url,
-                    api=self._settings.api,
-                    mixed_up=mixed_up,
-                )
-            logger.debug("%r: attempt %d: %s", question.name, number, attempt.message)
-            del attempt  # its body may be large
+        inquiry = Inquiry(question)
+        while self._throttle.acquire(stop):
+            inquiry.began = inquiry.began or self._clock()
+            if (answer := self.step(inquiry)) is not None:
+                return answer
             self.room.leave()
             self.pass_on()
-            if stop.wait(delay):
+            if stop.wait(inquiry.delay):
                 break
         return None
-
-    def vacancies(self) -> int:
-        """How many more threads than there are would find something to do."""
-        return self._throttle.vacancies()
 
     def pass_on(self) -> None:
         """Leave this thread's place to another: it asks for nothing more, or not at once."""
         self._throttle.pass_on()
+
+    def step(self, inquiry: Inquiry) -> Answer | None:
+        """Make the attempt whose turn it is; None if another one follows, after `inquiry.delay`.
+
+        Raises:
+            RunStopped: As `fetch`.
+        """
+        attempt = self._attempt(inquiry)
+        inquiry.attempts += 1
+        inquiry.status = attempt.http_status or inquiry.status
+        if attempt.outcome is Outcome.OTHER_TASK:
+            inquiry.others.append(attempt.verdict.other_ids)
+        inquiry.delay = self._delay(inquiry.attempts, attempt, len(inquiry.others))
+        if inquiry.delay is None:
+            return self._answer(inquiry, attempt)
+        name, number = inquiry.question.name, inquiry.attempts
+        logger.debug("%r: attempt %d: %s", name, number, attempt.message)
+        return None
+
+    def _answer(self, inquiry: Inquiry, attempt: Attempt) -> Answer:
+        now = self._clock()
+        return Answer(
+            task_id=inquiry.question.name,
+            outcome=attempt.outcome,
+            http_status=inquiry.status,
+            attempts=inquiry.attempts,
+            elapsed_seconds=now - (inquiry.began or now),
+            fetched_at=self._now(),
+            body=attempt.body,
+            message=attempt.message,
+            status=attempt.verdict.status,
+            concerns=attempt.verdict.concerns,
+            base_url=self._base_url,
+            api=self._settings.api,
+            mixed_up=self._mixed_up(attempt, inquiry.others),
+        )
 
     def _mixed_up(self, attempt: Attempt, others: list[tuple[str, ...]]) -> int:
         """How many of the answers that were not kept are about another task than the kept one."""
@@ -294,20 +327,17 @@ class Client:
         """Request a made-up task ID once, and say whether the base URL may be wrong."""
         self._throttle.acquire(Event())
         with self.room.visit():
-            verdict = self._attempt(self._question(str(uuid4())), None).verdict
+            inquiry = Inquiry(self._question(str(uuid4())), is_probe=True)
+            verdict = self._attempt(inquiry).verdict
         return describe(self._base_url, verdict.outcome, verdict.concerns, verdict.message)
 
-    def _attempt(self, question: Question, others: list[tuple[str, ...]] | None) -> Attempt:
-        """Make one request, and tell the throttle and the outage how it went.
-
-        Args:
-            question: What to ask.
-            others: The IDs in answers about other tasks that came before; None to take any answer.
-        """
-        sent = self._clock()
+    def _attempt(self, inquiry: Inquiry) -> Attempt:
+        """Make one request, and tell the throttle and the outage how it went."""
+        request = inquiry.request
+        sent = self._clock() if request is None else inquiry.sent
         sample = Sample("failed", 0.0)
         try:
-            attempt = self._ask(question, others)
+            attempt = self._ask(inquiry)
             sample = Sample(
                 attempt.kind,
                 self._clock() - sent,
@@ -316,15 +346,20 @@ class Client:
                 attempt.announced,
             )
         finally:
-            self._throttle.release(sample)
+            inquiry.request = inquiry.connection = None
+            if request is None:
+                self._throttle.release(sample)
+            else:
+                self._throttle.end(request, sample)
         if self._on_attempt is not None:
             self._on_attempt(attempt.outcome.value, sample.latency)
         self._outage.add(failed=attempt.outcome in DOWN, now=self._clock())
         return attempt
 
-    def _ask(self, question: Question, others: list[tuple[str, ...]] | None) -> Attempt:
+    def _ask(self, inquiry: Inquiry) -> Attempt:
+        question, others = inquiry.question, inquiry.others
         try:
-            sent = question.send(is_fresh=bool(others))
+            sent = question.send(is_fresh=bool(others), started=inquiry.connection)
         except AttemptFailed as failure:
             attempt = from_failure(failure)
         else:
@@ -334,7 +369,7 @@ class Client:
                 attempt = question.read(reply, now)
             if announced := read_announced(reply.headers, now):
                 attempt = replace(attempt, announced=announced)
-            if others is not None and not self._is_its_own(question, attempt, others, sent):
+            if not inquiry.is_probe and not self._is_its_own(question, attempt, others, sent):
                 attempt = about_another(attempt)
                 sent.connection.close()
             elif self._owners.are_confused:

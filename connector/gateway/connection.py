@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import io
 import re
+import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPResponse
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from urllib3.util import wait_for_read
 
@@ -24,7 +25,6 @@ from connector.gateway.bounds import Incoming, RawIncoming
 from connector.words import plural
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator, Mapping
 
     from connector.gateway.bounds import Bounds
@@ -34,6 +34,11 @@ _PIECE_BYTES: Final = 64 * 1024
 # Not those without a body, 204 and 304, whatever their length says.
 _STATUS: Final = re.compile(r"(?!204|304)[2-9][0-9]{2}( |$)")
 _LENGTH: Final = re.compile(r"[0-9]{1,15}")
+# A body of more bytes takes its time: it has a thread to itself, and so has what a redirect brings.
+_LARGE: Final = 256 * 1024
+_ODD: Final = range(300, 400)
+
+State: TypeAlias = Literal["all", "some", "odd"]
 
 # Before the answer itself; `http.client` knows only the oldest of these.
 _INTERIM: Final = frozenset({HTTPStatus.PROCESSING, HTTPStatus.EARLY_HINTS})
@@ -61,6 +66,15 @@ class Reply:
     is_last: bool = False
 
 
+class _Head(NamedTuple):
+    """The head of a plain answer, and how many bytes it and the body have."""
+
+    status: int
+    headers: dict[str, str]
+    length: int
+    size: int
+
+
 class Connection:
     """One connection, used by one thread at a time.
 
@@ -78,7 +92,21 @@ class Connection:
         self.has_given = False
         self._sock = sock
         self._bounds = bounds
+        self._waits = True
+        # The answer under way: what has arrived, and what is wrong with it.
+        self._start = b""
+        self._head: _Head | None = None
+        self._error: OSError | None = None
         sock.settimeout(bounds.silent_seconds)
+
+    @property
+    def is_open_to_polling(self) -> bool:
+        """Whether `poll` knows when something arrives, as it does not for TLS within TLS."""
+        return isinstance(self._sock, socket.socket)
+
+    def fileno(self) -> int:
+        """The number that `poll` knows it by."""
+        return self._sock.fileno()
 
     def close(self) -> None:
         """Close it."""
@@ -92,11 +120,21 @@ class Connection:
             seconds: Wait for as long, should something be on its way.
         """
         try:
+            if not seconds and not self._waits and not _is_tls(self._sock):
+                return self._has_nothing()
             if _has_pending(self._sock):
                 return False
             return not wait_for_read(self._sock, timeout=seconds) or self._is_only_tls()
         except (OSError, ValueError):
             return False
+
+    def _has_nothing(self) -> bool:
+        """The same for a socket that does not wait, which is quicker to ask."""
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        return False
 
     def _is_only_tls(self) -> bool:
         """Whether what has arrived belongs to TLS itself: a session ticket, say."""
@@ -108,37 +146,94 @@ class Connection:
         except (ssl.SSLWantReadError, BlockingIOError):
             return True
         finally:
-            self._sock.settimeout(self._bounds.silent_seconds)
+            self._sock.settimeout(self._bounds.silent_seconds if self._waits else 0.0)
         return False
 
-    def ask(self, request: bytes) -> Reply:
-        """Send a request and read its answer.
+    def send(self, request: bytes, *, waits: bool = True) -> None:
+        """Send a request, whose answer `receive` returns.
+
+        Args:
+            request: As it goes over the wire.
+            waits: Whether `receive` follows at once; else `look` says when it may.
+
+        Raises:
+            OSError: The connection broke, or would have to wait.
+        """
+        self._wait(waits)
+        self.status = self._head = self._error = None
+        self._start = b""
+        # A gateway may refuse a request before it has read it; the refusal can still be read.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._sock.sendall(request)
+        self._incoming = Incoming(self._sock, self._bounds)
+
+    def look(self) -> State:
+        """Take in what has arrived of an answer, without waiting for the rest.
+
+        Returns:
+            `all`: it is short and plain, and `receive` returns or raises at once. `some`: more is
+            to come. `odd`: `receive` may wait.
+        """
+        try:
+            piece = self._incoming.take()
+            while _has_pending(self._sock):
+                piece += self._incoming.take()
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return "some"
+        except OSError as error:
+            self._error = error
+            return "all"
+        self._start += piece
+        head = self._head = self._head or _read_head(self._start)
+        if not piece or head is None or head.length > _LARGE or head.status in _ODD:
+            return "odd"
+        return "all" if len(self._start) >= head.size + head.length else "some"
+
+    def is_late(self, now: float) -> bool:
+        """Whether the answer has taken too long, which `receive` then raises."""
+        self._error = self._error or self._incoming.lateness(now)
+        return self._error is not None
+
+    def receive(self) -> Reply:
+        """Read the answer to the request that was sent.
 
         Raises:
             OSError, HTTPException, BrokenBody, ValueError: No answer came; `explain` says why.
         """
-        self.status = None
-        # A gateway may refuse a request before it has read it; the refusal can still be read.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self._sock.sendall(request)
-        incoming = Incoming(self._sock, self._bounds)
-        start = incoming.receive()
-        plain = _read_head(start)
-        if plain is None:
-            return self._read_other(incoming, start)
-        self.status, headers, length, body = plain
-        head_bytes = len(start) - len(body)
-        pieces = _pieces(incoming, body, length)
+        if self._error is not None:
+            raise self._error
+        incoming, head = self._incoming, self._head
+        if head is None or len(self._start) < head.size + head.length:
+            self._wait(True)
+        start = self._start or incoming.receive()
+        head = head or _read_head(start)
+        self._start = b""
+        if head is None:
+            return self._read_other(start)
+        self.status, headers = head.status, head.headers
+        pieces = _pieces(incoming, start[head.size :], head.length)
+        hold = self._hold
         # All at once, or all threads would wait with a part each.
-        incoming.hold(min(length, self._bounds.body_bytes))
-        whole, is_whole = read_body(pieces, headers, self._bounds.body_bytes, incoming.hold)
-        has_more = incoming.received > head_bytes + length
+        hold(min(head.length, self._bounds.body_bytes))
+        whole, is_whole = read_body(pieces, headers, self._bounds.body_bytes, hold)
+        has_more = incoming.received > head.size + head.length
         is_last = not is_whole or has_more or "close" in headers.get("connection", "").lower()
         return Reply(self.status, headers, whole, is_whole, is_last=is_last)
 
-    def _read_other(self, incoming: Incoming, start: bytes) -> Reply:
+    def _hold(self, size: int) -> None:
+        """Hold this much memory; a thread that must not wait reads one answer at a time anyway."""
+        if self._waits:
+            self._incoming.hold(size)
+
+    def _wait(self, waits: bool) -> None:
+        """Whether the socket waits for what it is to send or receive."""
+        if waits is not self._waits:
+            self._sock.settimeout(self._bounds.silent_seconds if waits else 0.0)
+            self._waits = waits
+
+    def _read_other(self, start: bytes) -> Reply:
         """Read an answer of any form, by `http.client`."""
-        stream = _Stream(incoming, start)
+        stream = _Stream(self._incoming, start)
         for _ in range(_MOST_INTERIM):
             response = HTTPResponse(stream)  # type: ignore[arg-type]  # all it wants is `makefile`
             response.begin()
@@ -151,7 +246,7 @@ class Connection:
             return Reply(status, headers, b"", is_last=True)
         has_known_end = response.chunked or response.length is not None
         pieces = _pieces_of(response)
-        body, is_whole = read_body(pieces, headers, self._bounds.body_bytes, incoming.hold)
+        body, is_whole = read_body(pieces, headers, self._bounds.body_bytes, self._hold)
         is_last = not is_whole or response.will_close or stream.has_more()
         return Reply(status, headers, body, is_whole, has_known_end, is_last)
 
@@ -165,9 +260,9 @@ def _is_tls(sock: socket.socket) -> bool:
     return isinstance(sock, ssl.SSLSocket) or hasattr(sock, "sslobj")
 
 
-def _read_head(start: bytes) -> tuple[int, dict[str, str], int, bytes] | None:
-    """The status, headers, length and start of the body of a plain answer; None for any other."""
-    head, blank, body = start.partition(b"\r\n\r\n")
+def _read_head(start: bytes) -> _Head | None:
+    """The head of a plain answer; None for any other."""
+    head, blank, _ = start.partition(b"\r\n\r\n")
     if not blank or not head.startswith(_VERSION):
         return None
     first, *lines = head[len(_VERSION) :].decode("latin-1").split("\r\n")
@@ -184,7 +279,7 @@ def _read_head(start: bytes) -> tuple[int, dict[str, str], int, bytes] | None:
         and "transfer-encoding" not in headers
         and head.count(b"\n") == len(lines)
     )
-    return (int(first[:3]), headers, int(length), body) if is_plain else None
+    return _Head(int(first[:3]), headers, int(length), len(head) + 4) if is_plain else None
 
 
 def _pieces(incoming: Incoming, start: bytes, length: int) -> Iterator[bytes]:

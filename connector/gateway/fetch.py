@@ -1,4 +1,4 @@
-"""Fetches many task IDs at once: threads pull IDs, and answers come in order of arrival."""
+"""Fetches many task IDs at once; answers come in order of arrival."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from connector.gateway.batch import Work
+from connector.gateway.flights import Flights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -66,6 +67,10 @@ def fetch(
 class _Answers(queue.Queue["list[Answer] | int | None"]):
     """A queue in which large answers take more than one place."""
 
+    def room(self) -> int:
+        """How many more small answers may be put without waiting."""
+        return self.maxsize - self._places
+
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)
         self._places = 0
@@ -84,8 +89,9 @@ class _Answers(queue.Queue["list[Answer] | int | None"]):
 
 
 def _places_of(item: list[Answer] | int | None) -> int:
-    answers = item if isinstance(item, list) else []
-    return 1 + sum(len(answer.body or b"") for answer in answers) // _SLOT_BYTES
+    if not isinstance(item, list):
+        return 1
+    return len(item) + sum(len(answer.body or b"") for answer in item) // _SLOT_BYTES
 
 
 class _Crew:
@@ -102,16 +108,50 @@ class _Crew:
         stop: threading.Event,
     ) -> None:
         self.failure: BaseException | None = None
-        self._work = Work(task_ids, client.batches)
         self._client = client
         self._stop = stop
         # Not `stop`, which is the caller's: the end of this fetch must not stop the next one.
         self._halt = threading.Event()
         # A number is that of attempts at many; a None says that a thread has ended.
-        self._answers = _Answers(
-            max(_BUFFERED_PER_THREAD, _BUFFERED_PER_THREAD * threads // client.batches.size)
-        )
-        self._not_started = threads
+        self._answers = _Answers(_BUFFERED_PER_THREAD * threads)
+        self._started = 0
+        if stop.is_set():
+            self._first = []
+        elif client.batches.size == 1:
+            flights = Flights(
+                task_ids,
+                client,
+                most=threads,
+                stops=(stop, self._halt),
+                put=self._answers.put,
+                room=self._answers.room,
+                fail=self._fail,
+                start_thread=self._start,
+            )
+            self._first = [flights.run]
+        else:
+            self._work = Work(task_ids, client.batches)
+            self._first = [self._ask_for_many] * threads
+
+    def _start(self, run: Callable[[], None]) -> None:
+        """Run a function in a thread; only one that runs here already may add others."""
+
+        def run_to_the_end() -> None:
+            try:
+                run()
+            except BaseException as exc:  # noqa: BLE001  raised again by `fetch`, in its own thread
+                self._fail(exc)
+            finally:
+                self._answers.put(None)
+
+        name = f"fetch-{self._started}"
+        self._started += 1
+        threading.Thread(target=run_to_the_end, name=name, daemon=True).start()
+
+    def _fail(self, failure: BaseException) -> None:
+        """End the run, for the first reason that there is."""
+        self.failure = self.failure or failure
+        self._halt.set()
 
     def work(
         self,
@@ -119,16 +159,17 @@ class _Crew:
         on_idle: Callable[[], None],
         on_request: Callable[[int], None],
     ) -> Generator[Answer, None, None]:
-        """Start threads as needed; yield answers until all ended or the grace period is over."""
-        working = self._start(max(1, self._client.vacancies()))
+        """Start the threads; yield answers until all have ended or the grace period is over."""
+        for run in self._first:
+            self._start(run)
+        ended = 0
         end = float("inf")
-        while working:
+        while ended < self._started:
             if self._stop.is_set():
                 self._halt.set()
             if self._halt.is_set():
                 end = min(end, time.monotonic() + grace_seconds)
             if self._answers.empty():
-                working += self._start(self._client.vacancies())
                 time.sleep(_GATHER_SECONDS)
             try:
                 answers = self._answers.get(timeout=_LOOK_UP_SECONDS)
@@ -138,20 +179,11 @@ class _Crew:
                 on_idle()
                 continue
             if answers is None:
-                working -= 1
-                self._not_started = 0  # for it has found nothing more to do
+                ended += 1
             elif isinstance(answers, int):
                 on_request(answers)
             else:
                 yield from answers
-
-    def _start(self, count: int) -> int:
-        """Start this many further threads, or all that are left; return how many."""
-        count = min(count, self._not_started)
-        self._not_started -= count
-        for _ in range(count):
-            threading.Thread(target=self._run, name="fetch", daemon=True).start()
-        return count
 
     def dismiss(self) -> None:
         """Stop the threads, and empty the queue so that none blocks on it."""
@@ -160,19 +192,15 @@ class _Crew:
             while True:
                 self._answers.get_nowait()
 
-    def _run(self) -> None:
+    def _ask_for_many(self) -> None:
         try:
             while (part := self._work.take((self._stop, self._halt))) is not None:
                 self._settle(part)
-        except BaseException as exc:  # noqa: BLE001  raised again by `fetch`, in its own thread
-            self.failure = self.failure or exc
-            self._halt.set()
         finally:
             self._client.pass_on()
-            self._answers.put(None)
 
     def _settle(self, part: Part) -> None:
-        """Ask, and hand the answers on; not in `_run`, which would hold them until the next."""
+        """Ask, and hand the answers on; apart, or they would be held until the next ones."""
         with self._client.room.visit():
             if answers := self._ask(part):
                 self._answers.put(answers)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from connector.gateway.connection import Reply
+    from connector.gateway.connection import Connection, Reply
     from connector.gateway.transport import Sent, Transport
 
 BATCH_PATH: Final = "/luma/tasks"
@@ -46,16 +46,17 @@ class Question:
     body: bytes | None = None
     is_list: bool = False
 
-    def send(self, *, is_fresh: bool) -> Sent:
+    def send(self, *, is_fresh: bool, started: Connection | None = None) -> Sent:
         """Ask once.
 
         Args:
             is_fresh: Over a connection that was never used.
+            started: Over which it was asked already, by `Transport.start`.
 
         Raises:
             AttemptFailed: No answer came.
         """
-        return self.transport.send(self.path, self.body, is_fresh=is_fresh)
+        return self.transport.send(self.path, self.body, is_fresh=is_fresh, started=started)
 
     def read(self, reply: Reply, now: datetime) -> Attempt:
         """Judge the reply."""

@@ -99,7 +99,34 @@ class Transport:
             self._idle.pop().close()
         self._adapter.close()
 
-    def send(self, path: str, body: bytes | None = None, *, is_fresh: bool = False) -> Sent:
+    def start(self, path: str) -> Connection | None:
+        """GET a path over a connection that is open, without waiting for anything.
+
+        Returns:
+            The connection, whose `look` says when its answer has come, for `send` to return; None
+            if there is none: only `send` can connect.
+        """
+        connection = self._kept()
+        if connection is None:
+            return None
+        if not connection.is_open_to_polling:
+            self._idle.append(connection)
+            return None
+        try:
+            connection.send(self._request(path, None), waits=False)
+        except OSError:
+            connection.close()
+            return None
+        return connection
+
+    def send(
+        self,
+        path: str,
+        body: bytes | None = None,
+        *,
+        is_fresh: bool = False,
+        started: Connection | None = None,
+    ) -> Sent:
         """GET a path, percent-encoded as it is to arrive, or POST a body to it.
 
         Redirects on the same host are followed; a POST stays one: it asks and changes nothing.
@@ -108,12 +135,14 @@ class Transport:
             path: Percent-encoded.
             body: Of a POST.
             is_fresh: Ask over a connection that was never used.
+            started: From `start`, to which the path was sent.
 
         Raises:
             AttemptFailed: No answer came, or a redirect leads to another host or nowhere.
         """
         for _ in range(1 + MAX_HOPS):
-            sent = self._send_once(path, body, is_fresh=is_fresh)
+            sent = self._send_once(path, body, started, is_fresh=is_fresh)
+            started = None
             reply = sent.reply
             location = reply.headers.get("location")
             if reply.status not in _REDIRECTS or not location:
@@ -134,11 +163,15 @@ class Transport:
         else:
             sent.connection.close()
 
-    def _send_once(self, path: str, body: bytes | None, *, is_fresh: bool) -> Sent:
-        connection = None
+    def _send_once(
+        self, path: str, body: bytes | None, connection: Connection | None, *, is_fresh: bool
+    ) -> Sent:
         try:
-            connection = (None if is_fresh else self._kept()) or self._connect(is_fresh=is_fresh)
-            return Sent(connection.ask(self._request(path, body)), connection)
+            if connection is None:
+                kept = None if is_fresh else self._kept()
+                connection = kept or self._connect(is_fresh=is_fresh)
+                connection.send(self._request(path, body))
+            return Sent(connection.receive(), connection)
         except (HTTPError, HTTPException, BrokenBody, OSError, ValueError) as exc:
             if connection is not None:
                 connection.close()

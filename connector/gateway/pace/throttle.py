@@ -119,6 +119,25 @@ class Throttle:
             self._wake(now)
             return is_mine or self._wait(stop, now)
 
+    def begin(self) -> Request | float:
+        """Start a request, for a thread that has many in flight; it never waits.
+
+        Returns:
+            The request, to be passed to `end`; or the seconds after which to try again.
+        """
+        with self._lock:
+            now = self._clock()
+            seconds = self._pace.wait(now)
+            request = self._pace.sent(now) if seconds <= 0 and not self._is_due(now) else None
+            if self._line and self._pace.wait(now) <= 0:
+                self._line[0].turn.notify()
+            return request or min(max(seconds, 0.001), _LOOK_UP_SECONDS)
+
+    def end(self, request: Request, sample: Sample) -> None:
+        """Report how a request that `begin` started ended; from any thread."""
+        with self._lock:
+            self._pace.answered(self._clock(), request, sample)
+
     def release(self, sample: Sample) -> None:
         """Report how this thread's request ended.
 
@@ -128,20 +147,12 @@ class Throttle:
         request, self._mine.request = self._mine.request, None
         if request is None:
             raise RuntimeError("release() without acquire() in this thread")
-        with self._lock:
-            self._pace.answered(self._clock(), request, sample)
+        self.end(request, sample)
 
     def pass_on(self) -> None:
         """Let the first in the line start, as this thread makes no further request for now."""
         with self._lock:
             self._wake(self._clock())
-
-    def vacancies(self) -> int:
-        """How many more threads could start a request now, or one to wait until it may."""
-        with self._lock:
-            now = self._clock()
-            free = self._pace.concurrency(now) - self._pace.in_flight - len(self._line)
-            return max(0, free if self._pace.wait(now) <= 0 else min(free, 1 - len(self._line)))
 
     def state(self) -> State:
         """The current state."""

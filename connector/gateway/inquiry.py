@@ -1,0 +1,40 @@
+"""A question on its way to an answer, over all attempts; one thread has it at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connector.gateway.connection import Connection
+    from connector.gateway.pace.request import Request
+    from connector.gateway.question import Question
+
+
+@dataclass(slots=True, eq=False)
+class Inquiry:
+    """A question, the attempts so far, and the one under way.
+
+    Attributes:
+        question: What is asked.
+        is_probe: Whether any answer will do, whichever task it is about.
+        attempts: Attempts that are over.
+        others: The IDs in answers about other tasks.
+        status: HTTP status of the last attempt that had one.
+        began: When the first attempt began, in seconds of the client's clock.
+        delay: Seconds to wait before the next attempt; None if there is none.
+        sent: When the attempt under way began, if `Client.start` has begun it.
+        request: That attempt, as the throttle knows it.
+        connection: Over which it was sent; None if a connection must be opened for it.
+    """
+
+    question: Question
+    is_probe: bool = False
+    attempts: int = 0
+    others: list[tuple[str, ...]] = field(default_factory=list)
+    status: int | None = None
+    began: float | None = None
+    delay: float | None = None
+    sent: float = 0.0
+    request: Request | None = None
+    connection: Connection | None = None
