@@ -186,7 +186,8 @@ def _agreeing(
 def _agreed(
     sketches: NDArray[np.uint8], one: NDArray[np.int64], other: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    return np.sum(sketches[one] == sketches[other], axis=1, dtype=np.int64)
+    agreed: NDArray[np.int64] = np.count_nonzero(sketches[one] == sketches[other], axis=1)
+    return agreed
 
 
 def _nearest(proposals: list[NDArray[np.int64]]) -> NDArray[np.int64]:
