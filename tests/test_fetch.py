@@ -313,32 +313,10 @@ def test_a_process_that_leaves_does_not_wait_for_the_threads(sandbox: Sandbox) -
     assert (done.stdout, done.returncode) == ("task_1\n", 7)
 
 
-@pytest.mark.parametrize("first", ["task_0", "bad-server-error-1"])
-def test_a_place_is_passed_on_at_the_end_of_a_fetch_and_before_another_attempt(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, first: str
-) -> None:
-    """Two fetches share the only place, as batches of the flow do; neither looks for it itself."""
-    for timer in ("throttle._LOOK_UP_SECONDS", "strays.SHORTEST"):
-        monkeypatch.setattr(f"connector.gateway.pace.{timer}", 20.0)
-    sandbox.change(latency=0.5)
-    stop = threading.Event()
-    with make_client(sandbox.base_url, Throttle(1), backoff_base=60.0, draw=lambda: 1.0) as client:
-        asking = threading.Thread(target=lambda: list(run(client, [first], stop=stop)))
-        asking.start()
-        wait_until(lambda: sandbox.stats()["in_flight"])
-        started = time.monotonic()
-        answers = list(run(client, ["task_1"]))
-        took = time.monotonic() - started
-        stop.set()
-        asking.join()
-    assert len(answers) == 1
-    assert took < 10.0
-
-
 def test_threads_start_as_they_are_needed(sandbox: Sandbox) -> None:
     with make_client(sandbox.base_url, Throttle(3)) as client:
         most = max(len(fetching_threads()) for _ in run(client, map(str, range(100)), threads=64))
-    assert most <= 4  # one waits for its turn
+    assert most <= 8  # one sends, and few open connections
 
 
 def test_many_refusals_at_once_are_one_error(sandbox: Sandbox) -> None:
