@@ -313,6 +313,25 @@ def test_a_process_that_leaves_does_not_wait_for_the_threads(sandbox: Sandbox) -
     assert (done.stdout, done.returncode) == ("task_1\n", 7)
 
 
+def test_a_place_is_passed_on_at_the_end_of_a_fetch(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two fetches by many at once share the only place; neither looks for it itself."""
+    for timer in ("throttle._LOOK_UP_SECONDS", "strays.SHORTEST"):
+        monkeypatch.setattr(f"connector.gateway.pace.{timer}", 20.0)
+    sandbox.change(latency=0.5)
+    with make_client(sandbox.base_url, Throttle(1), ids_per_request=2) as client:
+        asking = threading.Thread(target=lambda: list(run(client, ["task_0", "task_2"])))
+        asking.start()
+        wait_until(lambda: sandbox.stats()["in_flight"])
+        started = time.monotonic()
+        answers = list(run(client, ["task_1", "task_3"]))
+        took = time.monotonic() - started
+        asking.join()
+    assert len(answers) == 2
+    assert took < 10.0
+
+
 def test_threads_start_as_they_are_needed(sandbox: Sandbox) -> None:
     with make_client(sandbox.base_url, Throttle(3)) as client:
         most = max(len(fetching_threads()) for _ in run(client, map(str, range(100)), threads=64))
