@@ -12,7 +12,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from clients import make_client
 from pydantic import SecretStr
 from raw_server import RawServer, always, hang, reply
@@ -26,6 +25,8 @@ from connector.record.answer import Outcome
 if TYPE_CHECKING:
     import socket
     from collections.abc import Generator, Iterator
+
+    import pytest
 
     from connector.gateway.client import Client
     from connector.record.answer import Answer
