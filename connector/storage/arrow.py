@@ -21,7 +21,7 @@ def import_pyarrow(*, is_own_process: bool = True) -> None:
     Its first array imports pandas, which costs 0.5 s and 50 MB, and no run needs it. Hidden once,
     pandas stays unimported until something really asks for it. After a commit, the default
     allocator, mimalloc, holds about 100 MB more than jemalloc, which Arrow for Linux always has.
-    NumPy, which it imports, would start a thread per core for linear algebra, which is not used.
+    NumPy, which it imports, would start a thread per core for linear algebra: here it is small.
     """
     if is_own_process:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
