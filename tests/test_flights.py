@@ -28,7 +28,14 @@ RESET = b"(reset)"
 CLOSE = b"(close)"
 HANG = b"(hang)"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(GENERATION)
-CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(GENERATION), GENERATION)
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunks(body: bytes) -> bytes:
+    return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+
+
+CHUNKS = chunks(GENERATION)
 
 # What comes as the answers to one task ID, one after the other; the last one for ever.
 WIRES: dict[str, list[list[bytes]]] = {
@@ -42,10 +49,21 @@ WIRES: dict[str, list[list[bytes]]] = {
     "large": [[reply(LARGE)]],
     "large and in pieces": [[reply(LARGE)[:100_000], PAUSE, reply(LARGE)[100_000:]]],
     "too large": [[reply(b"[" + b"1," * 400_000)]],
-    "chunks": [[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNKS]],
-    "chunks in pieces": [
-        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNKS[:9], PAUSE, CHUNKS[9:]]
+    "chunks": [[CHUNKED, CHUNKS]],
+    "chunks in pieces": [[CHUNKED, CHUNKS[:9], PAUSE, CHUNKS[9:]]],
+    "chunks byte by byte": [[CHUNKED, *(CHUNKS[n : n + 1] for n in range(len(CHUNKS)))]],
+    "many chunks": [[CHUNKED, *(b"1\r\n%c\r\n" % byte for byte in GENERATION), b"0\r\n\r\n"]],
+    "compressed chunks": [
+        [CHUNKED[:-2], b"Content-Encoding: gzip\r\n\r\n", chunks(gzip.compress(GENERATION))]
     ],
+    "large chunks": [[CHUNKED, chunks(LARGE)]],
+    "chunks with extensions": [[CHUNKED, CHUNKS.replace(b"\r\n", b";a=1\r\n", 1)]],
+    "chunks and a trailer": [[CHUNKED, CHUNKS[:-2], b"X-Sum: 1\r\n\r\n"]],
+    "more than the chunks": [[CHUNKED, CHUNKS, b"{}"]],
+    "half of the chunks": [[CHUNKED, CHUNKS[:9], CLOSE]],
+    "a chunk of no size": [[CHUNKED, b"what\r\n", CLOSE]],
+    "a chunk that is longer than it says": [[CHUNKED, b"2\r\n{}}}\r\n0\r\n\r\n", CLOSE]],
+    "chunks and a length": [[HEAD[:-2], b"Transfer-Encoding: chunked\r\n\r\n", CHUNKS]],
     "an end by closing": [[b"HTTP/1.1 200 OK\r\n\r\n", GENERATION, CLOSE]],
     "the last over its connection": [[reply(GENERATION, "200 OK", "Connection: close"), CLOSE]],
     "more than was asked for": [[reply(), reply(b"{}")]],
@@ -155,8 +173,12 @@ def helped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_answers_that_are_short_and_plain_need_no_thread_of_their_own(helped: list[str]) -> None:
-    pieces = [[HEAD, PAUSE, GENERATION[:9], PAUSE, GENERATION[9:]]]
+@pytest.mark.parametrize("head_and_body", [(HEAD, GENERATION), (CHUNKED, CHUNKS)])
+def test_answers_that_are_short_and_plain_need_no_thread_of_their_own(
+    helped: list[str], head_and_body: tuple[bytes, bytes]
+) -> None:
+    head, body = head_and_body
+    pieces = [[head, PAUSE, body[:9], PAUSE, body[9:]]]
     with RawServer(Wire(pieces)) as server, make_client(server.base_url) as client:
         answers = by_one_thread(client, "warm", *map(str, range(20)))
     assert {answer.outcome for answer in answers.values()} == {Outcome.GENERATION}

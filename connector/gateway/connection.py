@@ -34,6 +34,9 @@ _PIECE_BYTES: Final = 64 * 1024
 # Not those without a body, 204 and 304, whatever their length says.
 _STATUS: Final = re.compile(r"(?!204|304)[2-9][0-9]{2}( |$)")
 _LENGTH: Final = re.compile(r"[0-9]{1,15}")
+# The size of a chunk, without extensions; a longer line cannot be one.
+_CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,7})\r\n")
+_CHUNK_LINE: Final = 9
 # A body of more bytes takes its time: it has a thread to itself, and so has what a redirect brings.
 _LARGE: Final = 256 * 1024
 _ODD: Final = range(300, 400)
@@ -67,11 +70,11 @@ class Reply:
 
 
 class _Head(NamedTuple):
-    """The head of a plain answer, and how many bytes it and the body have."""
+    """The head of a plain answer, and how many bytes it and the body have; None if in chunks."""
 
     status: int
     headers: dict[str, str]
-    length: int
+    length: int | None
     size: int
 
 
@@ -185,9 +188,13 @@ class Connection:
             return "all"
         self._start += piece
         head = self._head = self._head or _read_head(self._start)
-        if not piece or head is None or head.length > _LARGE or head.status in _ODD:
+        if not piece or head is None or head.status in _ODD:
             return "odd"
-        return "all" if len(self._start) >= head.size + head.length else "some"
+        state, _ = _body_in(self._start, head)
+        return "odd" if state == "some" and self._is_large(head) else state
+
+    def _is_large(self, head: _Head) -> bool:
+        return max(head.length or 0, len(self._start)) > _LARGE
 
     def is_late(self, now: float) -> bool:
         """Whether the answer has taken too long, which `receive` then raises."""
@@ -203,20 +210,24 @@ class Connection:
         if self._error is not None:
             raise self._error
         incoming, head = self._incoming, self._head
-        if head is None or len(self._start) < head.size + head.length:
+        if head is None or _body_in(self._start, head)[0] != "all":
             self._wait(True)
         start = self._start or incoming.receive()
         head = head or _read_head(start)
         self._start = b""
         if head is None:
             return self._read_other(start)
+        state, body = _body_in(start, head)
+        length = head.length
+        if state != "all":
+            if length is None:
+                return self._read_other(start)
+            # All at once, or all threads would wait with a part each.
+            self._hold(min(length, self._bounds.body_bytes))
         self.status, headers = head.status, head.headers
-        pieces = _pieces(incoming, start[head.size :], head.length)
-        hold = self._hold
-        # All at once, or all threads would wait with a part each.
-        hold(min(head.length, self._bounds.body_bytes))
-        whole, is_whole = read_body(pieces, headers, self._bounds.body_bytes, hold)
-        has_more = incoming.received > head.size + head.length
+        pieces = iter((body,)) if length is None else _pieces(incoming, body, length)
+        whole, is_whole = read_body(pieces, headers, self._bounds.body_bytes, self._hold)
+        has_more = length is not None and incoming.received > head.size + length
         is_last = not is_whole or has_more or "close" in headers.get("connection", "").lower()
         return Reply(self.status, headers, whole, is_whole, is_last=is_last)
 
@@ -272,14 +283,38 @@ def _read_head(start: bytes) -> _Head | None:
         if not colon or " " in name:
             return None
         headers.setdefault(name.lower(), value.strip())
-    length = headers.get("content-length", "")
-    is_plain = (
-        _STATUS.match(first)
-        and _LENGTH.fullmatch(length)
-        and "transfer-encoding" not in headers
-        and head.count(b"\n") == len(lines)
-    )
-    return _Head(int(first[:3]), headers, int(length), len(head) + 4) if is_plain else None
+    if not _STATUS.match(first) or head.count(b"\n") != len(lines):
+        return None
+    length, coding = headers.get("content-length"), headers.get("transfer-encoding")
+    if length is None and coding is not None and coding.lower() == "chunked":
+        return _Head(int(first[:3]), headers, None, len(head) + 4)
+    if length is None or coding is not None or not _LENGTH.fullmatch(length):
+        return None
+    return _Head(int(first[:3]), headers, int(length), len(head) + 4)
+
+
+def _body_in(start: bytes, head: _Head) -> tuple[State, bytes]:
+    """How much of the body is here, and what; of one in chunks only the whole."""
+    if head.length is None:
+        return _join_chunks(start, head.size)
+    is_whole = len(start) >= head.size + head.length
+    return "all" if is_whole else "some", start[head.size :]
+
+
+def _join_chunks(data: bytes, place: int) -> tuple[State, bytes]:
+    """A body in chunks that begins there; `odd` with extensions, trailers, or bytes after it."""
+    pieces: list[bytes] = []
+    while chunk := _CHUNK.match(data, place):
+        start, size = chunk.end(), int(chunk[1], 16)
+        place = start + size + 2
+        if len(data) < place:
+            return "some", b""
+        if data[place - 2 : place] != b"\r\n":
+            return "odd", b""
+        if not size:
+            return ("all", b"".join(pieces)) if place == len(data) else ("odd", b"")
+        pieces.append(data[start : place - 2])
+    return "some" if len(data) - place < _CHUNK_LINE else "odd", b""
 
 
 def _pieces(incoming: Incoming, start: bytes, length: int) -> Iterator[bytes]:
