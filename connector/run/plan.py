@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 
-# Task IDs that gather before the repeated ones among them are dropped.
+# Task IDs that gather before they are looked up, and the repeated ones among them dropped.
 FRESH_BYTES = 64 * 1024 * 1024
+
+# So many times as many known task IDs are not hashed to look up a list.
+FEW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,10 @@ def plan(
         given_up: Those of `settled` that are given up; None if there are none.
         is_forgotten: Tells which task IDs must never be requested again; None for none.
     """
-    given = blank = 0
+    given = blank = already_terminal = given_up_before = 0
     invalid, examples = 0, list[str]()
+    met, met_given_up = _Met(settled), _Met(given_up)
+    forgotten = list[pa.StringArray]()
 
     def valid() -> Iterator[pa.StringArray]:
         nonlocal given, blank, invalid
@@ -97,32 +102,84 @@ def plan(
             examples.extend(map(why_invalid, refused[: EXAMPLES - len(examples)].to_pylist()))
             yield present.filter(is_valid)
 
-    distinct = _distinct(valid())
-    wanted = distinct.filter(pc.invert(is_forgotten(distinct))) if is_forgotten else distinct
-    open_ones = wanted
-    if settled is not None:
-        open_ones = wanted.filter(pc.invert(pc.is_in(wanted, settled)))
+    def unsettled() -> Iterator[pa.StringArray]:
+        nonlocal already_terminal, given_up_before
+        for portion, is_only in _portions(valid()):
+            wanted = portion
+            if is_forgotten is not None:
+                is_gone = is_forgotten(portion)
+                forgotten.append(portion.filter(is_gone))
+                wanted = portion.filter(pc.invert(is_gone))
+            given_up_before += met_given_up.meet(wanted, is_only=is_only)[1]
+            is_settled, count = met.meet(wanted, is_only=is_only)
+            already_terminal += count
+            yield wanted.filter(pc.invert(is_settled))
+
+    open_ones = _distinct(unsettled())
     asked = open_ones.slice(0, limit)
     if len(asked) < len(open_ones):
         asked = pa.concat_arrays([asked])  # a slice would keep the others in memory
+    number_forgotten = len(pc.unique(pa.chunked_array(forgotten, pa.string())))
+    distinct = len(open_ones) + already_terminal + number_forgotten
     return Plan(
         task_ids=asked,
         given=given,
         blank=blank,
-        duplicate=given - blank - invalid - len(distinct),
+        duplicate=given - blank - invalid - distinct,
         invalid=invalid,
-        already_terminal=len(wanted) - len(open_ones),
+        already_terminal=already_terminal,
         over_limit=len(open_ones) - len(asked),
         invalid_examples=tuple(examples),
-        given_up_before=_number_in(distinct, given_up),
-        forgotten=len(distinct) - len(wanted),
+        given_up_before=given_up_before,
+        forgotten=number_forgotten,
     )
 
 
-def _number_in(task_ids: pa.StringArray, others: pa.ChunkedArray | None) -> int:
-    if others is None or not len(others):
-        return 0
-    return pc.sum(pc.is_in(task_ids, others)).as_py() or 0
+class _Met:
+    """Known task IDs, and which of them were met in the list so far.
+
+    A long list is looked up in portions, and what is hashed is a portion: a hash table of millions
+    of known task IDs takes longer than the look-up of a short list, and more memory than the IDs.
+    """
+
+    def __init__(self, task_ids: pa.ChunkedArray | None) -> None:
+        self._task_ids = pa.chunked_array([], pa.string()) if task_ids is None else task_ids
+        self._is_met: pa.ChunkedArray | None = None
+
+    def meet(self, portion: pa.StringArray, *, is_only: bool) -> tuple[pa.BooleanArray, int]:
+        """Look up distinct task IDs.
+
+        Args:
+            portion: The task IDs.
+            is_only: Whether they are the whole list.
+
+        Returns:
+            Whether each is known, and how many of the known ones were not met before.
+        """
+        if is_only and len(self._task_ids) < FEW * len(portion):
+            is_known = pc.is_in(portion, self._task_ids)
+            return is_known, is_known.true_count
+        is_here = pc.is_in(self._task_ids, portion)
+        is_known = pc.is_in(portion, self._task_ids.filter(is_here))
+        if self._is_met is None:
+            self._is_met = is_here
+            return is_known, is_known.true_count
+        is_new = pc.and_not(is_here, self._is_met)
+        self._is_met = pc.or_(self._is_met, is_here)
+        return is_known, pc.is_in(portion, self._task_ids.filter(is_new)).true_count
+
+
+def _portions(chunks: Iterable[pa.StringArray]) -> Iterator[tuple[pa.StringArray, bool]]:
+    """Chunks of about `FRESH_BYTES` without a repeated task ID, and whether there is only one."""
+    held, fresh, is_only = list[pa.StringArray](), 0, True
+    for chunk in chunks:
+        held.append(chunk)
+        fresh += chunk.nbytes
+        if fresh > FRESH_BYTES:
+            is_only = False
+            yield pc.unique(pa.chunked_array(held)), False
+            held, fresh = [], 0
+    yield pc.unique(pa.chunked_array(held, pa.string())), is_only
 
 
 def _distinct(chunks: Iterable[pa.StringArray]) -> pa.StringArray:
