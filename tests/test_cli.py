@@ -173,9 +173,12 @@ def test_a_signal_ends_the_run_and_the_next_one_goes_on(
     (tmp_path / "ids.txt").write_text("\n".join(ids))
     sandbox.change(latency=0.2)
     command = [sys.executable, "-m", "connector", "ingest", "ids.txt", "--json"]
+    # Under `nohup` it would be ignored, in the child too.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     ) as run:
+        signal.signal(signal.SIGHUP, before)
         deadline = time.monotonic() + 60
         while sandbox.stats()["requests"] < 100 and time.monotonic() < deadline:
             time.sleep(0.05)

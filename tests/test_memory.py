@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 TASK = "4b3c464e-94f6-4e54-bc21-12f0e6da57{:02}"
 
 # Without the bounds, each of these needs several times this.
-LIMIT_MIB = 650
+LIMIT_MIB = 750
 
 CHILD = """
 import re, sys

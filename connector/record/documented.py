@@ -24,6 +24,9 @@ PLACES: Final = {
     for name, paths in PATHS.items()
 }
 
+# Of bodies that are larger on average, copies take more memory than Python takes time.
+LARGE_BODY: Final = 64 * 1024
+
 # Arrow reads lines, and a body around its own line can end neither early nor late.
 BEFORE, AFTER, BODY = pa.scalar(b'{"body":'), pa.scalar(b"}\n"), "body"
 
@@ -65,7 +68,8 @@ def read_documented(bodies: pa.BinaryArray) -> tuple[list[pa.Array], pa.BooleanA
         The columns of `FROM_JSON` for these bodies, in their order; and for each of all bodies
         whether it is one of them.
     """
-    parsed = None if bodies.null_count else _parsed(bodies)
+    is_for_python = bodies.null_count or bodies.nbytes > LARGE_BODY * len(bodies)
+    parsed = None if is_for_python else _parsed(bodies)
     if parsed is None:
         return [], pa.repeat(pa.scalar(False), len(bodies))
     columns, is_sure = _columns(_values(parsed, SHAPE))

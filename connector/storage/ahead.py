@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# A larger piece is the only one in memory.
+# A larger piece is the only one in memory, and so is one of larger rows: these are copied often.
 LARGE: Final = 32 * 1024 * 1024
+LARGE_ROW: Final = 64 * 1024
 
 # Pieces in work at a time; more would take more memory.
 AT_ONCE: Final = 2
@@ -27,31 +28,37 @@ def ahead(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
     with ThreadPoolExecutor(1) as thread:
         coming: Future[pa.Table | None] | None = thread.submit(next, source, None)
         while coming is not None and (piece := coming.result()) is not None:
-            coming = thread.submit(next, source, None) if piece.nbytes <= LARGE else None
+            coming = None if is_large(piece) else thread.submit(next, source, None)
             yield piece
             del piece  # or it would stay in memory while the next one is made
             coming = coming or thread.submit(next, source, None)
 
 
+def is_large(piece: pa.Table, most: int = LARGE) -> bool:
+    """Whether a piece is to be worked on alone."""
+    return int(piece.nbytes) > min(most, LARGE_ROW * len(piece))
+
+
 def side_by_side(
-    work: Callable[[Item], Result], items: Iterable[Item], size: Callable[[Item], int]
+    work: Callable[[Item], Result], items: Iterable[Item], is_alone: Callable[[Item], bool]
 ) -> Iterator[Result]:
-    """Yield the result for each item, in order; two small ones are in work while one is used.
+    """Yield the result for each item, in order; two are in work while one is used.
 
     Args:
         work: Takes an item, in any thread.
         items: Taken one by one, in this thread.
-        size: The bytes of an item; a large one is worked on alone.
+        is_alone: Whether an item is too large to be worked on beside another.
     """
     running: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(AT_ONCE) as threads:
         for item in items:
-            is_large = size(item) > LARGE // AT_ONCE
-            while len(running) >= (1 if is_large else AT_ONCE):
+            alone = is_alone(item)
+            while len(running) >= (1 if alone else AT_ONCE):
                 yield running.popleft().result()
-            running.append(threads.submit(work, item))
+            if alone:
+                yield work(item)
+            else:
+                running.append(threads.submit(work, item))
             del item  # or it would stay in memory while the next one is made
-            if is_large:
-                yield running.popleft().result()
         while running:
             yield running.popleft().result()

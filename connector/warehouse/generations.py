@@ -47,6 +47,8 @@ LINEAGE: Final = pa.schema([GENERATIONS[name].field for name in KNOWN_COLUMNS])
 ORDER: Final = pa.schema(
     [GENERATIONS[name].field for name in ("task_id", "sequence", "fetched_at")]
 )
+# Bytes of a partition's rows, beyond which no other partition is written at the same time.
+LARGE_PART: Final = 16 * 1024 * 1024
 STARTS: Final = ("created_at", "first_seen_at")
 READ: Final = pa.schema(
     [*ORDER, *(GENERATIONS[name].field for name in ("status", "base_url", *STARTS))]
@@ -200,7 +202,7 @@ class Generations:
             upserted = side_by_side(
                 lambda part: self._upsert_part(part, files.get(part.partition)),
                 spill.by_partition(),
-                lambda part: part.size,
+                lambda part: part.size > LARGE_PART,
             )
             for changed in upserted:
                 total = Upserted(*map(operator.add, total, changed))
@@ -242,6 +244,7 @@ class Generations:
         known = with_sequence(known.filter(pc.is_in(known["task_id"], rows["task_id"])))
         late = pc.sum(is_earlier(rows, known)).as_py() if len(known) else 0
         upserts = resolve(known, rows)
+        del rows  # or they would be in memory twice
         if not len(upserts):
             return Upserted(late=late)
         updated = pc.sum(pc.is_in(upserts["task_id"], known["task_id"])).as_py()

@@ -19,7 +19,7 @@ from connector.record.merge import give_up, latest_rejects, merge_rejects, unpro
 from connector.record.order import TOLERANCE, Procession, count_ahead, sequence_of
 from connector.record.schema import ANSWERS, COLUMNS, GENERATIONS, GIVEN, REJECTS, RUNS
 from connector.storage import parquet
-from connector.storage.ahead import side_by_side
+from connector.storage.ahead import is_large, side_by_side
 from connector.storage.storage import storage_of
 from connector.version import VERSION
 from connector.warehouse import (
@@ -406,7 +406,7 @@ class Warehouse:
         def groups() -> Iterator[pa.Table]:
             nonlocal rejects, answers, ahead
             wholes = inbox.read_groups(source, names)
-            for group, rows in side_by_side(read, wholes, lambda whole: int(whole.nbytes)):
+            for group, rows in side_by_side(read, wholes, is_large):
                 order.note(group)
                 answers += len(group)
                 rejects = merge_rejects(rejects, group, proven)
