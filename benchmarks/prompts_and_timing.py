@@ -85,6 +85,7 @@ def families(file: str, count: int = 20_000) -> None:
         one, other = alike(sets, len(texts), near_duplicates.SIMILAR)
         _say("alike", int((found[one] == found[other]).sum()), _pairs(found), len(one))
         for kind, truth in (
+            ("in one family if all are compared", _all_compared(sets, len(texts))),
             ("linked", _linked(one, other, len(texts))),
             ("of one origin", origins),
         ):
@@ -160,6 +161,24 @@ def alike(
         found.append(np.argwhere(shared / union >= np.float32(least)) + np.array([start, 0]))
     one, other = np.concatenate(found).T
     return one[one < other], other[one < other]
+
+
+def _all_compared(sets: near_duplicates.Set, count: int) -> NDArray[np.int64]:
+    """Families by the same rule, if every text is proposed to every other that it is like."""
+    order = np.arange(count)
+
+    def propose(
+        sets: near_duplicates.Set, wordings: NDArray[np.int64]
+    ) -> near_duplicates.Proposals:
+        place = np.full(count, -1)
+        place[wordings] = np.arange(len(wordings))
+        pairs = np.stack([place[found] for found in alike(sets, count, near_duplicates.SIMILAR)])
+        earlier, later = np.sort(pairs[:, (pairs >= 0).all(axis=0)], axis=0)
+        ranked = np.lexsort((earlier, later))
+        starts = np.searchsorted(later[ranked], np.arange(len(wordings) + 1))
+        return earlier[ranked].tolist(), starts.tolist()
+
+    return near_duplicates.families(sets, order, propose)
 
 
 def _linked(one: NDArray[np.int64], other: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -47,6 +47,9 @@ MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 Set = tuple["NDArray[np.uint64]", "NDArray[np.int64]"]
 """Sets laid end to end: hashes, and where each set begins; one more offset ends the last."""
 
+Proposals = tuple[list[int], list[int]]
+"""For one text after another, earlier ones; where those of each begin, and an offset at the end."""
+
 
 def hashes_of(vocabulary: Sequence[str]) -> NDArray[np.uint64]:
     """A number for each word that depends on the word alone."""
@@ -64,18 +67,25 @@ def sets_of(words: NDArray[np.uint64], texts: NDArray[np.int32], count: int) -> 
     return words[is_first], np.concatenate([[0], np.cumsum(lengths)])
 
 
-def families(sets: Set, order: NDArray[np.int64]) -> NDArray[np.int64]:
+def families(
+    sets: Set,
+    order: NDArray[np.int64],
+    propose: Callable[[Set, NDArray[np.int64]], Proposals] | None = None,
+) -> NDArray[np.int64]:
     """For each text, the one that its family is named after: its first.
 
     Args:
         sets: Words of each text. A text without words is a family of its own kind, with its like.
         order: In which the texts came.
+        propose: Finds those that may be alike among some of the texts, by their places there;
+            MinHash if not given.
     """
     same = _same(sets, order)
     wordings = order[same[order] == order]
     place = np.empty(len(order), np.int64)
     place[wordings] = np.arange(len(wordings))
-    of = np.array(_joined(sets, wordings, place[same[order]].tolist()), np.int64)
+    proposals = (propose or _proposals)(sets, wordings)
+    of = np.array(_joined(sets, wordings, place[same[order]].tolist(), proposals), np.int64)
     found: NDArray[np.int64] = wordings[of[place[same]]]
     return found
 
@@ -93,15 +103,18 @@ def _same(sets: Set, order: NDArray[np.int64]) -> NDArray[np.int64]:
     return same
 
 
-def _joined(sets: Set, wordings: NDArray[np.int64], arrivals: list[int]) -> list[int]:
+def _joined(
+    sets: Set, wordings: NDArray[np.int64], arrivals: list[int], proposals: Proposals
+) -> list[int]:
     """For each wording, the first one of its family.
 
     Args:
         sets: Words of each text.
         wordings: Texts with different words, in order.
         arrivals: Of each text, in order: the place of its wording in `wordings`.
+        proposals: Those that may be alike, by their places in `wordings`.
     """
-    earlier, starts = _proposals(sets, wordings)
+    earlier, starts = proposals
     likeness = _likeness(sets, wordings)
     of = list(range(len(wordings)))
     texts_of = [0] * len(wordings)
@@ -143,13 +156,8 @@ def _likeness(sets: Set, wordings: NDArray[np.int64]) -> Callable[[int, int], fl
     return likeness
 
 
-def _proposals(sets: Set, texts: NDArray[np.int64]) -> tuple[list[int], list[int]]:
-    """Texts that are probably alike.
-
-    Returns:
-        For one text after another, the earlier ones; and where those of each text begin, with one
-        more offset that ends the last.
-    """
+def _proposals(sets: Set, texts: NDArray[np.int64]) -> Proposals:
+    """Texts that are probably alike."""
     bands, sketches = _bands(sets, texts)
     found, count = [np.empty(0, np.int64)], 0
     for band in bands.T:
