@@ -89,6 +89,9 @@ def plan(
     given = blank = already_terminal = given_up_before = 0
     invalid, examples = 0, list[str]()
     met, met_given_up = _Met(settled), _Met(given_up)
+    # Beside millions of known ones there is less memory left.
+    is_tight = settled is not None and settled.nbytes > FRESH_BYTES
+    portion_bytes = FRESH_BYTES // 2 if is_tight else FRESH_BYTES
     forgotten = list[pa.StringArray]()
 
     def valid() -> Iterator[pa.StringArray]:
@@ -104,7 +107,7 @@ def plan(
 
     def unsettled() -> Iterator[pa.StringArray]:
         nonlocal already_terminal, given_up_before
-        for portion, is_only in _portions(valid()):
+        for portion, is_only in _portions(valid(), portion_bytes):
             wanted = portion
             if is_forgotten is not None:
                 is_gone = is_forgotten(portion)
@@ -169,13 +172,13 @@ class _Met:
         return is_known, pc.is_in(portion, self._task_ids.filter(is_new)).true_count
 
 
-def _portions(chunks: Iterable[pa.StringArray]) -> Iterator[tuple[pa.StringArray, bool]]:
-    """Chunks of about `FRESH_BYTES` without a repeated task ID, and whether there is only one."""
+def _portions(chunks: Iterable[pa.StringArray], size: int) -> Iterator[tuple[pa.StringArray, bool]]:
+    """Chunks of about this many bytes without a repeated ID, and whether there is only one."""
     held, fresh, is_only = list[pa.StringArray](), 0, True
     for chunk in chunks:
         held.append(chunk)
         fresh += chunk.nbytes
-        if fresh > FRESH_BYTES:
+        if fresh > size:
             is_only = False
             yield pc.unique(pa.chunked_array(held)), False
             held, fresh = [], 0
