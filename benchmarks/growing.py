@@ -1,7 +1,7 @@
 """What grows with the warehouse: the same steps at a million generations and at ten.
 
-`python -m benchmarks.growing build FOLDER COUNT` makes a warehouse of so many generations over
-three years, with its log, as runs would have left it; ten million take half an hour and 8 GB.
+`python -m benchmarks.growing build FOLDER COUNT` makes a warehouse of this many generations over
+three years, with its log, as runs would have left it; ten million take half an hour and 4 GB.
 `python -m benchmarks.growing measure FOLDER COUNT` then prints time, processor time and memory of
 each step as whole processes, and the bytes on disk. docs/scaling.md has the figures.
 """
@@ -51,7 +51,7 @@ def build(folder: str, count: int) -> None:
 
 
 def measure(folder: str, count: int) -> None:
-    """Each step as a process of its own, on a warehouse of so many generations."""
+    """Each step as a process of its own, on the warehouse that `build` made."""
     root = str(Path(folder, "warehouse"))
     _say("all marts", child.process("benchmarks.flattening:marts", root))
     with gateway() as sandbox:
