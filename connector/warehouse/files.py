@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 INBOX: Final = "inbox"
 FOLDERS: Final = (*TABLES, INBOX)
+ADDED_TO: Final = frozenset({ANSWERS.name, RUNS.name})
 NAMED: Final = 5
 
 # Files to which each run adds. Where the name is that of a run, all of it must be: some programs
@@ -47,7 +48,8 @@ def is_own(name: str) -> bool:
     if folder == INBOX:
         return not between and _is_added(file)
     table = TABLES[folder]
-    is_named = _is_added(file) if table in {ANSWERS, RUNS} else file == f"{folder}.parquet"
+    # By name: to hash a table is to hash all of its columns, for each of a thousand files.
+    is_named = _is_added(file) if folder in ADDED_TO else file == f"{folder}.parquet"
     return is_named and _is_place(table, between)
 
 
