@@ -18,7 +18,7 @@ EXAMPLES = 5
 # Task IDs that gather before they are looked up, and the repeated ones among them dropped.
 FRESH_BYTES = 64 * 1024 * 1024
 
-# So many times as many known task IDs are not hashed to look up a list.
+# If there are this many known task IDs for each given one, the given ones are hashed.
 FEW = 4
 
 

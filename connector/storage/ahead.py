@@ -1,4 +1,4 @@
-"""Works ahead in other threads, as Arrow needs no lock of Python: what large pieces allow."""
+"""Works ahead in other threads, where pieces are small: Arrow releases Python's lock."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def ahead(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
             coming = coming or thread.submit(next, source, None)
 
 
-def is_large(piece: pa.Table, most: int = LARGE) -> bool:
+def is_large(piece: pa.Table) -> bool:
     """Whether a piece is to be worked on alone."""
-    return int(piece.nbytes) > min(most, LARGE_ROW * len(piece))
+    return int(piece.nbytes) > min(LARGE, LARGE_ROW * len(piece))
 
 
 def side_by_side(
