@@ -220,7 +220,7 @@ class Client:
         return Question(self._transport, f"{self._path}/{quote(task_id, safe='')}", task_id)
 
     def inquire(self, task_id: str) -> Inquiry:
-        """An inquiry about a task ID, for `start` and `step` to go on with."""
+        """Begin an inquiry about a task ID, which `start` and `step` continue."""
         self._owners.expect((task_id,))
         return Inquiry(self._question(task_id))
 

@@ -95,10 +95,7 @@ def _places_of(item: list[Answer] | int | None) -> int:
 
 
 class _Crew:
-    """The threads of one `fetch`, no more than find something to do.
-
-    They are daemons, so that the process can exit at once.
-    """
+    """The threads of one `fetch`. They are daemons, so that the process can exit at once."""
 
     def __init__(
         self,

@@ -129,8 +129,7 @@ class Throttle:
             now = self._clock()
             seconds = self._pace.wait(now)
             request = self._pace.sent(now) if seconds <= 0 and not self._is_due(now) else None
-            if self._line and self._pace.wait(now) <= 0:
-                self._line[0].turn.notify()
+            self._wake(now)
             return request or min(max(seconds, 0.001), _LOOK_UP_SECONDS)
 
     def end(self, request: Request, sample: Sample) -> None:
