@@ -133,7 +133,7 @@ def test_a_commit_reads_only_the_partition_that_it_changes(
         warehouse.commit()
         assert {name for name in opened if name.startswith("generations/")} == {MARCH}
         assert warehouse.size() == len(months)
-        assert warehouse.generations.rows_by_file[MARCH] == 3
+        assert warehouse.generations.rows_by_file()[MARCH] == 3
 
 
 MARCH = "generations/created_month=2025-03/generations.parquet"

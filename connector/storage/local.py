@@ -73,10 +73,12 @@ class LocalStorage:
         return self._listed(folder, "", is_hidden_wanted=True)
 
     def _listed(self, folder: str, suffix: str, *, is_hidden_wanted: bool) -> list[str]:
-        # Not `rglob`, which fails over a folder that a run removes meanwhile.
+        # Not `rglob`, which fails over a folder that a run removes meanwhile; and in text, since
+        # a table may have a thousand files.
+        above = len(os.path.join(self.root.absolute(), ""))  # noqa: PTH118
         return sorted(
-            Path(parent, name).relative_to(self.root).as_posix()
-            for parent, _, names in os.walk(self.root / folder)
+            os.path.join(parent, name)[above:]  # noqa: PTH118
+            for parent, _, names in os.walk(self.path(folder).absolute())
             for name in names
             if name.endswith(suffix) and (is_hidden_wanted or not name.startswith("."))
         )

@@ -168,6 +168,12 @@ def read_column_names(storage: Storage, name: str) -> list[str]:
         return names
 
 
+def read_rows(storage: Storage, name: str) -> int:
+    """Read the number of a file's rows; raises as `read_table` does."""
+    with _open_parquet(storage, name) as file:
+        return int(file.metadata.num_rows)
+
+
 def read_schema(storage: Storage, name: str) -> pa.Schema:
     """Read the schema of a file; raises as `read_table` does."""
     with _open_parquet(storage, name) as file:

@@ -36,7 +36,7 @@ def write_census(storage: Storage, rows: Mapping[str, int]) -> None:
     """Note the rows by file, unless they are noted already."""
     if read_census(storage) != rows:
         with storage.replacing(CENSUS) as file:
-            file.write(json.dumps({"format": FORMAT, "rows": rows}, indent=1).encode() + b"\n")
+            file.write(json.dumps({"format": FORMAT, "rows": rows}).encode() + b"\n")
 
 
 def missing_files(storage: Storage) -> list[str]:

@@ -6,6 +6,7 @@ there. Such files are named to people, and neither read nor removed.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from typing import TYPE_CHECKING, Final
@@ -60,8 +61,12 @@ def _is_added(file: str) -> bool:
 def _is_place(table: Table, between: list[str]) -> bool:
     if table.partition is None or len(between) != 1:
         return table.partition is None and not between
-    pattern = "|".join(f"{table.partition}_{span}={value}" for span, value in _SPANS.items())
-    return bool(re.fullmatch(pattern, between[0]))
+    return bool(_folder_of(table.partition).fullmatch(between[0]))
+
+
+@functools.cache
+def _folder_of(partition: str) -> re.Pattern[str]:
+    return re.compile("|".join(f"{partition}_{span}={value}" for span, value in _SPANS.items()))
 
 
 def warn_of_foreign(storage: Storage, folders: Iterable[str] = FOLDERS) -> None:

@@ -100,6 +100,10 @@ class Generations:
         # What was read of each file; an upsert changes few of them.
         self._known_of: dict[str, pa.Table] = {}
         self._gateways_of: dict[str, list[str]] = {}
+        # Rows of the files written since.
+        self._written: dict[str, int] = {}
+        # Partitions where an upsert may change rows; to the others it only adds.
+        self._changing: set[str] = set()
         self._last = Last()
         # Whether columns of a later release are an error: a writer would lose them.
         self.refuses_unknown = False
@@ -125,17 +129,18 @@ class Generations:
             }
             self._known = pa.concat_tables([KNOWN.empty_table(), *self._known_of.values()])
             self._homes = self._known.select(HOMES.names)
+            self._written = {}
         return self._known
 
-    @property
     def rows_by_file(self) -> dict[str, int]:
-        """Number of rows of each file, as `known` found them."""
-        return {name: len(rows) for name, rows in self._known_of.items()}
+        """Number of rows of each file, as it was read or written."""
+        self._known_homes()
+        return {name: len(rows) for name, rows in self._known_of.items()} | self._written
 
     def forget(self) -> None:
         """Forget what was read, because the files were replaced."""
         self._known = self._homes = None
-        self._known_of, self._gateways_of = {}, {}
+        self._known_of, self._gateways_of, self._written = {}, {}, {}
 
     def gateways(self) -> set[str]:
         """Base URLs that generations came from."""
@@ -193,6 +198,7 @@ class Generations:
         """
         files = self.files()
         total = Upserted()
+        self._changing = set()
         with Spill(self._storage) as spill:
             for rows in groups:
                 spill.add(rows, self._find_homes(rows))
@@ -239,7 +245,9 @@ class Generations:
         return f"{GENERATIONS.name}/{folder}/{GENERATIONS.name}.parquet"
 
     def _upsert_into(self, partition: str, chunk: Chunk, name: str | None) -> Upserted:
-        known = parquet.read_table(self._storage, name, LINEAGE) if name else LINEAGE.empty_table()
+        known = LINEAGE.empty_table()
+        if name and partition in self._changing:
+            known = parquet.read_table(self._storage, name, LINEAGE)
         rows = join(chunk)
         known = with_sequence(known.filter(pc.is_in(known["task_id"], rows["task_id"])))
         late = pc.sum(is_earlier(rows, known)).as_py() if len(known) else 0
@@ -251,6 +259,7 @@ class Generations:
         existing = parquet.read_pieces(self._storage, name, GENERATIONS.schema) if name else ()
         name = self._name(partition)
         parquet.write_table(self._storage, name, GENERATIONS, splice(existing, upserts))
+        self._written[name] = parquet.read_rows(self._storage, name)
         self._known_of.pop(name, None)
         return Upserted(len(upserts) - updated, updated, 1, late)
 
@@ -269,6 +278,8 @@ class Generations:
         groups = pa.concat_tables([known, ordered]).group_by("task_id", use_threads=False)
         places = groups.aggregate([("partition", "first")]).rename_columns(PLACES.names)
         is_new = pc.invert(pc.is_in(places["task_id"], known["task_id"]))
+        repeating = known if len(places) == len(rows) else places
+        self._changing.update(pc.unique(repeating["partition"]).to_pylist())
         self._homes = pa.concat_tables([self._homes, places.filter(is_new).cast(HOMES)])
         return places["partition"].take(pc.index_in(rows["task_id"], places["task_id"]))
 

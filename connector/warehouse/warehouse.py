@@ -616,7 +616,7 @@ class Warehouse:
         except DamagedFile as error:
             self._repair(error)
             return
-        if lost := census.shrunken_files(self.storage, self.generations.rows_by_file):
+        if lost := census.shrunken_files(self.storage, self.generations.rows_by_file()):
             logger.warning(
                 "%s: fewer rows than before. Rebuilding all tables from the log of answers.",
                 _named(self.storage, lost),
@@ -633,7 +633,7 @@ class Warehouse:
         if not len(forgotten_ids):
             return []
         schema = pa.schema([GENERATIONS["task_id"].field])
-        names = census.grown_files(self.storage, self.generations.rows_by_file)
+        names = census.grown_files(self.storage, self.generations.rows_by_file())
         rows = [parquet.read_table(self.storage, name, schema)["task_id"] for name in names]
         return [
             task_id
@@ -643,8 +643,7 @@ class Warehouse:
 
     def _take_census(self) -> None:
         """Note which files the tables have, to notice when one is removed."""
-        self.generations.known()
-        rows = {**self.generations.rows_by_file, REJECTS_FILE: len(self.rejects())}
+        rows = {**self.generations.rows_by_file(), REJECTS_FILE: len(self.rejects())}
         census.write_census(self.storage, rows)
 
     def _repair(self, error: DamagedFile) -> None:
