@@ -20,10 +20,12 @@ from connector.record.schema import GENERATIONS, TABLES
 from connector.storage import parquet
 from connector.storage.ahead import LARGE, side_by_side
 from connector.storage.local import LocalStorage
-from connector.warehouse.warehouse import Committed, Warehouse
+from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from connector.warehouse.tables import Committed
 
 
 def ingest(root: Path, *answers: Answer, batch: str = "batch", **options: str) -> Committed:

@@ -13,9 +13,9 @@ from connector.record.pieces import shortened
 from connector.record.schema import GENERATIONS, PROMPTS, REJECTS, RUNS
 from connector.storage import parquet
 from connector.warehouse import refresh as marts
-from connector.warehouse.files import files_of
+from connector.warehouse.files import REJECTS_FILE, files_of
 from connector.warehouse.given import PREFIX, declared, read_column
-from connector.warehouse.warehouse import REJECTS_FILE, Warehouse
+from connector.warehouse.warehouse import Warehouse
 from connector.words import did_you_mean
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from connector.version import VERSION
 from connector.warehouse import walks
 from connector.warehouse.given import Gathered
 from connector.warehouse.sequence import run_id_of
-from connector.warehouse.warehouse import Committed
+from connector.warehouse.tables import Committed
 from connector.words import plural
 
 if TYPE_CHECKING:

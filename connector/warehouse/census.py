@@ -9,7 +9,8 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from connector.record.schema import GENERATIONS
-from connector.warehouse.files import is_own
+from connector.warehouse import inbox
+from connector.warehouse.files import REJECTS_FILE, files_of, is_own
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,9 +41,13 @@ def write_census(storage: Storage, rows: Mapping[str, int]) -> None:
 
 
 def missing_files(storage: Storage) -> list[str]:
-    """Files with rows that are no longer there."""
-    noted = read_census(storage) or {}
-    return [name for name, count in noted.items() if count and not storage.exists(name)]
+    """Files of the tables that someone has removed."""
+    noted = read_census(storage)
+    if noted is not None:
+        return [name for name, count in noted.items() if count and not storage.exists(name)]
+    # Without a note: all that every warehouse has.
+    is_founded = storage.exists(REJECTS_FILE) and bool(files_of(storage, GENERATIONS))
+    return [REJECTS_FILE] if inbox.logged_files(storage) and not is_founded else []
 
 
 def shrunken_files(storage: Storage, rows: Mapping[str, int]) -> list[str]:

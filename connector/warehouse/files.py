@@ -11,7 +11,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final
 
-from connector.record.schema import ANSWERS, RUNS, TABLES
+from connector.record.schema import ANSWERS, REJECTS, RUNS, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +25,7 @@ INBOX: Final = "inbox"
 FOLDERS: Final = (*TABLES, INBOX)
 ADDED_TO: Final = frozenset({ANSWERS.name, RUNS.name})
 NAMED: Final = 5
+REJECTS_FILE: Final = f"{REJECTS.name}/{REJECTS.name}.parquet"
 
 # Files to which each run adds. Where the name is that of a run, all of it must be: some programs
 # append the name of a machine.
@@ -74,9 +75,14 @@ def warn_of_foreign(storage: Storage, folders: Iterable[str] = FOLDERS) -> None:
     found = (name for folder in folders for name in storage.list_all(folder))
     names = [name for name in found if not is_own(name)]
     if names:
-        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
         logger.warning(
             "%s: not files of this warehouse, so they are left out. Other programs may read them as"
             " part of the table, or fail: move them elsewhere.",
-            ", ".join(storage.where(name) for name in names[:NAMED]) + more,
+            named(storage, names),
         )
+
+
+def named(storage: Storage, names: list[str]) -> str:
+    """Name files to people, the first of many."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(map(storage.where, names[:NAMED])) + more

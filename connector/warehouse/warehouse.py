@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import operator
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -15,11 +13,9 @@ import pyarrow.compute as pc
 
 from connector.errors import DamagedFile, WarehouseError
 from connector.record.base_url import as_base_url
-from connector.record.merge import give_up, latest_rejects, merge_rejects, unproven_gateways
-from connector.record.order import TOLERANCE, Procession, count_ahead, sequence_of
-from connector.record.schema import ANSWERS, COLUMNS, GENERATIONS, GIVEN, REJECTS, RUNS
+from connector.record.order import TOLERANCE
+from connector.record.schema import COLUMNS, GENERATIONS, RUNS
 from connector.storage import parquet
-from connector.storage.ahead import is_large, side_by_side
 from connector.storage.storage import storage_of
 from connector.version import VERSION
 from connector.warehouse import (
@@ -36,51 +32,26 @@ from connector.warehouse import (
 from connector.warehouse import refresh as marts
 from connector.warehouse.damage import set_aside
 from connector.warehouse.dictionary import columns_table
-from connector.warehouse.files import FOLDERS, NAMED, files_of, warn_of_foreign
+from connector.warehouse.files import FOLDERS, files_of, named, warn_of_foreign
 from connector.warehouse.forgotten import Forgotten
-from connector.warehouse.generations import FORMATS, Generations, Last, last_of
+from connector.warehouse.generations import Last
+from connector.warehouse.marker import MARKER, TABLES_VERSION, read_marker, write_marker
+from connector.warehouse.tables import Committed, Kept, Tables
 from connector.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import timedelta
 
     from connector.record.answer import Answer
-    from connector.record.column import Table
     from connector.storage.storage import Address, Storage
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 1
-
-# Counted up when answers are judged or flattened otherwise than before: tables that an earlier
-# version made are then made anew from the log, once.
-TABLES_VERSION: Final = 4
-MARKER: Final = "warehouse.json"
 DRAFT: Final = ".draft"
-REJECTS_FILE: Final = f"{REJECTS.name}/{REJECTS.name}.parquet"
 COUNTS: Final = [
     name for name in RUNS.schema.names if RUNS[name].type in {pa.int64(), pa.float64()}
 ]
 COLUMNS_FILE: Final = f"{COLUMNS.name}/{COLUMNS.name}.parquet"
-
-
-class Committed(NamedTuple):
-    """What a commit changed.
-
-    Attributes:
-        ahead: Answers that call a generation created later.
-        late: 1 or more if answers came that the tables cannot take in: older than what they have.
-    """
-
-    answers: int = 0
-    new: int = 0
-    updated: int = 0
-    ahead: int = 0
-    late: int = 0
-
-    def __add__(self, other: Committed) -> Committed:  # type: ignore[override]  # sums, not joins
-        return Committed(*map(operator.add, self, other))
 
 
 class Rebuilt(NamedTuple):
@@ -91,14 +62,7 @@ class Rebuilt(NamedTuple):
     changed_files: int
 
 
-class Kept(NamedTuple):
-    """The table `given`: where it is, and its declaration with the kept columns."""
-
-    storage: Storage
-    table: Table
-
-
-class Warehouse:
+class Warehouse(Tables):
     """The tables at one address.
 
     `Warehouse.existing` opens it to read, `Warehouse.writing` to write, by one process at a time.
@@ -110,10 +74,7 @@ class Warehouse:
     """
 
     def __init__(self, storage: Storage, partition_by: str) -> None:
-        self.storage = storage
-        self.partition_by = partition_by
-        self.generations = Generations(storage, partition_by)
-        self._given = Kept(storage, GIVEN)
+        super().__init__(storage, partition_by)
         self._highest: int | None = None
         self.has_changed = False
         self.latest = Last().fetched_at
@@ -135,17 +96,17 @@ class Warehouse:
             WarehouseError: There is none.
         """
         storage = storage_of(address)
-        marker = _read_marker(storage)
+        marker = read_marker(storage)
         if marker is None:
             raise WarehouseError(
                 f"there is no warehouse in {storage.address}: `ingest` creates one"
             )
         if folders := [*look_at]:
             warn_of_foreign(storage, folders)
-            if missing := _missing(storage):
+            if missing := census.missing_files(storage):
                 logger.warning(
                     "%s: missing. The next run or `rebuild` makes it again from the log.",
-                    _named(storage, missing),
+                    named(storage, missing),
                 )
         return cls(storage, marker["partition_by"])
 
@@ -163,7 +124,7 @@ class Warehouse:
             StorageFailed: It cannot be written.
         """
         storage = storage_of(address)
-        marker = _read_marker(storage)
+        marker = read_marker(storage)
         with storage.locked(0):
             with storage.replacing(DRAFT) as file:
                 file.write(b"a draft\n")
@@ -188,7 +149,7 @@ class Warehouse:
         """
         storage = storage_of(address)
         with storage.locked(lock_timeout):
-            marker = _read_marker(storage) or _write_marker(storage, partition_by or "month")
+            marker = read_marker(storage) or write_marker(storage, partition_by or "month")
             if partition_by not in {None, marker["partition_by"]}:
                 raise WarehouseError(
                     f"{storage.address} is partitioned by {marker['partition_by']}, not by"
@@ -200,68 +161,26 @@ class Warehouse:
             compact.remove_contained(storage)
             if why := _why_rebuild(storage, marker, damaged):
                 # Also if this process dies before the tables are rebuilt.
-                _write_marker(storage, marker["partition_by"], None)
+                write_marker(storage, marker["partition_by"], None)
                 rebuild.discard(storage)
             founding.found(storage, marker["partition_by"])
             warehouse = cls(storage, marker["partition_by"])
-            warehouse._given = Kept(storage, given.mend(storage))
+            warehouse.given = Kept(storage, given.mend(storage))
             warehouse.generations.refuses_unknown = True
             if why:
                 # What a dead run left belongs to the log that the tables are rebuilt from.
                 warehouse.commit()
                 warehouse._upgrade(why)
-                _write_marker(storage, marker["partition_by"])
+                write_marker(storage, marker["partition_by"])
             warehouse._write_dictionary()
             warehouse._check()
             warehouse.commit()
             warehouse._correct_clocks()
-            given.apply_prompts(storage, warehouse.generations, warehouse._given.table)
+            given.apply_prompts(storage, warehouse.generations, warehouse.given.table)
             if left := forgotten.under_way(storage):
                 logger.warning("%s to forget: going on with it.", plural(len(left), "task ID"))
                 warehouse._forget(left)
             yield warehouse
-
-    def settled(
-        self,
-        *,
-        base_url: str | None = None,
-        refresh: bool = False,
-        retry_rejected: bool = False,
-        give_up_after: timedelta | None = None,
-    ) -> pa.ChunkedArray:
-        """Task IDs that need no request: finished, finally rejected, or given up.
-
-        Args:
-            base_url: Gateway of the run: a reject is final for its own gateway only.
-            refresh: Request finished ones again.
-            retry_rejected: Request finally rejected and given-up ones again.
-            give_up_after: Age at which an unfinished one is given up; None for never.
-        """
-        known = self.generations.known()
-        is_settled = pa.repeat(False, len(known)) if refresh else known["is_terminal"]
-        if give_up_after is not None and not retry_rejected:
-            is_settled = pc.or_(is_settled, _is_given_up(known, give_up_after))
-        rejects = self.rejects()
-        is_here = pc.fill_null(pc.equal(rejects["base_url"], base_url), False)
-        is_final = pc.if_else(pc.and_(rejects["is_final"], is_here), not retry_rejected, False)
-        return pa.chunked_array(
-            [
-                *_chosen(known["task_id"], is_settled),
-                *_chosen(rejects["task_id"], is_final),
-            ],
-            pa.string(),
-        )
-
-    def unfinished(self, give_up_after: timedelta) -> pa.ChunkedArray:
-        """Task IDs that are known, not finished, and not given up."""
-        known = self.generations.known()
-        is_over = pc.or_(known["is_terminal"], _is_given_up(known, give_up_after))
-        return known["task_id"].filter(pc.invert(is_over))
-
-    def given_up(self, give_up_after: timedelta) -> pa.ChunkedArray:
-        """Task IDs that have been unfinished for too long to be requested again."""
-        known = self.generations.known()
-        return known["task_id"].filter(_is_given_up(known, give_up_after))
 
     def fetched_by(self, run_id: str, task_ids: pa.ChunkedArray) -> int:
         """Number of these task IDs whose generation a run was the last to fetch."""
@@ -279,14 +198,6 @@ class Warehouse:
         """Whether a gateway has given a generation before."""
         return base_url in self.generations.gateways()
 
-    def rejects(self) -> pa.Table:
-        """The table `rejects`."""
-        if not self.storage.exists(REJECTS_FILE):
-            return REJECTS.schema.empty_table()
-        schema = REJECTS.schema
-        all_of = schema if self.generations.refuses_unknown else None
-        return parquet.read_table(self.storage, REJECTS_FILE, schema, all_of=all_of)
-
     def next_sequence(self) -> int:
         """Give the next place in the log; only the writer may."""
         if self._highest is None:
@@ -295,10 +206,6 @@ class Warehouse:
             self._highest = max(self.last().sequence, *numbers, 0)
         self._highest = sequence.next_after(self._highest)
         return self._highest
-
-    def last(self) -> Last:
-        """The last place in the log, and the latest time of an answer, in the tables."""
-        return self.generations.last().beyond(last_of(self.rejects()))
 
     def save(
         self, batch: str, answers: Sequence[Answer], run_id: str, *, is_writer: bool = True
@@ -320,7 +227,7 @@ class Warehouse:
         """Update the table `given`, and the prompts that generations have from it."""
         were_applied = given.prompts_are_applied(self.storage)
         table, prompted = given.merge(self.storage, gathered, self.forgotten().mask)
-        self._given = Kept(self.storage, table)
+        self.given = Kept(self.storage, table)
         only = prompted if were_applied else None
         given.apply_prompts(self.storage, self.generations, table, only)
         self._write_dictionary()
@@ -348,93 +255,25 @@ class Warehouse:
         self.has_changed = True
         forgotten.drop_forgotten(self.storage, names, self.forgotten())
         try:
-            committed = self._merge(self.storage, names)
+            committed = self.merge(self.storage, names)
         except DamagedFile as error:
             self._repair(error)
-            committed = self._merge(self.storage, names)
+            committed = self.merge(self.storage, names)
         is_late = bool(committed.late) and not inbox.are_logged(self.storage, names)
         if is_late:
             # Also if this process dies before the tables are rebuilt.
-            _write_marker(self.storage, self.partition_by, None)
-        self._take_census()
+            write_marker(self.storage, self.partition_by, None)
+        self.take_census()
         inbox.archive(self.storage, names)
         self._write_dictionary()
         if is_late:
             logger.info("answers older than those in the tables came in: rebuilding from the log")
             self._rebuild_or_keep()
-            _write_marker(self.storage, self.partition_by)
+            write_marker(self.storage, self.partition_by)
         logger.info(
             "answers committed: %s (%s new, %s updated)", *map("{:,}".format, committed[:3])
         )
         return committed
-
-    def _merge(
-        self, source: Storage, names: Sequence[str], rejudged_by: Mapping[str, str] | None = None
-    ) -> Committed:
-        """Merge the answers in these files into `generations` and `rejects`.
-
-        Args:
-            source: Storage of the files.
-            names: Names of the files.
-            rejudged_by: Base URLs by run ID, to judge the answers again; None keeps the verdicts.
-        """
-        from connector.record.flatten import flatten  # noqa: PLC0415  only for new answers
-
-        if rejudged_by is not None:
-            from connector.record.rejudge import rejudge  # noqa: PLC0415  its patterns take 80 ms
-
-        before = rejects = self.rejects()
-        proven = dict.fromkeys(self.generations.gateways(), "")
-        prompts = given.Prompts(*self._given)
-        gone = Forgotten(source)
-        moved = clocks.read_moved(source)
-        answers = ahead = 0
-        is_rebuild = rejudged_by is not None
-        order = Procession(None if is_rebuild else self.last().sequence)
-
-        def prepared(whole: pa.Table) -> pa.Table:
-            # A file of the log that somebody put back may hold forgotten ones.
-            is_gone = gone.mask(whole["task_id"]) if len(gone) else None
-            group = whole if is_gone is None else whole.filter(pc.invert(is_gone))
-            group = clocks.with_right_times(group, moved)
-            return group if rejudged_by is None else rejudge(group, rejudged_by)
-
-        def read(whole: pa.Table) -> tuple[pa.Table, pa.Table]:
-            group = prepared(whole)
-            return group, flatten(group)
-
-        def groups() -> Iterator[pa.Table]:
-            nonlocal rejects, answers, ahead
-            wholes = inbox.read_groups(source, names)
-            for group, rows in side_by_side(read, wholes, is_large):
-                order.note(group)
-                answers += len(group)
-                rejects = merge_rejects(rejects, group, proven)
-                ahead += count_ahead(rows)
-                yield prompts.fill(rows)
-                del group, rows  # or the last group would be in memory twice
-
-        upserted = self.generations.upsert(groups())
-        rejects = rejects if rejects is before else self._without_overtaken(rejects)
-        if is_rebuild:
-            rejects = give_up(rejects, proven)
-            if not order.is_in_order:
-                wholes = inbox.read_groups(source, names)
-                rejects = latest_rejects(rejects, map(prepared, wholes))
-        elif unproven := unproven_gateways(rejects).difference(proven):
-            # Its generations may all have been replaced by those of another gateway.
-            rejects = give_up(rejects, inbox.first_proofs(source, unproven))
-        late = upserted.late + (not order.is_in_order) * (len(rejects) + len(before))
-        if rejects is not before or not self.storage.exists(REJECTS_FILE):
-            parquet.write_table(self.storage, REJECTS_FILE, REJECTS, [rejects])
-        return Committed(answers, upserted.new, upserted.updated, ahead, late)
-
-    def _without_overtaken(self, rejects: pa.Table) -> pa.Table:
-        """Drop rejects that were read after a generation that came later, out of order."""
-        later = self.generations.sequences(rejects["task_id"])
-        found = later["sequence"].take(pc.index_in(rejects["task_id"], later["task_id"]))
-        is_overtaken = pc.fill_null(pc.greater(found, sequence_of(rejects)), False)
-        return rejects.filter(pc.invert(is_overtaken))
 
     def rebuild(self, *, may_shrink: bool = False) -> Rebuilt:
         """Rebuild `generations` and `rejects` from the log of answers alone.
@@ -453,20 +292,20 @@ class Warehouse:
             )
         return self._adopt(shadow, committed, again=True)
 
-    def _shadow(self) -> tuple[Warehouse, Committed]:
-        shadow = Warehouse(rebuild.shadow_of(self.storage), self.partition_by)
-        shadow._given = self._given  # no answer has it
+    def _shadow(self) -> tuple[Tables, Committed]:
+        shadow = Tables(rebuild.shadow_of(self.storage), self.partition_by)
+        shadow.given = self.given  # no answer has it
         names = inbox.logged_files(self.storage)
-        committed = shadow._merge(self.storage, names, self._gateways_of_runs())
+        committed = shadow.merge(self.storage, names, self._gateways_of_runs())
         shadow.generations.refile()
         founding.found(shadow.storage, self.partition_by, rebuild.REBUILT)
         return shadow, committed
 
-    def _adopt(self, shadow: Warehouse, committed: Committed, *, again: bool = False) -> Rebuilt:
+    def _adopt(self, shadow: Tables, committed: Committed, *, again: bool = False) -> Rebuilt:
         self.has_changed = True
         changed = rebuild.adopt(self.storage, shadow.storage)
         self.generations.forget()
-        self._take_census()
+        self.take_census()
         self._write_dictionary()
         self.refresh_marts(again=again)
         return Rebuilt(committed.answers, committed.new, changed)
@@ -488,7 +327,7 @@ class Warehouse:
             return
         logger.warning("%s: rebuilding them from the log of answers, once.", why)
         if not self._rebuild_or_keep():
-            self._add_columns()
+            self.add_columns()
         inbox.upgrade_log(self.storage)
 
     def _rebuild_or_keep(self) -> bool:
@@ -508,14 +347,6 @@ class Warehouse:
         )
         return False
 
-    def _add_columns(self) -> None:
-        """Give the tables this version's columns, null: readers expect all files to be alike."""
-        for name in self.generations.files().values():
-            pieces = parquet.read_pieces(self.storage, name, GENERATIONS.schema)
-            parquet.write_table(self.storage, name, GENERATIONS, pieces)
-        parquet.write_table(self.storage, REJECTS_FILE, REJECTS, [self.rejects()])
-        self.generations.forget()
-
     def _correct_clocks(self) -> None:
         """Move answers of a clock that was ahead to when they can have come, once."""
         now, latest = datetime.now(UTC), self.last().fetched_at
@@ -534,17 +365,10 @@ class Warehouse:
                 f"{latest:%Y-%m-%d %H:%M}",
             )
             # Also if this process dies before the tables are rebuilt.
-            _write_marker(self.storage, self.partition_by, None)
+            write_marker(self.storage, self.partition_by, None)
             clocks.write_moved(self.storage, [*moved, *found])
             self._rebuild_or_keep()
-            _write_marker(self.storage, self.partition_by)
-
-    def size(self) -> int:
-        """Number of task IDs in the tables, rejects included."""
-        known, rejected = self.generations.known()["task_id"], self.rejects()["task_id"]
-        # One with a generation may have been refused later.
-        both = rejected.filter(pc.is_in(rejected, known)) if len(rejected) else rejected
-        return len(known) + len(rejected) - len(both)
+            write_marker(self.storage, self.partition_by)
 
     def refresh_marts(self, term_prompts: int | None = None, *, again: bool = False) -> None:
         """Bring the marts up to date; nothing happens if they are.
@@ -581,7 +405,7 @@ class Warehouse:
             self._repair(error)
             rows = forgotten.scrub_files(self.storage, task_ids)
         self.generations.forget()
-        self._take_census()
+        self.take_census()
         if self.storage.exists(marts.STATE):
             self.refresh_marts(again=True)
         self._record_forgetting(len(task_ids), rows)
@@ -619,13 +443,13 @@ class Warehouse:
         if lost := census.shrunken_files(self.storage, self.generations.rows_by_file()):
             logger.warning(
                 "%s: fewer rows than before. Rebuilding all tables from the log of answers.",
-                _named(self.storage, lost),
+                named(self.storage, lost),
             )
             self._rebuild_or_keep()
         if returned := self._returned():
             logger.warning("Forgotten task IDs are back in a table: removing them again.")
             self.forget(returned)
-        self._take_census()
+        self.take_census()
 
     def _returned(self) -> list[str]:
         """Forgotten task IDs that an older copy of a file has brought back."""
@@ -641,17 +465,12 @@ class Warehouse:
             for task_id in task_ids.filter(forgotten_ids.mask(task_ids)).to_pylist()
         ]
 
-    def _take_census(self) -> None:
-        """Note which files the tables have, to notice when one is removed."""
-        rows = {**self.generations.rows_by_file(), REJECTS_FILE: len(self.rejects())}
-        census.write_census(self.storage, rows)
-
     def _repair(self, error: DamagedFile) -> None:
         logger.warning("%s. Rebuilding all tables from the log of answers.", error.what)
         self.rebuild(may_shrink=True)
 
     def _write_dictionary(self) -> None:
-        dictionary = columns_table(self._given.table)
+        dictionary = columns_table(self.given.table)
         with contextlib.suppress(DamagedFile):
             if self.storage.exists(COLUMNS_FILE):
                 found = parquet.read_table(self.storage, COLUMNS_FILE, COLUMNS.schema)
@@ -676,114 +495,14 @@ class Warehouse:
         parquet.write_table(self.storage, name, RUNS, [row], is_new=True)
 
 
-def _chosen(
-    task_ids: pa.ChunkedArray, mask: pa.ChunkedArray | pa.Array
-) -> Iterator[pa.StringArray]:
-    """Filter task IDs, without a copy of chunks where all are chosen, as nearly all are."""
-    for batch in pa.table([task_ids, mask], ["task_id", "is_chosen"]).to_batches():
-        chunk, is_chosen = batch.columns
-        yield chunk if pc.all(is_chosen, min_count=0).as_py() else chunk.filter(is_chosen)
-
-
-def _is_given_up(known: pa.Table, give_up_after: timedelta) -> pa.ChunkedArray:
-    deadline = pa.scalar(datetime.now(UTC) - give_up_after, known["started_at"].type)
-    is_old = pc.fill_null(pc.less(known["started_at"], deadline), False)
-    return pc.and_(pc.invert(known["is_terminal"]), is_old)
-
-
-def _read_marker(storage: Storage) -> dict[str, Any] | None:
-    """Read a warehouse's marker; None if there is no warehouse yet.
-
-    Raises:
-        WarehouseError: Something else is there, or a warehouse of another format.
-    """
-    try:
-        marker = json.loads(storage.read(MARKER))
-    except FileNotFoundError:
-        if files_of(storage, GENERATIONS) and files_of(storage, ANSWERS):
-            raise WarehouseError(_to_restore(storage, "missing")) from None
-        if not storage.is_empty():
-            raise WarehouseError(
-                f"{storage.address} has files but is not a warehouse: name an empty or a new folder"
-            ) from None
-        return None
-    except NotADirectoryError:
-        raise WarehouseError(f"{storage.address} is a file: name a folder") from None
-    except OSError as error:
-        reason = error.strerror or error
-        raise WarehouseError(f"{storage.where(MARKER)} cannot be read: {reason}") from error
-    except (ValueError, RecursionError):
-        marker = None
-    if isinstance(marker, dict):
-        _refuse_later(storage, marker)
-    if not isinstance(marker, dict) or marker.get("partition_by") not in [*FORMATS]:
-        raise WarehouseError(_to_restore(storage, "damaged"))
-    return marker
-
-
-def _to_restore(storage: Storage, what: str) -> str:
-    """What to do about a marker that cannot be read, which changes nothing else."""
-    files = files_of(storage, GENERATIONS)
-    partition_by = "day" if files and "_day=" in files[0] else "month"
-    return (
-        f"{storage.where(MARKER)} is {what}: restore it from a backup, or write"
-        f' {{"format": {FORMAT}, "partition_by": "{partition_by}"}} to it. The next run then'
-        " rebuilds the tables from the log of answers"
-    )
-
-
-def _refuse_later(storage: Storage, marker: Mapping[str, Any]) -> None:
-    """Refuse a warehouse that a later release wrote: this one would lose what it does not know.
-
-    Raises:
-        WarehouseError: A later release wrote it.
-    """
-    format_, tables = marker.get("format", FORMAT), marker.get("tables_version") or 0
-    is_later = isinstance(tables, int | float) and tables > TABLES_VERSION
-    if format_ != FORMAT or is_later:
-        raise WarehouseError(
-            f"{storage.address} was written by another version of luma-to-parquet"
-            f" (format {format_}, tables {tables}; this one has {FORMAT}, {TABLES_VERSION}):"
-            f" install {marker.get('version') or 'a later release'} or later, or use a new folder"
-        )
-
-
 def _why_rebuild(
     storage: Storage, marker: Mapping[str, Any], damaged_note: str | None
 ) -> str | None:
     """Why the tables must be rebuilt before anything else; None if they need not be."""
     if damaged_note:
         return f"{storage.where(damaged_note)} is damaged, and the tables with it"
-    if missing := _missing(storage):
-        return f"{_named(storage, missing)}: missing from the tables"
+    if missing := census.missing_files(storage):
+        return f"{named(storage, missing)}: missing from the tables"
     if marker.get("tables_version") != TABLES_VERSION:
         return f"The tables in {storage.address} were made by an earlier version"
     return None
-
-
-def _named(storage: Storage, names: list[str]) -> str:
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return ", ".join(map(storage.where, names[:NAMED])) + more
-
-
-def _missing(storage: Storage) -> list[str]:
-    """Files of the tables that someone has removed."""
-    if census.read_census(storage) is not None:
-        return census.missing_files(storage)
-    # Without a note: all that every warehouse has.
-    is_founded = storage.exists(REJECTS_FILE) and bool(files_of(storage, GENERATIONS))
-    return [REJECTS_FILE] if inbox.logged_files(storage) and not is_founded else []
-
-
-def _write_marker(
-    storage: Storage, partition_by: str, tables_version: int | None = TABLES_VERSION
-) -> dict[str, Any]:
-    marker = {
-        "format": FORMAT,
-        "partition_by": partition_by,
-        "tables_version": tables_version,
-        "version": VERSION,
-    }
-    with storage.replacing(MARKER) as file:
-        file.write(json.dumps(marker).encode() + b"\n")
-    return marker
