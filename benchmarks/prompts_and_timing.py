@@ -102,12 +102,10 @@ def _pairs(labels: NDArray[np.int64]) -> int:
     return int((counts * (counts - 1) // 2).sum())
 
 
-def _sets(texts: Sequence[str]) -> near_duplicates.Set:
+def _sets(texts: Sequence[str]) -> near_duplicates.Sets:
     tokens = Tokens()
     tokens.add(pa.chunked_array([texts]))
-    codes, of = tokens.codes(), tokens.texts()
-    hashes = near_duplicates.hashes_of(list(tokens.vocabulary))[codes[codes > 0]]
-    return near_duplicates.sets_of(hashes, of[codes > 0], len(texts))
+    return near_duplicates.Sets.of(tokens)
 
 
 def _unlike(prompts: Sequence[str]) -> list[str]:
@@ -146,13 +144,12 @@ def varied(prompts: Sequence[str], count: int) -> tuple[list[str], NDArray[np.in
 
 
 def alike(
-    sets: near_duplicates.Set, count: int, least: float
+    sets: near_duplicates.Sets, count: int, least: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs whose words share as much, all held against all."""
-    words, offsets = sets
-    _, columns = np.unique(words, return_inverse=True)
-    holds = np.zeros((count, int(columns.max()) + 1), np.float32)
-    holds[np.repeat(np.arange(count), np.diff(offsets)), columns] = 1
+    words, lengths = sets.distinct(np.arange(count))
+    holds = np.zeros((count, len(sets.hashes)), np.float32)
+    holds[np.repeat(np.arange(count), lengths), words] = 1
     sizes = holds.sum(axis=1)
     found = []
     for start in range(0, count, 500):
@@ -163,12 +160,12 @@ def alike(
     return one[one < other], other[one < other]
 
 
-def _all_compared(sets: near_duplicates.Set, count: int) -> NDArray[np.int64]:
+def _all_compared(sets: near_duplicates.Sets, count: int) -> NDArray[np.int64]:
     """Families by the same rule, if every text is proposed to every other that it is like."""
     order = np.arange(count)
 
     def propose(
-        sets: near_duplicates.Set, wordings: NDArray[np.int64]
+        sets: near_duplicates.Sets, wordings: NDArray[np.int64]
     ) -> near_duplicates.Proposals:
         place = np.full(count, -1)
         place[wordings] = np.arange(len(wordings))
@@ -176,7 +173,7 @@ def _all_compared(sets: near_duplicates.Set, count: int) -> NDArray[np.int64]:
         earlier, later = np.sort(pairs[:, (pairs >= 0).all(axis=0)], axis=0)
         ranked = np.lexsort((earlier, later))
         starts = np.searchsorted(later[ranked], np.arange(len(wordings) + 1))
-        return earlier[ranked].tolist(), starts.tolist()
+        return earlier[ranked], starts
 
     return near_duplicates.families(sets, order, propose)
 

@@ -116,8 +116,7 @@ def test_families_are_the_pairs_that_are_alike_by_an_exact_search() -> None:
     texts = [_varied(str(draw.choice(base)), draw) for _ in range(2_000)]
     tokens = Tokens()
     tokens.add(pa.chunked_array([texts]))
-    hashes = near_duplicates.hashes_of(list(tokens.vocabulary))[tokens.codes()]
-    sets = near_duplicates.sets_of(hashes, tokens.texts(), len(texts))
+    sets = near_duplicates.Sets.of(tokens)
     ours, truth = _pairs(near_duplicates.families(sets, np.arange(len(texts)))), alike(texts)
     both = len(ours & truth)
     assert both / len(ours) >= 0.95

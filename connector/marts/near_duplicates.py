@@ -9,17 +9,24 @@ MinHash proposes families to a text, and the sets themselves decide.
 
 from __future__ import annotations
 
+from array import array
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from rensa import RMinHash
 
+from connector.marts.tokens import spans
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from connector.marts.tokens import Tokens
+
+    Ints = NDArray[np.int64]
 
 SIMILAR: Final = 0.7
 
@@ -29,6 +36,8 @@ COMPARED: Final = 8
 # Of two sets that share 70%, a band of four agrees in one of 20 with a chance of 99.6%.
 BANDS, BAND_ROWS, SEED = 20, 4, 42
 PIECE_TEXTS: Final = 8_192
+# Their signatures come as Python's numbers: more would not fit into the processor's cache.
+PIECE_SIGNATURES: Final = 512
 
 # Of a signature's 80 numbers, sets that share 70% agree in 56, give or take four; of 32 in 22.
 AGREED: Final = 42
@@ -42,36 +51,48 @@ PIECE_PAIRS, MOST_PAIRS = 1 << 18, 1 << 22
 # A proposal is one number, by which proposals sort: of the later text, disagreement, the earlier.
 LATER, DISAGREED = 1 << 35, 1 << 28
 
+# Two numbers in one, which sorts by the first.
+BITS, MASK = 32, 0xFFFFFFFF
+
 MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
-Set = tuple["NDArray[np.uint64]", "NDArray[np.int64]"]
-"""Sets laid end to end: hashes, and where each set begins; one more offset ends the last."""
-
-Proposals = tuple[list[int], list[int]]
+Proposals = tuple["Ints", "Ints"]
 """For one text after another, earlier ones; where those of each begin, and an offset at the end."""
 
 
-def hashes_of(vocabulary: Sequence[str]) -> NDArray[np.uint64]:
-    """A number for each word that depends on the word alone."""
-    digests = b"".join(blake2b(word.encode(), digest_size=8).digest() for word in vocabulary)
-    return np.frombuffer(digests, np.uint64)
+class Sets(NamedTuple):
+    """Texts as sets of words.
 
+    Attributes:
+        codes: Numbers of the words of all texts, text after text; 0 is no word.
+        offsets: Where each text begins; one more ends the last.
+        hashes: Of each word, a number that depends on the word alone.
+    """
 
-def sets_of(words: NDArray[np.uint64], texts: NDArray[np.int32], count: int) -> Set:
-    """The distinct words of each text, given the words of all texts, text after text."""
-    order = np.lexsort((words, texts))
-    words, texts = words[order], texts[order]
-    is_first = np.ones(len(words), bool)
-    is_first[1:] = (words[1:] != words[:-1]) | (texts[1:] != texts[:-1])
-    lengths = np.bincount(texts[is_first], minlength=count)
-    return words[is_first], np.concatenate([[0], np.cumsum(lengths)])
+    codes: NDArray[np.int32]
+    offsets: Ints
+    hashes: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> Sets:
+        """The words of these texts."""
+        digests = (blake2b(word.encode(), digest_size=8).digest() for word in tokens.vocabulary)
+        return cls(tokens.codes(), tokens.offsets(), np.frombuffer(b"".join(digests), np.uint64))
+
+    def distinct(self, texts: Ints) -> tuple[Ints, Ints]:
+        """The different words of some texts, and how many each has."""
+        lengths = self.offsets[texts + 1] - self.offsets[texts]
+        words = self.codes[spans(self.offsets[texts], lengths)].astype(np.int64)
+        words |= np.repeat(np.arange(len(texts)) << BITS, lengths)
+        words = words[(words & MASK) > 0]
+        words.sort()
+        words = words[np.diff(words, prepend=-1) > 0]
+        return words & MASK, np.bincount(words >> BITS, minlength=len(texts))
 
 
 def families(
-    sets: Set,
-    order: NDArray[np.int64],
-    propose: Callable[[Set, NDArray[np.int64]], Proposals] | None = None,
-) -> NDArray[np.int64]:
+    sets: Sets, order: Ints, propose: Callable[[Sets, Ints], Proposals] | None = None
+) -> Ints:
     """For each text, the one that its family is named after: its first.
 
     Args:
@@ -82,30 +103,32 @@ def families(
     """
     same = _same(sets, order)
     wordings = order[same[order] == order]
-    place = np.empty(len(order), np.int64)
+    place = np.empty(len(order), np.int32)
     place[wordings] = np.arange(len(wordings))
     proposals = (propose or _proposals)(sets, wordings)
-    of = np.array(_joined(sets, wordings, place[same[order]].tolist(), proposals), np.int64)
-    found: NDArray[np.int64] = wordings[of[place[same]]]
+    of = _joined(sets, wordings, place[same[order]], proposals)
+    found: Ints = wordings[of[place[same]]]
     return found
 
 
-def _same(sets: Set, order: NDArray[np.int64]) -> NDArray[np.int64]:
+def _same(sets: Sets, order: Ints) -> Ints:
     """For each text, the first one in order that has the very same words."""
-    words, offsets = sets
-    mixed = words * MIX
-    sums = np.concatenate([[np.uint64(0)], np.cumsum(mixed ^ (mixed >> np.uint64(29)))])
-    lengths = np.diff(offsets).astype(np.uint64)
-    keys = (sums[offsets[1:]] - sums[offsets[:-1]]) * np.uint64(31) + lengths
-    _, first, inverse = np.unique(keys[order], return_index=True, return_inverse=True)
+    mixed = sets.hashes * MIX
+    mixed ^= mixed >> np.uint64(29)
+    keys = np.empty(len(order), np.uint64)
+    for start in range(0, len(order), PIECE_TEXTS):
+        words, lengths = sets.distinct(order[start : start + PIECE_TEXTS])
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed[words])])
+        ends = np.cumsum(lengths)
+        summed = sums[ends] - sums[ends - lengths]
+        keys[start : start + len(ends)] = summed * np.uint64(31) + lengths.astype(np.uint64)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     same = np.empty(len(order), np.int64)
     same[order] = order[first[inverse]]
     return same
 
 
-def _joined(
-    sets: Set, wordings: NDArray[np.int64], arrivals: list[int], proposals: Proposals
-) -> list[int]:
+def _joined(sets: Sets, wordings: Ints, arrivals: NDArray[np.int32], proposals: Proposals) -> Ints:
     """For each wording, the first one of its family.
 
     Args:
@@ -114,12 +137,18 @@ def _joined(
         arrivals: Of each text, in order: the place of its wording in `wordings`.
         proposals: Those that may be alike, by their places in `wordings`.
     """
-    earlier, starts = proposals
-    likeness = _likeness(sets, wordings)
-    of = list(range(len(wordings)))
-    texts_of = [0] * len(wordings)
+    # Only those count that a text is compared with; lists of all would take much memory.
+    is_compared = np.diff(proposals[1]) > 0
+    is_compared[proposals[0]] = True
+    compared = np.flatnonzero(is_compared)
+    number = np.cumsum(is_compared) - 1
+    earlier = array("i", number[proposals[0]].astype(np.int32).tobytes())
+    starts = proposals[1][np.append(compared, len(wordings))].tolist()
+    likeness = _likeness(sets, wordings[compared])
+    of = list(range(len(compared)))
+    texts_of = [0] * len(compared)
     members: dict[int, list[int]] = {}
-    for here in arrivals:
+    for here in array("i", number[arrivals[is_compared[arrivals]]].astype(np.int32).tobytes()):
         texts_of[here] += 1
         if texts_of[here] > 1 or starts[here] == starts[here + 1]:
             continue
@@ -136,17 +165,20 @@ def _joined(
             known = members.setdefault(of[here], [of[here]])
             if len(known) < COMPARED:
                 known.append(here)
-    return of
+    found = np.arange(len(wordings))
+    found[compared] = compared[of]
+    return found
 
 
-def _likeness(sets: Set, wordings: NDArray[np.int64]) -> Callable[[int, int], float]:
+def _likeness(sets: Sets, wordings: Ints) -> Callable[[int, int], float]:
     """Jaccard's measure of two wordings, given their places."""
-    words, offsets = sets
 
     @lru_cache(maxsize=10_000)
     def set_of(place: int) -> set[int]:
         text = wordings[place]
-        return set(words[offsets[text] : offsets[text + 1]].tolist())
+        words = set(sets.codes[sets.offsets[text] : sets.offsets[text + 1]].tolist())
+        words.discard(0)
+        return words
 
     def likeness(one: int, other: int) -> float:
         here, there = set_of(one), set_of(other)
@@ -156,13 +188,15 @@ def _likeness(sets: Set, wordings: NDArray[np.int64]) -> Callable[[int, int], fl
     return likeness
 
 
-def _proposals(sets: Set, texts: NDArray[np.int64]) -> Proposals:
+def _proposals(sets: Sets, texts: Ints) -> Proposals:
     """Texts that are probably alike."""
     bands, sketches = _bands(sets, texts)
     found, count = [np.empty(0, np.int64)], 0
-    for band in bands.T:
-        places = np.argsort(band, kind="stable")
-        keys = band[places]
+    for band in bands:
+        # Sorted by band and place: plain numbers, ten times as quick as an order of bands.
+        both = band.astype(np.uint64) << BITS | np.arange(len(texts), dtype=np.uint64)
+        both.sort()
+        places, keys = (both & MASK).astype(np.int64), (both >> BITS).astype(np.uint32)
         for step in range(1, PROPOSED + 1):
             is_same = keys[step:] == keys[:-step]
             pairs = _agreeing(sketches, places[:-step][is_same], places[step:][is_same])
@@ -173,12 +207,10 @@ def _proposals(sets: Set, texts: NDArray[np.int64]) -> Proposals:
             count = len(found[0])
     nearest = _nearest(found)
     starts = np.searchsorted(nearest, np.arange(len(texts) + 1) * LATER)
-    return (nearest % DISAGREED).tolist(), starts.tolist()
+    return nearest % DISAGREED, starts
 
 
-def _agreeing(
-    sketches: NDArray[np.uint8], earlier: NDArray[np.int64], later: NDArray[np.int64]
-) -> list[NDArray[np.int64]]:
+def _agreeing(sketches: NDArray[np.uint8], earlier: Ints, later: Ints) -> list[Ints]:
     """Proposals from those pairs whose signatures agree."""
     found = []
     for start in range(0, len(earlier), PIECE_PAIRS):
@@ -191,14 +223,12 @@ def _agreeing(
     return found
 
 
-def _agreed(
-    sketches: NDArray[np.uint8], one: NDArray[np.int64], other: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    agreed: NDArray[np.int64] = np.count_nonzero(sketches[one] == sketches[other], axis=1)
+def _agreed(sketches: NDArray[np.uint8], one: Ints, other: Ints) -> Ints:
+    agreed: Ints = np.count_nonzero(sketches[one] == sketches[other], axis=1)
     return agreed
 
 
-def _nearest(proposals: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _nearest(proposals: list[Ints]) -> Ints:
     """The best proposals to each text."""
     ranked = np.sort(np.concatenate(proposals))
     ranked = ranked[np.diff(ranked, prepend=-1) > 0]
@@ -206,28 +236,26 @@ def _nearest(proposals: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     return ranked[np.arange(len(ranked)) - np.searchsorted(of, of) < KEPT]
 
 
-def _bands(sets: Set, texts: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """A number for each text and band, and a byte of each number of their signatures."""
-    bands = np.empty((len(texts), BANDS), np.uint64)
+def _bands(sets: Sets, texts: Ints) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """A number for each band and text, and a byte of each number of their signatures."""
+    bands = np.empty((BANDS, len(texts)), np.uint32)
     sketches = np.empty((len(texts), BANDS * BAND_ROWS), np.uint8)
-    for start in range(0, len(texts), PIECE_TEXTS):
-        piece = slice(start, start + PIECE_TEXTS)
+    for start in range(0, len(texts), PIECE_SIGNATURES):
+        piece = slice(start, start + PIECE_SIGNATURES)
         signatures = _signatures(sets, texts[piece])
         sketches[piece] = signatures >> np.uint32(24)
         key = np.zeros((len(signatures), BANDS), np.uint64)
         for row in range(BAND_ROWS):
             key = (key ^ signatures[:, row::BAND_ROWS]) * MIX
             key ^= key >> np.uint64(31)
-        bands[piece] = key
+        bands[:, piece] = key.T
     return bands, sketches
 
 
-def _signatures(sets: Set, texts: NDArray[np.int64]) -> NDArray[np.uint32]:
-    words, offsets = sets
-    starts, lengths = offsets[texts], offsets[texts + 1] - offsets[texts]
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    positions = np.arange(ends[-1]) + np.repeat(starts - ends[:-1], lengths)
+def _signatures(sets: Sets, texts: Ints) -> NDArray[np.uint32]:
+    words, lengths = sets.distinct(texts)
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint64)
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(
-        np.ascontiguousarray(words[positions]), ends.astype(np.uint64), BANDS * BAND_ROWS, SEED
+        sets.hashes[words], ends, BANDS * BAND_ROWS, SEED
     )
     return np.array(matrix.to_rows(), np.uint32).reshape(len(texts), BANDS * BAND_ROWS)

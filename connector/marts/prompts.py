@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from string import hexdigits
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.marts import near_duplicates
-from connector.marts.fold import COUNTS, Fold, counts, outcomes
+from connector.marts.fold import COUNTS, counts, outcomes
 from connector.marts.terms import Uses, count_terms
 from connector.marts.tokens import Tokens
 from connector.record.column import TIMESTAMP
@@ -26,33 +25,27 @@ if TYPE_CHECKING:
 
     from connector.marts.fold import Read
 
+    Ints = NDArray[np.int64]
+
 # Columns that are taken from the row in which a prompt appears first.
-TEXTS: Final = ("prompt", "prompt_words", "prompt_characters")
-
-KEY: Final = PROMPTS["prompt_id"].field
-
-FOLDS: Final = {
-    "first_row": "min",
-    "first_seen_at": "min",
-    "first_used_at": "min",
-    "last_used_at": "max",
-    "first_completed": "min",
-    "first_failed": "min",
-    "moderated": "sum",
-    **COUNTS,
-}
-USES: Final = pa.schema(
-    [
-        KEY,
-        ("first_row", pa.int64()),
-        *((name, TIMESTAMP) for name in ("first_seen_at", "first_used_at", "last_used_at")),
-        *((name, pa.int64()) for name in ("first_completed", "first_failed", "moderated", *COUNTS)),
-    ]
-)
-REASONS: Final = pa.schema([KEY, ("failure_reason", pa.string()), ("failures", pa.int64())])
+TEXTS: Final = ("prompt_id", "prompt", "prompt_words", "prompt_characters")
 
 # A use whose time is not known comes after all others.
 UNKNOWN: Final = 2**63 - 1
+
+# What is the least of all uses, what is the greatest, and what is counted.
+FIRST: Final = ("first_seen_at", "first_used_at", "first_completed", "first_failed")
+LAST: Final = ("last_used_at",)
+COUNTED: Final = (*COUNTS, "moderated", "tries_until_completed", "tries_after_failure")
+
+# What terms are counted by.
+USED: Final = (*COUNTS, "moderated", "first_used_at", "last_used_at")
+
+# A prompt and a reason in one number, which sorts by the first.
+BITS: Final = 32
+
+# Families whose rows are made at once.
+PIECE_FAMILIES: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +53,22 @@ class Prompts:
     """The distinct prompts of a warehouse, in the order of first appearance.
 
     Attributes:
-        uses: Counts and times of each.
+        ids: `prompt_id` of each, as a number.
+        first_row: Position of the generation in which it appears first.
+        uses: Counts, and times in microseconds; `UNKNOWN`, and its opposite, where there is none.
+        reason: Which of the reasons most failures gave; -1 where none did.
+        reasons: Reasons of failures.
         tokens: Their words.
         family: For each, the position of the prompt that its family is named after.
     """
 
-    uses: pa.Table
+    ids: NDArray[np.uint64]
+    first_row: Ints
+    uses: Mapping[str, NDArray[Any]]
+    reason: NDArray[np.int32]
+    reasons: pa.Array
     tokens: Tokens
-    family: NDArray[np.int64]
+    family: Ints
 
 
 def gather(read: Read) -> Prompts:
@@ -75,11 +76,17 @@ def gather(read: Read) -> Prompts:
 
     Reads the generations four times.
     """
-    uses = _with_tries(_with_reasons(_uses(read), read), read)
+    number, ids, first_row = _numbered(read)
+    uses = _uses(read, number, len(ids))
+    reason, reasons = _main_reasons(read, number, len(ids))
+    del number
     tokens = Tokens()
-    for due, piece, start in _first_uses(read, uses, ("prompt",)):
-        tokens.add(piece["prompt"].take(pc.subtract(due["first_row"], start)))
-    return Prompts(uses, tokens, _families_of(uses, tokens))
+    for due, piece, start in _first_uses(read, first_row, ("prompt",)):
+        tokens.add(piece["prompt"].take(pa.array(first_row[due] - start)))
+    # Families are named in the order of fetching, to which nothing comes in between later.
+    order = np.lexsort((ids, uses.pop("first_seen_at")))
+    family = near_duplicates.families(near_duplicates.Sets.of(tokens), order)
+    return Prompts(ids, first_row, uses, reason, reasons, tokens, family)
 
 
 def prompts(read: Read, gathered: Prompts | None = None) -> Iterator[pa.Table]:
@@ -88,41 +95,44 @@ def prompts(read: Read, gathered: Prompts | None = None) -> Iterator[pa.Table]:
     Texts are the bulk of it: they are held no longer than their piece.
     """
     found = gathered or gather(read)
-    ids = found.uses["prompt_id"].combine_chunks()
-    uses = found.uses.append_column("family_id", ids.take(pa.array(found.family)))
-    for due, piece, start in _first_uses(read, uses, TEXTS):
-        yield _rows(due, piece, start)
+    for due, piece, start in _first_uses(read, found.first_row, TEXTS):
+        yield _rows(found, due, piece.take(pa.array(found.first_row[due] - start)))
 
 
 def families(read: Read, gathered: Prompts | None = None) -> Iterator[pa.Table]:
     """Work out `families`, most used first."""
     found = gathered or gather(read)
     sums = _family_sums(found)
-    texts: dict[int, str] = {}
-    wanted = pa.array(np.sort(found.uses["first_row"].to_numpy()[sums["used_most"].to_numpy()]))
-    for rows, piece, start in _first_uses(read, pa.table({"first_row": wanted}), ("prompt",)):
-        chosen = piece.take(pc.subtract(rows["first_row"], start))
-        taken = shortened(chosen)["prompt"].to_pylist()
-        texts.update(zip(rows["first_row"].to_pylist(), taken, strict=True))
-    firsts = found.uses["first_row"].take(sums["used_most"]).to_pylist()
-    prompt = pa.array([texts[row] for row in firsts], pa.string())
-    columns = {name: sums[name] for name in sums.column_names}
-    columns |= {"prompt": prompt, **outcomes(sums)}
-    yield pa.table([columns[name] for name in FAMILIES.schema.names], schema=FAMILIES.schema)
+    wanted = np.sort(found.first_row[sums["used_most"]])
+    texts = pa.concat_arrays(
+        [
+            pa.array([], pa.large_string()),
+            *(
+                chunk
+                for due, piece, start in _first_uses(read, wanted, ("prompt",))
+                for chunk in _large(piece.take(pa.array(wanted[due] - start)))
+            ),
+        ]
+    )
+    places = np.searchsorted(wanted, found.first_row[sums["used_most"]])
+    for start in range(0, max(len(places), 1), PIECE_FAMILIES):
+        rows = {name: column[start : start + PIECE_FAMILIES] for name, column in sums.items()}
+        columns = {
+            "family_id": _ids(found.ids[rows["family"]]),
+            "prompt": texts.take(pa.array(places[start : start + PIECE_FAMILIES])),
+            "prompts": rows["prompts"],
+            **_times(rows),
+            **outcomes(pa.table({name: rows[name] for name in COUNTS})),
+        }
+        table = pa.table([columns[name] for name in FAMILIES.schema.names], FAMILIES.schema.names)
+        yield table.cast(FAMILIES.schema)
 
 
 def terms(read: Read, gathered: Prompts | None = None, least: int = TERM_PROMPTS) -> pa.Table:
     """Work out `terms`, those first of which it is surest that failures go with them."""
     found = gathered or gather(read)
-    columns = {
-        name: found.uses[name].cast(pa.int64()).fill_null(gap).to_numpy()
-        for name, gap in {
-            **dict.fromkeys(("completed", "failed", "unfinished", "moderated"), 0),
-            "first_used_at": UNKNOWN,
-            "last_used_at": -UNKNOWN,
-        }.items()
-    }
-    counted = count_terms(found.tokens, Uses(**columns, family=found.family), least)
+    uses = Uses(**{name: found.uses[name] for name in USED}, family=found.family)
+    counted = count_terms(found.tokens, uses, least)
     return pa.table([counted[name] for name in TERMS.schema.names], schema=TERMS.schema)
 
 
@@ -157,142 +167,181 @@ def repeats(pieces: Iterable[pa.Table]) -> Repeats:
 
 
 def _first_uses(
-    read: Read, uses: pa.Table, columns: Sequence[str]
-) -> Iterator[tuple[pa.Table, pa.Table, int]]:
-    """Prompts, the piece of generations in which they appear first, and where it starts."""
-    end = 0
+    read: Read, first_row: Ints, columns: Sequence[str]
+) -> Iterator[tuple[slice, pa.Table, int]]:
+    """Which of these rows, in order, are in each piece of generations, and where it starts."""
+    done = end = 0
     for piece in read(columns):
         start, end = end, end + len(piece)
-        due = pc.sum(pc.less(uses["first_row"], end)).as_py() or 0
-        yield uses.slice(0, due), piece, start
-        uses = uses.slice(due)
+        due = slice(done, int(np.searchsorted(first_row, end)))
+        yield due, piece, start
+        done = due.stop
 
 
-def _families_of(uses: pa.Table, tokens: Tokens) -> NDArray[np.int64]:
-    """Families are named in the order of fetching, to which nothing comes in between later."""
-    codes, texts = tokens.codes(), tokens.texts()
-    is_word = codes != 0
-    hashes = near_duplicates.hashes_of(list(tokens.vocabulary))[codes[is_word]]
-    sets = near_duplicates.sets_of(hashes, texts[is_word], len(uses))
-    keys = [("first_seen_at", "ascending"), ("prompt_id", "ascending")]
-    return near_duplicates.families(sets, pc.sort_indices(uses, sort_keys=keys).to_numpy())
+def _numbered(read: Read) -> tuple[NDArray[np.int32], NDArray[np.uint64], Ints]:
+    """Number the prompts as they appear.
+
+    Returns:
+        The number of each generation's prompt, -1 if it has none; and of each prompt its ID, and
+        the position of its first generation.
+    """
+    given, has_one = [np.empty(0, np.uint64)], [np.empty(0, bool)]
+    for piece in read(("prompt_id",)):
+        has_one.append(pc.is_valid(piece["prompt_id"]).to_numpy())
+        given.append(_as_numbers(piece["prompt_id"].drop_null()))
+    rows = np.flatnonzero(np.concatenate(has_one))
+    number = np.full(sum(map(len, has_one)), -1, np.int32)
+    ids = np.concatenate(given)
+    given.clear()
+    order = np.argsort(ids)
+    ids = ids[order]
+    is_new = np.ones(len(ids), bool)
+    is_new[1:] = ids[1:] != ids[:-1]
+    ids, starts = ids[is_new], np.flatnonzero(is_new)
+    first = np.minimum.reduceat(order, starts) if len(ids) else order
+    appeared = np.argsort(first)
+    as_they_appear = np.empty(len(ids), np.int32)
+    as_they_appear[appeared] = np.arange(len(ids), dtype=np.int32)
+    number[rows[order]] = np.repeat(as_they_appear, np.diff(starts, append=len(order)))
+    return number, ids[appeared], rows[first[appeared]]
 
 
-def _family_sums(found: Prompts) -> pa.Table:
-    uses, ids = found.uses, found.uses["prompt_id"].combine_chunks()
-    total = pc.add(pc.add(uses["completed"], uses["failed"]), uses["unfinished"])
-    rows = uses.select(["first_used_at", "last_used_at", *COUNTS])
-    rows = rows.append_column("family", pa.array(found.family))
-    rows = rows.append_column("used_most", pa.arange(0, len(rows)))
-    rows = rows.take(np.argsort(-total.to_numpy(), kind="stable"))
-    folds = [("first_used_at", "min"), ("last_used_at", "max"), ("used_most", "first")]
-    folds += [("family", "count"), *COUNTS.items()]
-    sums = rows.group_by("family", use_threads=False).aggregate(folds)
-    names = [name.rpartition("_")[0] for name in sums.column_names[1:]]
-    names[names.index("family")] = "prompts"
-    sums = sums.rename_columns(["family", *names])
-    sums = sums.append_column("family_id", ids.take(sums["family"]))
-    uses_of = pc.add(pc.add(sums["completed"], sums["failed"]), sums["unfinished"])
-    ranked = sums.append_column("uses", uses_of)
-    keys = [("prompts", "descending"), ("uses", "descending"), ("family_id", "ascending")]
-    return sums.take(pc.sort_indices(ranked, sort_keys=keys))
-
-
-def _numbers(ids: pa.ChunkedArray) -> NDArray[np.uint64]:
+def _as_numbers(ids: pa.ChunkedArray) -> NDArray[np.uint64]:
     """Prompt IDs, which are 16 hexadecimal digits, as numbers."""
     digits = "".join(ids.to_pylist())
     return np.frombuffer(bytes.fromhex(digits), ">u8").astype(np.uint64)
 
 
-def _with_tries(uses: pa.Table, read: Read) -> pa.Table:
-    """Add how many uses it took until one was completed, and how many came after a failure."""
-    numbers = _numbers(uses["prompt_id"])
-    order = np.argsort(numbers)
-    firsts = ("first_completed", "first_failed")
-    completed, failed = (uses[name].fill_null(-1).to_numpy() for name in firsts)
-    before, after = np.zeros(len(uses), np.int64), np.zeros(len(uses), np.int64)
-    for piece in read(("prompt_id", "created_at")):
-        used = piece.filter(pc.is_valid(piece["prompt_id"]))
-        created = used["created_at"].cast(pa.int64()).fill_null(UNKNOWN).to_numpy()
-        found = order[np.searchsorted(numbers, _numbers(used["prompt_id"]), sorter=order)]
-        np.add.at(before, found[created < completed[found]], 1)
-        np.add.at(after, found[created > failed[found]], 1)
-    is_completed, is_failed = pc.greater(uses["completed"], 0), pc.greater(uses["failed"], 0)
-    nothing = pa.scalar(None, pa.int64())
-    tries = pc.if_else(is_completed, pa.array(before + 1), nothing)
-    uses = uses.append_column("tries_until_completed", tries)
-    return uses.append_column(
-        "tries_after_failure", pc.if_else(is_failed, pa.array(after), nothing)
-    )
+def _ids(numbers: NDArray[np.uint64]) -> pa.Array:
+    """The same as digits."""
+    digits = numbers.astype(">u8").tobytes().hex().encode()
+    offsets = np.arange(len(numbers) + 1, dtype=np.int32) * 16
+    return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(digits))
 
 
-def _uses(read: Read) -> pa.Table:
-    """Count each prompt; `first_row` is the position at which it appears first."""
-    return _fold(_used(read), USES, ("prompt_id",), FOLDS).sort_by("first_row")
-
-
-def _fold(
-    pieces: Iterator[pa.Table], schema: pa.Schema, keys: Sequence[str], folds: Mapping[str, str]
-) -> pa.Table:
-    """Fold in sixteen parts: a hash table of all prompts would be most of the memory."""
-    parts = {digit: Fold(schema, keys, folds) for digit in hexdigits[:16]}
-    for piece in pieces:
-        digits = pc.utf8_slice_codeunits(piece["prompt_id"], 0, 1)
-        for digit, part in parts.items():
-            part.add(piece.filter(pc.equal(digits, digit)))
-    return pa.concat_tables([part.groups() for part in parts.values()])
-
-
-def _used(read: Read) -> Iterator[pa.Table]:
-    end = 0
-    for piece in read(("prompt_id", "created_at", "first_seen_at", "status", "failure_category")):
-        start, end = end, end + len(piece)
-        created = piece["created_at"].cast(pa.int64()).fill_null(UNKNOWN)
+def _uses(read: Read, number: NDArray[np.int32], count: int) -> dict[str, NDArray[Any]]:
+    """Count the uses of each prompt, and its tries."""
+    uses: dict[str, NDArray[Any]] = {
+        **{name: np.full(count, UNKNOWN) for name in FIRST},
+        **{name: np.full(count, -UNKNOWN) for name in LAST},
+        **{name: np.zeros(count, np.int32) for name in COUNTED},
+    }
+    for piece, of in _numbered_pieces(
+        read, number, ("created_at", "first_seen_at", "status", "failure_category")
+    ):
+        created, seen = _micros(piece["created_at"], UNKNOWN), piece["first_seen_at"]
+        np.minimum.at(uses["first_seen_at"], of, _micros(seen, UNKNOWN))
+        np.minimum.at(uses["first_used_at"], of, created)
+        np.maximum.at(uses["last_used_at"], of, _micros(piece["created_at"], -UNKNOWN))
         is_moderated = pc.fill_null(pc.equal(piece["failure_category"], "moderation"), False)
-        is_failed = pc.equal(piece["status"], "failed")
-        columns = {
-            "prompt_id": piece["prompt_id"],
-            "first_row": pa.arange(start, end),
-            "first_seen_at": piece["first_seen_at"],
-            "first_used_at": piece["created_at"],
-            "last_used_at": piece["created_at"],
-            "first_completed": _where(pc.equal(piece["status"], "completed"), created),
-            "first_failed": _where(is_failed, created),
-            "moderated": pc.and_(is_failed, is_moderated).cast(pa.int64()),
-            **counts(piece["status"]),
-        }
-        used = pa.table(columns, USES)
-        yield used.filter(pc.is_valid(used["prompt_id"]))
+        masks = {name: mask.to_numpy() > 0 for name, mask in counts(piece["status"]).items()}
+        masks["moderated"] = masks["failed"] & is_moderated.to_numpy()
+        for name, mask in masks.items():
+            np.add.at(uses[name], of[mask], np.int32(1))
+        for status in ("completed", "failed"):
+            np.minimum.at(uses[f"first_{status}"], of[masks[status]], created[masks[status]])
+    completed, failed = uses.pop("first_completed"), uses.pop("first_failed")
+    for piece, of in _numbered_pieces(read, number, ("created_at",)):
+        created = _micros(piece["created_at"], UNKNOWN)
+        np.add.at(uses["tries_until_completed"], of[created < completed[of]], np.int32(1))
+        np.add.at(uses["tries_after_failure"], of[created > failed[of]], np.int32(1))
+    return uses
 
 
-def _where(mask: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.if_else(mask, values, pa.scalar(None, pa.int64()))
+def _numbered_pieces(
+    read: Read, number: NDArray[np.int32], columns: Sequence[str]
+) -> Iterator[tuple[pa.Table, NDArray[np.int32]]]:
+    """Generations that have a prompt, and its number."""
+    end = 0
+    for piece in read(columns):
+        start, end = end, end + len(piece)
+        of = number[start:end]
+        has_one = of >= 0
+        yield (piece, of) if has_one.all() else (piece.filter(pa.array(has_one)), of[has_one])
 
 
-def _with_reasons(uses: pa.Table, read: Read) -> pa.Table:
-    """Add the reason that most failures gave; of several, the first in the alphabet."""
-    reasons = _fold(_failures(read), REASONS, ("prompt_id", "failure_reason"), {"failures": "sum"})
-    order = [("failures", "descending"), ("failure_reason", "ascending")]
-    by_prompt = reasons.sort_by(order).group_by("prompt_id", use_threads=False)
-    first = by_prompt.aggregate([("failure_reason", "first")])
-    rows = pc.index_in(uses["prompt_id"], first["prompt_id"])
-    return uses.append_column("main_failure_reason", first["failure_reason_first"].take(rows))
+def _micros(times: pa.ChunkedArray, gap: int) -> Ints:
+    found: Ints = times.cast(pa.int64()).fill_null(gap).to_numpy()
+    return found
 
 
-def _failures(read: Read) -> Iterator[pa.Table]:
-    for piece in read(("prompt_id", "failure_reason", "status")):
-        failed = piece.filter(pc.equal(piece["status"], "failed")).drop_columns("status")
-        failed = failed.drop_null()
-        once = pa.repeat(pa.scalar(1, pa.int64()), len(failed))
-        yield failed.append_column("failures", once).cast(REASONS)
+def _main_reasons(
+    read: Read, number: NDArray[np.int32], count: int
+) -> tuple[NDArray[np.int32], pa.Array]:
+    """The reason that most failures gave; of several, the first in the alphabet."""
+    known: dict[str, int] = {}
+    found = [np.empty(0, np.int64)]
+    for piece, of in _numbered_pieces(read, number, ("failure_reason", "status")):
+        is_failed = pc.and_(
+            pc.equal(piece["status"], "failed"), pc.is_valid(piece["failure_reason"])
+        )
+        given = piece["failure_reason"].filter(is_failed).combine_chunks().dictionary_encode()
+        own = [known.setdefault(reason, len(known)) for reason in given.dictionary.to_pylist()]
+        reasons = np.array(own, np.int64)[given.indices.to_numpy()]
+        failed = of[pc.fill_null(is_failed, False).to_numpy()]
+        found.append(failed.astype(np.int64) << BITS | reasons)
+    both, failures = np.unique(np.concatenate(found), return_counts=True)
+    names = pa.array(known, pa.string())
+    rank = np.argsort(pc.sort_indices(names).to_numpy())
+    of, reasons = both >> BITS, both & ((1 << BITS) - 1)
+    order = np.lexsort((rank[reasons], -failures, of))
+    is_first = np.diff(of[order], prepend=-1) > 0
+    main = np.full(count, -1, np.int32)
+    main[of[order][is_first]] = reasons[order][is_first]
+    return main, names
 
 
-def _rows(uses: pa.Table, piece: pa.Table, start: int) -> pa.Table:
-    """Give prompts their texts, from the piece in which all of them appear first."""
-    texts = piece.take(pc.subtract(uses["first_row"], start))
+def _family_sums(found: Prompts) -> dict[str, NDArray[Any]]:
+    """Sums of each family, and its most used wording; the largest first."""
+    uses = found.uses
+    total = uses["completed"] + uses["failed"] + uses["unfinished"]
+    order = np.lexsort((-total, found.family))
+    starts = np.flatnonzero(np.diff(found.family[order], prepend=-1))
+    folds = {"first_used_at": np.minimum, "last_used_at": np.maximum}
+    sums: dict[str, NDArray[Any]] = {
+        "family": found.family[order[starts]],
+        "used_most": order[starts],
+        "prompts": np.diff(starts, append=len(order)),
+    }
+    if not len(starts):
+        return sums | {name: uses[name] for name in (*folds, *COUNTS)}
+    for name, fold in folds.items():
+        sums[name] = fold.reduceat(uses[name][order], starts)
+    for name in COUNTS:
+        sums[name] = np.add.reduceat(uses[name][order], starts, dtype=np.int64)
+    used = np.sum([sums[name] for name in COUNTS], axis=0)
+    ranked = np.lexsort((found.ids[sums["family"]], -used, -sums["prompts"]))
+    return {name: column[ranked] for name, column in sums.items()}
+
+
+def _large(piece: pa.Table) -> list[pa.Array]:
+    """Texts, of which all together may have gigabytes."""
+    texts: list[pa.Array] = shortened(piece)["prompt"].cast(pa.large_string()).chunks
+    return texts
+
+
+def _times(uses: Mapping[str, NDArray[Any]]) -> dict[str, pa.Array]:
+    return {
+        name: pa.array(uses[name], pa.int64(), mask=uses[name] == gap).cast(TIMESTAMP)
+        for name, gap in (("first_used_at", UNKNOWN), ("last_used_at", -UNKNOWN))
+    }
+
+
+def _rows(found: Prompts, due: slice, texts: pa.Table) -> pa.Table:
+    """The rows of some prompts, given their texts."""
+    uses = {name: column[due] for name, column in found.uses.items()}
+    reason, never = found.reason[due], {"completed": uses["completed"], "failed": uses["failed"]}
     columns = {
-        **{name: uses[name] for name in uses.column_names},
         **{name: texts[name] for name in texts.column_names},
-        **outcomes(uses),
+        **_times(uses),
+        **outcomes(pa.table({name: uses[name].astype(np.int64) for name in COUNTS})),
+        "family_id": _ids(found.ids[found.family[due]]),
+        "main_failure_reason": found.reasons.take(pa.array(reason, mask=reason < 0)),
+        "tries_until_completed": pa.array(
+            uses["tries_until_completed"] + 1, pa.int64(), mask=never["completed"] == 0
+        ),
+        "tries_after_failure": pa.array(
+            uses["tries_after_failure"], pa.int64(), mask=never["failed"] == 0
+        ),
     }
     return pa.table([columns[name] for name in PROMPTS.schema.names], schema=PROMPTS.schema)

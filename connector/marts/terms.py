@@ -10,14 +10,15 @@ term counts for fewer uses by Kish's design effect, 1 + (m − 1) × correlation
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from connector.marts.tokens import are_unspaced, phrase
+from connector.marts.tokens import are_unspaced, phrase, spans
 from connector.record.column import TIMESTAMP
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ LONGEST: Final = 3
 ALPHA: Final = 0.05
 Z: Final = NormalDist().inv_cdf(1 - ALPHA / 2)
 
-# Keys of terms that are sorted at once: about 200 MB.
-SORTED: Final = 2_000_000
+# Words that are sorted at once, by what follows them: about 100 MB.
+SORTED: Final = 1_000_000
+PIECE_TEXTS: Final = 65_536
 
 # Below this many standard errors no test can be sure, so none is made.
 WORTH_A_TEST: Final = 3.0
@@ -45,10 +47,10 @@ WORTH_A_TEST: Final = 3.0
 class Uses:
     """Of each prompt: counts, times in microseconds, and its family."""
 
-    completed: Ints
-    failed: Ints
-    unfinished: Ints
-    moderated: Ints
+    completed: NDArray[np.int32]
+    failed: NDArray[np.int32]
+    unfinished: NDArray[np.int32]
+    moderated: NDArray[np.int32]
     first_used_at: Ints
     last_used_at: Ints
     family: Ints
@@ -76,11 +78,18 @@ def count_terms(tokens: Tokens, uses: Uses, least: int) -> dict[str, Any]:
     if not found:
         columns = _nothing()
     columns |= _compared(columns, uses)
+    codes = columns.pop("codes")
     order = np.lexsort(
-        (-columns["words"], -columns["prompts"], -columns.pop("sureness"), ~columns["is_sure"])
+        (
+            *codes.T[::-1],  # by their first uses
+            -columns["words"],
+            -columns["prompts"],
+            -columns.pop("sureness"),
+            ~columns["is_sure"],
+        )
     )
     vocabulary = list(tokens.vocabulary)
-    codes = columns.pop("codes")[order]
+    codes = codes[order]
     ordered: dict[str, Any] = {
         name: pa.array(column[order], from_pandas=True) for name, column in columns.items()
     }
@@ -107,65 +116,109 @@ def _nothing() -> dict[str, Any]:
 
 
 def _groups(tokens: Tokens, uses: Uses, least: int) -> Iterator[dict[str, Any]]:
-    """Terms of one word, then two, then three: a phrase is no more frequent than its parts."""
-    codes, texts = tokens.codes().astype(np.int64), tokens.texts()
-    rank = np.empty(len(uses.family), np.int32)  # families side by side, prompts within them
-    rank[np.argsort(uses.family, kind="stable")] = np.arange(len(rank), dtype=np.int32)
-    starts = np.flatnonzero(codes)
-    key = codes[starts]
-    parts = np.zeros(len(codes), np.int64)
-    for length in range(1, LONGEST + 1):
-        frequent, number, groups = _frequent(key, texts[starts], rank, uses, least)
-        for group in groups:
-            at = starts[group.pop("example")]
-            found = np.zeros((len(at), LONGEST), np.int32)
-            for offset in range(length):
-                found[:, offset] = codes[at + offset]
-            yield {**group, "codes": found, "words": np.full(len(at), length)}
-        parts = np.zeros(len(codes) + 1, np.int64)
-        parts[starts[frequent]] = number + 1
-        starts = starts[frequent]
-        follows = (parts[starts + 1] > 0) if len(starts) else np.empty(0, bool)
-        starts = starts[follows]
-        starts = starts[texts[starts] == texts[starts + 1]]
-        key = parts[starts] * (parts.max(initial=0) + 1) + parts[starts + 1]
+    """Terms and their sums, by their first words; a phrase is no more frequent than its parts."""
+    order = np.argsort(uses.family, kind="stable")  # families side by side, prompts within them
+    uses = Uses(*(getattr(uses, field.name)[order] for field in fields(uses)))
+    of_family = np.bincount(uses.family, uses.completed + uses.failed).astype(np.int64)[uses.family]
+    words, codes, texts = _laid_out(tokens, order, least)
+    for first, end in _ranges(codes, len(words)):
+        at = np.flatnonzero((codes >= first) & (codes < end))
+        number, terms = np.zeros(len(at), np.int64), np.zeros((1, 0), np.int64)
+        for length in range(1, LONGEST + 1):
+            following = codes[at + (length - 1)]
+            goes_on = following > 0
+            key = number[goes_on] * len(words) + following[goes_on]
+            place = _sorted(key)
+            key, at = key[place], at[goes_on][place]
+            enough, is_frequent, number, group = _counted(key, texts[at], uses, of_family, least)
+            at = at[is_frequent]
+            terms = np.column_stack([terms[enough // len(words)], enough % len(words)])
+            if len(terms):
+                found = np.zeros((len(terms), LONGEST), np.int32)
+                found[:, :length] = words[terms]
+                yield {**group, "codes": found, "words": np.full(len(terms), length)}
 
 
-def _frequent(
-    key: Ints, text: NDArray[np.int32], rank: NDArray[np.int32], uses: Uses, least: int
-) -> tuple[NDArray[np.bool_], Ints, list[dict[str, Any]]]:
-    """Which positions hold a term of enough prompts, a number for each such term, and the terms."""
-    shards = len(key) // SORTED + 1
-    shard = (key * 0x9E3779B1 >> 7) % shards
-    frequent, number = np.zeros(len(key), bool), np.zeros(len(key), np.int64)
-    groups, numbered = [], 0
-    for one in range(shards):
-        chosen = np.flatnonzero(shard == one)
-        order = chosen[np.lexsort((rank[text[chosen]], key[chosen]))]
-        keys, prompts = key[order], text[order]
-        is_term = np.ones(len(keys), bool)
-        is_term[1:] = keys[1:] != keys[:-1]
-        is_prompt = is_term.copy()
-        is_prompt[1:] |= prompts[1:] != prompts[:-1]
-        term = np.cumsum(is_term) - 1
-        count = np.bincount(term[is_prompt], minlength=int(is_term.sum()))
-        enough = count >= least
-        new = numbered + np.cumsum(enough) - 1
-        frequent[order], number[order] = enough[term], new[term]
-        numbered += int(enough.sum())
-        kept = is_prompt & enough[term]
-        group = _summed(term[kept], prompts[kept], uses)
-        groups.append({"prompts": count[enough], "example": order[is_term][enough], **group})
-    return frequent, number[frequent], groups
+def _laid_out(
+    tokens: Tokens, order: Ints, least: int
+) -> tuple[Ints, NDArray[np.int32], NDArray[np.int32]]:
+    """The words of all texts in this order, and a 0 wherever a phrase ends.
+
+    Returns:
+        Which words occur often enough, after a 0; the words as positions in these; and of each the
+        place of its text in the order.
+    """
+    codes, offsets = tokens.codes(), tokens.offsets()
+    is_frequent = np.bincount(codes, minlength=len(tokens.vocabulary)) >= least
+    is_frequent[0] = False
+    words = np.concatenate([[0], np.flatnonzero(is_frequent)])
+    number = np.zeros(len(is_frequent), np.int32)
+    number[words] = np.arange(len(words))
+    laid = np.empty(len(codes) + len(order), np.int32)
+    texts, size = np.empty_like(laid), 0
+    for start in range(0, len(order), PIECE_TEXTS):
+        piece = order[start : start + PIECE_TEXTS]
+        lengths = offsets[piece + 1] - offsets[piece] + 1  # and one for the end of the text
+        found = number[codes.take(spans(offsets[piece], lengths), mode="clip")]
+        found[np.cumsum(lengths) - 1] = 0
+        is_kept = found > 0
+        is_kept[1:] |= is_kept[:-1].copy()
+        of = np.repeat(np.arange(start, start + len(piece), dtype=np.int32), lengths)
+        end = size + int(np.count_nonzero(is_kept))
+        laid[size:end], texts[size:end], size = found[is_kept], of[is_kept], end
+    return words, laid[:size], texts[:size]
 
 
-def _summed(term: Ints, prompt: NDArray[np.int32], uses: Uses) -> dict[str, Any]:
+def _ranges(codes: NDArray[np.int32], words: int) -> Iterator[tuple[int, int]]:
+    """Ranges of words that occur about `SORTED` times."""
+    counts = np.bincount(codes, minlength=words)
+    counts[0] = 0
+    firsts = np.flatnonzero(np.diff((np.cumsum(counts) - counts) // SORTED, prepend=-1))
+    firsts[0] = 1
+    return pairwise([*firsts.tolist(), words])
+
+
+def _sorted(key: Ints) -> Ints:
+    """The order of keys; of the same key, the order in which they are."""
+    bits = len(key).bit_length()
+    if int(key.max(initial=0)) >> (63 - bits):
+        return np.argsort(key, kind="stable")
+    # Ten times as quick: plain numbers are sorted by vector instructions.
+    both = key << bits | np.arange(len(key))
+    both.sort()
+    return both & ((1 << bits) - 1)
+
+
+def _counted(
+    keys: Ints, prompts: NDArray[np.int32], uses: Uses, of_family: Ints, least: int
+) -> tuple[Ints, NDArray[np.bool_], Ints, dict[str, Any]]:
+    """Count sorted keys.
+
+    Returns:
+        The keys of terms with enough prompts; which rows have one; its number, of these rows; and
+        the sums of these terms.
+    """
+    is_term = np.ones(len(keys), bool)
+    is_term[1:] = keys[1:] != keys[:-1]
+    is_prompt = is_term.copy()
+    is_prompt[1:] |= prompts[1:] != prompts[:-1]
+    term = np.cumsum(is_term) - 1
+    count = np.bincount(term[is_prompt])
+    enough = count >= least
+    is_frequent = enough[term]
+    number = (np.cumsum(enough) - 1)[term[is_frequent]]
+    once = is_prompt[is_frequent]
+    group = _summed(number[once], prompts[is_frequent][once], uses, of_family)
+    return keys[is_term][enough], is_frequent, number, {"prompts": count[enough], **group}
+
+
+def _summed(term: Ints, prompt: NDArray[np.int32], uses: Uses, of_family: Ints) -> dict[str, Any]:
     """Sums over the prompts of each term, which stand side by side."""
     starts = np.flatnonzero(np.diff(term, prepend=-1))
     if not len(starts):
         return {n: c for n, c in _nothing().items() if n not in {"words", "prompts", "codes"}}
     sums = {
-        name: np.add.reduceat(getattr(uses, name)[prompt], starts)
+        name: _sums(getattr(uses, name)[prompt], starts)
         for name in ("completed", "failed", "moderated")
     }
     finished = (uses.completed + uses.failed)[prompt]
@@ -173,20 +226,23 @@ def _summed(term: Ints, prompt: NDArray[np.int32], uses: Uses) -> dict[str, Any]
     is_new = np.ones(len(term), bool)
     is_new[1:] = (term[1:] != term[:-1]) | (family[1:] != family[:-1])
     in_family = np.flatnonzero(is_new)
-    with_it = np.add.reduceat(finished, in_family)
-    total = np.bincount(uses.family, uses.completed + uses.failed).astype(np.int64)
-    mixed = total[family[in_family]] ** 2 - (total[family[in_family]] - with_it) ** 2
+    with_it = _sums(finished, in_family)
+    total = of_family[prompt[in_family]]
+    mixed = total**2 - (total - with_it) ** 2
     of_term = np.flatnonzero(np.diff(term[in_family], prepend=-1))
     return {
         **sums,
-        "uses": np.add.reduceat(uses.unfinished[prompt], starts)
-        + sums["completed"]
-        + sums["failed"],
-        "squares": np.add.reduceat(with_it**2, of_term),
-        "mixed": np.add.reduceat(mixed, of_term),
+        "uses": _sums(uses.unfinished[prompt], starts) + sums["completed"] + sums["failed"],
+        "squares": _sums(with_it**2, of_term),
+        "mixed": _sums(mixed, of_term),
         "first_used_at": np.minimum.reduceat(uses.first_used_at[prompt], starts),
         "last_used_at": np.maximum.reduceat(uses.last_used_at[prompt], starts),
     }
+
+
+def _sums(values: NDArray[np.integer], starts: Ints) -> Ints:
+    found: Ints = np.add.reduceat(values, starts, dtype=np.int64)
+    return found
 
 
 def _compared(columns: dict[str, Any], uses: Uses) -> dict[str, Any]:

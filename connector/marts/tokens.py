@@ -8,7 +8,7 @@ Everything but a blank, a hyphen, an underscore or a slash ends a phrase.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from array import array
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -42,7 +42,6 @@ def words(texts: pa.Array | pa.ChunkedArray) -> pa.ListArray:
     return split if isinstance(split, pa.ListArray) else split.combine_chunks()
 
 
-@dataclass(slots=True)
 class Tokens:
     """Words of many texts as numbers, text after text.
 
@@ -50,34 +49,47 @@ class Tokens:
         vocabulary: Number of each word; 0 is `BREAK`.
     """
 
-    vocabulary: dict[str, int] = field(default_factory=lambda: {BREAK: 0})
-    _codes: list[NDArray[np.int32]] = field(default_factory=list)
-    _lengths: list[NDArray[np.int64]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.vocabulary = {BREAK: 0}
+        # Arrays that grow in place: pieces would be in memory twice while they are joined.
+        self._codes, self._lengths = array("i"), array("i")
+
+    def __len__(self) -> int:
+        return len(self._lengths)
 
     def add(self, texts: pa.ChunkedArray) -> None:
-        """Take texts in; of long ones, the first `LONGEST_TEXT` characters."""
+        """Take texts in, before any are read; of long ones, the first `LONGEST_TEXT` characters."""
         found = words(shortened(pa.table([texts], ["text"]))["text"].fill_null(""))
-        lengths = np.asarray(pc.list_value_length(found)).astype(np.int64)
+        lengths = np.asarray(pc.list_value_length(found)).astype(np.int32)
         encoded = found.flatten().dictionary_encode()
         known = self.vocabulary
         own = [known.setdefault(word, len(known)) for word in encoded.dictionary.to_pylist()]
         codes = np.array(own, np.int32)[np.asarray(encoded.indices)]
-        is_word = np.ones(len(codes), bool)
         if "" in known:  # of a blank text
             is_word = codes != known[""]
             texts_of = np.repeat(np.arange(len(lengths)), lengths)
-            lengths = np.bincount(texts_of[is_word], minlength=len(lengths))
-        self._codes.append(codes[is_word])
-        self._lengths.append(lengths)
+            lengths = np.bincount(texts_of[is_word], minlength=len(lengths)).astype(np.int32)
+            codes = codes[is_word]
+        self._codes.frombytes(codes.tobytes())
+        self._lengths.frombytes(lengths.tobytes())
 
     def codes(self) -> NDArray[np.int32]:
         """Words of all texts."""
-        return np.concatenate([np.empty(0, np.int32), *self._codes])
+        return np.frombuffer(self._codes, np.int32)
 
-    def texts(self) -> NDArray[np.int32]:
-        """For each of `codes`, the position of its text."""
-        lengths = np.concatenate([np.empty(0, np.int64), *self._lengths])
-        return np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each text begins in `codes`; one more ends the last."""
+        return np.concatenate(
+            [[0], np.cumsum(np.frombuffer(self._lengths, np.int32), dtype=np.int64)]
+        )
+
+
+def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All positions of spans, one span after another."""
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    found: NDArray[np.int64] = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+    return found
 
 
 def are_unspaced(vocabulary: list[str]) -> list[bool]:
