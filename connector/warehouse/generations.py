@@ -23,6 +23,7 @@ from connector.storage import parquet
 from connector.storage.ahead import side_by_side
 from connector.warehouse.files import files_of
 from connector.warehouse.founding import WITHOUT_TIME
+from connector.warehouse.homes import PLACES, Homes
 from connector.warehouse.spill import Spill, join
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ HOMES: Final = pa.schema(
 KNOWN: Final = pa.schema(
     [*HOMES, ("is_terminal", pa.bool_()), ("started_at", GENERATIONS["created_at"].type)]
 )
-PLACES: Final = pa.schema({"task_id": pa.string(), "partition": pa.string()})
 LINEAGE: Final = pa.schema([GENERATIONS[name].field for name in KNOWN_COLUMNS])
 ORDER: Final = pa.schema(
     [GENERATIONS[name].field for name in ("task_id", "sequence", "fetched_at")]
@@ -97,6 +97,7 @@ class Generations:
         self._without_time = WITHOUT_TIME[partition_by]
         self._known: pa.Table | None = None
         self._homes: pa.Table | None = None
+        self._lookup: Homes | None = None
         # What was read of each file; an upsert changes few of them.
         self._known_of: dict[str, pa.Table] = {}
         self._gateways_of: dict[str, list[str]] = {}
@@ -128,7 +129,7 @@ class Generations:
                 for partition, name in self.files().items()
             }
             self._known = pa.concat_tables([KNOWN.empty_table(), *self._known_of.values()])
-            self._homes = self._known.select(HOMES.names)
+            self._homes, self._lookup = self._known.select(HOMES.names), None
             self._written = {}
         return self._known
 
@@ -139,7 +140,7 @@ class Generations:
 
     def forget(self) -> None:
         """Forget what was read, because the files were replaced."""
-        self._known = self._homes = None
+        self._known = self._homes = self._lookup = None
         self._known_of, self._gateways_of, self._written = {}, {}, {}
 
     def gateways(self) -> set[str]:
@@ -269,18 +270,20 @@ class Generations:
         A task ID stays there even if a later answer changes its creation: a move would show it to
         a reader twice, or not at all.
         """
-        known = self._known_homes()
-        known = known.filter(pc.is_in(known["task_id"], rows["task_id"])).cast(PLACES)
+        if self._lookup is None:
+            self._lookup = Homes(self._known_homes())
+        known = self._lookup.find(rows["task_id"])
         computed = pa.table([rows["task_id"], self._computed(rows)], PLACES)
         keys = [("sequence", "ascending"), ("fetched_at", "ascending")]
         ordered = computed.take(pc.sort_indices(rows, sort_keys=keys))
         # Without threads, which would lose the order.
         groups = pa.concat_tables([known, ordered]).group_by("task_id", use_threads=False)
         places = groups.aggregate([("partition", "first")]).rename_columns(PLACES.names)
-        is_new = pc.invert(pc.is_in(places["task_id"], known["task_id"]))
         repeating = known if len(places) == len(rows) else places
         self._changing.update(pc.unique(repeating["partition"]).to_pylist())
-        self._homes = pa.concat_tables([self._homes, places.filter(is_new).cast(HOMES)])
+        new = places.filter(pc.invert(pc.is_in(places["task_id"], known["task_id"])))
+        self._lookup.add(new)
+        self._homes = pa.concat_tables([self._homes, new.cast(HOMES)])
         return places["partition"].take(pc.index_in(rows["task_id"], places["task_id"]))
 
     def _computed(self, rows: pa.Table) -> pa.ChunkedArray:
