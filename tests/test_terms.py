@@ -13,7 +13,7 @@ from test_marts import made, merged, reader
 
 from connector.marts.prompts import terms
 from connector.marts.terms import correlation, fisher, newcombe
-from connector.marts.tokens import phrase, words
+from connector.marts.tokens import BREAK, phrases, words
 from connector.record.derive import prompt_id
 from connector.record.schema import GENERATIONS, TERMS
 
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 )
 def test_words_are_runs_of_letters_in_any_script(text: str, found: list[str]) -> None:
     (split,) = words(pa.array([text])).to_pylist()
-    assert [phrase([word], [False]) for word in split if word] == found
+    split = [word for word in split if word]
+    alone = np.arange(1, len(split) + 1, dtype=np.int32)[:, None]
+    assert phrases([BREAK, *split], alone).to_pylist() == found
 
 
 def test_phrases_of_scripts_without_blanks_are_written_without() -> None:

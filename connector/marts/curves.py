@@ -144,7 +144,7 @@ def intervals(piece: pa.Table) -> pa.Table:
         "model": rows["model"],
         "resolution": rows["resolution"],
         "hour": rows["created_hour"].cast(pa.int64()),
-        "month": pc.strftime(rows["created_at"], format="%Y-%m"),
+        "month": _month(rows["created_at"]),
         "start": start,
         "end": end,
         "signed": np.where(is_signed, np.searchsorted(EDGES, upper), NO_END),
@@ -152,6 +152,11 @@ def intervals(piece: pa.Table) -> pa.Table:
         "exact": is_reported.astype(np.int64),
     }
     return pa.table([columns[name] for name in INTERVALS.names], INTERVALS)
+
+
+def _month(times: pa.ChunkedArray) -> pa.Array:
+    days = times.cast(pa.date32()).combine_chunks().dictionary_encode()
+    return pc.strftime(days.dictionary, format="%Y-%m").take(days.indices)
 
 
 def _nearest(seconds: Floats) -> Ints:

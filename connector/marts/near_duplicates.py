@@ -258,4 +258,7 @@ def _signatures(sets: Sets, texts: Ints) -> NDArray[np.uint32]:
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(
         sets.hashes[words], ends, BANDS * BAND_ROWS, SEED
     )
-    return np.array(matrix.to_rows(), np.uint32).reshape(len(texts), BANDS * BAND_ROWS)
+    numbers = array("I")
+    for row in matrix.to_rows():
+        numbers.fromlist(row)  # quicker than NumPy, which looks at each for its type
+    return np.frombuffer(numbers, np.uint32).reshape(len(texts), BANDS * BAND_ROWS)

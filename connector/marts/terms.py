@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from connector.marts.tokens import are_unspaced, phrase, spans
+from connector.marts.tokens import phrases, spans
 from connector.record.column import TIMESTAMP
 
 if TYPE_CHECKING:
@@ -88,24 +88,15 @@ def count_terms(tokens: Tokens, uses: Uses, least: int) -> dict[str, Any]:
             ~columns["is_sure"],
         )
     )
-    vocabulary = list(tokens.vocabulary)
-    codes = codes[order]
     ordered: dict[str, Any] = {
         name: pa.array(column[order], from_pandas=True) for name, column in columns.items()
     }
     for name, gap in (("first_used_at", 2**63 - 1), ("last_used_at", -(2**63 - 1))):
         moments = columns[name][order]
         ordered[name] = pa.array(moments, pa.int64(), mask=moments == gap).cast(TIMESTAMP)
-    ordered["term"] = pa.array(_texts(vocabulary, codes), pa.string())
+    ordered["term"] = phrases(list(tokens.vocabulary), codes[order])
     ordered["words"] = pa.array(columns["words"][order].astype(np.int32))
     return ordered
-
-
-def _texts(vocabulary: list[str], codes: NDArray[np.int32]) -> Iterator[str]:
-    unspaced = are_unspaced(vocabulary)
-    for row in codes.tolist():
-        of_it = [code for code in row if code]
-        yield phrase([vocabulary[code] for code in of_it], [unspaced[code] for code in of_it])
 
 
 def _nothing() -> dict[str, Any]:

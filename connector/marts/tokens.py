@@ -9,6 +9,7 @@ Everything but a blank, a hyphen, an underscore or a slash ends a phrase.
 from __future__ import annotations
 
 from array import array
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,6 +19,8 @@ import pyarrow.compute as pc
 from connector.record.pieces import shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 BREAK: Final = "."
@@ -35,8 +38,13 @@ STEPS: Final = (
 def words(texts: pa.Array | pa.ChunkedArray) -> pa.ListArray:
     """Words of each text in order; `BREAK` stands where a phrase ends."""
     flat = pa.chunked_array([texts]) if isinstance(texts, pa.Array) else texts
-    plain = pc.utf8_lower(pc.utf8_normalize(flat.combine_chunks(), form="NFKC"))
-    for pattern, replacement in STEPS:
+    plain, steps = flat.combine_chunks(), STEPS
+    if pc.all(pc.string_is_ascii(plain)).as_py():
+        steps = STEPS[:-1]  # the rest is for other characters
+    else:
+        plain = pc.utf8_normalize(plain, form="NFKC")
+    plain = pc.utf8_lower(plain)
+    for pattern, replacement in steps:
         plain = pc.replace_substring_regex(plain, pattern=pattern, replacement=replacement)
     split = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(plain))
     return split if isinstance(split, pa.ListArray) else split.combine_chunks()
@@ -92,22 +100,18 @@ def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.i
     return found
 
 
-def are_unspaced(vocabulary: list[str]) -> list[bool]:
-    """Whether each word is of a script without blanks between words."""
-    found: list[bool] = pc.match_substring_regex(
-        pa.array(vocabulary, pa.string()), pattern=f"^[{UNSPACED}]"
-    ).to_pylist()
-    return found
-
-
-def phrase(words_of_it: list[str], are_glued: list[bool]) -> str:
-    """Words as they are written.
+def phrases(vocabulary: Sequence[str], codes: NDArray[np.int32]) -> pa.Array:
+    """Words as they are written; none but those of a script without blanks stand without one.
 
     Args:
-        words_of_it: In order.
-        are_glued: What `are_unspaced` says of each; no blank stands between two such.
+        vocabulary: The words by number; 0 is none.
+        codes: The words of each phrase in order, and zeros behind them.
     """
-    text = words_of_it[0]
-    for word, is_glued, was_glued in zip(words_of_it[1:], are_glued[1:], are_glued, strict=False):
-        text += word if is_glued and was_glued else f" {word}"
-    return text.replace(APOSTROPHE, "'")
+    known = pa.array(["", *vocabulary[1:]], pa.string())
+    is_unspaced = pc.match_substring_regex(known, pattern=f"^[{UNSPACED}]").to_numpy(False)
+    text = known.take(pa.array(codes[:, 0]))
+    for one, other in pairwise(codes.T):
+        has_blank = (other > 0) & ~(is_unspaced[one] & is_unspaced[other])
+        blank = pa.array(["", " "]).take(pa.array(has_blank.astype(np.int8)))
+        text = pc.binary_join_element_wise(text, blank, known.take(pa.array(other)), "")
+    return pc.replace_substring(text, APOSTROPHE, "'")

@@ -1,4 +1,4 @@
-"""Finds the partitions of known task IDs, by hash: a group's time hardly grows with their number."""
+"""Finds the partitions of known task IDs by hash: the time hardly grows with their number."""
 
 from __future__ import annotations
 
