@@ -104,16 +104,7 @@ def families(read: Read, gathered: Prompts | None = None) -> Iterator[pa.Table]:
     found = gathered or gather(read)
     sums = _family_sums(found)
     wanted = np.sort(found.first_row[sums["used_most"]])
-    texts = pa.concat_arrays(
-        [
-            pa.array([], pa.large_string()),
-            *(
-                chunk
-                for due, piece, start in _first_uses(read, wanted, ("prompt",))
-                for chunk in _large(piece.take(pa.array(wanted[due] - start)))
-            ),
-        ]
-    )
+    texts = _texts(read, wanted)
     places = np.searchsorted(wanted, found.first_row[sums["used_most"]])
     for start in range(0, max(len(places), 1), PIECE_FAMILIES):
         rows = {name: column[start : start + PIECE_FAMILIES] for name, column in sums.items()}
@@ -122,7 +113,7 @@ def families(read: Read, gathered: Prompts | None = None) -> Iterator[pa.Table]:
             "prompt": texts.take(pa.array(places[start : start + PIECE_FAMILIES])),
             "prompts": rows["prompts"],
             **_times(rows),
-            **outcomes(pa.table({name: rows[name] for name in COUNTS})),
+            **_outcomes(rows),
         }
         table = pa.table([columns[name] for name in FAMILIES.schema.names], FAMILIES.schema.names)
         yield table.cast(FAMILIES.schema)
@@ -299,25 +290,33 @@ def _family_sums(found: Prompts) -> dict[str, NDArray[Any]]:
     starts = np.flatnonzero(np.diff(found.family[order], prepend=-1))
     folds = {"first_used_at": np.minimum, "last_used_at": np.maximum}
     sums: dict[str, NDArray[Any]] = {
-        "family": found.family[order[starts]],
-        "used_most": order[starts],
-        "prompts": np.diff(starts, append=len(order)),
+        "family": found.family[order[starts]].astype(np.int32),
+        "used_most": order[starts].astype(np.int32),
+        "prompts": np.diff(starts, append=len(order)).astype(np.int32),
     }
     if not len(starts):
         return sums | {name: uses[name] for name in (*folds, *COUNTS)}
     for name, fold in folds.items():
         sums[name] = fold.reduceat(uses[name][order], starts)
     for name in COUNTS:
-        sums[name] = np.add.reduceat(uses[name][order], starts, dtype=np.int64)
+        sums[name] = np.add.reduceat(uses[name][order], starts, dtype=np.int32)
     used = np.sum([sums[name] for name in COUNTS], axis=0)
     ranked = np.lexsort((found.ids[sums["family"]], -used, -sums["prompts"]))
-    return {name: column[ranked] for name, column in sums.items()}
+    for name in sums:
+        sums[name] = sums[name][ranked]
+    return sums
 
 
-def _large(piece: pa.Table) -> list[pa.Array]:
-    """Texts, of which all together may have gigabytes."""
-    texts: list[pa.Array] = shortened(piece)["prompt"].cast(pa.large_string()).chunks
-    return texts
+def _texts(read: Read, wanted: Ints) -> pa.Array:
+    """The prompts of these generations, in one buffer that grows: chunks would be copied to one."""
+    text, ends = bytearray(), [np.zeros(1, np.int64)]
+    for due, piece, start in _first_uses(read, wanted, ("prompt",)):
+        chosen = shortened(piece.take(pa.array(wanted[due] - start)))["prompt"]
+        lengths = pc.binary_length(chosen).to_numpy().astype(np.int64)
+        ends.append(len(text) + np.cumsum(lengths))
+        text += "".join(chosen.to_pylist()).encode()
+    buffers = (pa.py_buffer(np.concatenate(ends)), pa.py_buffer(text))
+    return pa.LargeStringArray.from_buffers(len(wanted), *buffers)
 
 
 def _times(uses: Mapping[str, NDArray[Any]]) -> dict[str, pa.Array]:
@@ -327,6 +326,10 @@ def _times(uses: Mapping[str, NDArray[Any]]) -> dict[str, pa.Array]:
     }
 
 
+def _outcomes(uses: Mapping[str, NDArray[Any]]) -> dict[str, pa.ChunkedArray]:
+    return outcomes(pa.table({name: uses[name].astype(np.int64) for name in COUNTS}))
+
+
 def _rows(found: Prompts, due: slice, texts: pa.Table) -> pa.Table:
     """The rows of some prompts, given their texts."""
     uses = {name: column[due] for name, column in found.uses.items()}
@@ -334,7 +337,7 @@ def _rows(found: Prompts, due: slice, texts: pa.Table) -> pa.Table:
     columns = {
         **{name: texts[name] for name in texts.column_names},
         **_times(uses),
-        **outcomes(pa.table({name: uses[name].astype(np.int64) for name in COUNTS})),
+        **_outcomes(uses),
         "family_id": _ids(found.ids[found.family[due]]),
         "main_failure_reason": found.reasons.take(pa.array(reason, mask=reason < 0)),
         "tries_until_completed": pa.array(

@@ -10,8 +10,7 @@ term counts for fewer uses by Kish's design effect, 1 + (m − 1) × correlation
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from itertools import pairwise
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -37,7 +36,7 @@ Z: Final = NormalDist().inv_cdf(1 - ALPHA / 2)
 
 # Words that are sorted at once, by what follows them: about 100 MB.
 SORTED: Final = 1_000_000
-PIECE_TEXTS: Final = 65_536
+PIECE_TEXTS, PIECE_CODES = 1 << 16, 1 << 20
 
 # Below this many standard errors no test can be sure, so none is made.
 WORTH_A_TEST: Final = 3.0
@@ -109,12 +108,10 @@ def _nothing() -> dict[str, Any]:
 def _groups(tokens: Tokens, uses: Uses, least: int) -> Iterator[dict[str, Any]]:
     """Terms and their sums, by their first words; a phrase is no more frequent than its parts."""
     order = np.argsort(uses.family, kind="stable")  # families side by side, prompts within them
-    uses = Uses(*(getattr(uses, field.name)[order] for field in fields(uses)))
     of_family = np.bincount(uses.family, uses.completed + uses.failed).astype(np.int64)[uses.family]
     words, codes, texts = _laid_out(tokens, order, least)
-    for first, end in _ranges(codes, len(words)):
-        at = np.flatnonzero((codes >= first) & (codes < end))
-        number, terms = np.zeros(len(at), np.int64), np.zeros((1, 0), np.int64)
+    for starts in _starts(codes, len(words)):
+        at, number, terms = starts, np.zeros(len(starts), np.int64), np.zeros((1, 0), np.int64)
         for length in range(1, LONGEST + 1):
             following = codes[at + (length - 1)]
             goes_on = following > 0
@@ -136,11 +133,11 @@ def _laid_out(
     """The words of all texts in this order, and a 0 wherever a phrase ends.
 
     Returns:
-        Which words occur often enough, after a 0; the words as positions in these; and of each the
-        place of its text in the order.
+        Which words occur often enough, after a 0; the words as positions in these; and the text of
+        each.
     """
     codes, offsets = tokens.codes(), tokens.offsets()
-    is_frequent = np.bincount(codes, minlength=len(tokens.vocabulary)) >= least
+    is_frequent = _occurrences(codes, len(tokens.vocabulary)) >= least
     is_frequent[0] = False
     words = np.concatenate([[0], np.flatnonzero(is_frequent)])
     number = np.zeros(len(is_frequent), np.int32)
@@ -154,19 +151,28 @@ def _laid_out(
         found[np.cumsum(lengths) - 1] = 0
         is_kept = found > 0
         is_kept[1:] |= is_kept[:-1].copy()
-        of = np.repeat(np.arange(start, start + len(piece), dtype=np.int32), lengths)
+        of = np.repeat(piece, lengths)
         end = size + int(np.count_nonzero(is_kept))
         laid[size:end], texts[size:end], size = found[is_kept], of[is_kept], end
     return words, laid[:size], texts[:size]
 
 
-def _ranges(codes: NDArray[np.int32], words: int) -> Iterator[tuple[int, int]]:
-    """Ranges of words that occur about `SORTED` times."""
-    counts = np.bincount(codes, minlength=words)
+def _occurrences(codes: NDArray[np.int32], words: int) -> Ints:
+    found = np.zeros(words, np.int64)
+    for start in range(0, len(codes), PIECE_CODES):  # `bincount` copies what it counts
+        found += np.bincount(codes[start : start + PIECE_CODES], minlength=words)
+    return found
+
+
+def _starts(codes: NDArray[np.int32], words: int) -> Iterator[Ints]:
+    """Where words occur, about `SORTED` of them at a time: all places of some words."""
+    counts = _occurrences(codes, words)
     counts[0] = 0
-    firsts = np.flatnonzero(np.diff((np.cumsum(counts) - counts) // SORTED, prepend=-1))
-    firsts[0] = 1
-    return pairwise([*firsts.tolist(), words])
+    part = (np.cumsum(counts) - counts) // SORTED + 1
+    part[0] = 0
+    parts = np.unique(part, return_inverse=True)[1].astype(np.uint16)[codes]
+    for number in range(1, int(parts.max(initial=0)) + 1):
+        yield np.flatnonzero(parts == number)
 
 
 def _sorted(key: Ints) -> Ints:

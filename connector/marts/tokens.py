@@ -38,13 +38,9 @@ STEPS: Final = (
 def words(texts: pa.Array | pa.ChunkedArray) -> pa.ListArray:
     """Words of each text in order; `BREAK` stands where a phrase ends."""
     flat = pa.chunked_array([texts]) if isinstance(texts, pa.Array) else texts
-    plain, steps = flat.combine_chunks(), STEPS
-    if pc.all(pc.string_is_ascii(plain)).as_py():
-        steps = STEPS[:-1]  # the rest is for other characters
-    else:
-        plain = pc.utf8_normalize(plain, form="NFKC")
-    plain = pc.utf8_lower(plain)
-    for pattern, replacement in steps:
+    plain, is_ascii = flat.combine_chunks(), pc.all(pc.string_is_ascii(flat)).as_py()
+    plain = pc.utf8_lower(plain if is_ascii else pc.utf8_normalize(plain, form="NFKC"))
+    for pattern, replacement in STEPS[: -1 if is_ascii else None]:
         plain = pc.replace_substring_regex(plain, pattern=pattern, replacement=replacement)
     split = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(plain))
     return split if isinstance(split, pa.ListArray) else split.combine_chunks()

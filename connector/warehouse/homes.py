@@ -64,7 +64,8 @@ class Homes:
         own = [known.setdefault(name, len(known)) for name in encoded.dictionary.to_pylist()]
         level = _level(_hashes(places["task_id"]), np.array(own, np.int32)[encoded.indices])
         while self._levels and len(self._levels[-1][0]) <= APART * len(level[0]):
-            level = _level(*map(np.concatenate, zip(self._levels.pop(), level, strict=True)))
+            hashes, numbers = self._levels.pop()
+            level = _level(np.concatenate([hashes, level[0]]), np.concatenate([numbers, level[1]]))
         self._levels.append(level)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -89,6 +90,7 @@ def rebuild(
     if state == built and least == built_with:
         return []
     from connector.marts.prompts import families, gather, prompts, terms  # noqa: PLC0415  see above
+    from connector.marts.tokens import Tokens  # noqa: PLC0415  see above
 
     changed = list(_remove_orphans(storage, files))
     for source, name in sources.items():
@@ -104,6 +106,7 @@ def rebuild(
         changed += _write_whole(storage, table, [rows])
     gathered = gather(read)
     changed += _write_whole(storage, TERMS, [terms(read, gathered, least)])
+    gathered = replace(gathered, tokens=Tokens())  # which only terms need
     changed += _write_whole(storage, FAMILIES, families(read, gathered))
     changed += _write_whole(storage, PROMPTS, prompts(read, gathered))
     _write_state(storage, {**_state(storage, files, allowance), TERM_PROMPTS_KEY: str(least)})
