@@ -144,7 +144,7 @@ def _joined(sets: Sets, wordings: Ints, arrivals: NDArray[np.int32], proposals: 
     number = np.cumsum(is_compared) - 1
     earlier = array("i", number[proposals[0]].astype(np.int32).tobytes())
     starts = proposals[1][np.append(compared, len(wordings))].tolist()
-    likeness = _likeness(sets, wordings[compared])
+    set_of = _words_of(sets, wordings[compared])
     of = list(range(len(compared)))
     texts_of = [0] * len(compared)
     members: dict[int, list[int]] = {}
@@ -152,11 +152,14 @@ def _joined(sets: Sets, wordings: Ints, arrivals: NDArray[np.int32], proposals: 
         texts_of[here] += 1
         if texts_of[here] > 1 or starts[here] == starts[here + 1]:
             continue
-        best = 0
+        best, words = 0, set_of(here)
+        size = len(words)
         for family in sorted({of[one] for one in earlier[starts[here] : starts[here + 1]]}):
             majority = alike = 0
             for one in members.get(family, (family,)):
-                is_alike = likeness(here, one) >= SIMILAR
+                others = set_of(one)
+                shared = len(words & others)
+                is_alike = shared / (size + len(others) - shared) >= SIMILAR
                 alike += is_alike
                 majority += texts_of[one] if is_alike else -texts_of[one]
             if alike and (majority > best or (majority == best and of[here] == here)):
@@ -170,8 +173,8 @@ def _joined(sets: Sets, wordings: Ints, arrivals: NDArray[np.int32], proposals: 
     return found
 
 
-def _likeness(sets: Sets, wordings: Ints) -> Callable[[int, int], float]:
-    """Jaccard's measure of two wordings, given their places."""
+def _words_of(sets: Sets, wordings: Ints) -> Callable[[int], set[int]]:
+    """The words of a wording, given its place."""
 
     @lru_cache(maxsize=10_000)
     def set_of(place: int) -> set[int]:
@@ -180,12 +183,7 @@ def _likeness(sets: Sets, wordings: Ints) -> Callable[[int, int], float]:
         words.discard(0)
         return words
 
-    def likeness(one: int, other: int) -> float:
-        here, there = set_of(one), set_of(other)
-        shared = len(here & there)
-        return shared / (len(here) + len(there) - shared)
-
-    return likeness
+    return set_of
 
 
 def _proposals(sets: Sets, texts: Ints) -> Proposals:

@@ -95,6 +95,7 @@ def prompts(read: Read, gathered: Prompts | None = None) -> Iterator[pa.Table]:
     Texts are the bulk of it: they are held no longer than their piece.
     """
     found = gathered or gather(read)
+    yield PROMPTS.schema.empty_table()
     for due, piece, start in _first_uses(read, found.first_row, TEXTS):
         yield _rows(found, due, piece.take(pa.array(found.first_row[due] - start)))
 
@@ -165,7 +166,8 @@ def _first_uses(
     for piece in read(columns):
         start, end = end, end + len(piece)
         due = slice(done, int(np.searchsorted(first_row, end)))
-        yield due, piece, start
+        if due.start < due.stop:
+            yield due, piece, start
         done = due.stop
 
 

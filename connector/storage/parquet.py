@@ -94,16 +94,23 @@ def _sorting(table: Table) -> list[pq.SortingColumn] | None:
 
 def _regroup(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
     """Gather pieces into full row groups; yield at least one, so that the file has a schema."""
-    held = schema.empty_table()
+    held, rows, size = [schema.empty_table()], 0, 0
     for piece in pieces:
-        held = pa.concat_tables([held, piece.replace_schema_metadata(schema.metadata)])
-        while len(held):
-            full = fitting(held, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
-            if full == len(held) < ROW_GROUP_ROWS:
+        # Joined only once they may be enough: each time would cost as much as there are pieces.
+        held += [piece.replace_schema_metadata(schema.metadata)] * (len(piece) > 0)
+        rows, size = rows + len(piece), size + piece.nbytes
+        if rows < ROW_GROUP_ROWS and size <= ROW_GROUP_BYTES:
+            continue
+        joined = pa.concat_tables(held)
+        held.clear()
+        while len(joined):
+            full = fitting(joined, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
+            if full == len(joined) < ROW_GROUP_ROWS:
                 break
-            yield held.slice(0, full)
-            held = held.slice(full)
-    yield held
+            yield joined.slice(0, full)
+            joined = joined.slice(full)
+        held, rows, size = [joined], len(joined), joined.nbytes
+    yield pa.concat_tables(held)
 
 
 def read_table(
