@@ -95,7 +95,6 @@ def prompts(read: Read, gathered: Prompts | None = None) -> Iterator[pa.Table]:
     Texts are the bulk of it: they are held no longer than their piece.
     """
     found = gathered or gather(read)
-    yield PROMPTS.schema.empty_table()
     for due, piece, start in _first_uses(read, found.first_row, TEXTS):
         yield _rows(found, due, piece.take(pa.array(found.first_row[due] - start)))
 
