@@ -225,7 +225,10 @@ class Settings(BaseModel):
         4 * 1024 * 1024, "Largest body, decompressed; a larger one is rejected.", "bytes"
     )
     batch_size: Annotated[int, _count(1_000_000)] = _setting(
-        500, "Answers that are saved together in one file.", "answers"
+        500,
+        "Answers that are saved together in one file; up to four times as many if they come within"
+        " half a second.",
+        "answers",
     )
 
     give_up_after: Duration = _setting(

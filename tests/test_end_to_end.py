@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from builders import answer as answer_of
 from conftest import DOCUMENTED_ID, KEY
 from raw_server import RawServer, hang, reply
 
@@ -138,6 +139,18 @@ def test_the_dialects_arrive_in_the_same_columns(sandbox: Sandbox, tmp_path: Pat
         assert done.resolution.notna().all()
         assert done.prompt_id.notna().all()
         assert dialect.created_at.notna().all()
+
+
+@pytest.mark.parametrize(("seconds", "sizes"), [(60.0, [40, 40, 20]), (0.0, [10] * 10)])
+def test_batches_are_larger_while_answers_pour_in(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(receiving, "GATHER_SECONDS", seconds)
+    saved: list[int] = []
+    batch = receiving.Batch(load(key=KEY, batch_size=10), lambda some: saved.append(len(some)))
+    many = [answer_of(f"t{number}") for number in range(100)]
+    assert list(receiving.collect(many, batch)) == many
+    assert saved == sizes
 
 
 def test_what_has_come_is_saved_while_the_rest_is_waited_for(

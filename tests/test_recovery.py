@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,8 +11,9 @@ import pytest
 from builders import answer, pending
 from test_warehouse import created, files, ingest
 
-from connector.errors import DamagedFile
+from connector.errors import DamagedFile, StorageFailed
 from connector.record.answer import Outcome
+from connector.storage import local
 from connector.warehouse.founding import ZERO_ROWS
 from connector.warehouse.warehouse import Warehouse
 
@@ -218,3 +220,33 @@ def test_leftovers_of_dead_writers_are_swept(warehouse: Path) -> None:
         pass
     assert not [path for path in left if path.exists()]
     same(before, tables(warehouse))
+
+
+def test_moves_are_durable_on_return(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each folder is synced after its last rename, new places first: a cut must not lose both."""
+    done: list[str] = []
+    rename, sync = os.replace, local.sync_folder
+
+    def replace(source: Path, target: Path) -> None:
+        done.append(f"{source.name} -> {target.parent.name}")
+        rename(source, target)
+
+    def sync_folder(folder: Path) -> None:
+        done.append(folder.name)
+        sync(folder)
+
+    for name in ("old/1", "old/2", "old/3"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.setattr(local.os, "replace", replace)
+    monkeypatch.setattr(local, "sync_folder", sync_folder)
+    storage = local.LocalStorage(tmp_path)
+    storage.move_all([("old/1", "one/1"), ("old/2", "two/2")])
+    assert done == ["1 -> one", "2 -> two", "one", "two", "old"]
+    done.clear()
+    with pytest.raises(StorageFailed):
+        storage.move_all([("old/3", "two/3"), ("old/none", "two/none")])
+    assert done[-2:] == ["two", "old"]
+    assert storage.read("two/3") == b"old/3"

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 BATCH_BYTES: Final = 32 * 1024 * 1024
 BATCH_SECONDS: Final = 10.0
 
+# While answers pour in, a batch waits for more: each file costs as much as some hundred answers.
+GATHER_SECONDS: Final = 0.5
+GATHER_TIMES: Final = 4
+
 
 def receive(
     task_ids: Iterable[str],
@@ -102,11 +106,13 @@ class Batch:
 
     def save_if_full(self) -> None:
         """Save the batch if it is large or old enough."""
-        if (
-            len(self._answers) >= self._settings.batch_size
-            or self._bytes >= BATCH_BYTES
-            or (self._answers and time.monotonic() - self._since >= BATCH_SECONDS)
-        ):
+        if not self._answers:
+            return
+        count, age = len(self._answers), time.monotonic() - self._since
+        is_full = count >= self._settings.batch_size and (
+            age >= GATHER_SECONDS or count >= GATHER_TIMES * self._settings.batch_size
+        )
+        if is_full or self._bytes >= BATCH_BYTES or age >= BATCH_SECONDS:
             self.save_all()
 
     def save_all(self) -> None:

@@ -18,7 +18,7 @@ from connector.storage.lock import writer_lock
 from connector.storage.replace import put_in_place, sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
 # Folder of files being written; not beside the tables' files, as Polars reads hidden files too.
@@ -153,12 +153,24 @@ class LocalStorage:
             raise
 
     def move(self, name: str, new_name: str) -> None:
-        source, target = self.path(name), self.path(new_name)
-        with trying_to(f"move {source} to {target}"):
-            _make_folder(target.parent)
-            os.replace(source, target)  # noqa: PTH105  one system call, visible in a trace
-            sync_folder(target.parent)
-            sync_folder(source.parent)
+        self.move_all([(name, new_name)])
+
+    def move_all(self, moves: Iterable[tuple[str, str]]) -> None:
+        # Renames are kept in their order, so one sync of each folder is as good as one for each
+        # file. New places first: a power cut may leave a file in both places, but in one at least.
+        sources: dict[Path, None] = {}
+        targets: dict[Path, None] = {}
+        try:
+            for name, new_name in moves:
+                source, target = self.path(name), self.path(new_name)
+                with trying_to(f"move {source} to {target}"):
+                    _make_folder(target.parent)
+                    os.replace(source, target)  # noqa: PTH105  one system call, visible in a trace
+                    targets[target.parent] = sources[source.parent] = None
+        finally:
+            for folder in (*targets, *sources):
+                with trying_to(f"keep what was moved in {folder}"):
+                    sync_folder(folder)
 
     def remove(self, name: str) -> None:
         path = self.path(name)

@@ -28,7 +28,7 @@ from connector.storage.local import trying_to
 from connector.storage.store_errors import is_from_store, is_perhaps_gone, is_to_mend, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from connector.storage.conditional import ConditionalStore, Tag
 
@@ -280,6 +280,10 @@ class ObjectStorage:
                 with self.replacing(new_name) as draft, self.open_file(name) as file:
                     file.download(draft)
             self._fs.delete_file(self._path(name))
+
+    def move_all(self, moves: Iterable[tuple[str, str]]) -> None:
+        for name, new_name in moves:
+            self.move(name, new_name)
 
     def remove(self, name: str) -> None:
         with self._changing(f"remove {self.where(name)}"), contextlib.suppress(FileNotFoundError):

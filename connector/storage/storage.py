@@ -10,6 +10,7 @@ from connector.storage.file_url import path_of
 from connector.storage.local import LocalStorage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -106,6 +107,13 @@ class Storage(Protocol):
 
         Raises:
             StorageFailed: It cannot be moved.
+        """
+
+    def move_all(self, moves: Iterable[tuple[str, str]]) -> None:
+        """Move files, each a name and a new name, in this order; durable on return.
+
+        Raises:
+            StorageFailed: As `move`; those before are moved.
         """
 
     def remove(self, name: str) -> None:

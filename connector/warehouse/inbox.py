@@ -133,9 +133,8 @@ def archive(storage: Storage, names: Iterable[str]) -> None:
 
     The order matters: the files that a crash leaves to be merged again must be the newer ones.
     """
-    for name in names:
-        if storage.exists(name):  # it may have been set aside
-            storage.move(name, _place_of(storage, name))
+    # One may have been set aside.
+    storage.move_all((name, _place_of(storage, name)) for name in names if storage.exists(name))
 
 
 def are_logged(storage: Storage, names: Iterable[str]) -> bool:
