@@ -58,9 +58,10 @@ class Attempt:
     @property
     def kind(self) -> Literal["good", "refused", "failed"]:
         """What the throttle learns about the gateway's state."""
-        if self.http_status in _ASK_TO_WAIT or self.outcome is Outcome.RATE_LIMITED:
+        outcome = self.verdict.outcome
+        if self.http_status in _ASK_TO_WAIT or outcome is Outcome.RATE_LIMITED:
             return "refused"
-        return "failed" if self.outcome in DOWN else "good"
+        return "failed" if outcome in DOWN else "good"
 
     @property
     def is_out(self) -> bool:
@@ -89,7 +90,7 @@ def about_another(attempt: Attempt) -> Attempt:
 def from_reply(reply: Reply, now: datetime, task_id: str = "") -> Attempt:
     """Judge an answer by its status and body."""
     verdict = _judged(reply, task_id)
-    may_pass = verdict.outcome in PASSING and verdict.concerns is Concern.MOMENT
+    may_pass = verdict.concerns is Concern.MOMENT and verdict.outcome in PASSING
     return Attempt(
         verdict,
         is_worth_retrying=may_pass,

@@ -6,7 +6,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _GZIP_OR_ZLIB = zlib.MAX_WBITS + 32  # zlib recognizes which by the first bytes
 
@@ -16,7 +16,7 @@ class BrokenBody(Exception):
 
 
 def read_body(
-    pieces: Iterator[bytes],
+    pieces: Iterable[bytes],
     headers: Mapping[str, str],
     limit: int,
     hold: Callable[[int], None] = lambda _: None,
@@ -36,7 +36,8 @@ def read_body(
         BrokenBody: The body cannot be decompressed.
     """
     # Other codings pass: some gateways put a charset in that header.
-    if headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip", "deflate"):
+    coding = headers.get("content-encoding")
+    if coding is not None and coding.strip().lower() in ("gzip", "x-gzip", "deflate"):
         pieces = _inflated(pieces, limit + 1)
     taken, size = [], 0
     for piece in pieces:
@@ -48,7 +49,7 @@ def read_body(
     return b"".join(taken), True
 
 
-def _inflated(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
+def _inflated(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
     """Decompress up to `most` bytes at a time: data can grow a thousandfold.
 
     urllib3 can do this too, but its older releases, which requests also accepts, have no bound.

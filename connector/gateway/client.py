@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
     from connector.gateway.pace.throttle import Throttle
     from connector.gateway.transport import Sent
+
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 
 logger = logging.getLogger(__name__)
 
@@ -217,7 +220,9 @@ class Client:
             return self._fetch(question, stop)
 
     def _question(self, task_id: str) -> Question:
-        return Question(self._transport, f"{self._path}/{quote(task_id, safe='')}", task_id)
+        # Nearly all are as they go into a path, and to find that out takes a fifth of the time.
+        place = task_id if _UNRESERVED.fullmatch(task_id) else quote(task_id, safe="")
+        return Question(self._transport, f"{self._path}/{place}", task_id)
 
     def inquire(self, task_id: str) -> Inquiry:
         """Begin an inquiry about a task ID, which `start` and `step` continue."""
@@ -270,9 +275,13 @@ class Client:
         attempt = self._attempt(inquiry)
         inquiry.attempts += 1
         inquiry.status = attempt.http_status or inquiry.status
-        if attempt.outcome is Outcome.OTHER_TASK:
+        outcome = attempt.verdict.outcome
+        if outcome is Outcome.OTHER_TASK:
             inquiry.others.append(attempt.verdict.other_ids)
-        inquiry.delay = self._delay(inquiry.attempts, attempt, len(inquiry.others))
+        if outcome is Outcome.GENERATION:
+            inquiry.delay = None
+        else:
+            inquiry.delay = self._delay(inquiry.attempts, attempt, len(inquiry.others))
         if inquiry.delay is None:
             return self._answer(inquiry, attempt)
         name, number = inquiry.question.name, inquiry.attempts
@@ -280,27 +289,25 @@ class Client:
         return None
 
     def _answer(self, inquiry: Inquiry, attempt: Attempt) -> Answer:
-        now = self._clock()
+        now, verdict = self._clock(), attempt.verdict
         return Answer(
             task_id=inquiry.question.name,
-            outcome=attempt.outcome,
+            outcome=verdict.outcome,
             http_status=inquiry.status,
             attempts=inquiry.attempts,
             elapsed_seconds=now - (inquiry.began or now),
             fetched_at=self._now(),
             body=attempt.body,
-            message=attempt.message,
-            status=attempt.verdict.status,
-            concerns=attempt.verdict.concerns,
+            message=verdict.message,
+            status=verdict.status,
+            concerns=verdict.concerns,
             base_url=self._base_url,
             api=self._settings.api,
-            mixed_up=self._mixed_up(attempt, inquiry.others),
+            mixed_up=self._mixed_up(attempt, inquiry.others) if inquiry.others else 0,
         )
 
     def _mixed_up(self, attempt: Attempt, others: list[tuple[str, ...]]) -> int:
         """How many of the answers that were not kept are about another task than the kept one."""
-        if not others:
-            return 0
         is_kept = attempt.outcome is Outcome.GENERATION
         kept = attempt.verdict.other_ids if is_kept else None
         count = sum(ids != kept for ids in others)
@@ -335,7 +342,7 @@ class Client:
         """Make one request, and tell the throttle and the outage how it went."""
         request = inquiry.request
         sent = self._clock() if request is None else inquiry.sent
-        sample = Sample("failed", 0.0)
+        sample = None
         try:
             attempt = self._ask(inquiry)
             sample = Sample(
@@ -347,13 +354,15 @@ class Client:
             )
         finally:
             inquiry.request = inquiry.connection = None
+            sample = sample or Sample("failed", 0.0)
             if request is None:
                 self._throttle.release(sample)
             else:
                 self._throttle.end(request, sample)
+        outcome = attempt.verdict.outcome
         if self._on_attempt is not None:
-            self._on_attempt(attempt.outcome.value, sample.latency)
-        self._outage.add(failed=attempt.outcome in DOWN, now=self._clock())
+            self._on_attempt(outcome.value, sample.latency)
+        self._outage.add(failed=outcome in DOWN, now=self._clock())
         return attempt
 
     def _ask(self, inquiry: Inquiry) -> Attempt:
@@ -375,31 +384,32 @@ class Client:
             elif self._owners.are_confused:
                 sent.connection.close()
             else:
-                sent.connection.has_given |= attempt.outcome is Outcome.GENERATION
+                sent.connection.has_given |= attempt.verdict.outcome is Outcome.GENERATION
                 question.transport.keep(sent)
-        if attempt.message is not None:
-            message = self._redactor.message(attempt.message)
+        if (message := attempt.verdict.message) is not None:
+            message = self._redactor.message(message)
             attempt = replace(attempt, verdict=replace(attempt.verdict, message=message))
-        self._hint(attempt)
+        if self._is_first_attempt:
+            self._hint(attempt)
         return attempt
 
     def _is_its_own(
         self, question: Question, attempt: Attempt, others: list[tuple[str, ...]], sent: Sent
     ) -> bool:
         """Whether an answer is about what was asked, for all that is known."""
-        ids, connection = attempt.verdict.other_ids, sent.connection
-        if ids:
+        if ids := attempt.verdict.other_ids:
+            connection = sent.connection
             # What came first over a connection may still be followed by the answer.
             is_first = not connection.has_given and self._owners.are_unknown
             is_first = is_first and connection.is_silent(LISTEN_SECONDS)
             return self._owners.owns(question.name, ids, others, is_first=is_first)
-        if attempt.outcome is Outcome.GENERATION:
+        if attempt.verdict.outcome is Outcome.GENERATION:
             self._owners.has_matched = True
         return True
 
     def _hint(self, attempt: Attempt) -> None:
         """Warn at once of a wrong host or certificate, while attempts continue."""
-        if self._is_first_attempt and attempt.http_status is None:
+        if attempt.http_status is None:
             logger.warning("%s", attempt.message)
         self._is_first_attempt = False
 

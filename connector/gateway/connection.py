@@ -33,7 +33,7 @@ _VERSION: Final = b"HTTP/1.1 "
 _PIECE_BYTES: Final = 64 * 1024
 # Not those without a body, 204 and 304, whatever their length says.
 _STATUS: Final = re.compile(r"(?!204|304)[2-9][0-9]{2}( |$)")
-_LENGTH: Final = re.compile(r"[0-9]{1,15}")
+_LONGEST_LENGTH: Final = 15
 # The size of a chunk, without extensions; a longer line cannot be one.
 _CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,7})\r\n")
 _CHUNK_LINE: Final = 9
@@ -88,6 +88,8 @@ class Connection:
     Attributes:
         status: HTTP status of the latest answer, as soon as it is known.
         has_given: Whether a generation came over it, which may come a second time.
+        is_open_to_polling: Whether `poll` knows when something arrives, as it does not for TLS
+            within TLS.
     """
 
     def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
@@ -99,13 +101,12 @@ class Connection:
         # The answer under way: what has arrived, and what is wrong with it.
         self._start = b""
         self._head: _Head | None = None
+        self._body: bytes | None = None  # once it is all here
         self._error: OSError | None = None
+        # TLS through a proxy that itself speaks TLS is not an SSLSocket.
+        self._is_tls = isinstance(sock, ssl.SSLSocket) or hasattr(sock, "sslobj")
+        self.is_open_to_polling = isinstance(sock, socket.socket)
         sock.settimeout(bounds.silent_seconds)
-
-    @property
-    def is_open_to_polling(self) -> bool:
-        """Whether `poll` knows when something arrives, as it does not for TLS within TLS."""
-        return isinstance(self._sock, socket.socket)
 
     def fileno(self) -> int:
         """The number that `poll` knows it by."""
@@ -123,9 +124,9 @@ class Connection:
             seconds: Wait for as long, should something be on its way.
         """
         try:
-            if not seconds and not self._waits and not _is_tls(self._sock):
+            if not seconds and not self._waits and not self._is_tls:
                 return self._has_nothing()
-            if _has_pending(self._sock):
+            if self._has_pending():
                 return False
             return not wait_for_read(self._sock, timeout=seconds) or self._is_only_tls()
         except (OSError, ValueError):
@@ -139,9 +140,13 @@ class Connection:
             return True
         return False
 
+    def _has_pending(self) -> bool:
+        """Whether something was read from a TLS socket that nobody has taken yet."""
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+
     def _is_only_tls(self) -> bool:
         """Whether what has arrived belongs to TLS itself: a session ticket, say."""
-        if not _is_tls(self._sock):
+        if not self._is_tls:
             return False
         self._sock.settimeout(0)
         try:
@@ -163,11 +168,12 @@ class Connection:
             OSError: The connection broke, or would have to wait.
         """
         self._wait(waits)
-        self.status = self._head = self._error = None
+        self.status = self._head = self._body = self._error = None
         self._start = b""
-        # A gateway may refuse a request before it has read it; the refusal can still be read.
-        with suppress(BrokenPipeError, ConnectionResetError):
+        try:  # noqa: SIM105  for each request, and `suppress` takes longer
             self._sock.sendall(request)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it may refuse a request before it has read it, and the refusal can be read
         self._incoming = Incoming(self._sock, self._bounds)
 
     def look(self) -> State:
@@ -179,7 +185,7 @@ class Connection:
         """
         try:
             piece = self._incoming.take()
-            while _has_pending(self._sock):
+            while self._is_tls and self._has_pending():
                 piece += self._incoming.take()
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return "some"
@@ -190,7 +196,9 @@ class Connection:
         head = self._head = self._head or _read_head(self._start)
         if not piece or head is None or head.status in _ODD:
             return "odd"
-        state, _ = _body_in(self._start, head)
+        state, body = _body_in(self._start, head)
+        if state == "all":
+            self._body = body
         return "odd" if state == "some" and self._is_large(head) else state
 
     def _is_large(self, head: _Head) -> bool:
@@ -209,15 +217,17 @@ class Connection:
         """
         if self._error is not None:
             raise self._error
-        incoming, head = self._incoming, self._head
-        if head is None or _body_in(self._start, head)[0] != "all":
+        incoming, head, body = self._incoming, self._head, self._body
+        if body is None:
             self._wait(True)
         start = self._start or incoming.receive()
         head = head or _read_head(start)
         self._start = b""
         if head is None:
             return self._read_other(start)
-        state, body = _body_in(start, head)
+        state: State = "all"
+        if body is None:
+            state, body = _body_in(start, head)
         length = head.length
         if state != "all":
             if length is None:
@@ -225,7 +235,9 @@ class Connection:
             # All at once, or all threads would wait with a part each.
             self._hold(min(length, self._bounds.body_bytes))
         self.status, headers = head.status, head.headers
-        pieces = iter((body,)) if length is None else _pieces(incoming, body, length)
+        if state == "all" and length is not None:
+            body = body[:length]
+        pieces = (body,) if state == "all" else _pieces(incoming, body, length or 0)
         whole, is_whole = read_body(pieces, headers, self._bounds.body_bytes, self._hold)
         has_more = length is not None and incoming.received > head.size + length
         is_last = not is_whole or has_more or "close" in headers.get("connection", "").lower()
@@ -262,35 +274,31 @@ class Connection:
         return Reply(status, headers, body, is_whole, has_known_end, is_last)
 
 
-def _has_pending(sock: socket.socket) -> bool:
-    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
-
-
-def _is_tls(sock: socket.socket) -> bool:
-    # TLS through a proxy that itself speaks TLS is not an SSLSocket.
-    return isinstance(sock, ssl.SSLSocket) or hasattr(sock, "sslobj")
-
-
 def _read_head(start: bytes) -> _Head | None:
     """The head of a plain answer; None for any other."""
-    head, blank, _ = start.partition(b"\r\n\r\n")
-    if not blank or not head.startswith(_VERSION):
+    end = start.find(b"\r\n\r\n")
+    if end < 0 or not start.startswith(_VERSION):
         return None
-    first, *lines = head[len(_VERSION) :].decode("latin-1").split("\r\n")
+    text = start[len(_VERSION) : end].decode("latin-1")
+    first, *lines = text.split("\r\n")
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or " " in name:
             return None
         headers.setdefault(name.lower(), value.strip())
-    if not _STATUS.match(first) or head.count(b"\n") != len(lines):
+    if not _STATUS.match(first) or text.count("\n") != len(lines):
         return None
     length, coding = headers.get("content-length"), headers.get("transfer-encoding")
     if length is None and coding is not None and coding.lower() == "chunked":
-        return _Head(int(first[:3]), headers, None, len(head) + 4)
-    if length is None or coding is not None or not _LENGTH.fullmatch(length):
+        return _Head(int(first[:3]), headers, None, end + 4)
+    if length is None or coding is not None or not _is_length(length):
         return None
-    return _Head(int(first[:3]), headers, int(length), len(head) + 4)
+    return _Head(int(first[:3]), headers, int(length), end + 4)
+
+
+def _is_length(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and len(text) <= _LONGEST_LENGTH
 
 
 def _body_in(start: bytes, head: _Head) -> tuple[State, bytes]:

@@ -104,17 +104,22 @@ class Flights:
 
     def _is_over(self) -> bool:
         """Whether nothing starts any more."""
-        is_done = self._is_exhausted and not self._next and not self._pauses and not self._line
-        return is_done or any(stop.is_set() for stop in self._stops)
+        if self._is_exhausted and not self._next and not self._pauses and not self._line:
+            return True
+        for stop in self._stops:  # noqa: SIM110  at each request, and `any` takes twice the time
+            if stop.is_set():
+                return True
+        return False
 
     def _start(self) -> float:
         """Start all that may start; return the seconds until more may."""
         try:
+            room = self._room()  # it only grows meanwhile
             while not self._is_over():
-                seconds = self._end_pauses()
-                inquiry = self._first()
+                self._end_pauses()
+                inquiry = self._first(room)
                 if inquiry is None:
-                    return seconds
+                    return self._look_up_seconds()
                 if seconds := self._client.start(inquiry):
                     return seconds
                 self._watch(inquiry)
@@ -122,23 +127,25 @@ class Flights:
             self._fail(error)
         return _LOOK_UP_SECONDS
 
-    def _end_pauses(self) -> float:
-        """Line up what has paused for long enough; return the seconds until to look again."""
-        now = time.monotonic()
-        while self._pauses and self._pauses[0].until <= now:
+    def _end_pauses(self) -> None:
+        """Line up what has paused for long enough."""
+        while self._pauses and self._pauses[0].until <= time.monotonic():
             # Where the gateway limits the rate, behind all whose turn it could have been by now:
             # tasks that are refused for their own sake would else make it seem to be closed.
             place = self._started + self._most - self._under_way()
             self._line.append((place, heapq.heappop(self._pauses).inquiry))
-        left = self._pauses[0].until - now if self._pauses else _LOOK_UP_SECONDS
+
+    def _look_up_seconds(self) -> float:
+        """Seconds until to look again whether something may start."""
+        left = self._pauses[0].until - time.monotonic() if self._pauses else _LOOK_UP_SECONDS
         return min(left, _LOOK_UP_SECONDS if self._room() else _ROOM_SECONDS)
 
-    def _first(self) -> Inquiry | None:
+    def _first(self, room: int) -> Inquiry | None:
         """The inquiry whose attempt is next; None if there is none yet."""
         place, inquiry = self._line[0] if self._line else (0, None)
         if place <= self._started and inquiry is not None:
             return inquiry
-        if self._next is None and self._under_way() < min(self._most, self._room()):
+        if self._next is None and self._under_way() < min(self._most, room):
             task_id = next(self._task_ids, None)
             self._is_exhausted = task_id is None
             self._next = None if task_id is None else self._client.inquire(task_id)

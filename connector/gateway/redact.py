@@ -74,7 +74,12 @@ class Redactor:
         # Presigned URLs are full of escapes, but of other characters than those of keys.
         if self._may_hide.search(body):
             body += b"\n" + _IN_URL.sub(_unescaped, body)
-        return self._folded in body.lower() or any(other in body for other in self._others)
+        if self._folded in body.lower():
+            return True
+        for other in self._others:  # noqa: SIM110  of each answer, and `any` takes twice the time
+            if other in body:
+                return True
+        return False
 
 
 def _in_base64(key: bytes) -> list[bytes]:

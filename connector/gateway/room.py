@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Of an answer; this much has room always.
 SMALL_BYTES: Final = 256 * 1024
 
+_FREE: Final = nullcontext()
+
 # An answer is copied a few times on its way, so this is a quarter of what it takes.
 MOST_BYTES: Final = 64 * 1024 * 1024
 
@@ -76,4 +78,4 @@ class Room:
         Args:
             size: Bytes of the answer.
         """
-        return nullcontext() if size <= SMALL_BYTES else self._turn
+        return _FREE if size <= SMALL_BYTES else self._turn
