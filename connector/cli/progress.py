@@ -48,6 +48,8 @@ class LiveProgress(Watcher):
         total, now = len(plan.task_ids), time.monotonic()
         if not total:
             return
+        if not self._bar and now - self._last_line < PLAIN_SECONDS:
+            return
         rate = f"{tally.answers / max(now - self._started, 1e-3):,.0f}"
         if self._bar:
             self._bar.update(
@@ -58,7 +60,7 @@ class LiveProgress(Watcher):
                 rate=rate,
                 states=str(tally),
             )
-        elif now - self._last_line >= PLAIN_SECONDS:
+        else:
             self._last_line = now
             self._console.print(
                 f"fetching {tally.answers:,}/{total:,} at {rate}/s: {tally}",
