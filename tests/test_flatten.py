@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.record.answer import Outcome
+from connector.record.bodies import Bodies
 from connector.record.coerce import to_time
 from connector.record.column import TIMESTAMP
 from connector.record.dialects import FROM_JSON, PLAIN_KEYS
@@ -531,7 +532,7 @@ def assert_read_alike(groups: list[list[bytes]]) -> None:
     tables = [table(*(answer("asked", body) for body in group)) for group in groups]
     found = list(map(flatten, tables))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("connector.record.flatten.read_documented", lambda bodies: ([], none(bodies)))
+        patch.setattr(Bodies, "read", lambda _self, bodies, _task_ids: ([], none(bodies)))
         expected = list(map(flatten, tables))
     for one, other in zip(found, expected, strict=True):
         assert repr(one.to_pylist()) == repr(other.to_pylist())

@@ -70,7 +70,7 @@ LISTS: Final = (
     "results",
     "tasks",
 )
-_OF_WRAPPERS: Final = frozenset({*WRAPPERS, *LISTS})
+OF_WRAPPERS: Final = frozenset({*WRAPPERS, *LISTS})
 STATES: Final = GENERATIONS["state"].paths
 IDS: Final = ("id", "task_id", "generation_id")
 
@@ -116,8 +116,8 @@ _RANK: Final = {
 }
 _FIRST_PATH: Final = {column.name: column.paths[0].partition(".")[::2] for column in FROM_JSON}
 _TIMES: Final = frozenset(column.name for column in FROM_JSON if column.type == TIMESTAMP)
-_FAILURE: Final = frozenset({"failure_reason", "failure_code"})
-_MAY_BE_NOTHING: Final = _FAILURE | _TIMES
+FAILURE: Final = frozenset({"failure_reason", "failure_code"})
+MAY_BE_NOTHING: Final = FAILURE | _TIMES
 OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
     *WRAPPERS,
     *LISTS,
@@ -254,11 +254,11 @@ def _says_itself(document: Json) -> bool:
 
 
 def _wrapped(found: Found, wrapper: Wrapper) -> Found:
-    state = _agreed(found.state, _state_in(wrapper.fields))
+    state = agreed(found.state, _state_in(wrapper.fields))
     return Found(found.generation, (wrapper, *found.wrappers), found.others, state)
 
 
-def _agreed(inner: Any, outer: Any) -> Any:
+def agreed(inner: Any, outer: Any) -> Any:
     """The state of a generation and its wrapper together.
 
     An unfinished wrapper makes it unfinished; a failed wrapper makes an unfinished one failed.
@@ -376,7 +376,7 @@ def _folded_keys(keys: tuple[str, ...]) -> Mapping[str, str]:
 @lru_cache(maxsize=4096)
 def _inner_keys(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Those under which wrappers hold others, with their form in snake case."""
-    return tuple(item for item in _folded_keys(keys).items() if item[0] in _OF_WRAPPERS)
+    return tuple(item for item in _folded_keys(keys).items() if item[0] in OF_WRAPPERS)
 
 
 @lru_cache(maxsize=4096)
@@ -496,7 +496,7 @@ def _artifact(generation: Json) -> list[Json]:
 def _gather(number: int, layer: Json, values: dict[str, list[_Value]]) -> None:
     """Add what one object has for which column."""
     is_record = number > 0 or not OF_RECORDS.isdisjoint(_folded(layer))
-    for key, wants in _wanted(tuple(layer)):
+    for key, wants in wanted(tuple(layer)):
         outer = layer[key]
         if outer is None:
             continue
@@ -520,7 +520,7 @@ def _gather(number: int, layer: Json, values: dict[str, list[_Value]]) -> None:
 
 def _counts(name: str, key: str, value: Any, number: int, *, is_record: bool, rest: str) -> bool:
     """Whether a value is one of the column, rather than another's or a spelling of "none"."""
-    if name in _MAY_BE_NOTHING and _is_nothing(name, value):
+    if name in MAY_BE_NOTHING and _is_nothing(name, value):
         return False
     if isinstance(value, str):
         return True
@@ -533,7 +533,7 @@ def _counts(name: str, key: str, value: Any, number: int, *, is_record: bool, re
 
 
 @lru_cache(maxsize=4096)
-def _wanted(keys: tuple[str, ...]) -> tuple[tuple[str, tuple[_Want, ...]], ...]:
+def wanted(keys: tuple[str, ...]) -> tuple[tuple[str, tuple[_Want, ...]], ...]:
     """What columns look for in an object with these keys, by key."""
     return tuple(
         (key, tuple(_want(name, path) for name, path in HEADS[head]))
@@ -543,7 +543,7 @@ def _wanted(keys: tuple[str, ...]) -> tuple[tuple[str, tuple[_Want, ...]], ...]:
 
 
 def _want(name: str, path: str) -> _Want:
-    is_checked = name in _MAY_BE_NOTHING or name in {"id", "state"} or path == "error"
+    is_checked = name in MAY_BE_NOTHING or name in {"id", "state"} or path == "error"
     return _Want(name, _RANK[name, path], path.partition(".")[2], is_checked)
 
 
@@ -554,7 +554,7 @@ def _id_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 def _is_nothing(name: str, value: Any) -> bool:
     """Whether a value is a gateway's spelling of "none"."""
-    if name in _FAILURE:
+    if name in FAILURE:
         return value in ("", 0, "0", False)
     return name in _TIMES and is_no_time(value)
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.answer import Outcome
+from connector.record.bodies import Bodies
 from connector.record.column import TIMESTAMP
 from connector.record.derive import derive
 from connector.record.dialects import FROM_JSON, find, parse, plain
-from connector.record.documented import read_documented
 from connector.record.fields import Fields
 from connector.record.order import sequence_of
 from connector.record.pieces import split
@@ -35,18 +35,21 @@ CHUNK_ROWS: Final = 2000
 CHUNK_BYTES: Final = 2 * 1024 * 1024
 
 
-def flatten(answers: pa.Table) -> pa.Table:
+def flatten(answers: pa.Table, bodies: Bodies | None = None) -> pa.Table:
     """Turn answers into rows of `generations`, each with the lineage of that one fetch.
 
     Args:
         answers: Rows of the `answers` table; those that hold no generation are left out.
+        bodies: Reads the bodies, and knows their shapes from earlier calls.
 
     Returns:
         A table of the `generations` schema, one row per answer, in the answers' order. No body
         makes it fail: a value that does not fit its column is null, and noted in `coercions`.
     """
     answers = answers.filter(pc.equal(answers["outcome"], Outcome.GENERATION))
-    chunks = map(_read, split(answers.select(["body", "task_id"]), CHUNK_ROWS, CHUNK_BYTES))
+    bodies = bodies or Bodies()
+    pieces = split(answers.select(["body", "task_id"]), CHUNK_ROWS, CHUNK_BYTES)
+    chunks = [_read(piece, bodies) for piece in pieces]
     found = pa.concat_tables([FOUND.empty_table(), *chunks])
     columns = dict(zip(found.schema.names, found.columns, strict=True))
     columns |= derive(found)
@@ -54,23 +57,17 @@ def flatten(answers: pa.Table) -> pa.Table:
     return pa.table([columns[name] for name in GENERATIONS.schema.names], GENERATIONS.schema)
 
 
-def _read(answers: pa.Table) -> pa.Table:
-    columns, is_read = read_documented(answers["body"].combine_chunks())
+def _read(answers: pa.Table, bodies: Bodies) -> pa.Table:
+    columns, is_read = bodies.read(*(column.combine_chunks() for column in answers.columns))
     if not columns:
         return _read_singly(answers)
-    read = _found(columns)
+    read = pa.table([*columns, pa.nulls(len(columns[0]), STRING)], FOUND)
     if len(read) == len(answers):
         return read
     is_other = pc.invert(is_read)
     places = pa.concat_arrays([pc.indices_nonzero(is_read), pc.indices_nonzero(is_other)])
     rows = pa.concat_tables([read, _read_singly(answers.filter(is_other))])
     return rows.take(pc.sort_indices(places))
-
-
-def _found(columns: list[pa.Array]) -> pa.Table:
-    """The rows of documents that columns have all of."""
-    nothing = pa.nulls(len(columns[0]), STRING)
-    return pa.table([*columns, nothing, nothing], FOUND)
 
 
 def _read_singly(answers: pa.Table) -> pa.Table:

@@ -136,7 +136,9 @@ class Tables:
             names: Names of the files.
             rejudged_by: Base URLs by run ID, to judge the answers again; None keeps the verdicts.
         """
-        from connector.record.flatten import flatten  # noqa: PLC0415  only for new answers
+        # Only for new answers.
+        from connector.record.bodies import Bodies  # noqa: PLC0415
+        from connector.record.flatten import flatten  # noqa: PLC0415
 
         if rejudged_by is not None:
             from connector.record.rejudge import rejudge  # noqa: PLC0415  its patterns take 80 ms
@@ -144,6 +146,7 @@ class Tables:
         before = rejects = self.rejects()
         proven = dict.fromkeys(self.generations.gateways(), "")
         prompts = given.Prompts(*self.given)
+        bodies = Bodies()
         gone = Forgotten(source)
         moved = clocks.read_moved(source)
         answers = ahead = 0
@@ -159,7 +162,7 @@ class Tables:
 
         def read(whole: pa.Table) -> tuple[pa.Table, pa.Table]:
             group = prepared(whole)
-            return group, flatten(group)
+            return group, flatten(group, bodies)
 
         def groups() -> Iterator[pa.Table]:
             nonlocal rejects, answers, ahead

@@ -1,0 +1,150 @@
+"""Reads bodies with Arrow, whose shapes it learns as they come."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from connector.record.columnar import Columns
+from connector.record.dialects import parse
+from connector.record.fields import UNFIT
+from connector.record.shape import PLAIN, Misfit, Shape, form_of, names_in, shape_of
+
+# Of bodies that are larger on average, copies take more memory than Python takes time.
+LARGE_BODY: Final = 64 * 1024
+
+# Arrow reads lines, and a body around its own line can end neither early nor late.
+BEFORE, AFTER, BODY = pa.scalar(b'{"body":'), pa.scalar(b"}\n"), "body"
+
+# Bodies looked at first.
+SAMPLE: Final = 16
+
+# Pieces of which all bodies are looked at, by one reader: their shapes have no end.
+MOST_LESSONS: Final = 8
+MOST_SHAPES: Final = 4
+MOST_ODD_KEYS: Final = 16
+
+
+class Bodies:
+    """Reads pieces of bodies, of few shapes; any thread may."""
+
+    def __init__(self) -> None:
+        self._shapes: tuple[Shape, ...] = (PLAIN,)
+        # Keys with values that Arrow cannot read: bodies that have one are left to Python.
+        self._odd: frozenset[str] = frozenset()
+        self._lessons = 0
+
+    def read(
+        self, bodies: pa.BinaryArray, task_ids: pa.StringArray
+    ) -> tuple[list[pa.Array], pa.BooleanArray]:
+        """Read the bodies that can be read at once.
+
+        Args:
+            bodies: One or more; a missing one is null.
+            task_ids: The task asked for, of each.
+
+        Returns:
+            The columns of `FROM_JSON` for these bodies, in their order, then their `extra`; and for
+            each of all bodies whether it is one of them.
+        """
+        if bodies.null_count or bodies.nbytes > LARGE_BODY * len(bodies):
+            return _nothing(bodies)
+        is_read = self._is_usual(bodies)
+        found = self._parsed(bodies.filter(is_read))
+        if found is None and self._lessons < MOST_LESSONS:
+            is_read = self._learn(bodies, is_read)
+            found = self._parsed(bodies.filter(is_read))
+        if found is None:
+            return _nothing(bodies)
+        parsed, shape = found
+        read = bodies.filter(is_read)
+        made = Columns(parsed, shape, read, task_ids.filter(is_read))
+        arrays = made.arrays()
+        if made.is_sure.true_count == len(bodies):
+            return arrays, made.is_sure
+        arrays = [array.filter(made.is_sure) for array in arrays]
+        return arrays, pc.replace_with_mask(is_read, is_read, made.is_sure)
+
+    def _is_usual(self, bodies: pa.BinaryArray) -> pa.BooleanArray:
+        if not self._odd:
+            return pa.repeat(pa.scalar(True), len(bodies))
+        names = "|".join(map(re.escape, self._odd))
+        return pc.invert(pc.match_substring_regex(bodies, f'"(?:{names})"'))
+
+    def _parsed(self, bodies: pa.BinaryArray) -> tuple[pa.StructArray, Shape] | None:
+        """A struct for each body, and the shape of all; None if they are not of one."""
+        if not len(bodies):
+            return None
+        lines = pc.binary_join_element_wise(BEFORE, bodies, AFTER, b"")
+        text = lines.buffers()[2]
+        reading = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
+        for shape in self._shapes:
+            parsing = pj.ParseOptions(
+                explicit_schema=pa.schema([(BODY, shape.type)]),
+                newlines_in_values=True,
+                unexpected_field_behavior="error",
+            )
+            try:
+                table = pj.read_json(pa.BufferReader(text), reading, parsing)
+                bodies.cast(pa.string())  # JSON is UTF-8, which Arrow's reader does not check
+            except (*UNFIT, UnicodeDecodeError):
+                continue
+            if len(table) == len(bodies):
+                return table[BODY].combine_chunks(), shape
+        return None
+
+    def _learn(self, bodies: pa.BinaryArray, is_usual: pa.BooleanArray) -> pa.BooleanArray:
+        """Learn the shape of most bodies; return which can be of it."""
+        usual = bodies.filter(is_usual)
+        self._take_in(usual[:: max(1, len(usual) // SAMPLE)].to_pylist())
+        if self._parsed(usual) is not None:
+            return is_usual
+        self._lessons += 1
+        return pa.array(self._take_in(bodies.to_pylist()), pa.bool_())
+
+    def _take_in(self, bodies: list[bytes]) -> list[bool]:
+        """Take in the shape that most of these bodies have, and say which have it."""
+        documents = list(map(_document, bodies))
+        forms = list(map(form_of, documents))
+        odd: set[str] = set()
+        shapes: dict[Any, Shape] = {}
+        # Objects have few forms, so each is looked at once.
+        for form, document in dict(zip(forms, documents, strict=True)).items():
+            try:
+                shapes[form] = shape_of(document)
+            except Misfit as misfit:
+                odd.add(misfit.key)
+        kinds = Counter(shapes[form][:2] for form in forms if form in shapes)
+        if not kinds:
+            return [False] * len(bodies)
+        kind = kinds.most_common(1)[0][0]
+        known = next((shape for shape in self._shapes if shape[:2] == kind), None)
+        fitting = set()
+        for form, shape in shapes.items():
+            if shape[:2] == kind:
+                try:
+                    known = shape if known is None else known.merged(shape)
+                    fitting.add(form)
+                except Misfit as misfit:
+                    odd.add(misfit.key)
+        others = [shape for shape in self._shapes if shape[:2] != kind]
+        self._shapes = (known, *others)[:MOST_SHAPES]
+        usual = frozenset({""}).union(*(names_in(shape.type) for shape in self._shapes))
+        self._odd = frozenset(sorted(self._odd | odd - usual)[:MOST_ODD_KEYS])
+        return [form in fitting for form in forms]
+
+
+def _document(body: bytes) -> Any:
+    try:
+        return parse(body)
+    except ValueError:
+        return None
+
+
+def _nothing(bodies: pa.BinaryArray) -> tuple[list[pa.Array], pa.BooleanArray]:
+    return [], pa.repeat(pa.scalar(False), len(bodies))

@@ -1,0 +1,413 @@
+"""Makes columns of bodies of one shape, with Arrow: many at once, and not in Python.
+
+Nearly all bodies are of few shapes. A body is read here only if `connector.record.dialects` and
+`connector.record.fields` would come to the same values and the same `extra`, without a note; all
+others are left to them.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.record.coerce import EPOCH_UNITS
+from connector.record.column import TIMESTAMP
+from connector.record.dialects import (
+    FAILURE,
+    FROM_JSON,
+    HEADS,
+    IDS,
+    MAY_BE_NOTHING,
+    PLAIN_KEYS,
+    STATES,
+    agreed,
+    wanted,
+)
+from connector.record.fields import ARRAY_TYPES, USUAL_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connector.record.column import Column
+    from connector.record.shape import Shape
+
+# Larger whole numbers are not all floats.
+EXACT: Final = 2.0**53
+
+# Smaller numbers, and those beyond `EXACT`, have an exponent in Python.
+SMALLEST: Final = 1e-4
+
+# What JSON escapes in a text.
+ESCAPED: Final = r'["\\\x00-\x1f]'
+NO_TIME: Final = r"^\s*0?\s*$|^0001-01-01"
+BETWEEN, MISSING = "\x1f", "\x00"
+
+Path = tuple[str, ...]
+
+
+class _Value(NamedTuple):
+    """Values that one object has for a column.
+
+    Attributes:
+        layer: Number of the object: 0 is the generation.
+        path: Keys within it.
+        array: Null where there is none, or one that means "none".
+    """
+
+    layer: int
+    path: Path
+    array: pa.Array
+
+
+class Columns:
+    """The columns of bodies of one shape.
+
+    Args:
+        parsed: A struct for each body.
+        shape: Their shape.
+        bodies: As they came.
+        task_ids: That were asked for.
+
+    Attributes:
+        is_sure: For each body, whether Python would read it so; complete after `arrays`.
+    """
+
+    def __init__(
+        self, parsed: pa.StructArray, shape: Shape, bodies: pa.BinaryArray, task_ids: pa.Array
+    ) -> None:
+        self._bodies = bodies
+        self._task_ids = task_ids
+        self._escapes = pc.match_substring(bodies, "\\")
+        self._has_escapes = pc.any(self._escapes).as_py()
+        self._shape = shape
+        self._gathers = shape.gathers
+        self._layers = _layers(parsed, shape.chain)
+        self._left = [dict(layer) for layer in self._layers]
+        self.is_sure = pa.repeat(pa.scalar(True), len(bodies))
+        self._values = self._gathered()
+
+    def arrays(self) -> list[pa.Array]:
+        """An array for each of `FROM_JSON`, then `extra`."""
+        arrays = [self._column(column) for column in FROM_JSON]
+        self._check_generation()
+        return [*arrays, self._extra()]
+
+    def _gathered(self) -> dict[str, list[_Value]]:
+        """What the objects have for which column, best first."""
+        found: dict[str, list[tuple[int, int, Path]]] = {}
+        for number, layer in enumerate(self._layers[: None if self._gathers else 1]):
+            for key, wants in wanted(tuple(dict.fromkeys(path[0] for path in layer))):
+                for want in wants:
+                    path = (key, want.rest) if want.rest else (key,)
+                    if path in layer:
+                        found.setdefault(want.name, []).append((number, want.rank, path))
+        values: dict[str, list[_Value]] = {}
+        for name, places in found.items():
+            every = [_Value(at, path, self._layers[at][path]) for at, _, path in sorted(places)]
+            values[name] = [value for value in every if not pa.types.is_null(value.array.type)]
+        return values
+
+    def _column(self, column: Column) -> pa.Array:
+        values = self._values.get(column.name, [])
+        if column.name == "state":
+            return self._state(values)
+        # Without one, the row is another reader's anyway.
+        if column.name == "id":
+            values = [value for value in values if pa.types.is_string(value.array.type)]
+        if self._gathers and column.name in MAY_BE_NOTHING:
+            values = [one._replace(array=_without_none(column, one.array)) for one in values]
+        if not values:
+            return pa.nulls(len(self.is_sure), column.type)
+        kind = self._kind_of(column, values)
+        fitting = [value for value in values if value.array.type == kind]
+        self._refuse_others(values, kind)
+        if not fitting:
+            return pa.nulls(len(self.is_sure), column.type)
+        arrays = [value.array for value in fitting]
+        if len(arrays) == 1:
+            chosen = arrays[0]
+        elif kind == pa.string():
+            chosen = pc.coalesce(*map(_filled, arrays), *arrays)
+        else:
+            chosen = pc.coalesce(*arrays)
+        for value in fitting:
+            self._take(value, None if len(arrays) == 1 else chosen)
+        return self._converted(column, chosen, arrays)
+
+    def _kind_of(self, column: Column, values: list[_Value]) -> pa.DataType:
+        """The type of values that can be chosen."""
+        kinds = [value.array.type for value in values]
+        if column.is_often_epoch and kinds[0] == pa.int64():
+            return pa.int64()
+        return ARRAY_TYPES[column.type]
+
+    def _refuse_others(self, values: list[_Value], kind: pa.DataType) -> None:
+        """No row is sure where the value chosen is of another type."""
+        before = []
+        for value in values:
+            if value.array.type == kind:
+                before.append(_filled(value.array) if kind == pa.string() else value.array)
+            else:
+                is_chosen = pc.is_valid(value.array)
+                for array in before:
+                    is_chosen = pc.and_(is_chosen, pc.is_null(array))
+                self._refuse(is_chosen)
+
+    def _take(self, value: _Value, chosen: pa.Array | None) -> None:
+        """Leave nothing for `extra` where a value is the chosen one; the only one if None."""
+        left = self._left[value.layer]
+        if value.path not in left:
+            return
+        if chosen is None and value.array is self._layers[value.layer][value.path]:
+            del left[value.path]
+            return
+        is_taken = pc.is_valid(value.array) if chosen is None else pc.equal(value.array, chosen)
+        left[value.path] = _where_not(is_taken, left[value.path])
+
+    def _converted(self, column: Column, chosen: pa.Array, arrays: list[pa.Array]) -> pa.Array:
+        """The column of the values chosen, from these."""
+        if column.type == TIMESTAMP and chosen.type == pa.int64():
+            for array in arrays:
+                self._require(_is_epoch(array))
+            return _from_epoch(chosen)
+        if column.type == TIMESTAMP:
+            for array in arrays:
+                self._require(pc.match_substring_regex(array, USUAL_TIME))
+            return self._times(chosen)
+        if column.type == pa.float64():
+            # Python reads some otherwise: a whole number may be no float, and -0 is 0.
+            for array in arrays:
+                is_exact = pc.and_(pc.less(pc.abs(array), EXACT), pc.not_equal(array, 0.0))
+                self._require(is_exact)
+            if len(arrays) > 1:
+                # Of two, one may be 5 and the other 5.0.
+                self._refuse(reduce(pc.and_, map(pc.is_valid, arrays)))
+        return chosen
+
+    def _times(self, texts: pa.Array) -> pa.Array:
+        is_usual = pc.match_substring_regex(texts, USUAL_TIME)
+        try:
+            return pc.if_else(is_usual, texts, None).cast(TIMESTAMP)
+        except pa.ArrowInvalid:  # a date that does not exist
+            self._require(pc.is_null(texts))
+            return pa.nulls(len(texts), TIMESTAMP)
+
+    def _state(self, values: list[_Value]) -> pa.Array:
+        """The state of all objects together, by the words that there are."""
+        texts = [value for value in values if pa.types.is_string(value.array.type)]
+        if not self._gathers or not texts:
+            for value in texts:
+                self._take(value, None)
+            return texts[0].array if texts else pa.nulls(len(self.is_sure), pa.string())
+        if self._has_escapes:
+            for value in texts:
+                self._refuse(pc.match_substring_regex(value.array, ESCAPED))
+        texts.sort(key=lambda value: (value.layer, STATES.index(value.path[0])))
+        joined = pc.binary_join_element_wise(
+            *(value.array for value in texts),
+            BETWEEN,
+            null_handling="replace",
+            null_replacement=MISSING,
+        ).dictionary_encode()
+        layers = [value.layer for value in texts]
+        words = [_agreed_word(text.split(BETWEEN), layers) for text in joined.dictionary.to_pylist()]
+        state = pa.array([word for word, _ in words], pa.string()).take(joined.indices)
+        self._require(pa.array([is_sure for _, is_sure in words], pa.bool_()).take(joined.indices))
+        for value in texts:
+            self._take(value, state)
+        return state
+
+    def _check_generation(self) -> None:
+        """A row is sure only if there is a generation where the chain leads to."""
+        own = self._layers[0]
+        has_video = pc.is_valid(own["video", "url"])
+        if self._shape.is_plain and not self._shape.chain:
+            self._require(pc.or_(pc.is_valid(own["state",]), pc.is_valid(own["id",])))
+            return
+        states = [own[name,] for name in STATES if (name,) in own]
+        texts = [array for array in states if pa.types.is_string(array.type)]
+        has_state = reduce(pc.or_, map(_is_filled, texts))
+        if not self._shape.is_plain:
+            ids = [own[name,] for name in IDS[:2] if (name,) in own]
+            has_state = pc.and_(has_state, reduce(pc.or_, map(pc.is_valid, ids)))
+        self._require(pc.or_(has_state, has_video))
+        is_nothing = pc.fill_null(pc.is_in(own["failure_reason",], pa.array(["", "0"])), False)
+        if self._gathers and pc.any(is_nothing).as_py():
+            # It is kept as it is where no key but those of the generation is of a column.
+            self._refuse(pc.and_not(is_nothing, reduce(pc.or_, self._signs())))
+
+    def _signs(self) -> list[pa.Array]:
+        """For each row, whether there is a value that only another dialect has."""
+        return [
+            pc.is_valid(array)
+            for number, layer in enumerate(self._layers)
+            for path, array in layer.items()
+            if path[0] in HEADS and (number or path[0] not in PLAIN_KEYS)
+        ]
+
+    def _extra(self) -> pa.Array:
+        """The values that no column has, as JSON."""
+        if self._gathers:
+            for layer, left in zip(self._layers, self._left, strict=True):
+                for name in IDS:
+                    if (name,) in left and pa.types.is_string(layer[name,].type):
+                        is_asked = pc.equal(layer[name,], self._task_ids)
+                        left[name,] = _where_not(is_asked, left[name,])
+        around = None
+        for number in range(1, len(self._left)):
+            inner = {} if around is None else {self._shape.chain[-number]: around}
+            around = self._object(self._left[number], inner)
+        extra = self._object(self._left[0], {} if around is None else {"wrapper": around})
+        if extra is None:
+            return pa.nulls(len(self.is_sure), pa.string())
+        # Python writes such a text otherwise.
+        self._refuse(pc.match_substring(extra, "null"))
+        return extra
+
+    def _object(self, left: dict[Path, pa.Array], inner: dict[str, pa.Array]) -> pa.Array | None:
+        """JSON objects of what is left of others; null where that is nothing."""
+        texts = dict(inner)
+        nested: dict[str, dict[str, pa.Array]] = {}
+        for path, array in left.items():
+            if array.null_count < len(array):
+                text, is_unsure = self._json(array, path[-1])
+                self._refuse(is_unsure)
+                holder = texts if len(path) == 1 else nested.setdefault(path[0], {})
+                holder[path[-1]] = text
+        texts |= {key: _object_of(parts) for key, parts in nested.items()}
+        return _object_of(texts) if texts else None
+
+    def _json(self, array: pa.Array, key: str) -> tuple[pa.Array, pa.Array]:
+        """Values as JSON, null for null; and which of them Python may write otherwise."""
+        kind, nothing = array.type, pa.repeat(pa.scalar(False), len(array))
+        if pa.types.is_string(kind):
+            is_unsure = pc.match_substring_regex(array, ESCAPED) if self._has_escapes else nothing
+            return pc.binary_join_element_wise('"', array, '"', ""), is_unsure
+        if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+            return array.cast(pa.string()), nothing
+        if pa.types.is_floating(kind):
+            return self._numbers(array, key)
+        # A null in an object was there, or nothing was.
+        is_valid, is_unsure, texts = pc.is_valid(array), nothing, {}
+        for name, values in zip(kind.names, array.flatten(), strict=True):
+            texts[name], is_other = self._json(values, name)
+            is_other = pc.or_(pc.fill_null(is_other, False), pc.is_null(values))
+            is_unsure = pc.or_(is_unsure, pc.and_(is_valid, is_other))
+        return _object_of(texts), is_unsure
+
+    def _numbers(self, array: pa.Array, key: str) -> tuple[pa.Array, pa.Array]:
+        """Floats as JSON, which are whole ones only where no whole number came."""
+        size = pc.abs(array)
+        is_usual = pc.and_(pc.greater(size, SMALLEST), pc.less(size, EXACT))
+        is_whole = pc.and_(is_usual, pc.equal(array, pc.round(array)))
+        came_whole = pc.match_substring_regex(self._bodies, rf'"{key}"\s*:\s*-?\d+\s*[,}}]')
+        is_unsure = pc.and_(is_whole, pc.or_(came_whole, self._escapes))
+        whole = pc.if_else(is_whole, array, None).cast(pa.int64()).cast(pa.string())
+        texts = pc.coalesce(pc.binary_join_element_wise(whole, ".0", ""), array.cast(pa.string()))
+        return texts, pc.or_(is_unsure, pc.invert(is_usual))
+
+    def _require(self, condition: pa.Array) -> None:
+        """Be sure only of rows for which a condition holds, or is null."""
+        self.is_sure = pc.and_(self.is_sure, pc.fill_null(condition, True))
+
+    def _refuse(self, condition: pa.Array) -> None:
+        """Be sure of no row for which a condition holds."""
+        self.is_sure = pc.and_not(self.is_sure, pc.fill_null(condition, False))
+
+
+def _layers(bodies: pa.StructArray, chain: Path) -> list[dict[Path, pa.Array]]:
+    """The values of the generation and of the objects around it, the nearest first, by path."""
+    layers: list[dict[Path, pa.Array]] = []
+    for key in (*chain, None):
+        layer: dict[Path, pa.Array] = {}
+        inner = None
+        for name, array in zip(bodies.type.names, bodies.flatten(), strict=True):
+            if name == key:
+                inner = array
+            elif pa.types.is_struct(array.type) and name in HEADS:
+                values = zip(array.type.names, array.flatten(), strict=True)
+                layer |= {(name, rest): value for rest, value in values}
+            else:
+                layer[name,] = array
+        layers.insert(0, layer)
+        bodies = inner
+    return layers
+
+
+def _without_none(column: Column, array: pa.Array) -> pa.Array:
+    """The values of a column, without those that mean "none"."""
+    if not pa.types.is_string(array.type):
+        return pc.if_else(pc.equal(array, 0), None, array)
+    if column.name in FAILURE:
+        return pc.if_else(pc.is_in(array, pa.array(["", "0"])), None, array)
+    return pc.if_else(pc.match_substring_regex(array, NO_TIME), None, array)
+
+
+def _where_not(condition: pa.Array, array: pa.Array) -> pa.Array:
+    """The values, without those for which a condition holds."""
+    return pc.if_else(pc.fill_null(condition, False), None, array)
+
+
+def _filled(texts: pa.Array) -> pa.Array:
+    """The texts, without empty ones, which give way to any other value."""
+    return pc.if_else(pc.equal(texts, ""), None, texts)
+
+
+def _is_filled(texts: pa.Array) -> pa.Array:
+    return pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(texts), ""), False)
+
+
+def _is_epoch(numbers: pa.Array) -> pa.Array:
+    """Whether numbers are times of a usual unit."""
+    return pc.and_(pc.greater(numbers, 0), pc.less(numbers, int(EPOCH_UNITS[-1][0])))
+
+
+def _from_epoch(numbers: pa.Array) -> pa.Array:
+    """Times of numbers since 1970, whose size gives their unit."""
+    micros = pc.if_else(_is_epoch(numbers), numbers, None)
+    for end, unit in EPOCH_UNITS[:-1]:
+        is_of_unit = pc.less(numbers, int(end))
+        if pc.any(is_of_unit).as_py():
+            scaled = pc.multiply(pc.if_else(is_of_unit, numbers, None), unit)
+            micros = pc.if_else(is_of_unit, scaled, micros)
+            numbers = _where_not(is_of_unit, numbers)
+    return micros.cast(TIMESTAMP)
+
+
+def _agreed_word(words: list[str], layers: list[int]) -> tuple[str | None, bool]:
+    """The state of all objects together, and whether it is theirs for sure.
+
+    Args:
+        words: Of all objects, the innermost first.
+        layers: The object of each.
+    """
+    state = None
+    for layer in dict.fromkeys(layers):
+        own = (word for word, of in zip(words, layers, strict=True) if of == layer)
+        state = agreed(state, next((w for w in own if w != MISSING and w.strip()), None))
+    return state, state is not None or set(words) == {MISSING}
+
+
+def _object_of(texts: Mapping[str, pa.Array]) -> pa.Array:
+    """JSON objects of values by key; null for an object without any."""
+    names = sorted(texts)
+    # Commas stand on that side of each value on which one always follows.
+    place = next((at for at, name in enumerate(names) if not texts[name].null_count), len(names))
+    pieces: list[str | pa.Array] = ["{"]
+    for at, name in enumerate(names):
+        key, after = (f',"{name}":' if at > place else f'"{name}":'), "," * (at < place)
+        is_whole = not texts[name].null_count
+        whole = (key, texts[name], after)
+        pieces += whole if is_whole else [pc.binary_join_element_wise(*whole, "")]
+    if place < len(names):
+        return _concatenated(*pieces, "}")
+    joined = pc.utf8_rtrim(_concatenated(*pieces), ",")
+    return pc.if_else(pc.equal(joined, "{"), None, _concatenated(joined, "}"))
+
+
+def _concatenated(*pieces: str | pa.Array) -> pa.Array:
+    # Not "skip": it skips rows in which all are null.
+    return pc.binary_join_element_wise(*pieces, "", null_handling="replace", null_replacement="")
