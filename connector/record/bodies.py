@@ -49,8 +49,8 @@ class Bodies:
             task_ids: The task asked for, of each.
 
         Returns:
-            The columns of `FROM_JSON` for these bodies, in their order, then their `extra`; and for
-            each of all bodies whether it is one of them.
+            The columns of `FROM_JSON` for these bodies, in their order, their `extra` and their
+            `coercions`; and for each of all bodies whether it is one of them.
         """
         if bodies.null_count or bodies.nbytes > LARGE_BODY * len(bodies):
             return _nothing(bodies)

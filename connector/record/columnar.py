@@ -27,9 +27,10 @@ from connector.record.dialects import (
     wanted,
 )
 from connector.record.fields import ARRAY_TYPES, USUAL_TIME
+from connector.record.shape import ARTIFACT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from connector.record.column import Column
     from connector.record.shape import Shape
@@ -40,12 +41,15 @@ EXACT: Final = 2.0**53
 # Smaller numbers, and those beyond `EXACT`, have an exponent in Python.
 SMALLEST: Final = 1e-4
 
+NOTED: Final = "%Y-%m-%dT%H:%M:%S+00:00"
+
 # What JSON escapes in a text.
 ESCAPED: Final = r'["\\\x00-\x1f]'
 NO_TIME: Final = r"^\s*0?\s*$|^0001-01-01"
 BETWEEN, MISSING = "\x1f", "\x00"
 
 Path = tuple[str, ...]
+_Left = dict[Path, pa.Array]
 
 
 class _Value(NamedTuple):
@@ -85,15 +89,22 @@ class Columns:
         self._shape = shape
         self._gathers = shape.gathers
         self._layers = _layers(parsed, shape.chain)
+        # Whether there is none in the innermost object, so that the next one is the generation.
+        self._is_bare = pc.invert(_inmost(parsed, shape.chain).is_valid()) if shape.chain else None
+        self._artifact = self._layers[0].pop((ARTIFACT,), None)
+        self._has_artifact = self._artifact is not None and self._artifact.null_count < len(bodies)
+        if self._has_artifact:
+            self._layers.insert(1, _layer(self._artifact))
         self._left = [dict(layer) for layer in self._layers]
+        self._notes = pa.nulls(len(bodies), pa.string())
         self.is_sure = pa.repeat(pa.scalar(True), len(bodies))
         self._values = self._gathered()
 
     def arrays(self) -> list[pa.Array]:
-        """An array for each of `FROM_JSON`, then `extra`."""
+        """An array for each of `FROM_JSON`, then `extra` and `coercions`."""
         arrays = [self._column(column) for column in FROM_JSON]
         self._check_generation()
-        return [*arrays, self._extra()]
+        return [*arrays, self._extra(), self._notes]
 
     def _gathered(self) -> dict[str, list[_Value]]:
         """What the objects have for which column, best first."""
@@ -123,8 +134,9 @@ class Columns:
             return pa.nulls(len(self.is_sure), column.type)
         kind = self._kind_of(column, values)
         fitting = [value for value in values if value.array.type == kind]
-        self._refuse_others(values, kind)
+        others = self._chosen_others(values, kind)
         if not fitting:
+            self._refuse(reduce(pc.or_, map(pc.is_valid, others)))
             return pa.nulls(len(self.is_sure), column.type)
         arrays = [value.array for value in fitting]
         if len(arrays) == 1:
@@ -135,7 +147,12 @@ class Columns:
             chosen = pc.coalesce(*arrays)
         for value in fitting:
             self._take(value, None if len(arrays) == 1 else chosen)
-        return self._converted(column, chosen, arrays)
+        converted = self._converted(column, chosen, arrays)
+        if column.name == "created_at":
+            return self._from_numbers(converted, values, others)
+        for other in others:
+            self._refuse(pc.is_valid(other))
+        return converted
 
     def _kind_of(self, column: Column, values: list[_Value]) -> pa.DataType:
         """The type of values that can be chosen."""
@@ -144,17 +161,40 @@ class Columns:
             return pa.int64()
         return ARRAY_TYPES[column.type]
 
-    def _refuse_others(self, values: list[_Value], kind: pa.DataType) -> None:
-        """No row is sure where the value chosen is of another type."""
-        before = []
+    def _chosen_others(self, values: list[_Value], kind: pa.DataType) -> list[pa.Array]:
+        """Values of another type where they are the chosen ones."""
+        is_open = pa.repeat(pa.scalar(True), len(self.is_sure))
+        others = []
         for value in values:
-            if value.array.type == kind:
-                before.append(_filled(value.array) if kind == pa.string() else value.array)
+            array = value.array
+            if array.type != kind:
+                others.append(pc.if_else(is_open, array, None))
+                is_open = pc.and_(is_open, pc.is_null(array))
             else:
-                is_chosen = pc.is_valid(value.array)
-                for array in before:
-                    is_chosen = pc.and_(is_chosen, pc.is_null(array))
-                self._refuse(is_chosen)
+                is_open = pc.and_(
+                    is_open, pc.is_null(_filled(array) if kind == pa.string() else array)
+                )
+        return others
+
+    def _from_numbers(
+        self, times: pa.Array, values: list[_Value], others: list[pa.Array]
+    ) -> pa.Array:
+        """The times, and those of numbers where they are chosen, which is noted."""
+        others = [other for other in others if other.type == pa.int64()]
+        if not others or all(other.null_count == len(other) for other in others):
+            return times
+        numbers = pc.coalesce(*others)
+        for value in values:
+            if value.array.type == pa.int64():
+                self._take(value, numbers)
+        self._require(pc.and_(pc.greater(numbers, 0), pc.less(numbers, int(EPOCH_UNITS[0][0]))))
+        found = _from_epoch(numbers)
+        note = f'[{{"column":"created_at","from":'
+        text = pc.strftime(found.cast(pa.timestamp("s", "UTC"), safe=False), NOTED)
+        self._notes = pc.binary_join_element_wise(
+            note, numbers.cast(pa.string()), ',"to":"', text, '"}]', ""
+        )
+        return pc.coalesce(times, found)
 
     def _take(self, value: _Value, chosen: pa.Array | None) -> None:
         """Leave nothing for `extra` where a value is the chosen one; the only one if None."""
@@ -223,21 +263,39 @@ class Columns:
     def _check_generation(self) -> None:
         """A row is sure only if there is a generation where the chain leads to."""
         own = self._layers[0]
-        has_video = pc.is_valid(own["video", "url"])
-        if self._shape.is_plain and not self._shape.chain:
+        if self._shape.is_plain and not self._shape.chain and not self._has_artifact:
             self._require(pc.or_(pc.is_valid(own["state",]), pc.is_valid(own["id",])))
             return
-        states = [own[name,] for name in STATES if (name,) in own]
-        texts = [array for array in states if pa.types.is_string(array.type)]
-        has_state = reduce(pc.or_, map(_is_filled, texts))
+        is_there = self._has_state(0)
         if not self._shape.is_plain:
-            ids = [own[name,] for name in IDS[:2] if (name,) in own]
-            has_state = pc.and_(has_state, reduce(pc.or_, map(pc.is_valid, ids)))
-        self._require(pc.or_(has_state, has_video))
+            is_there = pc.and_(is_there, _any_valid(own, [(name,) for name in IDS[:2]]))
+        is_there = pc.or_(is_there, _any_valid(own, [("video", "url")]))
+        if self._has_artifact:
+            within = self._layers[1]
+            is_there = pc.or_(is_there, _any_valid(within, [("video", "url")]))
+            known = [path for path in within if path[0] in HEADS]
+            self._require(pc.or_(pc.is_null(self._artifact), _any_valid(within, known)))
+        if self._is_bare is not None:
+            is_there = pc.or_(is_there, self._is_record())
+        self._require(is_there)
         is_nothing = pc.fill_null(pc.is_in(own["failure_reason",], pa.array(["", "0"])), False)
         if self._gathers and pc.any(is_nothing).as_py():
             # It is kept as it is where no key but those of the generation is of a column.
             self._refuse(pc.and_not(is_nothing, reduce(pc.or_, self._signs())))
+
+    def _has_state(self, number: int) -> pa.Array:
+        """Whether an object says a state."""
+        states = [self._layers[number].get((name,)) for name in STATES]
+        texts = [one for one in states if one is not None and pa.types.is_string(one.type)]
+        return reduce(pc.or_, map(_is_filled, texts), pa.repeat(False, len(self.is_sure)))
+
+    def _is_record(self) -> pa.Array:
+        """Whether there is no generation, but a task's record with a state of its own."""
+        record = self._layers[-len(self._shape.chain)]
+        if ("task_id",) not in record or ("type",) in record:
+            return pa.repeat(False, len(self.is_sure))
+        is_task = pc.and_(pc.is_valid(record["task_id",]), self._has_state(-len(self._shape.chain)))
+        return pc.and_(self._is_bare, is_task)
 
     def _signs(self) -> list[pa.Array]:
         """For each row, whether there is a value that only another dialect has."""
@@ -256,18 +314,29 @@ class Columns:
                     if (name,) in left and pa.types.is_string(layer[name,].type):
                         is_asked = pc.equal(layer[name,], self._task_ids)
                         left[name,] = _where_not(is_asked, left[name,])
-        around = None
-        for number in range(1, len(self._left)):
-            inner = {} if around is None else {self._shape.chain[-number]: around}
-            around = self._object(self._left[number], inner)
-        extra = self._object(self._left[0], {} if around is None else {"wrapper": around})
-        if extra is None:
-            return pa.nulls(len(self.is_sure), pa.string())
+        own, *around = self._left
+        within = self._object(around.pop(0), {}) if self._has_artifact else None
+        extra = self._around(own, around, {} if within is None else {ARTIFACT: within})
+        if self._is_bare is not None and pc.any(self._is_bare).as_py():
+            bare = self._around(around[0], around[1:], {})
+            extra = pc.if_else(self._is_bare, bare, extra)
         # Python writes such a text otherwise.
         self._refuse(pc.match_substring(extra, "null"))
         return extra
 
-    def _object(self, left: dict[Path, pa.Array], inner: dict[str, pa.Array]) -> pa.Array | None:
+    def _around(
+        self, own: _Left, around: list[_Left], within: dict[str, pa.Array]
+    ) -> pa.Array:
+        """What is left of a generation and of the objects around it, the nearest first."""
+        outer = None
+        for number, left in enumerate(around):
+            # The keys of the outermost objects come first in the chain.
+            inner = {} if outer is None else {self._shape.chain[len(around) - 1 - number]: outer}
+            outer = self._object(left, inner)
+        extra = self._object(own, within if outer is None else {**within, "wrapper": outer})
+        return pa.nulls(len(self.is_sure), pa.string()) if extra is None else extra
+
+    def _object(self, left: _Left, inner: dict[str, pa.Array]) -> pa.Array | None:
         """JSON objects of what is left of others; null where that is nothing."""
         texts = dict(inner)
         nested: dict[str, dict[str, pa.Array]] = {}
@@ -290,6 +359,10 @@ class Columns:
             return array.cast(pa.string()), nothing
         if pa.types.is_floating(kind):
             return self._numbers(array, key)
+        if pa.types.is_null(kind):
+            return array.cast(pa.string()), nothing
+        if pa.types.is_list(kind):
+            return self._list(array)
         # A null in an object was there, or nothing was.
         is_valid, is_unsure, texts = pc.is_valid(array), nothing, {}
         for name, values in zip(kind.names, array.flatten(), strict=True):
@@ -298,16 +371,32 @@ class Columns:
             is_unsure = pc.or_(is_unsure, pc.and_(is_valid, is_other))
         return _object_of(texts), is_unsure
 
+    def _list(self, array: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """Lists as JSON; those with a null are not written here."""
+        texts, is_unsure = self._json(array.flatten(), "")
+        is_unsure = pc.or_(pc.fill_null(is_unsure, False), pc.is_null(texts))
+        unsure = pc.list_parent_indices(array).filter(is_unsure)
+        rows = pa.array(range(len(array)), unsure.type)
+        lengths = pc.fill_null(pc.list_value_length(array), 0)
+        ends = pc.cumulative_sum(lengths).cast(pa.int32())
+        lists = pa.ListArray.from_arrays(pa.concat_arrays([pa.array([0], pa.int32()), ends]), texts)
+        joined = pc.binary_join_element_wise("[", pc.binary_join(lists, ","), "]", "")
+        return pc.if_else(pc.is_valid(array), joined, None), pc.is_in(rows, unsure)
+
     def _numbers(self, array: pa.Array, key: str) -> tuple[pa.Array, pa.Array]:
-        """Floats as JSON, which are whole ones only where no whole number came."""
+        """Numbers as JSON, some of which have a point; whole ones have it as they came."""
         size = pc.abs(array)
         is_usual = pc.and_(pc.greater(size, SMALLEST), pc.less(size, EXACT))
         is_whole = pc.and_(is_usual, pc.equal(array, pc.round(array)))
-        came_whole = pc.match_substring_regex(self._bodies, rf'"{key}"\s*:\s*-?\d+\s*[,}}]')
-        is_unsure = pc.and_(is_whole, pc.or_(came_whole, self._escapes))
+        # Elsewhere in the body, the same key may have another number.
+        came = rf'"{key}"\s*:\s*-?\d+'
+        has_whole = pc.match_substring_regex(self._bodies, came + r"\s*[,}]")
+        has_other = pc.match_substring_regex(self._bodies, came + r"[.eE]")
+        is_unsure = pc.or_(pc.and_(has_whole, has_other), self._escapes)
         whole = pc.if_else(is_whole, array, None).cast(pa.int64()).cast(pa.string())
-        texts = pc.coalesce(pc.binary_join_element_wise(whole, ".0", ""), array.cast(pa.string()))
-        return texts, pc.or_(is_unsure, pc.invert(is_usual))
+        pointed = pc.binary_join_element_wise(whole, ".0", "")
+        texts = pc.coalesce(pc.if_else(has_whole, whole, pointed), array.cast(pa.string()))
+        return texts, pc.or_(pc.and_(is_whole, is_unsure), pc.invert(is_usual))
 
     def _require(self, condition: pa.Array) -> None:
         """Be sure only of rows for which a condition holds, or is null."""
@@ -318,23 +407,38 @@ class Columns:
         self.is_sure = pc.and_not(self.is_sure, pc.fill_null(condition, False))
 
 
-def _layers(bodies: pa.StructArray, chain: Path) -> list[dict[Path, pa.Array]]:
+def _layers(parsed: pa.StructArray, chain: Path) -> list[_Left]:
     """The values of the generation and of the objects around it, the nearest first, by path."""
-    layers: list[dict[Path, pa.Array]] = []
-    for key in (*chain, None):
-        layer: dict[Path, pa.Array] = {}
-        inner = None
-        for name, array in zip(bodies.type.names, bodies.flatten(), strict=True):
-            if name == key:
-                inner = array
-            elif pa.types.is_struct(array.type) and name in HEADS:
-                values = zip(array.type.names, array.flatten(), strict=True)
-                layer |= {(name, rest): value for rest, value in values}
-            else:
-                layer[name,] = array
-        layers.insert(0, layer)
-        bodies = inner
-    return layers
+    layers: list[_Left] = []
+    for key in chain:
+        layers.insert(0, _layer(parsed, key))
+        parsed = _inmost(parsed, (key,))
+    return [_layer(parsed), *layers]
+
+
+def _inmost(parsed: pa.StructArray, chain: Path) -> pa.StructArray:
+    for key in chain:
+        parsed = parsed.flatten()[parsed.type.get_field_index(key)]
+    return parsed
+
+
+def _layer(objects: pa.StructArray, but: str = "") -> _Left:
+    """The values of objects by path; those of further objects too, where columns take any."""
+    layer: _Left = {}
+    for name, array in zip(objects.type.names, objects.flatten(), strict=True):
+        if pa.types.is_struct(array.type) and name in HEADS:
+            values = zip(array.type.names, array.flatten(), strict=True)
+            layer |= {(name, rest): value for rest, value in values}
+        elif name != but:
+            layer[name,] = array
+    return layer
+
+
+def _any_valid(layer: _Left, paths: Iterable[Path]) -> pa.Array:
+    """Whether there is a value at any of the paths."""
+    length = len(next(iter(layer.values())))
+    found = (pc.is_valid(layer[path]) for path in paths if path in layer)
+    return reduce(pc.or_, found, pa.repeat(False, length))
 
 
 def _without_none(column: Column, array: pa.Array) -> pa.Array:

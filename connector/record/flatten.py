@@ -15,7 +15,7 @@ from connector.record.dialects import FROM_JSON, find, parse, plain
 from connector.record.fields import Fields
 from connector.record.order import sequence_of
 from connector.record.pieces import split
-from connector.record.schema import GENERATIONS, STRING, TERMINAL_STATUSES, UNFINISHED_STATUSES
+from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
 
 if TYPE_CHECKING:
     from connector.record.fields import Json
@@ -61,7 +61,7 @@ def _read(answers: pa.Table, bodies: Bodies) -> pa.Table:
     columns, is_read = bodies.read(*(column.combine_chunks() for column in answers.columns))
     if not columns:
         return _read_singly(answers)
-    read = pa.table([*columns, pa.nulls(len(columns[0]), STRING)], FOUND)
+    read = pa.table(columns, FOUND)
     if len(read) == len(answers):
         return read
     is_other = pc.invert(is_read)

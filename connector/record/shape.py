@@ -9,6 +9,7 @@ whose mere presence changes anything.
 from __future__ import annotations
 
 import re
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from connector.record.dialects import (
     OF_WRAPPERS,
     OTHER_DIALECTS,
     PLAIN_KEYS,
+    STATES,
     find,
 )
 from connector.record.fields import ARRAY_TYPES
@@ -30,11 +32,17 @@ if TYPE_CHECKING:
 # Keys that Arrow's text and Python's have alike, and whose case does not matter.
 KEY: Final = re.compile(r"[a-z0-9_-]*[a-z][a-z0-9_-]*", re.ASCII)
 
+# An object of a generation, with values for its columns.
+ARTIFACT: Final = "artifact"
+
 # With one of these, a body is read otherwise; `extra` has names like the last two.
-DECISIVE: Final = OF_WRAPPERS | {"success", "artifact", "wrapper", "others"}
+DECISIVE: Final = OF_WRAPPERS | {"success", ARTIFACT, "wrapper", "others"}
 
 # Of a generation, they belong to the API that lists its files.
 OF_OUTPUTS: Final = frozenset({"output", "type"})
+
+# Objects and lists within each other.
+DEEPEST: Final = 9
 
 COLUMNS: Final = {column.name: column for column in FROM_JSON}
 INT64_END: Final = 1 << 63
@@ -88,8 +96,10 @@ class Shape(NamedTuple):
     @property
     def gathers(self) -> bool:
         """Whether columns take values from all objects, and not only from the generation."""
-        around = layers_of(self.type, self.chain)[1:]
-        return not self.is_plain or any(not HEADS.keys().isdisjoint(one.names) for one in around)
+        own, *around = layers_of(self.type, self.chain)
+        has_artifact = ARTIFACT in own.names
+        is_around = any(not HEADS.keys().isdisjoint(one.names) for one in around)
+        return has_artifact or is_around or not self.is_plain
 
     def merged(self, other: Shape) -> Shape:
         """The shape of bodies of either, if both have the same chain.
@@ -121,23 +131,29 @@ def shape_of(document: Any) -> Shape:
     if found is None or found.others or type(document) is not dict:
         raise Misfit
     chain = tuple(wrapper.key for wrapper in found.wrappers)
+    if any(type(wrapper.fields[wrapper.key]) is list for wrapper in found.wrappers):
+        raise Misfit
     kind = _with_documented(_kind(document), chain)
     layers = layers_of(kind, chain)
-    for key, layer in zip((*chain, ""), reversed(layers), strict=True):
+    for key, layer in zip((*chain, ARTIFACT), reversed(layers), strict=True):
         for name in DECISIVE.intersection(layer.names) - {key}:
             raise Misfit(name)
         _check(field for field in layer if field.name != key)
+    if ARTIFACT in layers[0].names:
+        _check_artifact(layers[0].field(ARTIFACT).type)
     for name in OF_OUTPUTS.intersection(layers[0].names):
         raise Misfit(name)
     return Shape(chain, OTHER_DIALECTS.isdisjoint(layers[0].names), kind)
 
 
-def form_of(value: Any) -> Any:
+def form_of(value: Any, depth: int = DEEPEST) -> Any:
     """What tells apart the shapes of two values: their keys, and the types of values."""
+    if depth == 0:
+        return None
     if type(value) is dict:
-        return (*value, *map(form_of, value.values()))
+        return (*value, *(form_of(item, depth - 1) for item in value.values()))
     if type(value) is list:
-        return frozenset(map(form_of, value))
+        return frozenset(form_of(item, depth - 1) for item in value)
     return type(value)
 
 
@@ -148,23 +164,21 @@ def names_in(kind: pa.DataType) -> frozenset[str]:
     return own.union(*(names_in(field.type) for field in fields))
 
 
-def _kind(value: Any) -> pa.DataType:
+def _kind(value: Any, depth: int = DEEPEST) -> pa.DataType:
     """The type of a value."""
-    if isinstance(value, dict):
-        return pa.struct([(_name(key), _kind_under(key, item)) for key, item in value.items()])
-    if isinstance(value, list):
-        kind = pa.null()
-        for item in value:
-            kind = _merged(kind, _kind(item))
-        return pa.list_(kind)
-    if type(value) is int and not -INT64_END <= value < INT64_END:
+    if depth == 0 or (type(value) is int and not -INT64_END <= value < INT64_END):
         raise Misfit
+    if isinstance(value, dict):
+        kinds = [(_name(key), _kind_under(key, item, depth - 1)) for key, item in value.items()]
+        return pa.struct(kinds)
+    if isinstance(value, list):
+        return pa.list_(reduce(_merged, (_kind(item, depth - 1) for item in value), pa.null()))
     return OF_SCALARS[type(value)]
 
 
-def _kind_under(key: str, value: Any) -> pa.DataType:
+def _kind_under(key: str, value: Any, depth: int) -> pa.DataType:
     try:
-        return _kind(value)
+        return _kind(value, depth)
     except Misfit as misfit:
         raise Misfit(misfit.key or key) from None
 
@@ -182,10 +196,11 @@ OF_SCALARS: Final = {
     float: pa.float64(),
     str: pa.string(),
 }
-# Documented types, which are narrower than those of values.
+# Documented types are narrower than those of values; of two others, the wider one counts.
 NARROWER: Final = {
     (pa.int32(), pa.int64()): pa.int32(),
     (pa.float64(), pa.int64()): pa.float64(),
+    (pa.int64(), pa.float64()): pa.float64(),
 }
 
 
@@ -214,12 +229,15 @@ def _merged(one: pa.DataType, other: pa.DataType, key: str = "") -> pa.DataType:
 
 def _with_documented(kind: pa.StructType, chain: tuple[str, ...]) -> pa.StructType:
     """The type of whole bodies, with the documented types of the generation's keys."""
-    if not chain:
-        return _merged(DOCUMENTED, kind)
-    fields = [(field.name, field.type) for field in kind]
-    position = kind.get_field_index(chain[0])
-    fields[position] = (chain[0], _with_documented(fields[position][1], chain[1:]))
-    return pa.struct(fields)
+    fields = {field.name: field.type for field in kind}
+    if chain:
+        fields[chain[0]] = _with_documented(fields[chain[0]], chain[1:])
+        return pa.struct(list(fields.items()))
+    artifact = fields.get(ARTIFACT)
+    if artifact is not None and pa.types.is_struct(artifact):
+        known = [field for field in DOCUMENTED if field.name in artifact.names]
+        fields[ARTIFACT] = _merged(pa.struct(known), artifact)
+    return _merged(DOCUMENTED, pa.struct(list(fields.items())))
 
 
 def _check(layer: Iterable[pa.Field]) -> None:
@@ -242,6 +260,13 @@ def _check(layer: Iterable[pa.Field]) -> None:
                 _check_value(inner, [name for name, one in wants if one == path])
 
 
+def _check_artifact(kind: pa.DataType) -> None:
+    if not pa.types.is_null(kind):
+        if not pa.types.is_struct(kind) or not frozenset(STATES).isdisjoint(kind.names):
+            raise Misfit(ARTIFACT)
+        _check(kind)
+
+
 def _check_value(field: pa.Field, columns: list[str]) -> None:
     kind = field.type
     for name in columns:
@@ -254,11 +279,12 @@ def _check_value(field: pa.Field, columns: list[str]) -> None:
         raise Misfit(field.name)
 
 
-def _is_unwritable(kind: pa.DataType) -> bool:
-    """Whether a text of values is not written here."""
+def _is_unwritable(kind: pa.DataType, *, in_list: bool = False) -> bool:
+    """Whether a text of such values is not written here."""
     inner = [kind.field(number).type for number in range(kind.num_fields)]
-    is_other = pa.types.is_list(kind) or kind == pa.struct([])
-    return is_other or any(map(_is_unwritable, inner))
+    in_list |= pa.types.is_list(kind)
+    is_other = kind == pa.struct([]) or (in_list and pa.types.is_floating(kind))
+    return is_other or any(_is_unwritable(one, in_list=in_list) for one in inner)
 
 
 TEXTS: Final = frozenset({pa.string(), pa.null()})
