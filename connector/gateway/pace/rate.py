@@ -21,6 +21,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from connector.gateway.pace.quota import SHORT
+from connector.gateway.pace.unavoidable import Unavoidable
 
 if TYPE_CHECKING:
     from connector.gateway.pace.announced import Announced
@@ -34,7 +35,7 @@ PER_REFUSAL: Final = 150
 
 # Share by which a refusal lowers the rate: at first, and when the limit is known.
 MOST_DOUBT: Final = 0.5
-LEAST_DOUBT: Final = 0.03
+LEAST_DOUBT: Final = 0.02
 
 # Most rise after the first refusal, as a logarithm: with a request, and until the news of it.
 STEEPEST: Final = 0.12
@@ -44,7 +45,7 @@ STEEPEST_UNSEEN: Final = 0.2
 TOWARDS_LEAST: Final = 0.5
 
 # Seconds between two refusals, at least, once the search is over.
-SHORTEST: Final = 1.0
+SHORTEST: Final = 1.5
 
 # Requests that may follow at once to make up for a late one, at most.
 MOST_SLACK: Final = 8.0
@@ -69,6 +70,9 @@ SLOWEST: Final = 1.0 / 60.0
 
 # A limit of more requests per second than this limits nothing.
 HIGHEST: Final = 1e4
+
+# A share of refusals that is this much larger than what no rate avoids comes from the rate.
+MORE: Final = 1.3
 
 # Requests kept to measure the rate by.
 REMEMBERED: Final = 2048
@@ -114,6 +118,7 @@ class Rate:
         self._in_row = 0
         self._episode = 0
         self._cost = 1.0
+        self._unavoidable = Unavoidable()
         self._pause = 0.0
         self._told_at = -math.inf
         self._news_seconds = 0.0
@@ -125,7 +130,7 @@ class Rate:
     @property
     def is_closed(self) -> bool:
         """Whether nothing is accepted at present."""
-        return self._in_row >= CLOSED
+        return self._in_row >= CLOSED + int(10.0 * self._unavoidable.share)
 
     def sent(self, request: Request) -> None:
         """Note that a request starts."""
@@ -152,6 +157,7 @@ class Rate:
 
     def good(self, request: Request) -> None:
         """Note that a request was accepted."""
+        self._unavoidable.accepted(request)
         if not self._in_row or request.number <= self._last_refused:
             return
         if self.is_closed:
@@ -199,7 +205,9 @@ class Rate:
         self._told_at, self._news_seconds = now, now - request.sent_at
         if self._in_row == 1:
             self._closed = mark
-        if sent.rate == math.inf:
+        if in_vain := self._unavoidable.refused(request):
+            self._limit, self._in_row = max(self._limit, in_vain), 0
+        elif sent.rate == math.inf:
             self._limit = self._first_guess(mark, now, resume_at)
         elif not self.is_closed:
             self._learn(sent, mark)
@@ -238,11 +246,12 @@ class Rate:
         """Requests until the next refusal."""
         share = LEAST_DOUBT / self._doubt
         cost = 1.0 + (max(1.0, self._cost) - 1.0) * share
-        return max(
+        usual = max(
             PER_REFUSAL * cost * share,
             WORK_PER_PAUSE * self._pause * self._limit * share,
             max(SHORTEST, self._period) * self._limit,
         )
+        return min(usual, 1.0 / (MORE * self._unavoidable.share + 1e-9))
 
     def _rise(self, share: float) -> None:
         self._quiet += 1
@@ -258,7 +267,8 @@ class Rate:
     def _learn(self, sent: _Sent, mark: _Mark) -> None:
         """Lower the rate, no further than to what was accepted; doubt what is left."""
         count = mark.accepted - self._empty[-1].accepted if self._empty else mark.accepted
-        least = (1.0 - LEAST_DOUBT) * max(self._least(mark), self._without_burst(mark))
+        least = (1.0 - LEAST_DOUBT / 2.0) * max(self._least(mark), self._without_burst(mark))
+        least /= 1.0 - min(0.9, MORE * self._unavoidable.share)
         fall = self._doubt
         if least:
             fall = max(fall, TOWARDS_LEAST * (1.0 - least / sent.rate))
@@ -268,7 +278,7 @@ class Rate:
         if least > sent.rate * (1.0 - self._doubt):
             # A rate above the limit empties what was saved up: the limit is nearer to the least.
             between = 0.5 * (1.0 - least / sent.rate - LEAST_DOUBT) + 1.0 / max(1, count)
-            self._doubt = max(LEAST_DOUBT, min(self._doubt, between))
+            self._doubt = max(LEAST_DOUBT, min(0.7 * self._doubt, between))
         elif count < 0.25 * self._expected():
             self._doubt = min(MOST_DOUBT, 2.0 * self._doubt)
             self._slack /= 2.0
@@ -295,9 +305,8 @@ class Rate:
             for count, time in enumerate(times, 1)
             if count >= ENOUGH
         ]
-        lately = [time for time in times if time > mark.at - LATELY]
         if mark.at - since > 2.0 * LATELY:
-            rates.append(len(lately) / LATELY)
+            rates.append(sum(time > mark.at - LATELY for time in times) / LATELY)
         return max(rates, default=0.0)
 
     def _reopen(self, request: Request) -> None:
@@ -306,7 +315,7 @@ class Rate:
             # It counts in windows: an empty bucket does not close for long.
             self._period = max(1e-3, now - opened.at)
             rates = [
-                (self._closed.accepted - mark.accepted) / max(1e-3, now - mark.at)
+                (self._closed.accepted - mark.accepted + 1) / max(1e-3, now - mark.at)
                 for mark in self._opened
             ]
             self._limit = max(SLOWEST, *rates)
