@@ -159,6 +159,24 @@ def test_a_gateway_that_is_out_stops_all(is_out: bool, pause: float) -> None:
     assert pace.wait(1.0) == pause
 
 
+@pytest.mark.parametrize("before", [0, 1, 3])
+@pytest.mark.parametrize("refused", [2, 5])
+def test_a_gateway_that_is_out_at_the_start_is_not_taken_for_one_of_tiny_windows(
+    before: int, refused: int
+) -> None:
+    """What it accepted until then measures nothing."""
+    numbers = count(1)
+    run = simulate(Gateway(lambda *_: not before < next(numbers) <= before + refused)).until(15.0)
+    assert run.per_second(5.0, 15.0) >= 100.0
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_window_of_one_or_two_is_found_with_few_refusals(most: int) -> None:
+    run = simulate(Gateway(FixedWindow(most, 10.0))).until(600.0)
+    assert len(run.good) >= 0.9 * 60 * most
+    assert len(run.refused) <= 30
+
+
 def test_a_refusal_with_a_short_retry_after_stops_no_other_request() -> None:
     """It may be a hundredth of a second, rounded up; the client holds back the refused request."""
     pace = Pace(64)

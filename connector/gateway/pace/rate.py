@@ -314,11 +314,14 @@ class Rate:
         if now - self._closed.at >= 0.25 * (self._closed.at - opened.at):
             # It counts in windows: an empty bucket does not close for long.
             self._period = max(1e-3, now - opened.at)
+            # A few in a single window measure nothing: it was out, perhaps before any.
             rates = [
-                (self._closed.accepted - mark.accepted + 1) / max(1e-3, now - mark.at)
+                (count + 1) / max(1e-3, now - mark.at)
                 for mark in self._opened
+                if (count := self._closed.accepted - mark.accepted)
+                >= (ENOUGH if mark is opened else 1)
             ]
-            self._limit = max(SLOWEST, *rates)
+            self._limit = max(SLOWEST, max(rates, default=self._limit))
             # It opened at some time since the last probe.
             unknown = (now - self._empty[-1].at) / self._period
             accepted = self._closed.accepted - opened.accepted
