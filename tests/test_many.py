@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from datetime import datetime, timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -21,7 +22,7 @@ from many_gateway import ManyGateway, enveloped, generation, record
 
 import connector
 from connector.errors import AccountRefused, GatewayDown, KeyRefused, RunStopped, SettingsError
-from connector.gateway.batch import LARGEST_BODY, body_bytes
+from connector.gateway.batch import LARGEST_BODY, TOO_MANY, body_bytes
 from connector.gateway.records import read_records
 from connector.sandbox import Sandbox, SandboxSettings, task_ids
 from connector.settings import load
@@ -168,6 +169,17 @@ def test_records_are_matched_by_task_id_or_by_the_generation() -> None:
     assert found(twice) == {"a": twice}
 
 
+def test_records_may_have_the_task_ids_as_names() -> None:
+    bare = {"state": "completed", "prompt": "a cat"}
+    held = {"a": bare, "b": None, "stranger": bare, "c": record("d")}
+    for document in ({"code": "success", "data": held}, held):
+        found = read_records(json.dumps(document).encode(), ["a", "b", "c", "d"])
+        assert {one.task_id: json.loads(one.body) for one in found} == {
+            "a": bare,
+            "d": record("d"),
+        }
+
+
 def test_bodies_keep_what_only_pythons_parser_reads() -> None:
     body = b'[{"id":"a","state":"completed","liked":NaN,"n":null}]'
     kept = b'{"id": "a", "state": "completed", "liked": NaN, "n": null}'
@@ -246,6 +258,66 @@ def test_too_many_is_about_the_task_ids(tmp_path: Path, status: int, code: str) 
     with ManyGateway(many) as gateway:
         summary = ingest(gateway.base_url, tmp_path / "w", max_concurrency=1)
     assert (summary.fetched, summary.retries, gateway.singles) == (200, 0, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["batch size exceeds the limit of 7", "only 7 ids per request", "一次最多查询7个"]
+)
+def test_a_refusal_with_status_200_makes_batches_smaller(tmp_path: Path, text: str) -> None:
+    def many(ids: list[str]) -> Any:
+        if len(ids) > 7:
+            return 200, {"code": "fail", "message": text, "data": None}
+        return enveloped([record(one) for one in ids])
+
+    with ManyGateway(many) as gateway:
+        summary = ingest(gateway.base_url, tmp_path / "w", max_concurrency=1)
+    assert (summary.fetched, gateway.singles) == (200, [])
+
+
+def test_a_rate_limit_in_chinese_is_not_one_of_task_ids() -> None:
+    assert not TOO_MANY.search("每分钟最多 100 次请求")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (404, {"detail": "Not Found"}),
+        (403, {"detail": "task belongs to another user"}),
+        (200, b"<!doctype html><title>Back soon</title>"),
+        (200, b'{"code":"success","data":[{"task_id":'),
+        (200, b""),
+    ],
+)
+def test_a_batch_refused_after_others_have_passed_ends_no_others(
+    tmp_path: Path, refusal: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is one of its task IDs, or the minute, that is to blame: the path exists."""
+    numbers = count(1)
+
+    def many(ids: list[str]) -> Any:
+        return refusal if next(numbers) == 3 else enveloped([record(one) for one in ids])
+
+    with ManyGateway(many) as gateway:
+        summary = ingest(gateway.base_url, tmp_path / "w", ids_per_request=20, max_concurrency=1)
+    assert summary.fetched == 200
+    assert summary.requests <= 10 + 20
+    assert not warnings_in(caplog)
+
+
+def test_a_path_that_goes_away_is_given_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = count(1)
+
+    def many(ids: list[str]) -> Any:
+        return enveloped([record(one) for one in ids]) if next(numbers) < 3 else (404, {})
+
+    with ManyGateway(many) as gateway:
+        summary = ingest(gateway.base_url, tmp_path / "w", task_ids(1000), max_concurrency=1)
+    assert summary.fetched == 1000
+    assert len(gateway.batches) < 2 + 40
+    (warning,) = warnings_in(caplog)
+    assert "each is asked for singly from now on" in warning
 
 
 def test_a_gateway_that_takes_no_two_is_asked_singly(

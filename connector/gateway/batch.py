@@ -22,7 +22,7 @@ from http import HTTPStatus
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Final
 
-from connector.gateway.question import ABSENT
+from connector.gateway.question import ABSENT, NEVER
 from connector.gateway.records import read_records
 from connector.record.answer import Concern, Outcome
 
@@ -37,6 +37,9 @@ LARGEST_BODY: Final = 8 * 1024 * 1024
 # Batches in a row whose attempts run out: the path is broken, though single requests may work.
 MOST_FAILED: Final = 3
 
+# Refusals in a row, after others had passed: it is not one task ID here and there that spoils them.
+MOST_SPOILT: Final = 30
+
 # As many task IDs that the gateway does not know on this path are worth a warning.
 SUSPICIOUS: Final = 100
 
@@ -46,13 +49,23 @@ TOO_MANY: Final = re.compile(
     r"|less than)\W+(\w+\W+){0,4}(ids?|items|tasks|elements|entries)\b"
     r"|\b(ids?|items|tasks)\W+(\w+\W+){0,5}(at most|maximum|exceed|no more than|limit|too long"
     r"|too large|too many)"
-    r"|too_many_(ids|items|tasks)|too_long|批量|数量超",
+    r"|\b(more than|only|max\.?|maximum( of)?) \d+ (\w+ )?(ids?|items|tasks)\b"
+    r"|\bbatch( ?size| limit)\b|(ids?|items|tasks) per (batch|call|request)\b"
+    r"|too_many_(ids|items|tasks)|too_long"
+    # In Chinese: of a batch, or "at most N", unless it is N times a minute.
+    r"|批量|数量超|(最多|不能超过|不得超过|不超过)\D{0,6}\d+(?![\d\s]*次)",
     re.IGNORECASE,
 )
 
 # A smaller batch may end otherwise: one of the IDs, or their number, is to blame.
 SPLITTABLE: Final = frozenset(
-    {Outcome.BAD_REQUEST, Outcome.NOT_FOUND, Outcome.TOO_LARGE, Outcome.TIMEOUT}
+    {
+        Outcome.BAD_REQUEST,
+        Outcome.FORBIDDEN,
+        Outcome.NOT_FOUND,
+        Outcome.TOO_LARGE,
+        Outcome.TIMEOUT,
+    }
 )
 
 # With a status of success. Of none of the tasks there need be a record: all may be unknown.
@@ -102,6 +115,7 @@ class Batches:
         self._most = size
         self._passed = 0
         self._failed = 0
+        self._spoilt = 0
         self._unknown = 0.0  # minus infinity once it knew one, or it is said
         self._base_url = base_url
         self._lock = threading.Lock()
@@ -117,7 +131,7 @@ class Batches:
             with self._lock:
                 return [], self._refused(part, answer)
         with self._lock:
-            self._failed = 0
+            self._failed = self._spoilt = 0
             self._passed = max(self._passed, len(part.task_ids))
             if self.size > 1:
                 self.size = max(self.size, min(self._passed, self._most))
@@ -149,14 +163,18 @@ class Batches:
             self._most = min(self._most, half)
             self._shrink(half)
             return _slices(part.task_ids, max(1, half))
-        if is_absent(answer):
+        # Once a batch has passed, it is what was asked for, or the minute, that this one fails for.
+        if is_absent(answer) and (not self._passed or answer.http_status in NEVER):
             self._end(f"does not answer requests for many task IDs at once ({answer.message})")
             return _singles(part.task_ids)
         if answer.outcome is Outcome.TIMEOUT and not part.is_late:
             return [replace(part, is_late=True)]
-        if answer.outcome in SPLITTABLE:
+        if answer.outcome in SPLITTABLE and answer.concerns is not Concern.GATEWAY:
             if len(part.task_ids) > self._passed:
                 self._shrink(half)
+            self._spoilt += 1
+            if self._spoilt >= MOST_SPOILT and self._passed:
+                self._end(f"refuses many task IDs at once ({answer.message})")
             return [Part(part.task_ids[:half]), Part(part.task_ids[half:])]
         self._failed += 1
         if self._failed == MOST_FAILED:

@@ -24,6 +24,8 @@ BATCH_PATH: Final = "/luma/tasks"
 
 # Statuses of a gateway that has no such path, however often it is asked.
 ABSENT: Final = frozenset({404, 405, 410, 501})
+# Those that no task ID can be to blame for.
+NEVER: Final = ABSENT - {404}
 # "Too many" with one of these is about the task IDs in a request, not about requests.
 OF_SIZE: Final = frozenset({400, 413, 422})
 

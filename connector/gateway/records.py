@@ -1,7 +1,7 @@
 """The records in an answer about many tasks, and the task ID that each belongs to.
 
-`{"code": "success", "message": "", "data": [RECORD, …]}`, or a bare array of generations. Neither
-the order nor what becomes of unknown IDs is documented.
+`{"code": "success", "message": "", "data": [RECORD, …]}`, or a bare array of generations, or an
+object with the task IDs as names. Neither the order nor what becomes of unknown IDs is documented.
 """
 
 from __future__ import annotations
@@ -50,19 +50,33 @@ def read_records(body: bytes, task_ids: Sequence[str]) -> Iterator[Record]:
     Several records of one task are one list, so that no value is lost.
     """
     document, encode = _parsed(body)
-    records = records_in(document)
-    if records is None:
-        records = [document] if isinstance(document, dict) else []
     held: dict[str, list[Any]] = {}
     asked = frozenset(task_ids)
-    for record in records:
-        task_id = next((name for name in names_of(record) if name in asked), None)
+    for key, record in _keyed_records(document, asked):
+        task_id = next((name for name in names_of(record) if name in asked), key)
         if task_id is not None and record not in held.setdefault(task_id, []):
             held[task_id].append(record)
     for task_id, items in held.items():
         item = items[0] if len(items) == 1 else items
         found = find(item, task_id)
         yield Record(task_id, encode(item), found and found.status)
+
+
+def _keyed_records(
+    document: Any, asked: frozenset[str]
+) -> Iterable[tuple[str | None, dict[str, Any]]]:
+    """The records in an answer, each with the task ID that is its name there, if it has one."""
+    records = records_in(document)
+    if records is not None:
+        return ((None, record) for record in records)
+    if not isinstance(document, dict):
+        return ()
+    for held in (document, *(document.get(place) for place in PLACES)):
+        if isinstance(held, dict) and not asked.isdisjoint(held):
+            return (
+                (key, held[key]) for key in held if key in asked and isinstance(held[key], dict)
+            )
+    return ((None, document),)
 
 
 def names_of(record: dict[str, Any]) -> Iterator[str]:
