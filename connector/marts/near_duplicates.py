@@ -46,7 +46,7 @@ FIRST, FIRST_AGREED = 32, 13
 # Templates such as "a person is …" would make everything a candidate for everything: of those that
 # agree in a band, each is proposed to this many that follow, and a text keeps the nearest ones.
 PROPOSED, KEPT = 4, 8
-PIECE_PAIRS, MOST_PAIRS = 1 << 18, 1 << 22
+PIECE_PAIRS, MOST_PAIRS = 1 << 14, 1 << 22
 
 # A proposal is one number, by which proposals sort: of the later text, disagreement, the earlier.
 LATER, DISAGREED = 1 << 35, 1 << 28
@@ -189,7 +189,7 @@ def _words_of(sets: Sets, wordings: Ints) -> Callable[[int], set[int]]:
 def _proposals(sets: Sets, texts: Ints) -> Proposals:
     """Texts that are probably alike."""
     bands, sketches = _bands(sets, texts)
-    found, count = [np.empty(0, np.int64)], 0
+    found, pairs, count = np.empty(0, np.int64), [np.empty(0, np.int64)], 0
     for band in bands:
         # Sorted by band and place: plain numbers, ten times as quick as an order of bands.
         both = band.astype(np.uint64) << BITS | np.arange(len(texts), dtype=np.uint64)
@@ -197,22 +197,23 @@ def _proposals(sets: Sets, texts: Ints) -> Proposals:
         places, keys = (both & MASK).astype(np.int64), (both >> BITS).astype(np.uint32)
         for step in range(1, PROPOSED + 1):
             is_same = keys[step:] == keys[:-step]
-            pairs = _agreeing(sketches, places[:-step][is_same], places[step:][is_same])
-            found += pairs
-            count += sum(map(len, pairs))
-        if count > MOST_PAIRS:
-            found = [_nearest(found)]
-            count = len(found[0])
-    nearest = _nearest(found)
-    starts = np.searchsorted(nearest, np.arange(len(texts) + 1) * LATER)
-    return nearest % DISAGREED, starts
+            pairs.append(places[step:][is_same] << BITS | places[:-step][is_same])
+            count += len(pairs[-1])
+            if count > MOST_PAIRS:
+                found = _nearest([found, *_agreeing(sketches, pairs)])
+                pairs, count = [], 0
+    found = _nearest([found, *_agreeing(sketches, pairs)])
+    return found % DISAGREED, np.searchsorted(found, np.arange(len(texts) + 1) * LATER)
 
 
-def _agreeing(sketches: NDArray[np.uint8], earlier: Ints, later: Ints) -> list[Ints]:
-    """Proposals from those pairs whose signatures agree."""
+def _agreeing(sketches: NDArray[np.uint8], pairs: list[Ints]) -> list[Ints]:
+    """Proposals from those pairs whose signatures agree; most come from several bands."""
+    different = np.sort(np.concatenate(pairs))
+    different = different[np.diff(different, prepend=-1) > 0]
     found = []
-    for start in range(0, len(earlier), PIECE_PAIRS):
-        one, other = earlier[start : start + PIECE_PAIRS], later[start : start + PIECE_PAIRS]
+    for start in range(0, len(different), PIECE_PAIRS):
+        piece = different[start : start + PIECE_PAIRS]
+        one, other = piece & MASK, piece >> BITS
         is_near = _agreed(sketches[:, :FIRST], one, other) >= FIRST_AGREED
         one, other = one[is_near], other[is_near]
         agreed = _agreed(sketches, one, other)
