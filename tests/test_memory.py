@@ -109,6 +109,22 @@ with Warehouse.writing({str(tmp_path)!r}) as warehouse:
     assert rows["task_id"].to_pylist() == [*(f"t{n:03}" for n in range(220)), "t999"]
 
 
+def test_many_small_pieces_are_joined_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joined with all before it, each piece would cost as much as there are pieces."""
+    joined, join = 0, pa.concat_tables
+
+    def counting(tables: list[pa.Table]) -> pa.Table:
+        nonlocal joined
+        joined += sum(one.column(0).num_chunks for one in tables)
+        return join(tables)
+
+    one = table(answer("1", b"x"))
+    monkeypatch.setattr(pa, "concat_tables", counting)
+    parquet.write_table(LocalStorage(tmp_path), "a.parquet", ANSWERS, [one, one.slice(1)] * 200)
+    assert joined < 500
+    assert pq.ParquetFile(tmp_path / "a.parquet").metadata.num_rows == 200
+
+
 def test_row_groups_are_bounded_in_bytes_and_do_not_depend_on_the_pieces(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     rows = table(*(answer(str(n), b"x" * 3_000_000, minutes=n) for n in range(60)))

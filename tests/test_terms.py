@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from test_marts import made, merged, reader
 
+from connector.marts import terms as module
 from connector.marts.prompts import terms
 from connector.marts.terms import correlation, fisher, newcombe
 from connector.marts.tokens import BREAK, phrases, words
@@ -189,3 +190,22 @@ def test_histories_without_a_cause_raise_no_alarm(repeat: bool) -> None:
         for seed in range(20)
     )
     assert alarms <= 1
+
+
+def test_terms_are_the_same_however_many_words_are_sorted_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used = [made(str(n), f"w{n % 7} w{n % 5} fox, w{n % 3} w{n}") for n in range(200)]
+    read = reader(merged(*used))
+    at_once = terms(read)
+    monkeypatch.setattr(module, "SORTED", 20)
+    monkeypatch.setattr(module, "PIECE_TEXTS", 16)
+    assert terms(read).equals(at_once)
+    assert len(at_once) > 30
+
+
+def test_keys_that_leave_no_room_for_their_places_are_sorted_as_well() -> None:
+    draw = np.random.default_rng(1)
+    for largest in (50, 2**62):
+        keys = draw.integers(0, largest, 1_000)
+        assert module._sorted(keys).tolist() == np.argsort(keys, kind="stable").tolist()
