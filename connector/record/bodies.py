@@ -49,26 +49,26 @@ class Bodies:
             task_ids: The task asked for, of each.
 
         Returns:
-            The columns of `FROM_JSON` for these bodies, in their order, their `extra` and their
-            `coercions`; and for each of all bodies whether it is one of them.
+            The columns of `FROM_JSON` in their order, `extra` and `coercions`; none if no body can
+            be read. And for each body whether it was: where not, the values mean nothing.
         """
         if bodies.null_count or bodies.nbytes > LARGE_BODY * len(bodies):
             return _nothing(bodies)
         is_read = self._is_usual(bodies)
-        found = self._parsed(bodies.filter(is_read))
+        found = self._parsed(_only(is_read, bodies))
         if found is None and self._lessons < MOST_LESSONS:
             is_read = self._learn(bodies, is_read)
-            found = self._parsed(bodies.filter(is_read))
+            found = self._parsed(_only(is_read, bodies))
         if found is None:
             return _nothing(bodies)
-        parsed, shape = found
-        read = bodies.filter(is_read)
-        made = Columns(parsed, shape, read, task_ids.filter(is_read))
+        made = Columns(*found, _only(is_read, bodies), _only(is_read, task_ids))
         arrays = made.arrays()
-        if made.is_sure.true_count == len(bodies):
+        if is_read.true_count == len(bodies):
             return arrays, made.is_sure
-        arrays = [array.filter(made.is_sure) for array in arrays]
-        return arrays, pc.replace_with_mask(is_read, is_read, made.is_sure)
+        rows = pa.array(range(is_read.true_count), pa.int32())
+        places = pc.replace_with_mask(pa.nulls(len(bodies), rows.type), is_read, rows)
+        is_sure = pc.replace_with_mask(is_read, is_read, made.is_sure)
+        return [array.take(places) for array in arrays], is_sure
 
     def _is_usual(self, bodies: pa.BinaryArray) -> pa.BooleanArray:
         if not self._odd:
@@ -100,7 +100,7 @@ class Bodies:
 
     def _learn(self, bodies: pa.BinaryArray, is_usual: pa.BooleanArray) -> pa.BooleanArray:
         """Learn the shape of most bodies; return which can be of it."""
-        usual = bodies.filter(is_usual)
+        usual = _only(is_usual, bodies)
         self._take_in(usual[:: max(1, len(usual) // SAMPLE)].to_pylist())
         if self._parsed(usual) is not None:
             return is_usual
@@ -144,6 +144,10 @@ def _document(body: bytes) -> Any:
         return parse(body)
     except ValueError:
         return None
+
+
+def _only(mask: pa.BooleanArray, array: pa.Array) -> pa.Array:
+    return array if mask.true_count == len(array) else array.filter(mask)
 
 
 def _nothing(bodies: pa.BinaryArray) -> tuple[list[pa.Array], pa.BooleanArray]:

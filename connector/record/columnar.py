@@ -7,6 +7,7 @@ others are left to them.
 
 from __future__ import annotations
 
+import re
 from functools import reduce
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -44,12 +45,16 @@ SMALLEST: Final = 1e-4
 NOTED: Final = "%Y-%m-%dT%H:%M:%S+00:00"
 
 # What JSON escapes in a text.
-ESCAPED: Final = r'["\\\x00-\x1f]'
+ESCAPED: Final = rb'["\\\x00-\x1f]'
+# What Python writes otherwise: it looks for this word.
+OTHERWISE: Final = re.compile(ESCAPED + b"|null")
 NO_TIME: Final = r"^\s*0?\s*$|^0001-01-01"
+NO_FAILURE: Final = pa.array(["", "0"])
 BETWEEN, MISSING = "\x1f", "\x00"
 
 Path = tuple[str, ...]
 _Left = dict[Path, pa.Array]
+_Texts = dict[str, pa.Array]
 
 
 class _Value(NamedTuple):
@@ -84,8 +89,6 @@ class Columns:
     ) -> None:
         self._bodies = bodies
         self._task_ids = task_ids
-        self._escapes = pc.match_substring(bodies, "\\")
-        self._has_escapes = pc.any(self._escapes).as_py()
         self._shape = shape
         self._gathers = shape.gathers
         self._layers = _layers(parsed, shape.chain)
@@ -134,9 +137,10 @@ class Columns:
             return pa.nulls(len(self.is_sure), column.type)
         kind = self._kind_of(column, values)
         fitting = [value for value in values if value.array.type == kind]
-        others = self._chosen_others(values, kind)
+        others = self._chosen_others(values, kind) if len(fitting) < len(values) else []
         if not fitting:
-            self._refuse(reduce(pc.or_, map(pc.is_valid, others)))
+            for other in others:
+                self._refuse(pc.is_valid(other))
             return pa.nulls(len(self.is_sure), column.type)
         arrays = [value.array for value in fitting]
         if len(arrays) == 1:
@@ -205,7 +209,11 @@ class Columns:
             del left[value.path]
             return
         is_taken = pc.is_valid(value.array) if chosen is None else pc.equal(value.array, chosen)
-        left[value.path] = _where_not(is_taken, left[value.path])
+        taken = pc.fill_null(is_taken, False).true_count
+        if taken + left[value.path].null_count == len(is_taken):
+            del left[value.path]
+        elif taken:
+            left[value.path] = _where_not(is_taken, left[value.path])
 
     def _converted(self, column: Column, chosen: pa.Array, arrays: list[pa.Array]) -> pa.Array:
         """The column of the values chosen, from these."""
@@ -242,9 +250,9 @@ class Columns:
             for value in texts:
                 self._take(value, None)
             return texts[0].array if texts else pa.nulls(len(self.is_sure), pa.string())
-        if self._has_escapes:
-            for value in texts:
-                self._refuse(pc.match_substring_regex(value.array, ESCAPED))
+        for value in texts:
+            if OTHERWISE.search(value.array.buffers()[2] or b""):
+                self._refuse(pc.match_substring_regex(value.array, OTHERWISE.pattern))
         texts.sort(key=lambda value: (value.layer, STATES.index(value.path[0])))
         joined = pc.binary_join_element_wise(
             *(value.array for value in texts),
@@ -278,7 +286,7 @@ class Columns:
         if self._is_bare is not None:
             is_there = pc.or_(is_there, self._is_record())
         self._require(is_there)
-        is_nothing = pc.fill_null(pc.is_in(own["failure_reason",], pa.array(["", "0"])), False)
+        is_nothing = pc.fill_null(pc.is_in(own["failure_reason",], NO_FAILURE), False)
         if self._gathers and pc.any(is_nothing).as_py():
             # It is kept as it is where no key but those of the generation is of a column.
             self._refuse(pc.and_not(is_nothing, reduce(pc.or_, self._signs())))
@@ -314,67 +322,69 @@ class Columns:
                     if (name,) in left and pa.types.is_string(layer[name,].type):
                         is_asked = pc.equal(layer[name,], self._task_ids)
                         left[name,] = _where_not(is_asked, left[name,])
-        own, *around = self._left
-        within = self._object(around.pop(0), {}) if self._has_artifact else None
-        extra = self._around(own, around, {} if within is None else {ARTIFACT: within})
+        texts = [self._texts(left) for left in self._left]
+        if self._has_artifact and (within := texts.pop(1)):
+            texts[0][ARTIFACT] = _object_of(within)
+        extra = self._nested(texts)
         if self._is_bare is not None and pc.any(self._is_bare).as_py():
-            bare = self._around(around[0], around[1:], {})
-            extra = pc.if_else(self._is_bare, bare, extra)
-        # Python writes such a text otherwise.
-        self._refuse(pc.match_substring(extra, "null"))
+            around = [{k: one.filter(self._is_bare) for k, one in own.items()} for own in texts[1:]]
+            extra = pc.replace_with_mask(extra, self._is_bare, self._nested(around))
         return extra
 
-    def _around(
-        self, own: _Left, around: list[_Left], within: dict[str, pa.Array]
-    ) -> pa.Array:
+    def _nested(self, layers: list[_Texts]) -> pa.Array:
         """What is left of a generation and of the objects around it, the nearest first."""
-        outer = None
-        for number, left in enumerate(around):
-            # The keys of the outermost objects come first in the chain.
-            inner = {} if outer is None else {self._shape.chain[len(around) - 1 - number]: outer}
-            outer = self._object(left, inner)
-        extra = self._object(own, within if outer is None else {**within, "wrapper": outer})
-        return pa.nulls(len(self.is_sure), pa.string()) if extra is None else extra
+        own, *around = layers
+        outer: _Texts = {}
+        # The keys of the outermost objects come first in the chain.
+        keys = ("wrapper", *self._shape.chain)
+        for number, texts in zip(range(len(around) - 1, -1, -1), around, strict=True):
+            every = texts | outer
+            outer = {keys[number]: _object_of(every)} if every else {}
+        texts = own | outer
+        return _object_of(texts) if texts else pa.nulls(len(self.is_sure), pa.string())
 
-    def _object(self, left: _Left, inner: dict[str, pa.Array]) -> pa.Array | None:
-        """JSON objects of what is left of others; null where that is nothing."""
-        texts = dict(inner)
-        nested: dict[str, dict[str, pa.Array]] = {}
+    def _texts(self, left: _Left) -> _Texts:
+        """What is left of objects, as JSON by key."""
+        texts: _Texts = {}
+        nested: dict[str, _Texts] = {}
         for path, array in left.items():
             if array.null_count < len(array):
                 text, is_unsure = self._json(array, path[-1])
-                self._refuse(is_unsure)
+                if is_unsure is not None:
+                    self._refuse(is_unsure)
                 holder = texts if len(path) == 1 else nested.setdefault(path[0], {})
                 holder[path[-1]] = text
-        texts |= {key: _object_of(parts) for key, parts in nested.items()}
-        return _object_of(texts) if texts else None
+        return texts | {key: _object_of(parts) for key, parts in nested.items()}
 
-    def _json(self, array: pa.Array, key: str) -> tuple[pa.Array, pa.Array]:
-        """Values as JSON, null for null; and which of them Python may write otherwise."""
-        kind, nothing = array.type, pa.repeat(pa.scalar(False), len(array))
+    def _json(self, array: pa.Array, key: str) -> tuple[pa.Array, pa.Array | None]:
+        """Values as JSON, null for null; and which of them Python may write otherwise, if any."""
+        kind = array.type
         if pa.types.is_string(kind):
-            is_unsure = pc.match_substring_regex(array, ESCAPED) if self._has_escapes else nothing
+            # A search in each takes ten times as long.
+            is_usual = not OTHERWISE.search(array.buffers()[2] or b"")
+            is_unsure = None if is_usual else pc.match_substring_regex(array, OTHERWISE.pattern)
             return pc.binary_join_element_wise('"', array, '"', ""), is_unsure
-        if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-            return array.cast(pa.string()), nothing
         if pa.types.is_floating(kind):
             return self._numbers(array, key)
-        if pa.types.is_null(kind):
-            return array.cast(pa.string()), nothing
         if pa.types.is_list(kind):
             return self._list(array)
+        if not pa.types.is_struct(kind):
+            return array.cast(pa.string()), None
         # A null in an object was there, or nothing was.
-        is_valid, is_unsure, texts = pc.is_valid(array), nothing, {}
+        is_valid = pc.is_valid(array)
+        is_unsure, texts = pa.repeat(False, len(array)), {}
         for name, values in zip(kind.names, array.flatten(), strict=True):
             texts[name], is_other = self._json(values, name)
-            is_other = pc.or_(pc.fill_null(is_other, False), pc.is_null(values))
-            is_unsure = pc.or_(is_unsure, pc.and_(is_valid, is_other))
-        return _object_of(texts), is_unsure
+            for condition in (is_other, pc.is_null(values)):
+                if condition is not None:
+                    is_unsure = pc.or_(is_unsure, pc.fill_null(condition, False))
+        return _object_of(texts), pc.and_(is_valid, is_unsure)
 
     def _list(self, array: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Lists as JSON; those with a null are not written here."""
         texts, is_unsure = self._json(array.flatten(), "")
-        is_unsure = pc.or_(pc.fill_null(is_unsure, False), pc.is_null(texts))
+        is_null = pc.is_null(texts)
+        is_unsure = is_null if is_unsure is None else pc.or_(pc.fill_null(is_unsure, False), is_null)
         unsure = pc.list_parent_indices(array).filter(is_unsure)
         rows = pa.array(range(len(array)), unsure.type)
         lengths = pc.fill_null(pc.list_value_length(array), 0)
@@ -389,14 +399,17 @@ class Columns:
         is_usual = pc.and_(pc.greater(size, SMALLEST), pc.less(size, EXACT))
         is_whole = pc.and_(is_usual, pc.equal(array, pc.round(array)))
         # Elsewhere in the body, the same key may have another number.
-        came = rf'"{key}"\s*:\s*-?\d+'
-        has_whole = pc.match_substring_regex(self._bodies, came + r"\s*[,}]")
-        has_other = pc.match_substring_regex(self._bodies, came + r"[.eE]")
-        is_unsure = pc.or_(pc.and_(has_whole, has_other), self._escapes)
-        whole = pc.if_else(is_whole, array, None).cast(pa.int64()).cast(pa.string())
+        came, bodies = rf'"{key}"\s*:\s*-?\d+', self._bodies.filter(is_whole)
+        has_whole = pc.match_substring_regex(bodies, came + r"\s*[,}]")
+        has_other = pc.match_substring_regex(bodies, came + r"[.eE]|\\")
+        whole = array.filter(is_whole).cast(pa.int64()).cast(pa.string())
         pointed = pc.binary_join_element_wise(whole, ".0", "")
-        texts = pc.coalesce(pc.if_else(has_whole, whole, pointed), array.cast(pa.string()))
-        return texts, pc.or_(pc.and_(is_whole, is_unsure), pc.invert(is_usual))
+        is_unsure = pc.fill_null(pc.invert(is_usual), False)
+        is_whole = pc.fill_null(is_whole, False)
+        return (
+            pc.replace_with_mask(array.cast(pa.string()), is_whole, pc.if_else(has_whole, whole, pointed)),
+            pc.replace_with_mask(is_unsure, is_whole, pc.and_(has_whole, has_other)),
+        )
 
     def _require(self, condition: pa.Array) -> None:
         """Be sure only of rows for which a condition holds, or is null."""
@@ -444,20 +457,21 @@ def _any_valid(layer: _Left, paths: Iterable[Path]) -> pa.Array:
 def _without_none(column: Column, array: pa.Array) -> pa.Array:
     """The values of a column, without those that mean "none"."""
     if not pa.types.is_string(array.type):
-        return pc.if_else(pc.equal(array, 0), None, array)
+        return _where_not(pc.equal(array, 0), array)
     if column.name in FAILURE:
-        return pc.if_else(pc.is_in(array, pa.array(["", "0"])), None, array)
-    return pc.if_else(pc.match_substring_regex(array, NO_TIME), None, array)
+        return _where_not(pc.is_in(array, NO_FAILURE), array)
+    return _where_not(pc.match_substring_regex(array, NO_TIME), array)
 
 
 def _where_not(condition: pa.Array, array: pa.Array) -> pa.Array:
-    """The values, without those for which a condition holds."""
-    return pc.if_else(pc.fill_null(condition, False), None, array)
+    """The values, without those for which a condition holds; the same object if there are none."""
+    holds = pc.fill_null(condition, False)
+    return pc.if_else(holds, None, array) if holds.true_count else array
 
 
 def _filled(texts: pa.Array) -> pa.Array:
     """The texts, without empty ones, which give way to any other value."""
-    return pc.if_else(pc.equal(texts, ""), None, texts)
+    return _where_not(pc.equal(texts, ""), texts)
 
 
 def _is_filled(texts: pa.Array) -> pa.Array:

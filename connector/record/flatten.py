@@ -61,13 +61,14 @@ def _read(answers: pa.Table, bodies: Bodies) -> pa.Table:
     columns, is_read = bodies.read(*(column.combine_chunks() for column in answers.columns))
     if not columns:
         return _read_singly(answers)
-    read = pa.table(columns, FOUND)
-    if len(read) == len(answers):
-        return read
-    is_other = pc.invert(is_read)
-    places = pa.concat_arrays([pc.indices_nonzero(is_read), pc.indices_nonzero(is_other)])
-    rows = pa.concat_tables([read, _read_singly(answers.filter(is_other))])
-    return rows.take(pc.sort_indices(places))
+    if is_read.true_count < len(answers):
+        is_other = pc.invert(is_read)
+        others = _read_singly(answers.filter(is_other))
+        columns = [
+            pc.replace_with_mask(column, is_other, other.combine_chunks())
+            for column, other in zip(columns, others.columns, strict=True)
+        ]
+    return pa.table(columns, FOUND)
 
 
 def _read_singly(answers: pa.Table) -> pa.Table:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Keys that Arrow's text and Python's have alike, and whose case does not matter.
-KEY: Final = re.compile(r"[a-z0-9_-]*[a-z][a-z0-9_-]*", re.ASCII)
+KEY: Final = re.compile(r"(?!.*null)[a-z0-9_-]*[a-z][a-z0-9_-]*", re.ASCII)
 
 # An object of a generation, with values for its columns.
 ARTIFACT: Final = "artifact"
