@@ -95,7 +95,7 @@ class Columns:
         # Whether there is none in the innermost object, so that the next one is the generation.
         self._is_bare = pc.invert(_inmost(parsed, shape.chain).is_valid()) if shape.chain else None
         self._artifact = self._layers[0].pop((ARTIFACT,), None)
-        self._has_artifact = self._artifact is not None and self._artifact.null_count < len(bodies)
+        self._has_artifact = self._artifact is not None and pa.types.is_struct(self._artifact.type)
         if self._has_artifact:
             self._layers.insert(1, _layer(self._artifact))
         self._left = [dict(layer) for layer in self._layers]
@@ -209,11 +209,11 @@ class Columns:
             del left[value.path]
             return
         is_taken = pc.is_valid(value.array) if chosen is None else pc.equal(value.array, chosen)
-        taken = pc.fill_null(is_taken, False).true_count
-        if taken + left[value.path].null_count == len(is_taken):
-            del left[value.path]
-        elif taken:
+        is_left = pc.and_not(pc.is_valid(left[value.path]), pc.fill_null(is_taken, False))
+        if is_left.true_count:
             left[value.path] = _where_not(is_taken, left[value.path])
+        else:
+            del left[value.path]
 
     def _converted(self, column: Column, chosen: pa.Array, arrays: list[pa.Array]) -> pa.Array:
         """The column of the values chosen, from these."""
@@ -276,20 +276,37 @@ class Columns:
             return
         is_there = self._has_state(0)
         if not self._shape.is_plain:
-            is_there = pc.and_(is_there, _any_valid(own, [(name,) for name in IDS[:2]]))
-        is_there = pc.or_(is_there, _any_valid(own, [("video", "url")]))
+            is_there = pc.and_(is_there, self._any_valid(own, [(name,) for name in IDS[:2]]))
+        is_there = pc.or_(is_there, self._any_valid(own, [("video", "url")]))
         if self._has_artifact:
             within = self._layers[1]
-            is_there = pc.or_(is_there, _any_valid(within, [("video", "url")]))
+            is_there = pc.or_(is_there, self._any_valid(within, [("video", "url")]))
             known = [path for path in within if path[0] in HEADS]
-            self._require(pc.or_(pc.is_null(self._artifact), _any_valid(within, known)))
+            self._require(pc.or_(pc.is_null(self._artifact), self._any_valid(within, known)))
         if self._is_bare is not None:
             is_there = pc.or_(is_there, self._is_record())
         self._require(is_there)
-        is_nothing = pc.fill_null(pc.is_in(own["failure_reason",], NO_FAILURE), False)
-        if self._gathers and pc.any(is_nothing).as_py():
-            # It is kept as it is where no key but those of the generation is of a column.
-            self._refuse(pc.and_not(is_nothing, reduce(pc.or_, self._signs())))
+        if self._gathers:
+            self._check_nothing(own)
+
+    def _check_nothing(self, own: _Left) -> None:
+        """What means "none" is kept, where no key but those of the generation is of a column."""
+        has_nothing = pc.or_(
+            pc.is_in(own["failure_reason",], NO_FAILURE),
+            pc.fill_null(pc.match_substring_regex(own["created_at",], NO_TIME), False),
+        )
+        if has_nothing.true_count:
+            signs = pc.and_not(has_nothing, has_nothing)
+            for number, layer in enumerate(self._layers):
+                paths = [path for path in layer if path[0] in HEADS]
+                others = [path for path in paths if number or path[0] not in PLAIN_KEYS]
+                signs = pc.or_(signs, self._any_valid(layer, others))
+            self._refuse(pc.and_not(has_nothing, signs))
+
+    def _any_valid(self, layer: _Left, paths: Iterable[Path]) -> pa.Array:
+        """Whether an object has a value at any of the paths."""
+        found = (pc.is_valid(layer[path]) for path in paths if path in layer)
+        return reduce(pc.or_, found, pa.repeat(False, len(self.is_sure)))
 
     def _has_state(self, number: int) -> pa.Array:
         """Whether an object says a state."""
@@ -304,15 +321,6 @@ class Columns:
             return pa.repeat(False, len(self.is_sure))
         is_task = pc.and_(pc.is_valid(record["task_id",]), self._has_state(-len(self._shape.chain)))
         return pc.and_(self._is_bare, is_task)
-
-    def _signs(self) -> list[pa.Array]:
-        """For each row, whether there is a value that only another dialect has."""
-        return [
-            pc.is_valid(array)
-            for number, layer in enumerate(self._layers)
-            for path, array in layer.items()
-            if path[0] in HEADS and (number or path[0] not in PLAIN_KEYS)
-        ]
 
     def _extra(self) -> pa.Array:
         """The values that no column has, as JSON."""
@@ -447,13 +455,6 @@ def _layer(objects: pa.StructArray, but: str = "") -> _Left:
     return layer
 
 
-def _any_valid(layer: _Left, paths: Iterable[Path]) -> pa.Array:
-    """Whether there is a value at any of the paths."""
-    length = len(next(iter(layer.values())))
-    found = (pc.is_valid(layer[path]) for path in paths if path in layer)
-    return reduce(pc.or_, found, pa.repeat(False, length))
-
-
 def _without_none(column: Column, array: pa.Array) -> pa.Array:
     """The values of a column, without those that mean "none"."""
     if not pa.types.is_string(array.type):
@@ -487,11 +488,10 @@ def _from_epoch(numbers: pa.Array) -> pa.Array:
     """Times of numbers since 1970, whose size gives their unit."""
     micros = pc.if_else(_is_epoch(numbers), numbers, None)
     for end, unit in EPOCH_UNITS[:-1]:
-        is_of_unit = pc.less(numbers, int(end))
-        if pc.any(is_of_unit).as_py():
-            scaled = pc.multiply(pc.if_else(is_of_unit, numbers, None), unit)
-            micros = pc.if_else(is_of_unit, scaled, micros)
-            numbers = _where_not(is_of_unit, numbers)
+        is_of_unit = pc.fill_null(pc.less(numbers, int(end)), False)
+        scaled = pc.multiply(pc.if_else(is_of_unit, micros, 0), unit)
+        micros = pc.if_else(is_of_unit, scaled, micros) if is_of_unit.true_count else micros
+        numbers = _where_not(is_of_unit, numbers)
     return micros.cast(TIMESTAMP)
 
 

@@ -97,7 +97,7 @@ class Shape(NamedTuple):
     def gathers(self) -> bool:
         """Whether columns take values from all objects, and not only from the generation."""
         own, *around = layers_of(self.type, self.chain)
-        has_artifact = ARTIFACT in own.names
+        has_artifact = ARTIFACT in own.names and pa.types.is_struct(own.field(ARTIFACT).type)
         is_around = any(not HEADS.keys().isdisjoint(one.names) for one in around)
         return has_artifact or is_around or not self.is_plain
 
