@@ -145,6 +145,25 @@ def test_a_long_retry_after_tells_how_long_a_window_is(limit: Callable[[int, flo
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
+def test_refusals_that_no_lower_rate_avoids_are_endured(seed: int) -> None:
+    """Another user's request in the last 20 ms has ours refused, at whatever rate it comes."""
+    limit = Shared(TokenBucket(50, 1), lambda _: 15.0, seed)
+    run = simulate(Gateway(limit, 0.08, 0.1, refusal_latency=0.08), seed=seed).until(200.0)
+    assert run.per_second(50.0, 200.0) >= 0.6 * 35
+    assert run.refused_share() <= 0.4
+
+
+def test_a_gateway_that_accepts_one_a_second_is_not_taken_for_one_that_accepts_one_a_minute() -> (
+    None
+):
+    for seed in (1, 2, 3):
+        gateway = Gateway(TokenBucket(1, 1), 0.08, 0.1, refusal_latency=0.08)
+        run = Simulation(Pace(64), gateway, seed, jitter=0.0005, stalled=1.0).until(100.0)
+        assert len(run.good) >= 85
+        assert len(run.refused) <= 15
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_what_others_leave_of_a_shared_limit_is_used(seed: int) -> None:
     limit = Shared(TokenBucket(100, 20), lambda now: 30.0 + 25.0 * math.sin(now / 7.0), seed)
     run = simulate(Gateway(limit, 0.08, 0.1, refusal_latency=0.08), seed=seed).until(100.0)
@@ -266,7 +285,7 @@ def test_a_pause_much_longer_than_needed_is_paid_off_by_a_longer_climb() -> None
     assert run.per_second(60.0, 600.0) >= 0.85 * 20
 
 
-@pytest.mark.parametrize(("latency", "within"), [(0.001, 0.1), (0.02, 0.3), (0.2, 2.2)])
+@pytest.mark.parametrize(("latency", "within"), [(0.001, 0.1), (0.02, 0.3), (0.2, 1.7)])
 def test_without_a_limit_all_of_the_concurrency_is_soon_used(latency: float, within: float) -> None:
     run = simulate(Gateway(Anything(), latency)).until(within)
     assert max(run.reached) == 64
@@ -289,9 +308,11 @@ def test_a_cap_on_requests_in_flight_is_found(most: int, retry_after: float | No
 @pytest.mark.parametrize("servers", [1, 4, 16])
 def test_requests_do_not_pile_up_in_a_gateway_that_queues(servers: int) -> None:
     gateway = Gateway(Anything(), 0.05, servers=servers)
-    run = simulate(gateway).until(15.0)
-    assert run.per_second(5.0, 15.0) >= 0.85 * servers / 0.05
-    settled = run.latencies[len(run.latencies) // 2 :]
+    settled = []
+    for seed in (1, 2, 3):
+        run = simulate(gateway, seed=seed).until(15.0)
+        assert run.per_second(5.0, 15.0) >= 0.85 * servers / 0.05
+        settled += run.latencies[len(run.latencies) // 2 :]
     assert statistics.mean(settled) <= 3 * 0.05  # 64 / servers times as long, if all were let go
 
 

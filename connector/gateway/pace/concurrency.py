@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 FIRST: Final = 2
 
-# Rise with a good answer while nothing speaks against more, and from which limit on it doubles with
-# the latency: what is under way at a first refusal is refused too, and must be few at a low rate.
-FIRST_RISE: Final = 1.0 / 3.0
-MANY: Final = 16.0
+# While nothing speaks against more, the limit doubles with the latency, but rises by a third between
+# these two: what is under way at a first refusal is refused too, and must be few at a low rate.
+FEW, MANY = 5.0, 16.0
+LOW_RISE: Final = 1.0 / 3.0
 
 # Logarithm of the rise in latency that is too much: about half again.
 RISE: Final = 0.4
@@ -117,7 +117,7 @@ class Knee:
     def answered(self, request: Request, sample: Sample, last: int, now: float) -> None:
         """Note an answer; `last` is the number of the latest request."""
         if sample.kind == "good" and self._is_doubling and self._reached >= request.number:
-            self._raise(1.0 if self.limit >= MANY else FIRST_RISE)
+            self._raise(LOW_RISE if FEW <= self.limit < MANY else 1.0)
         cohort = self._cohort
         if request.number < cohort.first or (cohort.size and request.number > cohort.last):
             return

@@ -182,7 +182,9 @@ class Rate:
         mark = self._mark(request)
         self._forget(request)
         if len(self._empty) == 1 and request.sent_at <= self._told_at:
-            self._limit = self._since(self._empty[0], mark) or self._limit
+            if rate := self._since(self._empty[0], mark):
+                count = mark.accepted - self._empty[0].accepted
+                self._limit, self._doubt = rate, min(MOST_DOUBT, 1.0 / count)
         self.next_at = max(self.next_at, until)
 
     def release(self, request: Request, at: float) -> None:
@@ -259,7 +261,7 @@ class Rate:
             self._doubt = min(MOST_DOUBT, 3.0 * self._doubt)
             self._quiet = 0
         rise = self._doubt / self._expected()
-        if len(self._empty) == 1 and not self._pause:
+        if len(self._empty) == 1 and self._doubt == MOST_DOUBT and not self._pause:
             unseen = max(1.0, self._limit * self._news_seconds)
             rise = min(STEEPEST, STEEPEST_UNSEEN / unseen)
         self._limit *= math.exp(share * rise)
