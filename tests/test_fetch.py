@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from clients import make_client
 from pydantic import SecretStr
 from raw_server import RawServer, always, hang, reply
@@ -23,10 +26,7 @@ from connector.gateway.patience import FEWEST_FAILURES
 from connector.record.answer import Outcome
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Generator, Iterator
-
-    import pytest
 
     from connector.gateway.client import Client
     from connector.record.answer import Answer
@@ -129,6 +129,37 @@ def test_a_refused_key_comes_after_the_answers_that_were_there() -> None:
         answered, error = take_all(run(client, iter("abcdefg")))
     assert (answered, type(error)) == (["a", "b"], KeyRefused)
     assert len(server.heads) == 3
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["end", "reset"])
+def test_a_connection_that_closes_as_it_is_used_again_costs_no_attempt(at_once: bool) -> None:
+    """A gateway's keep-alive ends when it likes; over a new connection the same is asked again."""
+    served: set[int] = set()
+
+    def answer(_: str, connection: socket.socket) -> None:
+        if connection.fileno() in served:
+            served.discard(connection.fileno())
+            if at_once:
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            connection.close()
+        else:
+            served.add(connection.fileno())
+            connection.sendall(reply())
+
+    with RawServer(answer) as server, make_client(server.base_url, max_attempts=1) as client:
+        answers = list(run(client, map(str, range(20)), threads=2))
+    assert Counter(one.outcome for one in answers) == {Outcome.GENERATION: 20}
+    assert sum(one.attempts for one in answers) == len(server.heads) > 20
+
+
+def test_a_gateway_that_closes_every_connection_is_still_down() -> None:
+    def answer(_: str, connection: socket.socket) -> None:
+        connection.close()
+
+    with RawServer(answer) as server, make_client(server.base_url) as client:
+        answers = list(run(client, ["a", "b"]))
+    assert [(one.outcome, one.attempts) for one in answers] == [(Outcome.NETWORK, 2)] * 2
 
 
 def test_what_is_under_way_when_the_run_stops_is_finished() -> None:

@@ -36,6 +36,7 @@ class Attempt:
         body: The answer's body; only the start if it was too large.
         retry_after: Seconds the gateway asks to wait.
         announced: What the answer says of a rate limit.
+        is_stale: Whether the gateway had closed the connection before it could see the request.
     """
 
     verdict: Verdict
@@ -44,6 +45,7 @@ class Attempt:
     body: bytes | None = None
     retry_after: float | None = None
     announced: Announced | None = None
+    is_stale: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -72,7 +74,7 @@ class Attempt:
 def from_failure(failure: AttemptFailed) -> Attempt:
     """Describe an attempt without an answer."""
     verdict = Verdict(failure.outcome, str(failure), usual_concern(failure.outcome))
-    return Attempt(verdict, failure.is_worth_retrying, failure.status)
+    return Attempt(verdict, failure.is_worth_retrying, failure.status, is_stale=failure.is_stale)
 
 
 def about_another(attempt: Attempt) -> Attempt:

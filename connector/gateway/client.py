@@ -246,7 +246,7 @@ class Client:
         if inquiry.began is None:
             inquiry.began = inquiry.sent
         # In doubt about whose an answer is, no connection is used twice.
-        if not inquiry.others:
+        if not inquiry.others and not inquiry.is_stale:
             inquiry.connection = self._transport.start(inquiry.question.path)
         return 0.0
 
@@ -274,6 +274,8 @@ class Client:
         """
         attempt = self._attempt(inquiry)
         inquiry.attempts += 1
+        inquiry.is_stale = attempt.is_stale
+        inquiry.stale += attempt.is_stale
         inquiry.status = attempt.http_status or inquiry.status
         outcome = attempt.verdict.outcome
         if outcome is Outcome.OTHER_TASK:
@@ -281,7 +283,8 @@ class Client:
         if outcome is Outcome.GENERATION:
             inquiry.delay = None
         else:
-            inquiry.delay = self._delay(inquiry.attempts, attempt, len(inquiry.others))
+            number = inquiry.attempts - inquiry.stale
+            inquiry.delay = self._delay(number, attempt, len(inquiry.others))
         if inquiry.delay is None:
             return self._answer(inquiry, attempt)
         name, number = inquiry.question.name, inquiry.attempts
@@ -368,7 +371,9 @@ class Client:
     def _ask(self, inquiry: Inquiry) -> Attempt:
         question, others = inquiry.question, inquiry.others
         try:
-            sent = question.send(is_fresh=bool(others), started=inquiry.connection)
+            sent = question.send(
+                is_fresh=bool(others) or inquiry.is_stale, started=inquiry.connection
+            )
         except AttemptFailed as failure:
             attempt = from_failure(failure)
         else:
@@ -416,8 +421,11 @@ class Client:
     def _delay(self, number: int, attempt: Attempt, others: int) -> float | None:
         """Seconds until the next attempt; None if there is none.
 
-        What may be another task's is asked for again at once, however few attempts there may be.
+        What may be another task's, or was not seen by the gateway, is asked for again at once,
+        however few attempts there may be.
         """
+        if attempt.is_stale:
+            return 0.0
         self._stop_if_hopeless(attempt)
         if attempt.retry_after is not None and attempt.retry_after > self._settings.max_wait:
             raise self._wait_too_long(attempt.retry_after, attempt)

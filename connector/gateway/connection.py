@@ -112,6 +112,11 @@ class Connection:
         """The number that `poll` knows it by."""
         return self._sock.fileno()
 
+    @property
+    def has_no_answer(self) -> bool:
+        """Whether no byte has arrived since the last request."""
+        return not self._incoming.received
+
     def close(self) -> None:
         """Close it."""
         with suppress(OSError):

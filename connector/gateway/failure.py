@@ -49,7 +49,11 @@ class AttemptFailed(Exception):
         outcome: The task ID's outcome if this was its last attempt.
         status: HTTP status, if the attempt got that far.
         is_worth_retrying: Whether another attempt may succeed.
+        is_stale: Whether nothing came over a connection that was used before: the gateway closed it
+            while the request was on its way, and has not seen it.
     """
+
+    is_stale = False
 
     def __init__(
         self,

@@ -20,6 +20,8 @@ class Inquiry:
         is_probe: Whether any answer will do, whichever task it is about.
         attempts: Attempts that are over.
         others: The IDs in answers about other tasks.
+        stale: Attempts over connections that the gateway had closed by then.
+        is_stale: Whether the last attempt was one of those.
         status: HTTP status of the last attempt that had one.
         began: When the first attempt began, in seconds of the client's clock.
         delay: Seconds to wait before the next attempt; None if there is none.
@@ -32,6 +34,8 @@ class Inquiry:
     is_probe: bool = False
     attempts: int = 0
     others: list[tuple[str, ...]] = field(default_factory=list)
+    stale: int = 0
+    is_stale: bool = False
     status: int | None = None
     began: float | None = None
     delay: float | None = None

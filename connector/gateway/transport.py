@@ -166,9 +166,11 @@ class Transport:
     def _send_once(
         self, path: str, body: bytes | None, connection: Connection | None, *, is_fresh: bool
     ) -> Sent:
+        is_used = connection is not None
         try:
             if connection is None:
                 kept = None if is_fresh else self._kept()
+                is_used = kept is not None
                 connection = kept or self._connect(is_fresh=is_fresh)
                 connection.send(self._request(path, body))
             return Sent(connection.receive(), connection)
@@ -176,7 +178,10 @@ class Transport:
             if connection is not None:
                 connection.close()
             status = None if connection is None else connection.status
-            raise explain(exc, self._base.netloc, status) from exc
+            failure = explain(exc, self._base.netloc, status)
+            is_closed = is_used and isinstance(exc, ConnectionError)
+            failure.is_stale = is_closed and connection is not None and connection.has_no_answer
+            raise failure from exc
 
     def _request(self, path: str, body: bytes | None) -> bytes:
         if body is None:
