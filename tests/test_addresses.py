@@ -72,6 +72,12 @@ def test_a_file_address_that_is_none(address: str, message: str) -> None:
         load(warehouse=address)
 
 
+@pytest.mark.parametrize("address", ["s3:/bucket/a", "S3:bucket/a", "gs:/bucket/a"])
+def test_a_bucket_with_a_slash_too_few_is_no_folder(address: str) -> None:
+    with pytest.raises(UsageError, match=r"lacks a slash: write \w+://bucket/a, or \./"):
+        storage_of(address)
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [

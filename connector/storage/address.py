@@ -42,6 +42,9 @@ RETRY_FOR: Final = timedelta(seconds=90)
 
 _URL: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.]*)://")
 
+# An address with a slash too few, which would else be a folder of that name.
+_SLIP: Final = re.compile(rf"({'|'.join((*SCHEMES, *OTHER_NAMES))}):/*", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -84,6 +87,20 @@ def is_url(address: str) -> bool:
     """Whether an address is a URL, valid or not, and not a path on a disk."""
     found = _URL.match(address)
     return bool(found) and found[1].lower() != "file"  # type: ignore[index]  # it is one
+
+
+def check_slashes(address: str) -> None:
+    """Refuse `s3:/bucket` and `s3:bucket`.
+
+    Raises:
+        UsageError: It is an address of a bucket, but for the slashes.
+    """
+    found = _SLIP.match(address)
+    if found and not is_url(address):
+        rest = address[found.end() :]
+        raise UsageError(
+            f"{address} lacks a slash: write {found[1]}://{rest}, or ./{address} for a folder"
+        )
 
 
 def is_object_store(address: str) -> bool:

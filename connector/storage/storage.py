@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import IO, TYPE_CHECKING, Protocol
 
-from connector.storage.address import is_url
+from connector.storage.address import check_slashes, is_url
 from connector.storage.file_url import path_of
 from connector.storage.local import LocalStorage
 
@@ -155,4 +155,5 @@ def storage_of(address: Address) -> Storage:
         from connector.storage.objects import ObjectStorage  # noqa: PLC0415
 
         return ObjectStorage.at(text)
+    check_slashes(text)
     return LocalStorage(path_of(text))
