@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 from chaos import disks, fuzz, hostile, readers, sudden
+from chaos.budget import Budget
 from chaos.checks import Lost, check_final, check_readable, comparable, read_all, received
-from chaos.crashes import Crew, Pasts, make_past, strike_each
+from chaos.crashes import Crew, Pasts, make_past, points_of, strike
 from chaos.killer import Act, kind_of
 from chaos.scenario import INGEST, SCENARIOS, World, damaged, grown
 
@@ -54,31 +55,31 @@ def world(crew: Crew) -> Iterator[World]:
         yield world
 
 
-def spread(past: Pasts, strikes: int = STRIKES) -> range:
-    """Numbers of points, evenly spread."""
-    return range(1, len(past.points) + 1, -(-len(past.points) // strikes))
+def struck(crew: Crew, past: Pasts, act: Act) -> list[str]:
+    """What is lost at some points, evenly spread."""
+    points = points_of(past.points)[:: -(-len(past.points) // STRIKES)]
+    found = crew.each(lambda world, point: strike(world, past, act, point), points)
+    return [lost for lost in found if lost]
 
 
 @pytest.mark.parametrize("name", ["first run", "run that spills", "compact", "rebuild", "repair"])
 def test_nothing_is_lost_when_a_command_is_killed_at_a_write_point(
     crew: Crew, pasts: Callable[[str], Pasts], name: str
 ) -> None:
-    past = pasts(name)
-    assert [lost for lost in strike_each(crew, past, Act.KILL, spread(past)) if lost] == []
+    assert struck(crew, pasts(name), Act.KILL) == []
 
 
 @pytest.mark.parametrize("act", [Act.FULL, Act.READ_ONLY])
 def test_a_disk_that_fails_in_mid_run_is_told_once_and_costs_nothing(
     crew: Crew, pasts: Callable[[str], Pasts], act: Act
 ) -> None:
-    past = pasts("run that spills")
-    assert [lost for lost in strike_each(crew, past, act, spread(past)) if lost] == []
+    assert struck(crew, pasts("run that spills"), act) == []
 
 
 def test_nothing_is_lost_when_a_process_is_killed_at_a_random_time(
     crew: Crew, pasts: Callable[[str], Pasts]
 ) -> None:
-    found = sudden.kill_at_random(crew, pasts("later run"), sudden.COMMAND_LINE, 3)
+    found = sudden.kill_at_random(crew, pasts("later run"), sudden.COMMAND_LINE, Budget(0.0, 3))
     assert found.lost == []
     assert found.done >= 3
 
@@ -92,8 +93,8 @@ def test_every_way_to_change_a_file_is_a_write_point(pasts: Callable[[str], Past
         "write inbox draft",
         "fsync inbox",
         "rename inbox",
-        "write .spill/2025-10",
-        "remove .spill/2025-10",
+        "write .spill",
+        "remove .spill",
         "write generations/generations.parquet draft",
         "rename generations/generations.parquet",
         "fsync generations",

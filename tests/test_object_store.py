@@ -16,7 +16,7 @@ from chaos.buckets import (
     STORED,
     BucketWorld,
     fail_at_random,
-    kill_at_requests,
+    kill_at_request,
     make_bucket_past,
 )
 from chaos.scenario import EARLIER, INGEST
@@ -126,7 +126,7 @@ def test_nothing_is_lost_when_a_command_is_killed_between_requests(
     """At two of its points; `make chaos` tries all of them, and all commands."""
     past = make_bucket_past(world, STORED[name])
     points = (len(past.points) // 3, 2 * len(past.points) // 3)
-    assert [lost for lost in kill_at_requests(world, past, points) if lost] == []
+    assert [lost for at in points if (lost := kill_at_request(world, past, at))] == []
 
 
 def test_a_store_that_fails_and_stalls_at_random_costs_nothing(world: BucketWorld) -> None:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final, Self
 
 from chaos.checks import Lost, Tables, check_final, comparable, read_all
 from chaos.crashes import check_after, go_on
+from chaos.killer import kind_of
 from chaos.scenario import SCENARIOS, Scenario, World
 from s3 import Fault, Proxy, Request, Rule, S3Server, failing_at_random, killing_at
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -118,18 +120,25 @@ def make_bucket_past(world: BucketWorld, scenario: Scenario) -> BucketPast:
     return BucketPast(scenario, snapshot, asked, before, points, undisturbed)
 
 
-def kill_at_requests(
-    world: BucketWorld, past: BucketPast, points: Sequence[int]
-) -> Iterator[str | None]:
-    """Kill the command before each of these requests, counted from 1; yield the loss, if any."""
-    for number in points:
-        with _catching_losses(past, f"killed before {past.points[number - 1]}") as lost:
-            _lay_out(world, past, killing_at(number))
-            ended = world.run(*past.scenario.command)
-            if not ended.was_killed:
-                raise Lost(f"it was not killed, but ended with {ended.exit_code}: {ended.stderr}")
-            _go_on(world, past)
-        yield lost[0] if lost else None
+def kill_at_request(world: BucketWorld, past: BucketPast, number: int) -> str | None:
+    """Kill the command before a request, counted from 1; return the loss, if any."""
+    with _catching_losses(past, f"killed before {past.points[number - 1]}") as lost:
+        _lay_out(world, past, killing_at(number))
+        ended = world.run(*past.scenario.command)
+        if not ended.was_killed:
+            raise Lost(f"it was not killed, but ended with {ended.exit_code}: {ended.stderr}")
+        _go_on(world, past)
+    return lost[0] if lost else None
+
+
+def of_each_kind(points: Sequence[str], draw: random.Random) -> list[int]:
+    """For each kind of request, the number of one of them, in a random order."""
+    found: dict[str, list[int]] = {}
+    for number, point in enumerate(points, 1):
+        found.setdefault(kind_of(point), []).append(number)
+    numbers = [draw.choice(some) for some in found.values()]
+    draw.shuffle(numbers)
+    return numbers
 
 
 def fail_at_random(world: BucketWorld, past: BucketPast, seed: int, share: float) -> str | None:

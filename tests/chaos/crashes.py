@@ -14,10 +14,13 @@ from __future__ import annotations
 import queue
 import re
 import shutil
+import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
 from chaos.checks import (
     Lost,
@@ -33,7 +36,7 @@ from chaos.killer import Act, Orders, kind_of
 from chaos.scenario import INGEST, Scenario, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from chaos.forks import Ended
@@ -49,17 +52,20 @@ HARMLESS: Final = ("remove", "rmdir", "close")
 class Crew:
     """Worlds that work in parallel, about one per core, each with `more` task IDs."""
 
-    def __init__(self, folder: Path, size: int = 2, more: int = 0) -> None:
+    def __init__(
+        self, folder: Path, size: int = 2, more: int = 0, kind: type[World] = World
+    ) -> None:
         self.folder = folder
         self._size = size
         self._more = more
+        self._kind = kind
         self._idle: queue.SimpleQueue[World] = queue.SimpleQueue()
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         for number in range(self._size):
             self._idle.put(
-                self._open.enter_context(World(self.folder / f"world-{number}", self._more))
+                self._open.enter_context(self._kind(self.folder / f"world-{number}", self._more))
             )
         self._threads = self._open.enter_context(ThreadPoolExecutor(self._size))
         return self
@@ -85,14 +91,21 @@ class Crew:
             for world in worlds:
                 self._idle.put(world)
 
-    def each(self, work: Callable[[World, T], R], items: Iterable[T]) -> Iterator[R]:
-        """Do the work for each item in any world."""
+    def each(self, work: Callable[[World, T], R], items: Iterable[T]) -> list[R]:
+        """Do the work for each item in any world; an item is taken when a world is idle."""
+        left, lock = iter(items), threading.Lock()
 
-        def do(item: T) -> R:
-            with self.lent() as world:
-                return work(world, item)
+        def take() -> list[T]:
+            with lock:
+                return list(islice(left, 1))
 
-        return self._threads.map(do, items)
+        def pull(world: World) -> list[R]:
+            found = []
+            while items := take():
+                found += [work(world, item) for item in items]
+            return found
+
+        return list(chain.from_iterable(self.in_all(pull)))
 
 
 @dataclass(frozen=True)
@@ -166,38 +179,45 @@ def _play(world: World, scenario: Scenario, snapshot: Path) -> Past:
     return Past(scenario, snapshot, asked, before, points, undisturbed)
 
 
-def strike_each(
-    crew: Crew, past: Pasts, act: Act, points: Sequence[int] | None = None
-) -> Iterator[str | None]:
-    """Strike the command at all of its points, or at these, counted from 1.
+class Point(NamedTuple):
+    """A moment of a command: when a write point of a kind is reached for the n-th time."""
 
-    Yields:
-        For each point: the loss, or None.
-    """
-    numbers = range(1, len(past.points) + 1) if points is None else points
+    kind: str
+    nth: int = 1
 
-    def strike(world: World, number: int) -> str | None:
-        orders = Orders(str(world.warehouse), number, act)
-        point = past.points[number - 1]
-
-        def run() -> None:
-            ended = world.play(past.scenario, orders)
-            if act is Act.KILL and not ended.was_killed:
-                raise Lost(f"it was not killed, but ended with {ended.exit_code}: {ended.stderr}")
-            if act is not Act.KILL:
-                _check_refusal(world, ended, point)
-
-        return survive(world, past, run, f"{act} at point {number}, {kind_of(point)}")
-
-    return crew.each(strike, numbers)
+    def __str__(self) -> str:
+        return f"{self.kind} (number {self.nth})"
 
 
-def of_each_kind(points: Sequence[str], most: int) -> list[int]:
-    """Numbers of the first points of each kind, up to `most` of them."""
-    found: dict[str, list[int]] = {}
-    for number, point in enumerate(points, 1):
-        found.setdefault(kind_of(point), []).append(number)
-    return sorted(number for numbers in found.values() for number in numbers[:most])
+def strike(world: World, past: Pasts, act: Act, point: Point) -> str | None:
+    """Strike the command at a point; return the loss, if any."""
+    orders = Orders(str(world.warehouse), point.nth, act, kind=point.kind)
+
+    def run() -> None:
+        ended = world.play(past.scenario, orders)
+        if not ended.exit_code and point.nth > 1:
+            return  # this time it had fewer of them: its threads do not always meet
+        if act is Act.KILL and not ended.was_killed:
+            raise Lost(f"it was not killed, but ended with {ended.exit_code}: {ended.stderr}")
+        if act is not Act.KILL:
+            _check_refusal(world, ended, point)
+
+    return survive(world, past, run, f"{act} at {point}")
+
+
+def points_of(passed: Iterable[str]) -> list[Point]:
+    """The write points that a command has passed."""
+    seen: Counter[str] = Counter()
+    points = []
+    for kind in map(kind_of, passed):
+        seen[kind] += 1
+        points.append(Point(kind, seen[kind]))
+    return points
+
+
+def of_each_kind(points: Iterable[Point]) -> list[Point]:
+    """The first point of each kind."""
+    return [point for point in points if point.nth == 1]
 
 
 def survive(world: World, pasts: Pasts, disaster: Callable[[], None], name: str) -> str | None:
@@ -245,15 +265,15 @@ def go_on(world: World, scenario: Scenario) -> None:
             raise Lost(f"{command[0]} fails afterwards: {ended.stderr}")
 
 
-def _check_refusal(world: World, ended: Ended, point: str) -> None:
+def _check_refusal(world: World, ended: Ended, point: Point) -> None:
     """A failing disk ends the run with one message, the right exit code and a true account."""
-    operation, _, name = point.partition(" ")
+    operation, _, name = point.kind.partition(" ")
     said = ended.stdout + ended.stderr
     if "Traceback" in said or ended.exit_code < 0:
         raise Lost(f"it ended with {ended.exit_code} and a traceback: {said}")
     if ended.exit_code == 0 and operation in HARMLESS:
         return
-    expected = 2 if point == "mkdir ." or name.startswith(".lock") else 4
+    expected = 2 if point.kind == "mkdir ." or name.startswith(".lock") else 4
     if ended.exit_code != expected or len(MESSAGE.findall(said)) != 1:
         raise Lost(f"it ended with {ended.exit_code}, not {expected}, and said: {said}")
     if ended.stdout.startswith("{"):

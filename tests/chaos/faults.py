@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from chaos.checks import Lost, check_accounts, comparable, read_all
-from chaos.crashes import of_each_kind, survive
+from chaos.crashes import Point, of_each_kind, points_of, survive
 from chaos.killer import Orders
 from chaos.scenario import INGEST, LATER
 from raw_server import RawServer, reply
@@ -30,7 +30,7 @@ from connector.sandbox import task_ids
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from chaos.buckets import BucketWorld
     from chaos.crashes import Crew, Pasts
@@ -55,7 +55,7 @@ HUGE_MIB: Final = 1024
 FORGOTTEN: Final = "bad-not-found-1"
 
 
-def fail_to_read(crew: Crew, pasts: Pasts) -> Iterator[str | None]:
+def fail_to_read(crew: Crew, pasts: Pasts) -> list[str | None]:
     """A file of the log cannot be read during a rebuild: it says so, and changes nothing."""
 
     def disaster(world: World, target: str) -> None:
@@ -77,7 +77,7 @@ def fail_to_read(crew: Crew, pasts: Pasts) -> Iterator[str | None]:
     return _survive(crew, pasts, cases, disaster)
 
 
-def jump_clocks(crew: Crew, pasts: Pasts) -> Iterator[str | None]:
+def jump_clocks(crew: Crew, pasts: Pasts) -> list[str | None]:
     """Runs whose clock is ahead, behind or not set, one after the other.
 
     The rows are those of right clocks, no time is in the future, and a rebuild changes nothing.
@@ -107,7 +107,7 @@ def jump_clocks(crew: Crew, pasts: Pasts) -> Iterator[str | None]:
     return crew.each(strike, jumps)
 
 
-def damage_notes(crew: Crew, pasts: Pasts) -> Iterator[str | None]:
+def damage_notes(crew: Crew, pasts: Pasts) -> list[str | None]:
     """Each note of the warehouse is damaged, in one way or another."""
 
     def disaster(world: World, damage: tuple[str, bytes]) -> None:
@@ -120,7 +120,7 @@ def damage_notes(crew: Crew, pasts: Pasts) -> Iterator[str | None]:
     return _survive(crew, pasts, cases, disaster)
 
 
-def add_foreign_files(crew: Crew, pasts: Pasts) -> Iterator[str | None]:
+def add_foreign_files(crew: Crew, pasts: Pasts) -> list[str | None]:
     """What other programs leave beside the tables is neither read nor touched by a run."""
 
     def disaster(world: World, suffix: str) -> None:
@@ -140,7 +140,7 @@ def add_foreign_files(crew: Crew, pasts: Pasts) -> Iterator[str | None]:
     return _survive(crew, pasts, {f"foreign files{s}": s for s in suffixes}, disaster)
 
 
-def kill_forgetting(crew: Crew, pasts: Pasts, most: int) -> Iterator[str | None]:
+def kill_forgetting(crew: Crew, pasts: Pasts) -> list[str | None]:
     """A killed `forget` is finished by the next run: no byte of the task ID is left."""
     command = ("forget", "done.txt", "--yes")
 
@@ -153,10 +153,10 @@ def kill_forgetting(crew: Crew, pasts: Pasts, most: int) -> Iterator[str | None]
         log = world.folder / "points"
         ended = forget(world, Orders(str(world.warehouse), log=str(log)))
         _check(ended)
-        points = log.read_text().splitlines()
+        points = points_of(log.read_text().splitlines())
 
-    def strike(world: World, number: int) -> str | None:
-        ended = forget(world, Orders(str(world.warehouse), number))
+    def strike(world: World, point: Point) -> str | None:
+        ended = forget(world, Orders(str(world.warehouse), point.nth, kind=point.kind))
         try:
             if not (world.warehouse / ".forget.json").exists():
                 _check(world.run(*command))  # it had not begun
@@ -164,15 +164,14 @@ def kill_forgetting(crew: Crew, pasts: Pasts, most: int) -> Iterator[str | None]
             _check(world.run(*INGEST))
             check_accounts(read_all(world.warehouse)["runs"])
         except Lost as lost:
-            return f"forget, killed at {points[number - 1]}: {lost}"
+            return f"forget, killed at {point}: {lost}"
         paths = filter(Path.is_file, world.warehouse.rglob("*"))
         left = [path.name for path in paths if _holds(path, FORGOTTEN)]
         if left or not ended.was_killed:
-            return f"forget, struck at {points[number - 1]}: left in {left}"
+            return f"forget, struck at {point}: left in {left}"
         return None
 
-    # Every other kind, or it would take minutes.
-    return crew.each(strike, of_each_kind(points, most)[::2])
+    return crew.each(strike, of_each_kind(points))
 
 
 def _holds(path: Path, text: str) -> bool:
@@ -284,7 +283,7 @@ def _check(ended: Ended) -> None:
 
 def _survive(
     crew: Crew, pasts: Pasts, cases: dict[str, T], disaster: Callable[[World, T], None]
-) -> Iterator[str | None]:
+) -> list[str | None]:
     def strike(world: World, name: str) -> str | None:
         return survive(world, pasts, lambda: disaster(world, cases[name]), name)
 

@@ -12,16 +12,17 @@ import itertools
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Self
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import boto3
 import pyarrow.parquet as pq
 from chaos.buckets import BucketWorld
 from chaos.checks import Lost, Tables, check_accounts, check_tidy, read_all
+from chaos.forks import Ended, Forks, Job
 from s3 import CREDENTIALS
 
 from connector.record.answer import Outcome
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
 BUCKET: Final = "luma-frozen"
 
 # Seconds: a lease that expires while a test waits for it.
-SHORT: Final = (
-    "import connector.storage.lease as lease;"
-    "lease.RENEW, lease.FENCE, lease.EXPIRES, lease.LONGEST_PAUSE = 0.3, 0.6, 1.5, 0.5;"
-    "from connector.cli.app import main; main()"
-)
+SHORT: Final = {
+    "connector.storage.lease:RENEW": 0.3,
+    "connector.storage.lease:FENCE": 0.6,
+    "connector.storage.lease:EXPIRES": 1.5,
+    "connector.storage.lease:LONGEST_PAUSE": 0.5,
+}
 COMMANDS: Final = {
     "run": ("ingest", "ids.txt", "--json", "--max-concurrency", "1", "--lock-timeout", "60"),
     "rebuild": ("rebuild",),
@@ -46,6 +48,13 @@ COMMANDS: Final = {
 }
 SECONDS: Final = 120
 STOPPED: Final = 4
+
+
+class Writer(NamedTuple):
+    """A writer under way, and what it will have ended with."""
+
+    pid: int
+    result: Future[Ended]
 
 
 class FrozenWorld(BucketWorld):
@@ -61,28 +70,35 @@ class FrozenWorld(BucketWorld):
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             region_name=CREDENTIALS["AWS_REGION"],
         )
+        # A process for the writers that are frozen, beside that for all others.
+        self.frozen = self._open.enter_context(Forks())
+        self._threads = self._open.enter_context(ThreadPoolExecutor(1))
         status = {"Status": "Enabled"}
         self._client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration=status)
         return self
 
-    def start(self, prefix: str, command: str, url: str | None = None) -> subprocess.Popen[str]:
-        """Start a writer; without the proxy if a URL is given."""
+    def job(self, prefix: str, command: str, url: str | None = None) -> Job:
+        """A writer; without the proxy if a URL is given, and then in a folder of its own."""
         more = {"LUMA_WAREHOUSE": f"s3://{BUCKET}/{prefix}", "LUMA_BATCH_SIZE": "4"}
-        return subprocess.Popen(
-            [sys.executable, "-c", SHORT, *COMMANDS[command]],
-            cwd=self.folder,
-            env={**self.environment, **more, **({"AWS_ENDPOINT_URL": url} if url else {})},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        folder = self.folder
+        if url:
+            more["AWS_ENDPOINT_URL"] = url
+            folder = self.folder / "other"
+            folder.mkdir(exist_ok=True)
+            shutil.copy(self.folder / "ids.txt", folder)
+        environment = {**self.environment, **more}
+        return Job(COMMANDS[command], str(folder), environment, patches=SHORT)
 
-    def finish(self, prefix: str) -> None:
-        """Run a writer to its end."""
-        writer = self.start(prefix, "run", self.server.url)
-        _, errors = writer.communicate(timeout=SECONDS)
-        if writer.returncode:
-            raise Lost(f"the other writer ended with {writer.returncode}: {errors}")
+    def finish(self, prefix: str, command: str = "run", url: str | None = None) -> None:
+        """Run a writer to its end, by default without the proxy."""
+        ended = self._forks.run(self.job(prefix, command, url or self.server.url))
+        if ended.exit_code:
+            raise Lost(f"the other writer ended with {ended.exit_code}: {ended.stderr}")
+
+    def start(self, prefix: str, command: str) -> Writer:
+        """Start a writer behind the proxy, to be frozen."""
+        pid = self.frozen.start(self.job(prefix, command))
+        return Writer(pid, self._threads.submit(self.frozen.end))
 
     def copy(self, prefix: str) -> Path:
         """A copy of the warehouse as it is now."""
@@ -116,9 +132,7 @@ def count_requests(world: FrozenWorld, command: str) -> int:
     """Requests that change the bucket, of an undisturbed writer."""
     prefix = f"undisturbed-{command}"
     _make_past(world, prefix, command)
-    writer = world.start(prefix, command)
-    _, errors = writer.communicate(timeout=SECONDS)
-    assert not writer.returncode, errors
+    world.finish(prefix, command, world.proxy.url)
     return len(world.proxy.seen)
 
 
@@ -126,10 +140,11 @@ def freeze(world: FrozenWorld, command: str, number: int, *, is_under_way: bool)
     """Freeze a writer at its n-th request, let another one do all, and wake it; return the loss."""
     prefix = f"{command}-{number}-{is_under_way}"
     _make_past(world, prefix, command)
-    frozen, awake, at = threading.Event(), threading.Event(), [""]
+    started, frozen, awake, at = *(threading.Event() for _ in range(3)), [""]
 
     def stop(request: Request) -> None:
         if request.number == number:
+            started.wait(SECONDS)  # until its number is known
             os.kill(writer.pid, signal.SIGSTOP)
             at[0] = str(request)
             frozen.set()
@@ -138,20 +153,21 @@ def freeze(world: FrozenWorld, command: str, number: int, *, is_under_way: bool)
 
     world.proxy.reset(stop)
     writer = world.start(prefix, command)
+    started.set()
     try:
-        while not frozen.wait(0.05) and writer.poll() is None:
+        while not frozen.wait(0.05) and not writer.result.done():
             pass
         world.finish(prefix)
-        writer.send_signal(signal.SIGCONT)
+        os.kill(writer.pid, signal.SIGCONT)
         awake.set()
-        _, errors = writer.communicate(timeout=SECONDS)
-        _check(world, prefix, writer.returncode, errors)
-    except (Lost, subprocess.TimeoutExpired) as lost:
+        _check(world, prefix, writer.result.result(SECONDS))
+    except (Lost, TimeoutError) as lost:
         return f"{command}, frozen at {at[0]} (number {number}, {is_under_way=}): {lost}"
     finally:
         awake.set()
-        writer.kill()
-        writer.communicate()
+        with suppress(ProcessLookupError):
+            os.kill(writer.pid, signal.SIGKILL)
+        writer.result.result(SECONDS)
         world.proxy.reset()
     return None
 
@@ -165,10 +181,10 @@ def _make_past(world: FrozenWorld, prefix: str, command: str) -> None:
         world.finish(prefix)
 
 
-def _check(world: FrozenWorld, prefix: str, ended_with: int, errors: str) -> None:
+def _check(world: FrozenWorld, prefix: str, ended: Ended) -> None:
     """No row was lost or replaced by an older one, at no time, and no answer is missing."""
-    if ended_with not in {0, STOPPED} or "Traceback" in errors:
-        raise Lost(f"the frozen writer ended with {ended_with}: {errors}")
+    if ended.exit_code not in {0, STOPPED} or "Traceback" in ended.stderr:
+        raise Lost(f"the frozen writer ended with {ended.exit_code}: {ended.stderr}")
     for name, versions in world.versions(prefix).items():
         for before, after in itertools.pairwise(versions):
             if older := [one for one in before if one not in after or after[one] < before[one]]:

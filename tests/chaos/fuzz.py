@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from builders import example
 from chaos.hostile import ends_in
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from connector.gateway.attempt import from_reply
@@ -78,14 +78,15 @@ def bodies(draw: st.DrawFn) -> bytes:
     return bytes(body)
 
 
-def fuzz(examples: int) -> int:
-    """Try this many lots of bodies; return the number of bodies.
+def fuzz(examples: int, chosen: int = 0) -> int:
+    """Try this many lots of bodies, chosen by a seed; return the number of bodies.
 
     Raises:
         AssertionError: A body ended nowhere, or in two places.
     """
     tried = 0
 
+    @seed(chosen)
     @settings(
         max_examples=examples,
         deadline=None,

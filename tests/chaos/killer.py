@@ -18,13 +18,20 @@ import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from connector.record.schema import MARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _RENAME, _REMOVE, _MAKE, _REMOVE_FOLDER = "os.rename", "os.remove", "os.mkdir", "os.rmdir"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+# Parts of a path that differ between runs, or between files that are treated alike.
+_VARIES: Final = re.compile(r"\d{8}T|\w+=|\.tmp$|[0-9a-f]{8}$|\d{4}-\d\d$|unknown$")
+# One piece of code writes them all.
+_MARTS: Final = frozenset(table.name for table in MARTS)
 
 
 class Act(StrEnum):
@@ -45,6 +52,7 @@ class Orders:
     Attributes:
         root: The folder.
         at: Number of the point, from 1, or the start of its text; None only watches.
+        kind: Count the points of this kind only.
         act: What to do there.
         log: File for the points, one per line, written at the end.
     """
@@ -53,6 +61,7 @@ class Orders:
     at: int | str | None = None
     act: Act = Act.KILL
     log: str | None = None
+    kind: str | None = None
 
 
 def kind_of(point: str) -> str:
@@ -60,7 +69,8 @@ def kind_of(point: str) -> str:
     operation, _, path = point.partition(" ")
     if is_draft := ".tmp/" in path:
         path = re.sub(r"\.\d+(\.candidate)?(?=\.|$)", "", path).replace("+", "/")
-    parts = [part for part in path.split("/") if not re.match(r"\d{8}T|\w+=|\.tmp$", part)]
+    parts = [part for part in path.split("/") if not _VARIES.match(part)]
+    parts = ["mart" if part.partition(".")[0] in _MARTS else part for part in parts]
     return " ".join((operation, "/".join(parts) or path, *(["draft"] if is_draft else [])))
 
 
@@ -115,9 +125,12 @@ class Killer:
         """
         point = f"{operation} {name}"
         with self._lock:
-            self._points.append(point)
-            at = self._orders.at
-            is_it = at == len(self._points) or (isinstance(at, str) and point.startswith(at))
+            at, kind = self._orders.at, self._orders.kind
+            if kind is None or kind_of(point) == kind:
+                self._points.append(point)
+                is_it = at == len(self._points) or (isinstance(at, str) and point.startswith(at))
+            else:
+                is_it = False
             is_first = is_it and not self._has_struck
             self._has_struck |= is_it
         if is_first and tear:

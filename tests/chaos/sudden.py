@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from chaos.budget import Budget
     from chaos.crashes import Crew, Pasts
     from chaos.scenario import World
 
 OWNER: Final = ".lock-owner.json"
 LOOK_UP_SECONDS: Final = 0.002
-# Try at most this many times the wanted kills: some come too late.
+# At most this many tries for each kill that there must be.
 MORE: Final = 3
 
 _FLOW: Final = """\
@@ -106,17 +107,23 @@ class Kills:
     lost: list[str]
 
 
-def kill_at_random(crew: Crew, past: Pasts, door: Door, kills: int, seed: int = 0) -> Kills:
-    """Kill so many runs, each at a random moment after it took the warehouse's lock."""
+def kill_at_random(
+    crew: Crew, past: Pasts, door: Door, budget: Budget, seed: int | str = 0
+) -> Kills:
+    """Kill runs, each at a random moment after it took the warehouse's lock."""
     with crew.lent() as world:
         span = _span(world, past, door)
     draw = random.Random(seed)
     found = Kills(0, [])
-    moments = [draw.uniform(0, span) for _ in range(MORE * kills)]
+
+    def moments() -> Iterator[float]:
+        for _ in range(MORE * budget.least):  # some come too late
+            if found.done >= budget.least:
+                break
+            yield draw.uniform(0, span)
+        yield from budget.rest(iter(lambda: draw.uniform(0, span), None))
 
     def strike(world: World, moment: float) -> None:
-        if found.done >= kills:
-            return
         hits: list[bool] = []
 
         def run() -> None:
@@ -126,7 +133,7 @@ def kill_at_random(crew: Crew, past: Pasts, door: Door, kills: int, seed: int = 
         found.done += any(hits)
         found.lost += [lost] if lost else []
 
-    list(crew.each(strike, moments))
+    crew.each(strike, moments())
     return found
 
 
