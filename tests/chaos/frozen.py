@@ -158,7 +158,8 @@ def freeze(world: FrozenWorld, command: str, number: int, *, is_under_way: bool)
         while not frozen.wait(0.05) and not writer.result.done():
             pass
         world.finish(prefix)
-        os.kill(writer.pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # it has ended before it came to that request
+            os.kill(writer.pid, signal.SIGCONT)
         awake.set()
         _check(world, prefix, writer.result.result(SECONDS))
     except (Lost, TimeoutError) as lost:
