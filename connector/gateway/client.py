@@ -283,8 +283,8 @@ class Client:
         if outcome is Outcome.GENERATION:
             inquiry.delay = None
         else:
-            number = inquiry.attempts - inquiry.stale
-            inquiry.delay = self._delay(number, attempt, len(inquiry.others))
+            counted = inquiry.attempts - inquiry.stale
+            inquiry.delay = self._delay(counted, attempt, len(inquiry.others))
         if inquiry.delay is None:
             return self._answer(inquiry, attempt)
         name, number = inquiry.question.name, inquiry.attempts
