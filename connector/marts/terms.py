@@ -34,8 +34,8 @@ LONGEST: Final = 3
 ALPHA: Final = 0.05
 Z: Final = NormalDist().inv_cdf(1 - ALPHA / 2)
 
-# Words that are sorted at once, by what follows them: about 100 MB.
-SORTED: Final = 1_000_000
+# Words that are sorted at once, by what follows them: about 50 MB.
+SORTED: Final = 500_000
 PIECE_TEXTS, PIECE_CODES = 1 << 16, 1 << 20
 
 # Below this many standard errors no test can be sure, so none is made.
