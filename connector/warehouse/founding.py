@@ -7,6 +7,8 @@ expect the partition in every path. The files stay when rows arrive: a reader ma
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from connector.record.schema import ANSWERS, COLUMNS, RUNS, TABLES
@@ -33,17 +35,23 @@ FOUNDED: Final = tuple(name for name in TABLES if name != COLUMNS.name)
 
 
 def found(storage: Storage, partition_by: str, tables: Iterable[str] = FOUNDED) -> None:
-    """Write a file with zero rows for each table that has none in its place.
+    """Write a file with zero rows for each table that has none in its place, all at once.
+
+    A disk takes little longer to sync a dozen files than to sync one, and a bucket to take them.
 
     Args:
         storage: The warehouse's.
         partition_by: `month` or `day`, for what is partitioned by creation.
         tables: Names of the tables.
     """
-    for table in map(TABLES.__getitem__, tables):
-        name = _file_of(table, partition_by)
-        if not storage.exists(name):
-            parquet.write_table(storage, name, table, [])
+    names = {_file_of(TABLES[name], partition_by): TABLES[name] for name in tables}
+    missing = [name for name in names if not storage.exists(name)]
+    if missing:
+        with ThreadPoolExecutor(len(missing)) as threads:
+            written = threads.map(
+                lambda name: parquet.write_table(storage, name, names[name], []), missing
+            )
+            deque(written, maxlen=0)  # which raises what one of them raised
 
 
 def is_zero_rows(name: str) -> bool:
