@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from threading import Lock
 from typing import Any, Final
 
 import pyarrow as pa
@@ -38,6 +39,7 @@ class Bodies:
         # Keys with values that Arrow cannot read: bodies that have one are left to Python.
         self._odd: frozenset[str] = frozenset()
         self._lessons = 0
+        self._learning = Lock()
 
     def read(
         self, bodies: pa.BinaryArray, task_ids: pa.StringArray
@@ -56,9 +58,9 @@ class Bodies:
             return _nothing(bodies)
         is_read = self._is_usual(bodies)
         found = self._parsed(_only(is_read, bodies))
-        if found is None and self._lessons < MOST_LESSONS:
-            is_read = self._learn(bodies, is_read)
-            found = self._parsed(_only(is_read, bodies))
+        if found is None:
+            with self._learning:  # another thread may have learned the same meanwhile
+                is_read, found = self._learned(bodies)
         if found is None:
             return _nothing(bodies)
         made = Columns(*found, _only(is_read, bodies), _only(is_read, task_ids))
@@ -98,14 +100,21 @@ class Bodies:
                 return table[BODY].combine_chunks(), shape
         return None
 
-    def _learn(self, bodies: pa.BinaryArray, is_usual: pa.BooleanArray) -> pa.BooleanArray:
-        """Learn the shape of most bodies; return which can be of it."""
+    def _learned(
+        self, bodies: pa.BinaryArray
+    ) -> tuple[pa.BooleanArray, tuple[pa.StructArray, Shape] | None]:
+        """Learn the shape of most bodies; return which are of it, and parsed."""
+        is_usual = self._is_usual(bodies)
         usual = _only(is_usual, bodies)
-        self._take_in(usual[:: max(1, len(usual) // SAMPLE)].to_pylist())
-        if self._parsed(usual) is not None:
-            return is_usual
-        self._lessons += 1
-        return pa.array(self._take_in(bodies.to_pylist()), pa.bool_())
+        found = self._parsed(usual)
+        if found is None and self._lessons < MOST_LESSONS:
+            self._take_in(usual[:: max(1, len(usual) // SAMPLE)].to_pylist())
+            found = self._parsed(usual)
+            if found is None:
+                self._lessons += 1
+                is_usual = pa.array(self._take_in(bodies.to_pylist()), pa.bool_())
+                found = self._parsed(_only(is_usual, bodies))
+        return is_usual, found
 
     def _take_in(self, bodies: list[bytes]) -> list[bool]:
         """Take in the shape that most of these bodies have, and say which have it."""

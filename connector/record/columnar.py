@@ -261,7 +261,9 @@ class Columns:
             null_replacement=MISSING,
         ).dictionary_encode()
         layers = [value.layer for value in texts]
-        words = [_agreed_word(text.split(BETWEEN), layers) for text in joined.dictionary.to_pylist()]
+        words = [
+            _agreed_word(text.split(BETWEEN), layers) for text in joined.dictionary.to_pylist()
+        ]
         state = pa.array([word for word, _ in words], pa.string()).take(joined.indices)
         self._require(pa.array([is_sure for _, is_sure in words], pa.bool_()).take(joined.indices))
         for value in texts:
@@ -392,7 +394,9 @@ class Columns:
         """Lists as JSON; those with a null are not written here."""
         texts, is_unsure = self._json(array.flatten(), "")
         is_null = pc.is_null(texts)
-        is_unsure = is_null if is_unsure is None else pc.or_(pc.fill_null(is_unsure, False), is_null)
+        is_unsure = (
+            is_null if is_unsure is None else pc.or_(pc.fill_null(is_unsure, False), is_null)
+        )
         unsure = pc.list_parent_indices(array).filter(is_unsure)
         rows = pa.array(range(len(array)), unsure.type)
         lengths = pc.fill_null(pc.list_value_length(array), 0)
@@ -415,7 +419,9 @@ class Columns:
         is_unsure = pc.fill_null(pc.invert(is_usual), False)
         is_whole = pc.fill_null(is_whole, False)
         return (
-            pc.replace_with_mask(array.cast(pa.string()), is_whole, pc.if_else(has_whole, whole, pointed)),
+            pc.replace_with_mask(
+                array.cast(pa.string()), is_whole, pc.if_else(has_whole, whole, pointed)
+            ),
             pc.replace_with_mask(is_unsure, is_whole, pc.and_(has_whole, has_other)),
         )
 

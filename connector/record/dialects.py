@@ -96,7 +96,6 @@ _FLAT: Final = frozenset({"id", "liked", "state", "prompt", "created_at", "artif
     "estimate_wait_seconds",
     *_MEDIA_KEYS,
 }
-ENVELOPE: Final = frozenset({"code", "message", "msg", "data"})
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -193,19 +192,27 @@ def find(document: Any, task_id: str = "") -> Found | None:
         state = document.get("state")
         is_bare = state is None and document.get("id") is None and _media_of(document) is None
         return None if is_bare else Found(document, state=state, is_plain=True)
-    if type(document) is dict and (inner := _in_envelope(document)) is not None:
-        return Found(inner, (Wrapper(document, "data"),), state=inner["state"])
+    if type(document) is dict and (found := _under_data(document)) is not None:
+        return found
     return _unwrap(document, task_id, DEEPEST)
 
 
-def _in_envelope(document: Json) -> Json | None:
-    """The documented generation in a usual envelope, as `_unwrap` finds it, in far less time."""
+def _under_data(document: Json) -> Found | None:
+    """The documented generation in a usual envelope or record, as `_unwrap` finds it, but faster."""
     inner = document.get("data")
-    if type(inner) is not dict or not ENVELOPE.issuperset(document):
+    if type(inner) is not dict or not _holds_data(tuple(document)):
         return None
     state = inner.get("state")
-    is_sure = type(state) is str and state.strip() and inner.get("id") is not None
-    return inner if is_sure and _has_plain_shape(tuple(inner)) and "artifact" not in inner else None
+    is_sure = type(state) is str and state.strip() and "artifact" not in inner
+    if not is_sure or not _has_plain_shape(tuple(inner)):
+        return None
+    return Found(inner, (Wrapper(document, "data"),), state=agreed(state, _state_in(document)))
+
+
+@lru_cache(maxsize=4096)
+def _holds_data(keys: tuple[str, ...]) -> bool:
+    """Whether an object with these keys is no refusal, and wraps nothing but `data`."""
+    return "success" not in keys and [name for name, _ in _inner_keys(keys)] == ["data"]
 
 
 def _is_plain(document: Json) -> bool:

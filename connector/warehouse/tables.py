@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import timedelta
 
+    from connector.record.bodies import Bodies
     from connector.record.column import Table
     from connector.storage.storage import Storage
 
@@ -64,6 +65,8 @@ class Tables:
         self.partition_by = partition_by
         self.generations = Generations(storage, partition_by)
         self.given = Kept(storage, GIVEN)
+        # Knows the shapes of bodies from one commit to the next.
+        self._bodies: Bodies | None = None
 
     def rejects(self) -> pa.Table:
         """The table `rejects`."""
@@ -146,7 +149,7 @@ class Tables:
         before = rejects = self.rejects()
         proven = dict.fromkeys(self.generations.gateways(), "")
         prompts = given.Prompts(*self.given)
-        bodies = Bodies()
+        bodies = self._bodies = self._bodies or Bodies()
         gone = Forgotten(source)
         moved = clocks.read_moved(source)
         answers = ahead = 0
