@@ -22,6 +22,10 @@ LARGE_BODY: Final = 64 * 1024
 # Arrow reads lines, and a body around its own line can end neither early nor late.
 BEFORE, AFTER, BODY = pa.scalar(b'{"body":'), pa.scalar(b"}\n"), "body"
 
+# The first key, and how its value starts.
+START: Final = re.compile(rb'\s*\{\s*"([a-z0-9_-]+)"\s*:\s*([^\s])')
+OPENINGS: Final = frozenset({'"', "\\{", "\\[", "t", "f", "n"})
+
 # Bodies looked at first.
 SAMPLE: Final = 16
 
@@ -29,6 +33,10 @@ SAMPLE: Final = 16
 MOST_LESSONS: Final = 8
 MOST_SHAPES: Final = 4
 MOST_ODD_KEYS: Final = 16
+MOST_STARTS: Final = 8
+
+_Parsed = tuple[pa.BooleanArray, pa.StructArray, Shape]
+"""Which bodies were parsed, what they became, and their shape."""
 
 
 class Bodies:
@@ -38,6 +46,9 @@ class Bodies:
         self._shapes: tuple[Shape, ...] = (PLAIN,)
         # Keys with values that Arrow cannot read: bodies that have one are left to Python.
         self._odd: frozenset[str] = frozenset()
+        # How bodies of each shape start.
+        self._starts: dict[tuple[Any, ...], str] = {}
+        self._seen: dict[tuple[Any, ...], set[str]] = {}
         self._lessons = 0
         self._learning = Lock()
 
@@ -56,14 +67,14 @@ class Bodies:
         """
         if bodies.null_count or bodies.nbytes > LARGE_BODY * len(bodies):
             return _nothing(bodies)
-        is_read = self._is_usual(bodies)
-        found = self._parsed(_only(is_read, bodies))
+        found = self._find(bodies)
         if found is None:
             with self._learning:  # another thread may have learned the same meanwhile
-                is_read, found = self._learned(bodies)
+                found = self._find(bodies) or self._learn(bodies)
         if found is None:
             return _nothing(bodies)
-        made = Columns(*found, _only(is_read, bodies), _only(is_read, task_ids))
+        is_read, parsed, shape = found
+        made = Columns(parsed, shape, _only(is_read, bodies), _only(is_read, task_ids))
         arrays = made.arrays()
         if is_read.true_count == len(bodies):
             return arrays, made.is_sure
@@ -78,43 +89,32 @@ class Bodies:
         names = "|".join(map(re.escape, self._odd))
         return pc.invert(pc.match_substring_regex(bodies, f'"(?:{names})"'))
 
-    def _parsed(self, bodies: pa.BinaryArray) -> tuple[pa.StructArray, Shape] | None:
-        """A struct for each body, and the shape of all; None if they are not of one."""
-        if not len(bodies):
-            return None
-        lines = pc.binary_join_element_wise(BEFORE, bodies, AFTER, b"")
-        text = lines.buffers()[2]
-        reading = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
+    def _find(self, bodies: pa.BinaryArray) -> _Parsed | None:
+        """Parse the bodies that are of one of the known shapes, if most are."""
+        is_usual = self._is_usual(bodies)
         for shape in self._shapes:
-            parsing = pj.ParseOptions(
-                explicit_schema=pa.schema([(BODY, shape.type)]),
-                newlines_in_values=True,
-                unexpected_field_behavior="error",
-            )
-            try:
-                table = pj.read_json(pa.BufferReader(text), reading, parsing)
-                bodies.cast(pa.string())  # JSON is UTF-8, which Arrow's reader does not check
-            except (*UNFIT, UnicodeDecodeError):
-                continue
-            if len(table) == len(bodies):
-                return table[BODY].combine_chunks(), shape
+            is_read = is_usual
+            if start := self._starts.get(shape[:2]):
+                # One body of another shape, among thousands, would keep all from being read.
+                is_read = pc.and_(is_read, pc.match_substring_regex(bodies, start))
+            if 2 * is_read.true_count >= len(bodies):
+                parsed = _parsed(_only(is_read, bodies), shape)
+                if parsed is not None:
+                    return is_read, parsed, shape
         return None
 
-    def _learned(
-        self, bodies: pa.BinaryArray
-    ) -> tuple[pa.BooleanArray, tuple[pa.StructArray, Shape] | None]:
-        """Learn the shape of most bodies; return which are of it, and parsed."""
-        is_usual = self._is_usual(bodies)
-        usual = _only(is_usual, bodies)
-        found = self._parsed(usual)
-        if found is None and self._lessons < MOST_LESSONS:
-            self._take_in(usual[:: max(1, len(usual) // SAMPLE)].to_pylist())
-            found = self._parsed(usual)
-            if found is None:
-                self._lessons += 1
-                is_usual = pa.array(self._take_in(bodies.to_pylist()), pa.bool_())
-                found = self._parsed(_only(is_usual, bodies))
-        return is_usual, found
+    def _learn(self, bodies: pa.BinaryArray) -> _Parsed | None:
+        """Learn the shape of most bodies, and parse those that are of it."""
+        if self._lessons == MOST_LESSONS:
+            return None
+        self._take_in(bodies[:: max(1, len(bodies) // SAMPLE)].to_pylist())
+        found = self._find(bodies)
+        if found is None:
+            self._lessons += 1
+            is_read = pa.array(self._take_in(bodies.to_pylist()), pa.bool_())
+            parsed = _parsed(_only(is_read, bodies), self._shapes[0])
+            found = None if parsed is None else (is_read, parsed, self._shapes[0])
+        return found
 
     def _take_in(self, bodies: list[bytes]) -> list[bool]:
         """Take in the shape that most of these bodies have, and say which have it."""
@@ -141,11 +141,47 @@ class Bodies:
                     fitting.add(form)
                 except Misfit as misfit:
                     odd.add(misfit.key)
+        if known is None:
+            return [False] * len(bodies)
         others = [shape for shape in self._shapes if shape[:2] != kind]
         self._shapes = (known, *others)[:MOST_SHAPES]
+        starts = self._seen.setdefault(kind, set())
+        starts |= {
+            start_of(body) for body, form in zip(bodies, forms, strict=True) if form in fitting
+        }
+        self._starts[kind] = "|".join(sorted(starts)) if len(starts) <= MOST_STARTS else ""
         usual = frozenset({""}).union(*(names_in(shape.type) for shape in self._shapes))
         self._odd = frozenset(sorted(self._odd | odd - usual)[:MOST_ODD_KEYS])
         return [form in fitting for form in forms]
+
+
+def _parsed(bodies: pa.BinaryArray, shape: Shape) -> pa.StructArray | None:
+    """A struct for each body; None if they are not of this shape."""
+    if not len(bodies):
+        return None
+    lines = pc.binary_join_element_wise(BEFORE, bodies, AFTER, b"")
+    text = lines.buffers()[2]
+    reading = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
+    parsing = pj.ParseOptions(
+        explicit_schema=pa.schema([(BODY, shape.type)]),
+        newlines_in_values=True,
+        unexpected_field_behavior="error",
+    )
+    try:
+        table = pj.read_json(pa.BufferReader(text), reading, parsing)
+        bodies.cast(pa.string())  # JSON is UTF-8, which Arrow's reader does not check
+    except (*UNFIT, UnicodeDecodeError):
+        return None
+    return table[BODY].combine_chunks() if len(table) == len(bodies) else None
+
+
+def start_of(body: bytes) -> str:
+    """A pattern for the first key of a body and the kind of its value; "" matches all."""
+    found = START.match(body)
+    if found is None:
+        return ""
+    key, first = (re.escape(part.decode()) for part in found.groups())
+    return rf'^\s*\{{\s*"{key}"\s*:\s*{first if first in OPENINGS else "[0-9-]"}'
 
 
 def _document(body: bytes) -> Any:

@@ -193,7 +193,7 @@ class Columns:
                 self._take(value, numbers)
         self._require(pc.and_(pc.greater(numbers, 0), pc.less(numbers, int(EPOCH_UNITS[0][0]))))
         found = _from_epoch(numbers)
-        note = f'[{{"column":"created_at","from":'
+        note = '[{"column":"created_at","from":'
         text = pc.strftime(found.cast(pa.timestamp("s", "UTC"), safe=False), NOTED)
         self._notes = pc.binary_join_element_wise(
             note, numbers.cast(pa.string()), ',"to":"', text, '"}]', ""

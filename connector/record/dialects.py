@@ -198,7 +198,7 @@ def find(document: Any, task_id: str = "") -> Found | None:
 
 
 def _under_data(document: Json) -> Found | None:
-    """The documented generation in a usual envelope or record, as `_unwrap` finds it, but faster."""
+    """The documented generation in an envelope or record, as `_unwrap` finds it, but faster."""
     inner = document.get("data")
     if type(inner) is not dict or not _holds_data(tuple(document)):
         return None

@@ -48,7 +48,7 @@ COLUMNS: Final = {column.name: column for column in FROM_JSON}
 INT64_END: Final = 1 << 63
 
 
-class Misfit(ValueError):  # noqa: N818  no error: such bodies are read singly
+class Misfit(ValueError):
     """A body, or two together, have no shape that Arrow can read.
 
     Args:
