@@ -176,6 +176,8 @@ class Gateway:
         announces: Makes what each answer says of the limit, of the time.
         hangs: Numbers of the requests that are never answered.
         timeout: Seconds after which those are given up.
+        stubborn: Share of tasks that are always refused, whatever the rule says. Where there are
+            some, what is refused is asked for again, up to five times.
     """
 
     rule: Rule = field(default_factory=Anything)
@@ -189,6 +191,16 @@ class Gateway:
     announces: Callable[[float], Announced] | None = None
     hangs: Container[int] = ()
     timeout: float = 30.0
+    stubborn: float = 0.0
+
+
+@dataclass
+class _Task:
+    """What is asked for, and what happened to it."""
+
+    is_stubborn: bool
+    refusals: int = 0
+    refused_at: float = 0.0
 
 
 @dataclass
@@ -244,6 +256,9 @@ class Simulation:
         self._events: list[tuple[float, int, Request, str]] = []
         self._order = count()
         self._announced: dict[Request, Announced] = {}
+        self._tasks: dict[Request, _Task] = {}
+        self._pauses: list[tuple[float, int, _Task]] = []
+        self._line: deque[tuple[int, _Task]] = deque()
 
     def until(self, end: float) -> Run:
         """Run on until that time."""
@@ -264,12 +279,30 @@ class Simulation:
 
     def _send(self) -> None:
         request = self._pace.sent(self._now)
+        self._tasks[request] = self._next_task()
         self.run.sent.append(self._now)
         self.run.reached.setdefault(request.in_flight, self._now)
         if request.number in self._gateway.hangs:
             self._later(self._gateway.timeout, request, "give_up")
         else:
             self._later(TRAVEL_SECONDS + self._travel() + self._by_chance(), request, "arrive")
+
+    def _next_task(self) -> _Task:
+        while self._pauses and self._pauses[0][0] <= self._now:
+            # As the client does: behind all whose turn it could have been by now.
+            under_way = len(self._tasks) + len(self._pauses) + len(self._line)
+            place = len(self.run.sent) + max(0, min(8, 128 - under_way))
+            self._line.append((place, heapq.heappop(self._pauses)[2]))
+        if self._line and self._line[0][0] <= len(self.run.sent):
+            return self._line.popleft()[1]
+        stubborn = self._gateway.stubborn
+        return _Task(bool(stubborn) and self._random.random() < stubborn)
+
+    def _ask_again(self, task: _Task, wait: float) -> None:
+        task.refusals, task.refused_at = task.refusals + 1, self._now
+        if self._gateway.stubborn and task.refusals < 5:  # noqa: PLR2004
+            until = self._now + wait + self._random.random() * 0.5 * 2**task.refusals
+            heapq.heappush(self._pauses, (until, next(self._order), task))
 
     def _travel(self) -> float:
         jitter = self._gateway.travel_jitter
@@ -282,6 +315,7 @@ class Simulation:
 
     def _arrive(self, request: Request) -> None:
         is_let_in = self._gateway.rule(self._now, self._inside)
+        is_let_in = is_let_in and not self._tasks[request].is_stubborn
         if self._gateway.announces:
             self._announced[request] = self._gateway.announces(self._now)
         if is_let_in:
@@ -305,11 +339,15 @@ class Simulation:
 
     def _end(self, request: Request) -> None:
         latency = self._now - request.sent_at
-        self._pace.answered(
-            self._now,
-            request,
-            Sample("good", latency, announced=self._announced.pop(request, None)),
+        announced, task = self._announced.pop(request, None), self._tasks.pop(request)
+        sample = Sample(
+            "good",
+            latency,
+            announced=announced,
+            refusals=task.refusals,
+            refused_for=self._now - task.refused_at,
         )
+        self._pace.answered(self._now, request, sample)
         self.run.good.append(self._now)
         self.run.latencies.append(latency)
 
@@ -317,7 +355,10 @@ class Simulation:
         announced = self._announced.pop(request, None)
         latency = self._now - request.sent_at
         is_out, wait = self._gateway.is_out, self._retry_after()
-        sample = Sample("refused", latency, wait, is_out, announced)
+        task = self._tasks.pop(request)
+        refused_for = self._now - task.refused_at
+        sample = Sample("refused", latency, wait, is_out, announced, task.refusals, refused_for)
+        self._ask_again(task, wait or 0.0)
         self._pace.answered(self._now, request, sample)
         self.run.refused.append(self._now)
 

@@ -153,6 +153,27 @@ def test_refusals_that_no_lower_rate_avoids_are_endured(seed: int) -> None:
     assert run.refused_share() <= 0.4
 
 
+@pytest.mark.parametrize(("share", "reached"), [(0.01, 0.75), (0.05, 0.6)])
+@pytest.mark.parametrize(("rule", "rate"), [(Anything(), 64 / 0.162), (TokenBucket(50, 10), 50.0)])
+def test_tasks_that_are_refused_for_their_own_sake_slow_the_others_little(
+    share: float, reached: float, rule: Rule, rate: float
+) -> None:
+    """They are refused again, though others get through meanwhile."""
+    found = []
+    for seed in (1, 2, 3):
+        gateway = Gateway(
+            replace(rule) if isinstance(rule, TokenBucket) else rule,
+            0.16,
+            0.1,
+            refusal_latency=0.16,
+            stubborn=share,
+        )
+        run = simulate(gateway, seed=seed).until(60.0)
+        found.append(run.per_second(0.0, 60.0))
+    # Each of them is asked for five times.
+    assert statistics.mean(found) >= reached * rate / (1.0 + 5.0 * share)
+
+
 def test_a_gateway_that_accepts_one_a_second_is_not_taken_for_one_that_accepts_one_a_minute() -> (
     None
 ):

@@ -348,13 +348,18 @@ class Client:
         sample = None
         try:
             attempt = self._ask(inquiry)
+            now = self._clock()
             sample = Sample(
                 attempt.kind,
-                self._clock() - sent,
+                now - sent,
                 attempt.retry_after,
                 attempt.is_out,
                 attempt.announced,
+                inquiry.refusals,
+                now - inquiry.refused_at,
             )
+            inquiry.refusals = inquiry.refusals + 1 if sample.kind == "refused" else 0
+            inquiry.refused_at = now
         finally:
             inquiry.request = inquiry.connection = None
             sample = sample or Sample("failed", 0.0)

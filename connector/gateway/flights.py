@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _LOOK_UP_SECONDS: Final = 0.1
 # The same for room among answers that wait to be taken.
 _ROOM_SECONDS: Final = 0.005
+# New task IDs that come before one that was asked for already.
+_OTHERS: Final = 8
 # `poll` counts in milliseconds.
 _SHORTEST_SECONDS: Final = 0.001
 
@@ -130,9 +132,9 @@ class Flights:
     def _end_pauses(self) -> None:
         """Line up what has paused for long enough."""
         while self._pauses and self._pauses[0].until <= time.monotonic():
-            # Where the gateway limits the rate, behind all whose turn it could have been by now:
-            # tasks that are refused for their own sake would else make it seem to be closed.
-            place = self._started + self._most - self._under_way()
+            # Where the gateway limits the rate, behind a few others: tasks that are refused for
+            # their own sake would else make it seem to be closed.
+            place = self._started + min(_OTHERS, self._most - self._under_way())
             self._line.append((place, heapq.heappop(self._pauses).inquiry))
 
     def _look_up_seconds(self) -> float:

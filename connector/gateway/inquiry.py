@@ -28,6 +28,8 @@ class Inquiry:
         sent: When the attempt under way began, if `Client.start` has begun it.
         request: That attempt, as the throttle knows it.
         connection: Over which it was sent; None if a connection must be opened for it.
+        refusals: How often it was refused in a row, up to now.
+        refused_at: When the last of those refusals arrived, in seconds of the client's clock.
     """
 
     question: Question
@@ -42,3 +44,5 @@ class Inquiry:
     sent: float = 0.0
     request: Request | None = None
     connection: Connection | None = None
+    refusals: int = 0
+    refused_at: float = 0.0

@@ -225,6 +225,10 @@ class Cap:
         self._set(min(count, before), now, FIRST_HOLD, worth)
         return True
 
+    def forget(self) -> None:
+        """Forget what is known: what pointed to it had another reason."""
+        self._refused_from = self._suspect = None
+
     def _widen(self, refused_from: int) -> None:
         self._refused_from = refused_from if refused_from <= self._most else None
         self._step *= 2

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 WORK_PER_PAUSE = 25.0
 
 
+# Second attempts after which the first ones count half; likewise first attempts.
+OUTCOMES = 32.0
+
+# Share of first attempts that are refused, from which second ones are too for the same reason.
+MANY_REFUSED = 0.4
+
+
 class Pace:
     """The pace for one gateway; every time is in seconds of one clock, passed in.
 
@@ -43,6 +50,8 @@ class Pace:
         self._cap = Cap(max_concurrency)
         self._strays = Strays()
         self._quota = Quota()
+        self._accepted_at = -math.inf
+        self._again = self._passed = self._refused_share = 0.0
 
     def wait(self, now: float) -> float:
         """Seconds until a request may start: 0 or less is now, infinite is after an answer."""
@@ -79,14 +88,23 @@ class Pace:
         self._strays.answered(request, sample, now)
         self._knee.answered(request, sample, self._sent, now)
         if sample.kind == "good":
+            self._accepted_at = max(self._accepted_at, request.sent_at)
+            self._passed += sample.refusals == 1
             self._cap.good(request)
             self._rate.good(request)
             if request.number > self._out_at:
                 self._out_until = -math.inf
+        if not sample.refusals:
+            self._refused_share += ((sample.kind == "refused") - self._refused_share) / OUTCOMES
         empty_until = self._quota.answered(now, request, sample, self._sent)
         if empty_until is not None:
             self._resume_at = max(self._resume_at, empty_until)
-        if sample.kind == "refused":
+        if sample.kind == "refused" and self._is_own(now, sample):
+            self._rate.endure(request)
+            if sample.refusals == 1:
+                self._rate.undo(now, sample.refused_for)
+                self._cap.forget()
+        elif sample.kind == "refused":
             self._refused(now, request, sample, is_explained=empty_until is not None)
         elif sample.announced is not None:
             self._rate.heed(sample.announced)
@@ -99,6 +117,19 @@ class Pace:
     def rate(self, now: float) -> float:
         """Requests per second; infinite if no limit is known."""
         return self._rate.at(now)
+
+    def _is_own(self, now: float, sample: Sample) -> bool:
+        """Whether a task is refused for its own sake: again, though others got through meanwhile.
+
+        Where a limit is the reason, most that is refused gets through the next time.
+        """
+        if not sample.refusals or self._accepted_at <= now - sample.refused_for:
+            return False
+        self._again += sample.refusals == 1
+        if self._again + self._passed > OUTCOMES:
+            self._again, self._passed = self._again / 2.0, self._passed / 2.0
+        is_likely = self._again > self._passed or sample.refusals > 1
+        return is_likely and self._refused_share < MANY_REFUSED
 
     def _refused(self, now: float, request: Request, sample: Sample, *, is_explained: bool) -> None:
         pause = sample.retry_after or 0.0

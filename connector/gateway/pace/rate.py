@@ -59,6 +59,14 @@ CLOSED: Final = 2
 # Seconds between two probes of a closed gateway: at first, twice as long each time, at most.
 FIRST_PROBE, LAST_PROBE = 0.1, 8.0
 
+# Most seconds between two probes where tasks are refused for their own sake, more than rarely: what
+# is left at the end of a list may be only those.
+SOON: Final = 1.0
+RARE: Final = 0.002
+
+# Seconds by which two clocks may differ about when an answer arrived.
+SAME: Final = 0.02
+
 # Fewer accepted requests than this measure nothing.
 ENOUGH: Final = 4
 
@@ -92,6 +100,14 @@ class _Sent(NamedTuple):
     rate: float
 
 
+class _Fall(NamedTuple):
+    """When a refusal arrived, and the limit before it and after."""
+
+    at: float
+    before: float
+    after: float
+
+
 class Rate:
     """No limit until a request is refused; `ceiling` always holds.
 
@@ -119,6 +135,7 @@ class Rate:
         self._episode = 0
         self._cost = 1.0
         self._unavoidable = Unavoidable()
+        self._falls: deque[_Fall] = deque(maxlen=64)
         self._pause = 0.0
         self._told_at = -math.inf
         self._news_seconds = 0.0
@@ -193,6 +210,28 @@ class Rate:
         self._doubt = min(MOST_DOUBT, 2.0 * self._doubt)
         self.next_at = max(self.next_at, at)
 
+    def endure(self, request: Request) -> None:
+        """Note a refusal for the task's own sake, which says nothing about the rate."""
+        self._forget(request)
+
+    def undo(self, now: float, seconds: float) -> None:
+        """Undo what a refusal so many seconds ago has cost: it was for the task's own sake."""
+        self._unavoidable.proved()
+        at = now - seconds
+        fall = min(self._falls, key=lambda fall: abs(fall.at - at), default=None)
+        if fall is None or abs(fall.at - at) > SAME:
+            return
+        self._falls.remove(fall)
+        self._in_row = 0
+        if fall.before < math.inf:
+            restored = min(fall.before, self._limit * fall.before / fall.after)
+            self._limit = max(self._limit, restored)
+        elif all(other.at > now - 2.0 * seconds for other in self._falls):
+            # All other refusals may yet turn out to be of this kind.
+            self._limit, self._doubt, self.next_at = math.inf, MOST_DOUBT, -math.inf
+            self._empty.clear()
+            self._falls.clear()
+
     def refused(self, request: Request, now: float, resume_at: float) -> None:
         """Learn from a refusal.
 
@@ -201,7 +240,7 @@ class Rate:
             now: When the refusal arrived.
             resume_at: When requests may start again.
         """
-        mark = self._mark(request)
+        mark, before = self._mark(request), self._limit
         sent = self._forget(request)
         self._in_row += 1
         self._told_at, self._news_seconds = now, now - request.sent_at
@@ -213,6 +252,7 @@ class Rate:
             self._limit = self._first_guess(mark, now, resume_at)
         elif not self.is_closed:
             self._learn(sent, mark)
+        self._falls.append(_Fall(now, before, self._limit))
         self._empty.append(mark)
         count = mark.accepted - self._empty[-2].accepted if len(self._empty) > 1 else PER_REFUSAL
         cost = self._episode * PER_REFUSAL / max(1, count)
@@ -242,7 +282,8 @@ class Rate:
         return max(FIRST, mark.accepted / (1.0 + seconds))
 
     def _probe_seconds(self) -> float:
-        return min(LAST_PROBE, FIRST_PROBE * 2.0 ** min(16, max(0, self._in_row - CLOSED)))
+        last = SOON if self._unavoidable.share > RARE else LAST_PROBE
+        return min(last, FIRST_PROBE * 2.0 ** min(16, max(0, self._in_row - CLOSED)))
 
     def _expected(self) -> float:
         """Requests until the next refusal."""
@@ -313,7 +354,8 @@ class Rate:
 
     def _reopen(self, request: Request) -> None:
         now, opened = request.sent_at, self._opened[-1]
-        if now - self._closed.at >= 0.25 * (self._closed.at - opened.at):
+        is_long = now - self._closed.at >= 0.25 * (self._closed.at - opened.at)
+        if is_long and self._unavoidable.share < RARE:
             # It counts in windows: an empty bucket does not close for long.
             self._period = max(1e-3, now - opened.at)
             # A few in a single window measure nothing: it was out, perhaps before any.

@@ -39,6 +39,8 @@ class Sample:
         retry_after: Seconds the gateway asked to wait; None if it did not.
         is_out: Whether a refusal is the gateway's state, and its `retry_after` holds for all.
         announced: What the answer says of a rate limit.
+        refusals: How often the same task was refused before, in a row.
+        refused_for: Seconds since the last of those refusals.
     """
 
     kind: Kind
@@ -46,3 +48,5 @@ class Sample:
     retry_after: float | None = None
     is_out: bool = False
     announced: Announced | None = None
+    refusals: int = 0
+    refused_for: float = 0.0

@@ -24,8 +24,8 @@ FEWER: Final = 0.75
 # Share of refusals up to which anything is accepted at all.
 MOST: Final = 0.6
 
-# Accepted requests after which a share that is not seen again is halved.
-HALF_LIFE: Final = 200.0
+# A share that is not seen again is halved after 200 accepted requests.
+DECAY: Final = 0.5 ** (1.0 / 200.0)
 
 
 class _Seen(NamedTuple):
@@ -50,9 +50,13 @@ class Unavoidable:
         self._since = 0
         self._seen: list[_Seen] = []
 
+    def proved(self) -> None:
+        """Note that a task turned out to be refused for its own sake."""
+        self.share += 1.0 - DECAY
+
     def accepted(self, request: Request) -> None:
         """Note an accepted request."""
-        self.share *= 0.5 ** (1.0 / HALF_LIFE)
+        self.share *= DECAY
         self._note(request, is_refused=False)
 
     def refused(self, request: Request) -> float:
