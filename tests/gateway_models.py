@@ -300,7 +300,7 @@ class Simulation:
 
     def _ask_again(self, task: _Task, wait: float) -> None:
         task.refusals, task.refused_at = task.refusals + 1, self._now
-        if self._gateway.stubborn and task.refusals < 5:  # noqa: PLR2004
+        if self._gateway.stubborn and task.refusals < 5:
             until = self._now + wait + self._random.random() * 0.5 * 2**task.refusals
             heapq.heappush(self._pauses, (until, next(self._order), task))
 

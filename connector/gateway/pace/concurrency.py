@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 FIRST: Final = 2
 
-# While nothing speaks against more, the limit doubles with the latency, but rises by a third between
-# these two: what is under way at a first refusal is refused too, and must be few at a low rate.
+# While nothing speaks against more, the limit doubles with the latency, but rises by a third
+# between these two: what is under way at a first refusal is refused too, and must be few at a low
+# rate.
 FEW, MANY = 5.0, 16.0
 LOW_RISE: Final = 1.0 / 3.0
 

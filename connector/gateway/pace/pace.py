@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 # Seconds of work for each second that a refusal cost, before risking the next one.
 WORK_PER_PAUSE = 25.0
 
-
 # Second attempts after which the first ones count half; likewise first attempts.
 OUTCOMES = 32.0
 
@@ -99,7 +98,7 @@ class Pace:
         empty_until = self._quota.answered(now, request, sample, self._sent)
         if empty_until is not None:
             self._resume_at = max(self._resume_at, empty_until)
-        if sample.kind == "refused" and self._is_own(now, sample):
+        if sample.kind == "refused" and empty_until is None and self._is_own(now, sample):
             self._rate.endure(request)
             if sample.refusals == 1:
                 self._rate.undo(now, sample.refused_for)

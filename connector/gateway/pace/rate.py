@@ -198,10 +198,10 @@ class Rate:
         """
         mark = self._mark(request)
         self._forget(request)
-        if len(self._empty) == 1 and request.sent_at <= self._told_at:
-            if rate := self._since(self._empty[0], mark):
-                count = mark.accepted - self._empty[0].accepted
-                self._limit, self._doubt = rate, min(MOST_DOUBT, 1.0 / count)
+        is_of_crowd = len(self._empty) == 1 and request.sent_at <= self._told_at
+        if is_of_crowd and (rate := self._since(self._empty[0], mark)):
+            count = mark.accepted - self._empty[0].accepted
+            self._limit, self._doubt = rate, min(MOST_DOUBT, 1.0 / count)
         self.next_at = max(self.next_at, until)
 
     def release(self, request: Request, at: float) -> None:

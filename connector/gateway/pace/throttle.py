@@ -1,12 +1,15 @@
 """Throttles requests: concurrency and rate both follow the gateway.
 
-- Concurrency starts at 2 and doubles with each latency, but grows by a third between 5 and 16, until
-  latency shows that more only queue. It then drops to what Little's law leaves, and grows again by
-  an eighth at a time. A cut that does not make answers faster is undone, and the latency becomes
-  the new normal.
+- Concurrency starts at 2 and doubles with each latency, but grows by a third between 5 and 16,
+  until latency shows that more only queue. It then drops to what Little's law leaves, and grows
+  again by an eighth at a time. A cut that does not make answers faster is undone, and the latency
+  becomes the new normal.
 - The rate has no limit until the first 429 or 503, or until one is announced. It is then held
   where about one request in 150 is refused: it rises by a little with each request, falls at a
   refusal to what was accepted between the last two, and by less the better it is known.
+- A task that is refused again, while others get through, is refused for its own sake: that says
+  nothing about the rate, and what its first refusal cost is undone. Likewise a share of refusals
+  that does not fall with the rate is endured, as where others use the same limit.
 - A gateway that accepts nothing is tried by one request at a time, ever less often. If it counts in
   windows, what it accepted from one opening to the next is the rate.
 - Where answers announce the requests that are left until a time, none is sent beyond them, once a
