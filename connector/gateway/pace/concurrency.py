@@ -14,7 +14,7 @@ FIRST: Final = 2
 # While nothing speaks against more, the limit doubles with the latency, but rises by a third
 # between these two: what is under way at a first refusal is refused too, and must be few at a low
 # rate.
-FEW, MANY = 5.0, 16.0
+FEW, MANY = 4.0, 16.0
 LOW_RISE: Final = 1.0 / 3.0
 
 # Logarithm of the rise in latency that is too much: about half again.

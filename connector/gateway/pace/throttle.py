@@ -1,6 +1,6 @@
 """Throttles requests: concurrency and rate both follow the gateway.
 
-- Concurrency starts at 2 and doubles with each latency, but grows by a third between 5 and 16,
+- Concurrency starts at 2 and doubles with each latency, but grows by a third between 4 and 16,
   until latency shows that more only queue. It then drops to what Little's law leaves, and grows
   again by an eighth at a time. A cut that does not make answers faster is undone, and the latency
   becomes the new normal.
