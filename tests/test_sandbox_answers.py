@@ -226,6 +226,13 @@ def test_a_sliding_window_ends_now() -> None:
     assert [window.take(now) for now in (110.0, 110.5, 111.0)] == [0, 0.5, 0]
 
 
+def test_others_come_at_their_own_times_not_just_before_each_request() -> None:
+    """One of 15 a second has the next 20 ms: a request of ours meets that three times in ten."""
+    limit = Others(TokenBucket(50, 1), 15.0, 0.0)
+    refused = sum(limit.take(number * 0.97) > 0 for number in range(200))
+    assert 40 <= refused <= 80
+
+
 def test_others_use_their_part_of_a_shared_limit_evenly_or_in_turns() -> None:
     steady, turning = (Others(FixedWindow(10_000, 1e6), 50.0, cycle) for cycle in (0.0, 40.0))
     times = (0.0, 10.0, 20.0, 30.0, 40.0)

@@ -145,7 +145,7 @@ class Others:
         self._rate = rate
         self._cycle = cycle
         self._began: float | None = None
-        self._came = 0
+        self._came = self._looked_at = 0.0
 
     def take(self, now: float) -> float:
         self._catch_up(now)
@@ -156,12 +156,14 @@ class Others:
         return self._limit.standing(now)
 
     def _catch_up(self, now: float) -> None:
+        """Let the others in, each at its time: evenly between the last look and this one."""
         if self._began is None:
-            self._began = now
-        due = int(self._requests(now - self._began))
-        for _ in range(due - self._came):
-            self._limit.take(now)
-        self._came = due
+            self._began = self._looked_at = now
+        due = self._requests(now - self._began)
+        for number in range(int(self._came) + 1, int(due) + 1):
+            share = (number - self._came) / (due - self._came)
+            self._limit.take(self._looked_at + share * (now - self._looked_at))
+        self._came, self._looked_at = due, now
 
     def _requests(self, seconds: float) -> float:
         """Requests of the others since the beginning: the integral of their rate."""
