@@ -132,11 +132,10 @@ class BoundedResponse(HTTPResponse):
 
 
 class RawIncoming(io.RawIOBase):
-    """Bytes for `http.client`: those that are here already, then the rest as they arrive."""
+    """Bytes for `http.client`, as they arrive."""
 
-    def __init__(self, incoming: Incoming, start: bytes = b"") -> None:
-        self._incoming: Incoming | None = incoming
-        self._start = start
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
 
     def readable(self) -> bool:
         """It is."""
@@ -144,12 +143,6 @@ class RawIncoming(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer with the next bytes; return how many, 0 at the end."""
-        data = self._start or (self._incoming.receive(len(buffer)) if self._incoming else b"")
-        count = min(len(buffer), len(data))
-        buffer[:count] = data[:count]
-        self._start = data[count:]
-        return count
-
-    def end(self) -> None:
-        """Receive no more: what is left is only what has arrived."""
-        self._incoming = None
+        data = self._incoming.receive(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

@@ -1,27 +1,25 @@
 """A connection to the gateway: a request goes out as bytes, and its answer is read within bounds.
 
 Nearly all answers are short and plain: a head in the first bytes that arrive, and as many bytes of
-body as `Content-Length` says. Those are read here, at a tenth of what `http.client` needs. All
-others (chunks, an end by closing, HTTP/1.0, a head in pieces, anything odd) are left to
-`http.client`, which gets the same bytes from the start.
+body as `Content-Length` says. Those are read here, at a tenth of what a general reader needs. All
+others (an end by closing, HTTP/1.0, a head in pieces, anything odd) are left to `framing`, which
+gets the same bytes from the start.
 """
 
 from __future__ import annotations
 
-import io
 import re
 import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from urllib3.util import wait_for_read
 
 from connector.gateway.body import read_body
-from connector.gateway.bounds import Incoming, RawIncoming
+from connector.gateway.bounds import Incoming
+from connector.gateway.framing import Reader
 from connector.words import plural
 
 if TYPE_CHECKING:
@@ -30,10 +28,13 @@ if TYPE_CHECKING:
     from connector.gateway.bounds import Bounds
 
 _VERSION: Final = b"HTTP/1.1 "
-_PIECE_BYTES: Final = 64 * 1024
 # Not those without a body, 204 and 304, whatever their length says.
 _STATUS: Final = re.compile(r"(?!204|304)[2-9][0-9]{2}( |$)")
-_LONGEST_LENGTH: Final = 15
+_LONGEST_LENGTH: Final = 9
+# Headers that say how the body is to be read, twice.
+_TWICE: Final = re.compile(
+    r"\n(content-length|transfer-encoding|content-encoding) *:.*\n\1 *:", re.DOTALL | re.IGNORECASE
+)
 # The size of a chunk, without extensions; a longer line cannot be one.
 _CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,7})\r\n")
 _CHUNK_LINE: Final = 9
@@ -42,10 +43,6 @@ _LARGE: Final = 256 * 1024
 _ODD: Final = range(300, 400)
 
 State: TypeAlias = Literal["all", "some", "odd"]
-
-# Before the answer itself; `http.client` knows only the oldest of these.
-_INTERIM: Final = frozenset({HTTPStatus.PROCESSING, HTTPStatus.EARLY_HINTS})
-_MOST_INTERIM: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,23 +257,17 @@ class Connection:
             self._waits = waits
 
     def _read_other(self, start: bytes) -> Reply:
-        """Read an answer of any form, by `http.client`."""
-        stream = _Stream(self._incoming, start)
-        for _ in range(_MOST_INTERIM):
-            response = HTTPResponse(stream)  # type: ignore[arg-type]  # all it wants is `makefile`
-            response.begin()
-            if response.status not in _INTERIM:
-                break
-        self.status = status = response.status
-        headers = {name.lower(): value for name, value in reversed(response.getheaders())}
-        if status < HTTPStatus.OK:
-            # Another answer follows, which the next request would read as its own.
-            return Reply(status, headers, b"", is_last=True)
-        has_known_end = response.chunked or response.length is not None
-        pieces = _pieces_of(response)
-        body, is_whole = read_body(pieces, headers, self._bounds.body_bytes, self._hold)
-        is_last = not is_whole or response.will_close or stream.has_more()
-        return Reply(status, headers, body, is_whole, has_known_end, is_last)
+        """Read an answer of any form."""
+        most = self._bounds.body_bytes
+        reader = Reader(self._incoming, start, self.is_silent, most)
+        try:
+            answer = reader.read()
+        finally:
+            self.status = reader.status
+        body, is_whole = read_body(answer.pieces, answer.headers, most, self._hold)
+        is_last = not is_whole or answer.is_last or reader.has_more
+        known = answer.has_known_end
+        return Reply(answer.status, answer.headers, body, is_whole, known, is_last)
 
 
 def _read_head(start: bytes) -> _Head | None:
@@ -292,7 +283,8 @@ def _read_head(start: bytes) -> _Head | None:
         if not colon or " " in name:
             return None
         headers.setdefault(name.lower(), value.strip())
-    if not _STATUS.match(first) or text.count("\n") != len(lines):
+    is_twice = len(headers) < len(lines) and _TWICE.search(text)
+    if is_twice or not _STATUS.match(first) or text.count("\n") != len(lines):
         return None
     length, coding = headers.get("content-length"), headers.get("transfer-encoding")
     if length is None and coding is not None and coding.lower() == "chunked":
@@ -321,7 +313,7 @@ def _join_chunks(data: bytes, place: int) -> tuple[State, bytes]:
         start, size = chunk.end(), int(chunk[1], 16)
         place = start + size + 2
         if len(data) < place:
-            return "some", b""
+            return "some" if size else "odd", b""
         if data[place - 2 : place] != b"\r\n":
             return "odd", b""
         if not size:
@@ -342,33 +334,5 @@ def _pieces(incoming: Incoming, start: bytes, length: int) -> Iterator[bytes]:
         left -= len(piece)
 
 
-def _pieces_of(response: HTTPResponse) -> Iterator[bytes]:
-    while piece := response.read(_PIECE_BYTES):
-        yield piece
-    if response.length:
-        raise _cut(response.length)
-
-
 def _cut(missing: int) -> ConnectionError:
     return ConnectionError(f"{plural(missing, 'byte')} of its body are missing")
-
-
-class _Stream:
-    """An answer's bytes as `http.client` takes them: from something with a `makefile`."""
-
-    def __init__(self, incoming: Incoming, start: bytes) -> None:
-        self._raw = RawIncoming(incoming, start)
-        self._buffer = _Buffer(self._raw)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return self._buffer
-
-    def has_more(self) -> bool:
-        """Whether bytes came that do not belong to the answer; it is over."""
-        self._raw.end()
-        return bool(self._buffer.peek())
-
-
-class _Buffer(io.BufferedReader):
-    def close(self) -> None:
-        """Stay open: `http.client` closes it after the answer, and what follows is of interest."""

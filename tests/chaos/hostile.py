@@ -50,15 +50,15 @@ ENDS: Final = {
     "forbidden": "forbidden",
     "not_json": (
         "html-200 empty-200 blank-200 truncated-json trailing-text not-utf8 latin1-body"
-        " utf16-body many-digits deep-nesting gzip-undeclared gzip-bomb-twice"
-        " wrong-content-length-short"
+        " utf16-body many-digits deep-nesting gzip-undeclared wrong-content-length-short"
     ),
     "not_a_generation": (
         "not-modified odd-status redirect-nowhere null-200 object-200 string-200 number-200"
         " envelope-text"
     ),
     "too_large": (
-        "gzip-bomb too-large huge-prompt endless-chunked endless-plain too-large-chunked"
+        "gzip-bomb gzip-bomb-twice too-large huge-prompt endless-chunked endless-plain"
+        " too-large-chunked"
     ),
     "redirected": "redirect-other-host redirect-loop redirect-nonsense",
     "rate_limited": (
