@@ -49,6 +49,9 @@ FAILED: Final = {
 # Moments at which a writer is frozen, at least: every other time its request is under way.
 FROZEN: Final = {"run": 6, "rebuild": 4, "compact": 4}
 
+# Kinds of requests that a command has in common with others, and that are tried again.
+KNOWN_KINDS: Final = 3
+
 # Extra task IDs for kills at random times, so that a run lasts long enough.
 MORE: Final = 150
 
@@ -151,7 +154,10 @@ def kill_in_buckets(terms: Terms) -> Iterator[Line]:
             past = buckets.make_bucket_past(world, scenario)
             kinds = [kind_of(point) for point in past.points]
             numbers = buckets.of_each_kind(past.points, terms.draw)
-            needed = [number for number in numbers if kinds[number - 1] not in known]
+            # What another command has had must be tried again only now and then.
+            numbers.sort(key=lambda number: kinds[number - 1] in known)
+            fresh = sum(kinds[number - 1] not in known for number in numbers)
+            needed = numbers[: fresh + KNOWN_KINDS]
             known.update(kinds)
             every = range(1, len(past.points) + 1)
             more = iter(lambda every=every: terms.draw.choice(every), None)
