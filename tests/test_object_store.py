@@ -123,7 +123,7 @@ def test_a_run_a_second_one_and_every_command(world: BucketWorld, proxy: Proxy) 
 def test_nothing_is_lost_when_a_command_is_killed_between_requests(
     world: BucketWorld, name: str
 ) -> None:
-    """At two of its points; `make chaos` tries all of them, and all commands."""
+    """At two of its points; `make chaos` tries each kind, and all commands."""
     past = make_bucket_past(world, STORED[name])
     points = (len(past.points) // 3, 2 * len(past.points) // 3)
     assert [lost for at in points if (lost := kill_at_request(world, past, at))] == []
