@@ -21,9 +21,10 @@ STAMP_LENGTH: Final = len("20260102T120000000000Z")
 LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def next_after(highest: int) -> int:
-    """Give a number above the highest one given before."""
-    return max(time.time_ns() // 1_000, highest + 1)
+def next_after(highest: int, moment: datetime | None = None) -> int:
+    """Give a number above the highest one given before: that of a moment, by default now."""
+    number = time.time_ns() // 1_000 if moment is None else (moment - EPOCH) // MICROSECOND
+    return max(number, highest + 1)
 
 
 def run_id_of(sequence: int) -> str:

@@ -198,13 +198,13 @@ class Warehouse(Tables):
         """Whether a gateway has given a generation before."""
         return base_url in self.generations.gateways()
 
-    def next_sequence(self) -> int:
-        """Give the next place in the log; only the writer may."""
+    def next_sequence(self, moment: datetime | None = None) -> int:
+        """Give the next place in the log, that of a moment if it can be; only the writer may."""
         if self._highest is None:
             runs = (PurePosixPath(name).stem for name in files_of(self.storage, RUNS))
             numbers = (sequence.number_in(run_id) or 0 for run_id in runs)
             self._highest = max(self.last().sequence, *numbers, 0)
-        self._highest = sequence.next_after(self._highest)
+        self._highest = sequence.next_after(self._highest, moment)
         return self._highest
 
     def save(
@@ -220,7 +220,9 @@ class Warehouse(Tables):
                 a run, take the run's own place in the log: each asks for other task IDs.
         """
         number = None if is_writer else sequence.number_in(run_id)
-        place = self.next_sequence() if number is None else number
+        # Not the moment of saving: a writer that slept may save after another one fetched again.
+        latest = max((answer.fetched_at for answer in answers), default=None)
+        place = self.next_sequence(latest) if number is None else number
         inbox.save_batch(self.storage, batch, answers, run_id, place)
 
     def keep(self, gathered: given.Gathered) -> None:
