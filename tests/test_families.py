@@ -124,6 +124,18 @@ def test_families_are_the_pairs_that_are_alike_by_an_exact_search() -> None:
     assert len(truth) > 3_000, "there is something to find"
 
 
+@pytest.mark.parametrize("pairs", [0, 100])
+def test_families_are_the_same_however_many_pairs_are_looked_at_at_once(
+    pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = Tokens()
+    tokens.add(pa.chunked_array([[f"{CAT} {n % 40} {n % 7}" for n in range(300)]]))
+    sets, order = near_duplicates.Sets.of(tokens), np.arange(300)
+    at_once = near_duplicates.families(sets, order)
+    monkeypatch.setattr(near_duplicates, "MOST_PAIRS", pairs)
+    assert near_duplicates.families(sets, order).tolist() == at_once.tolist()
+
+
 def test_a_prompt_joins_if_half_of_the_family_is_like_it_though_the_first_is_not() -> None:
     assert set(in_turn("a b c d x", "a b c d", "a b c d y").values()) == {"a b c d x"}
 

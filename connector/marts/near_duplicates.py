@@ -189,7 +189,7 @@ def _words_of(sets: Sets, wordings: Ints) -> Callable[[int], set[int]]:
 def _proposals(sets: Sets, texts: Ints) -> Proposals:
     """Texts that are probably alike."""
     bands, sketches = _bands(sets, texts)
-    found, pairs, count = np.empty(0, np.int64), [np.empty(0, np.int64)], 0
+    found, pairs, count = np.empty(0, np.int64), [], 0
     for band in bands:
         # Sorted by band and place: plain numbers, ten times as quick as an order of bands.
         both = band.astype(np.uint64) << BITS
@@ -210,7 +210,7 @@ def _proposals(sets: Sets, texts: Ints) -> Proposals:
 
 def _agreeing(sketches: NDArray[np.uint8], pairs: list[Ints]) -> list[Ints]:
     """Proposals from those pairs whose signatures agree; most come from several bands."""
-    different = np.sort(np.concatenate(pairs))
+    different = np.sort(np.concatenate([np.empty(0, np.int64), *pairs]))
     different = different[np.diff(different, prepend=-1) > 0]
     found = []
     for start in range(0, len(different), PIECE_PAIRS):
