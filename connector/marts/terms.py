@@ -170,7 +170,8 @@ def _starts(codes: NDArray[np.int32], words: int) -> Iterator[Ints]:
     counts[0] = 0
     part = (np.cumsum(counts) - counts) // SORTED + 1
     part[0] = 0
-    parts = np.unique(part, return_inverse=True)[1].astype(np.uint16)[codes]
+    part = np.unique(part, return_inverse=True)[1]
+    parts = part.astype(np.min_scalar_type(int(part.max())))[codes]  # one byte each, if it will do
     for number in range(1, int(parts.max(initial=0)) + 1):
         yield np.flatnonzero(parts == number)
 
