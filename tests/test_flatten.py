@@ -16,7 +16,8 @@ from builders import NOON, answer, example, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.record.answer import Outcome
+from connector.record import flatten as flatten_module
+from connector.record.answer import Answer, Outcome
 from connector.record.bodies import Bodies
 from connector.record.coerce import to_time
 from connector.record.column import TIMESTAMP
@@ -548,6 +549,98 @@ def test_arrow_reads_bodies_as_python_does(documents: list[Any], indent: int | N
     """Those of the documented shapes, many at once; the others are left to Python."""
     bodies = [json.dumps(document, indent=indent).encode() for document in documents]
     assert_read_alike([bodies, *([body] for body in bodies)])
+
+
+def kept_alike(kinds: dict[str, list[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with some of these keys, and one of its values for each."""
+    values = {key: st.sampled_from(choice) for key, choice in kinds.items()}
+    return st.fixed_dictionaries({}, optional=values)
+
+
+WORD = ["asked", "a", "", "0", "\u00e9", 'a "b"', "null", "a\x1fb"]
+TIMES = ["2024-10-15T08:56:19.325Z", "0001-01-01T00:00:00Z", "2024-10-15T08:56:19.1234567Z", ""]
+SECONDS = [0, 1738555506, 1738555507, 1738555506123]
+PICTURE = [{"url": "https://a.b/c/v.mp4", "width": 752, "odd": "x"}, {"url": None}, {}, None]
+OWN: dict[str, list[Any]] = {
+    "id": WORD,
+    "state": ["completed", "failed", "queued", " "],
+    "prompt": WORD,
+    "created_at": TIMES,
+    "video": [*PICTURE, {"url": "https://a.b/v.mp4", "duration": 5, "thumbnail": "t"}],
+    "video_raw": PICTURE,
+    "failure_reason": WORD,
+    "model": WORD,
+    "version": WORD,
+    "batch_id": WORD,
+    "duration": [5, 5.0, 5.5, 0, 1e16],
+    "tags": [[], ["a", "b"], [None]],
+    "request": [{"model": "a", "keyframes": {"frame0": {"url": "u"}}}, {"prompt": "a"}],
+    "artifact": [None, {"id": "x", "tags": ["a"]}, {"created_at": TIMES[1], "video": PICTURE[0]}],
+}
+RECORD: dict[str, list[Any]] = {
+    "id": [1, 2**70],
+    "task_id": WORD,
+    "status": ["SUCCESS", "FAILURE", "IN_PROGRESS", ""],
+    "fail_reason": WORD,
+    "submit_time": SECONDS,
+    "finish_time": SECONDS,
+    "created_at": SECONDS,
+    "quota": [500],
+    "progress": ["100%"],
+    "properties": [{"input": "a", "more": "b"}, {"input": ""}, None],
+}
+
+
+@st.composite
+def bodies_alike(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Bodies of one shape with a few keys, as a gateway sends them; one may be of another."""
+    keys = [draw(st.sets(st.sampled_from(list(kinds)), min_size=3)) for kinds in (OWN, RECORD)]
+    own, record = (
+        kept_alike({key: values for key, values in kinds.items() if key in some})
+        for kinds, some in zip((OWN, RECORD), keys, strict=True)
+    )
+    records = st.tuples(record, st.one_of(*[own] * 6, st.sampled_from([None, {}]))).map(
+        lambda pair: {**pair[0], "data": pair[1]}
+    )
+    around = st.sampled_from(["data", "generation"]).flatmap(
+        lambda key: st.one_of(own, records).map(lambda one: {"code": 200, "message": "", key: one})
+    )
+    shape = draw(st.sampled_from([own, records, around]))
+    return [*draw(st.lists(shape, min_size=1, max_size=6)), *draw(st.lists(own, max_size=1))]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(bodies_alike(), min_size=1, max_size=2))
+def test_arrow_reads_records_as_python_does(pieces: list[list[dict[str, Any]]]) -> None:
+    """Whatever shapes the reader has learned from earlier pieces."""
+    tables = [table(*(one_of_a_log(body) for body in piece)) for piece in pieces]
+    known = Bodies()
+    found = [flatten(one, known).to_pylist() for one in tables]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bodies, "read", lambda _self, bodies, _task_ids: ([], none(bodies)))
+        assert repr(found) == repr([flatten(one).to_pylist() for one in tables])
+
+
+def one_of_a_log(body: dict[str, Any]) -> Answer:
+    raw = json.dumps(body, ensure_ascii=False).encode()
+    return Answer("asked", Outcome.GENERATION, 200, 1, 0.25, NOON, raw)
+
+
+def test_only_odd_bodies_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a gateway's records, with keys of their own, and a few bodies of other shapes."""
+    generation = json.loads(example("completed")) | {"batch_id": "b", "tags": ["x"]}
+    record = {"id": 7, "task_id": "asked", "status": "SUCCESS", "submit_time": 1738555506}
+    bodies = [record | {"quota": n, "data": generation} for n in range(200)]
+    odd = [generation, record | {"data": generation | {"batch_id": 7}}]
+    singly: list[int] = []
+    read = flatten_module._read_singly
+    monkeypatch.setattr(
+        flatten_module, "_read_singly", lambda rows: singly.append(len(rows)) or read(rows)
+    )
+    known = Bodies()
+    for piece in (bodies, [*bodies, *odd], [generation] * 50):
+        flatten(table(*map(one_of_a_log, piece)), known)
+    assert singly == [len(odd)]
 
 
 @settings(max_examples=300, deadline=None)

@@ -125,30 +125,20 @@ class Columns:
         return values
 
     def _column(self, column: Column) -> pa.Array:
-        values = self._values.get(column.name, [])
+        values = self._usable(column)
         if column.name == "state":
             return self._state(values)
-        # Without one, the row is another reader's anyway.
-        if column.name == "id":
-            values = [value for value in values if pa.types.is_string(value.array.type)]
-        if self._gathers and column.name in MAY_BE_NOTHING:
-            values = [one._replace(array=_without_none(column, one.array)) for one in values]
         if not values:
             return pa.nulls(len(self.is_sure), column.type)
         kind = self._kind_of(column, values)
         fitting = [value for value in values if value.array.type == kind]
         others = self._chosen_others(values, kind) if len(fitting) < len(values) else []
-        if not fitting:
-            for other in others:
-                self._refuse(pc.is_valid(other))
-            return pa.nulls(len(self.is_sure), column.type)
-        arrays = [value.array for value in fitting]
+        arrays = [value.array for value in fitting] or [pa.nulls(len(self.is_sure), kind)]
         if len(arrays) == 1:
             chosen = arrays[0]
-        elif kind == pa.string():
-            chosen = pc.coalesce(*map(_filled, arrays), *arrays)
         else:
-            chosen = pc.coalesce(*arrays)
+            filled = map(_filled, arrays) if kind == pa.string() else ()
+            chosen = pc.coalesce(*filled, *arrays)
         for value in fitting:
             self._take(value, None if len(arrays) == 1 else chosen)
         converted = self._converted(column, chosen, arrays)
@@ -157,6 +147,15 @@ class Columns:
         for other in others:
             self._refuse(pc.is_valid(other))
         return converted
+
+    def _usable(self, column: Column) -> list[_Value]:
+        """The values that count for a column."""
+        values = self._values.get(column.name, [])
+        if column.name == "id":  # a whole number is the record's own
+            values = [value for value in values if pa.types.is_string(value.array.type)]
+        if self._gathers and column.name in MAY_BE_NOTHING:
+            values = [one._replace(array=_without_none(column, one.array)) for one in values]
+        return values
 
     def _kind_of(self, column: Column, values: list[_Value]) -> pa.DataType:
         """The type of values that can be chosen."""
