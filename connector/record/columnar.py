@@ -187,6 +187,8 @@ class Columns:
         if not others or all(other.null_count == len(other) for other in others):
             return times
         numbers = pc.coalesce(*others)
+        # A text that comes after the number is not the one chosen.
+        self._refuse(pc.and_(pc.is_valid(numbers), pc.is_valid(times)))
         for value in values:
             if value.array.type == pa.int64():
                 self._take(value, numbers)
