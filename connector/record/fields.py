@@ -192,19 +192,18 @@ class Fields:
 
     def _first(self, paths: tuple[str, ...]) -> list[Any]:
         """The values at the first path that has one; an empty text gives way to any other."""
-        values = self._at(paths[0])
-        for number, path in enumerate(paths[1:], 1):
-            for row, other in enumerate(self._at(path)):
-                value = values[row]
-                if other is None or (type(other) is type(value) and other == value):
-                    continue
-                if value is None:
-                    values[row] = other
-                elif value == "":
-                    values[row] = other
-                    self._keep(row, paths[number - 1], value)
-                else:
-                    self._keep(row, path, other)
+        values, *others = map(self._at, paths)
+        if not others:
+            return values
+        for row, found in enumerate(zip(values, *others, strict=True)):
+            given = [value for value in found if value is not None]
+            if given:
+                chosen = next((value for value in given if value != ""), given[0])
+                values[row] = chosen
+                for path, value in zip(paths, found, strict=True):
+                    is_chosen = type(value) is type(chosen) and value == chosen
+                    if value is not None and not is_chosen:
+                        self._keep(row, path, value)
         return values
 
     def _at(self, path: str) -> list[Any]:
