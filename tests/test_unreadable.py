@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path  # noqa: TC003  pytest resolves a fixture's annotation
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,29 @@ def files_of(root: Path) -> dict[str, bytes]:
         for path in sorted(root.rglob("*.parquet"))
         if ".rebuild" not in path.parts
     }
+
+
+@pytest.mark.parametrize("folder", ["answers", "inbox"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(
+    root: Path, folder: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answers would leave the tables, or be asked for again."""
+    scanned = os.scandir
+
+    def fail(path: Any) -> Any:
+        if str(path).startswith(str(root / folder)):
+            raise OSError(number, "the storage does not answer", str(path))
+        return scanned(path)
+
+    with Warehouse.writing(root) as warehouse:
+        warehouse.save("three", [answer("three")], "run")
+        before = files_of(root)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "scandir", fail)
+            with pytest.raises(StorageFailed, match=rf"{folder}.*\. Nothing was changed"):
+                warehouse.commit() if folder == "inbox" else warehouse.rebuild(may_shrink=True)
+        assert files_of(root) == before
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOENT])

@@ -32,6 +32,15 @@ LASTING: Final = frozenset(
 )
 
 
+def _stop_unless_gone(error: OSError) -> None:
+    """A folder that cannot be listed is not one without files."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise StorageFailed(
+            f"cannot read {error.filename}: {error.strerror}."
+            " Nothing was changed; start again when the storage can be read."
+        ) from error
+
+
 class LocalStorage:
     """A folder; see `storage.Storage` for what each method promises.
 
@@ -78,7 +87,7 @@ class LocalStorage:
         above = len(os.path.join(self.root.absolute(), ""))  # noqa: PTH118
         return sorted(
             os.path.join(parent, name)[above:]  # noqa: PTH118
-            for parent, _, names in os.walk(self.path(folder).absolute())
+            for parent, _, names in os.walk(self.path(folder).absolute(), onerror=_stop_unless_gone)
             for name in names
             if name.endswith(suffix) and (is_hidden_wanted or not name.startswith("."))
         )
@@ -96,9 +105,12 @@ class LocalStorage:
 
     def size(self) -> int:
         total = 0
-        for name in self.list("", ""):
-            with contextlib.suppress(FileNotFoundError):  # a run has moved it since
-                total += self.path(name).stat().st_size
+        # Of what can be read: at the root of a disk there are folders of others.
+        for parent, _, names in os.walk(self.root):
+            for name in names:
+                if not name.startswith("."):
+                    with contextlib.suppress(FileNotFoundError):  # a run has moved it since
+                        total += Path(parent, name).stat().st_size
         return total
 
     def bytes_of(self, name: str) -> int:
