@@ -61,7 +61,7 @@ FIRST_PROBE, LAST_PROBE = 0.1, 8.0
 
 # Most seconds between two probes where tasks are refused for their own sake, more than rarely: what
 # is left at the end of a list may be only those.
-SOON: Final = 1.0
+SOON: Final = 0.25
 RARE: Final = 0.002
 
 # Seconds by which two clocks may differ about when an answer arrived.
@@ -201,7 +201,7 @@ class Rate:
         is_of_crowd = len(self._empty) == 1 and request.sent_at <= self._told_at
         if is_of_crowd and (rate := self._since(self._empty[0], mark)):
             count = mark.accepted - self._empty[0].accepted
-            self._limit, self._doubt = rate, min(MOST_DOUBT, 1.0 / count)
+            self._limit, self._doubt = rate, min(MOST_DOUBT, 2.0 / count)
         self.next_at = max(self.next_at, until)
 
     def release(self, request: Request, at: float) -> None:
