@@ -162,13 +162,19 @@ class Reader:
             return False
 
     def _chunks(self, answer: Answer) -> Iterator[bytes]:
+        held = bytearray()  # thousands of small pieces would take more memory
         while size := self._chunk_size():
-            yield from self._counted(size)
+            for piece in self._counted(size):
+                held += piece
+                if len(held) >= _PIECE_BYTES:
+                    yield bytes(held)
+                    held.clear()
             end = self._take(1)
             if end == b"\r":
                 end = self._take(1)
             if end != b"\n":
                 raise BrokenAnswer("a chunk of its body is longer than it says")
+        yield bytes(held)
         while self.has_more or not self._is_silent(_QUIET_SECONDS):
             if not self._line():  # after the trailers, which say nothing
                 return
