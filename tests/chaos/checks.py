@@ -162,13 +162,13 @@ def check_asked(asked: dict[str, int], given: Iterable[str], settled: frozenset[
         raise Lost("one run requested a task ID twice")
 
 
-def check_final(root: Path, undisturbed: Tables) -> None:
-    """The tables equal an undisturbed run's, and agree with their log."""
+def check_final(root: Path, undisturbed: Tables, but: Iterable[str] = ()) -> None:
+    """The tables equal an undisturbed run's, but for some, and agree with their log."""
     tables = read_all(root)
     # The log keeps times in the future as they came.
     moved = read_moved(LocalStorage(root))
     tables["answers"] = with_right_times(tables["answers"], moved)
-    found = comparable(tables)
+    found = comparable(tables, but)
     if set(found) != set(undisturbed):
         raise Lost(f"the tables are {sorted(found)}, not {sorted(undisturbed)}")
     for name, rows in found.items():
@@ -181,12 +181,12 @@ def check_final(root: Path, undisturbed: Tables) -> None:
     check_tidy(root)
 
 
-def comparable(tables: Tables) -> Tables:
-    """Tables without the columns that may differ between runs, sorted by key."""
+def comparable(tables: Tables, but: Iterable[str] = ()) -> Tables:
+    """Tables, but for some, without the columns that may differ between runs, sorted by key."""
     return {
         name: _sorted(rows.drop_columns([*OF_A_RUN.get(name, ())]))
         for name, rows in tables.items()
-        if name not in NOT_COMPARED
+        if name not in {*NOT_COMPARED, *but}
     }
 
 

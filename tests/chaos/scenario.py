@@ -62,6 +62,7 @@ class Scenario:
         afterwards: Commands to run after the next runs have fetched everything.
         unreadable: Tables that were damaged before.
         moving: Task IDs that the command moves to another partition.
+        not_compared: Tables that may differ from an undisturbed run's.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Scenario:
     afterwards: tuple[tuple[str, ...], ...] = ()
     unreadable: tuple[str, ...] = ()
     moving: tuple[str, ...] = ()
+    not_compared: tuple[str, ...] = ()
 
 
 class World:
