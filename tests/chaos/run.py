@@ -283,10 +283,10 @@ PARTS: Final[dict[str, tuple[Callable[[Terms], Iterator[Line]], float]]] = {
     "kills": (kill_everywhere, 200),
     "disks": (fail_disks, 150),
     "faults": (fault_everything, 120),
-    "flows": (kill_flows, 90),
+    "flows": (kill_flows, 70),
     "frozen": (freeze_writers, 90),
-    "sudden": (kill_suddenly, 60),
-    "hostile": (be_hostile, 60),
+    "sudden": (kill_suddenly, 40),
+    "hostile": (be_hostile, 40),
     "readers": (read_meanwhile, 20),
 }
 MINUTES: Final = 9.0
