@@ -182,11 +182,25 @@ def check_final(root: Path, undisturbed: Tables, but: Iterable[str] = ()) -> Non
 
 
 def comparable(tables: Tables, but: Iterable[str] = ()) -> Tables:
-    """Tables, but for some, without the columns that may differ between runs, sorted by key."""
+    """Tables without the columns that may differ between runs, sorted by key.
+
+    Args:
+        tables: By name.
+        but: Further tables that may differ, and columns as `table.column`.
+    """
+    left_out = {*NOT_COMPARED, *but}
     return {
-        name: _sorted(rows.drop_columns([*OF_A_RUN.get(name, ())]))
+        name: _sorted(
+            rows.drop_columns(
+                [
+                    column
+                    for column in rows.column_names
+                    if column in OF_A_RUN.get(name, ()) or f"{name}.{column}" in left_out
+                ]
+            )
+        )
         for name, rows in tables.items()
-        if name not in {*NOT_COMPARED, *but}
+        if name not in left_out
     }
 
 
