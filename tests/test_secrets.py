@@ -178,6 +178,11 @@ SPELLED_KEYS = {
     },
     "base64 for URLs": urlsafe_b64encode(f"me:{ODD_KEY}".encode()).decode(),
     "base64, percent": quote(b64encode(ODD_KEY.encode()).decode(), safe=""),
+    "hexadecimal": ODD_KEY.encode().hex(),
+    "hexadecimal, upper case": ODD_KEY.encode().hex().upper(),
+    "HTML": "".join(f"&#{ord(character)};" for character in ODD_KEY),
+    "HTML, hexadecimal": "".join(f"&#x00{ord(character):X};" for character in ODD_KEY),
+    "HTML in JSON": "".join(rf"\u0026#{ord(character)};" for character in ODD_KEY),
 }
 
 

@@ -21,18 +21,22 @@ LEAST_FOR_OTHER_FORMS: Final = 8
 _IN_JSON = re.compile(rb"u00([0-9a-fA-F]{2})")
 _IN_URL = re.compile(rb"%(?:25)*([0-9a-fA-F]{2})")
 
+# As a page may: `&#108;` and `&#x6c;`.
+_IN_HTML = re.compile(rb"&#(?:[xX]0*([0-9a-fA-F]{2})|0*([0-9]{2,3}));?")
+
 
 class Redactor:
     """Removes one key from what a gateway sends.
 
-    It finds the key as it is, in upper and lower case, in base64, in UTF-16, and with characters
-    escaped as in JSON or in a URL.
+    It finds the key as it is, in upper and lower case, in base64, in UTF-16, in hexadecimal digits,
+    and with characters escaped as in JSON, a URL or HTML.
     """
 
     def __init__(self, key: str) -> None:
         """Prepare for a key of ASCII characters."""
         self._key = key.encode()
         self._folded = self._key.lower()
+        self._hex = key.encode().hex().encode()
         self._others: list[bytes] = []
         self._pattern = re.compile(re.escape(self._key))
         self._may_hide = re.compile(_escapes_of(self._key))
@@ -44,6 +48,7 @@ class Redactor:
                 b"|".join(
                     (
                         b"(?i:" + _spelled(self._key) + b")",
+                        b"(?i:" + self._hex + b")",
                         *map(_spelled, encoded),
                         re.escape(self._others[-1]),
                     )
@@ -74,7 +79,10 @@ class Redactor:
         # Presigned URLs are full of escapes, but of other characters than those of keys.
         if self._may_hide.search(body):
             body += b"\n" + _IN_URL.sub(_unescaped, body)
-        if self._folded in body.lower():
+        if b"&#" in body:
+            body += b"\n" + _IN_HTML.sub(_of_html, body)
+        lowered = body.lower()
+        if self._folded in lowered or self._hex in lowered:
             return True
         for other in self._others:  # noqa: SIM110  of each answer, and `any` takes twice the time
             if other in body:
@@ -98,9 +106,10 @@ def _spelled(text: bytes) -> bytes:
     first, *others = (re.escape(bytes([code])) for code in text)
     codes = [b"(?i:%02x)" % code for code in text]
     # A run of backslashes is looked at once, however long it is.
-    pattern = rb"(?:%b|(?<!\\)\\+u00%b|%%(?:25)*%b)" % (first, codes[0], codes[0])
-    for other, code in zip(others, codes[1:], strict=True):
-        pattern += rb"(?:\\*%b|\\+u00%b|%%(?:25)*%b)" % (other, code, code)
+    entities = [rb"(?:&|(?<!\\)\\+u0026)#(?:0*%d|(?i:x0*%02x));?" % (code, code) for code in text]
+    pattern = rb"(?:%b|(?<!\\)\\+u00%b|%%(?:25)*%b|%b)" % (first, codes[0], codes[0], entities[0])
+    for other, code, entity in zip(others, codes[1:], entities[1:], strict=True):
+        pattern += rb"(?:\\*%b|\\+u00%b|%%(?:25)*%b|%b)" % (other, code, code, entity)
     return pattern
 
 
@@ -112,3 +121,8 @@ def _escapes_of(text: bytes) -> bytes:
 
 def _unescaped(escaped: re.Match[bytes]) -> bytes:
     return bytes.fromhex(escaped[1].decode())
+
+
+def _of_html(entity: re.Match[bytes]) -> bytes:
+    # Keys are ASCII: what another character becomes does not matter.
+    return bytes([(int(entity[1], 16) if entity[1] else int(entity[2])) & 0x7F])
