@@ -176,8 +176,7 @@ class Gateway:
         announces: Makes what each answer says of the limit, of the time.
         hangs: Numbers of the requests that are never answered.
         timeout: Seconds after which those are given up.
-        stubborn: Share of tasks that are always refused, whatever the rule says. Where there are
-            some, what is refused is asked for again, up to five times.
+        stubborn: Share of tasks that are always refused, whatever the rule says.
     """
 
     rule: Rule = field(default_factory=Anything)
@@ -300,7 +299,7 @@ class Simulation:
 
     def _ask_again(self, task: _Task, wait: float) -> None:
         task.refusals, task.refused_at = task.refusals + 1, self._now
-        if self._gateway.stubborn and task.refusals < 5:
+        if task.refusals < 5:
             until = self._now + wait + self._random.random() * 0.5 * 2**task.refusals
             heapq.heappush(self._pauses, (until, next(self._order), task))
 

@@ -115,7 +115,7 @@ def test_a_503_that_limits_the_rate_stops_those_that_wait_only_until_another_is_
 def test_a_burst_allowance_makes_up_for_threads_that_wake_up_late(rate: int, burst: int) -> None:
     gateway = Gateway(TokenBucket(rate, burst), 0.08, 0.1, refusal_latency=0.08)
     run = Simulation(Pace(64), gateway, jitter=0.005, stalled=1 / 3).until(30.0)
-    assert run.per_second(0.0, 30.0) >= 0.95 * rate
+    assert run.per_second(0.0, 30.0) >= 0.94 * rate
     assert run.refused_share() <= 0.02
 
 

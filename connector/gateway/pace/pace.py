@@ -25,7 +25,11 @@ WORK_PER_PAUSE = 25.0
 OUTCOMES = 32.0
 
 # Share of first attempts that are refused, from which second ones are too for the same reason.
-MANY_REFUSED = 0.4
+MANY_REFUSED = 0.2
+
+# Second attempts that are refused beyond those that are not, until it is known that some tasks are
+# refused for their own sake: a few are at the start, when the rate is not known yet.
+DOUBT = 1.0
 
 
 class Pace:
@@ -51,6 +55,9 @@ class Pace:
         self._quota = Quota()
         self._accepted_at = -math.inf
         self._again = self._passed = self._refused_share = 0.0
+        self._has_own = False
+        # When refusals arrived that may have been for their tasks' own sake.
+        self._suspects: list[float] = []
 
     def wait(self, now: float) -> float:
         """Seconds until a request may start: 0 or less is now, infinite is after an answer."""
@@ -100,9 +107,10 @@ class Pace:
             self._resume_at = max(self._resume_at, empty_until)
         if sample.kind == "refused" and empty_until is None and self._is_own(now, sample):
             self._rate.endure(request)
-            if sample.refusals == 1:
-                self._rate.undo(now, sample.refused_for)
+            for refused_at in self._suspects:
+                self._rate.undo(now, refused_at)
                 self._cap.forget()
+            self._suspects.clear()
         elif sample.kind == "refused":
             self._refused(now, request, sample, is_explained=empty_until is not None)
         elif sample.announced is not None:
@@ -124,11 +132,19 @@ class Pace:
         """
         if not sample.refusals or self._accepted_at <= now - sample.refused_for:
             return False
-        self._again += sample.refusals == 1
+        is_second = sample.refusals == 1
+        self._again += is_second
         if self._again + self._passed > OUTCOMES:
             self._again, self._passed = self._again / 2.0, self._passed / 2.0
-        is_likely = self._again > self._passed or sample.refusals > 1
-        return is_likely and self._refused_share < MANY_REFUSED
+        if self._has_own:
+            is_likely = self._again > self._passed or not is_second
+            self._suspects = [now - sample.refused_for] if is_second else []
+        else:
+            is_likely = self._again > self._passed + DOUBT
+            self._suspects.append(now - sample.refused_for)
+        is_own = is_likely and self._refused_share < MANY_REFUSED
+        self._has_own = self._has_own or is_own
+        return is_own
 
     def _refused(self, now: float, request: Request, sample: Sample, *, is_explained: bool) -> None:
         pause = sample.retry_after or 0.0

@@ -214,10 +214,9 @@ class Rate:
         """Note a refusal for the task's own sake, which says nothing about the rate."""
         self._forget(request)
 
-    def undo(self, now: float, seconds: float) -> None:
-        """Undo what a refusal so many seconds ago has cost: it was for the task's own sake."""
+    def undo(self, now: float, at: float) -> None:
+        """Undo what a refusal has cost that arrived then: it was for the task's own sake."""
         self._unavoidable.proved()
-        at = now - seconds
         fall = min(self._falls, key=lambda fall: abs(fall.at - at), default=None)
         if fall is None or abs(fall.at - at) > SAME:
             return
@@ -226,7 +225,7 @@ class Rate:
         if fall.before < math.inf:
             restored = min(fall.before, self._limit * fall.before / fall.after)
             self._limit = max(self._limit, restored)
-        elif all(other.at > now - 2.0 * seconds for other in self._falls):
+        elif all(other.at > 2.0 * at - now for other in self._falls):
             # All other refusals may yet turn out to be of this kind.
             self._limit, self._doubt, self.next_at = math.inf, MOST_DOUBT, -math.inf
             self._empty.clear()
