@@ -366,4 +366,6 @@ class Simulation:
         return says(self._now, self._gateway.rule.wait(self._now)) if callable(says) else says
 
     def _give_up(self, request: Request) -> None:
-        self._pace.answered(self._now, request, Sample("failed", self._gateway.timeout))
+        self._pace.answered(
+            self._now, request, Sample("failed", self._gateway.timeout, has_status=False)
+        )

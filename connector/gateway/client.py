@@ -357,12 +357,13 @@ class Client:
                 attempt.announced,
                 inquiry.refusals,
                 now - inquiry.refused_at,
+                attempt.http_status is not None,
             )
             inquiry.refusals = inquiry.refusals + 1 if sample.kind == "refused" else 0
             inquiry.refused_at = now
         finally:
             inquiry.request = inquiry.connection = None
-            sample = sample or Sample("failed", 0.0)
+            sample = sample or Sample("failed", 0.0, has_status=False)
             if request is None:
                 self._throttle.release(sample)
             else:

@@ -93,11 +93,12 @@ class Pace:
         self.in_flight -= 1
         self._strays.answered(request, sample, now)
         self._knee.answered(request, sample, self._sent, now)
-        if sample.kind == "good":
+        if sample.kind != "refused" and sample.has_status:
             self._accepted_at = max(self._accepted_at, request.sent_at)
             self._passed += sample.refusals == 1
-            self._cap.good(request)
             self._rate.good(request)
+        if sample.kind == "good":
+            self._cap.good(request)
             if request.number > self._out_at:
                 self._out_until = -math.inf
         if not sample.refusals:

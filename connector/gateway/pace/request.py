@@ -41,6 +41,7 @@ class Sample:
         announced: What the answer says of a rate limit.
         refusals: How often the same task was refused before, in a row.
         refused_for: Seconds since the last of those refusals.
+        has_status: Whether an answer began to arrive: no limit held back a request that failed so.
     """
 
     kind: Kind
@@ -50,3 +51,4 @@ class Sample:
     announced: Announced | None = None
     refusals: int = 0
     refused_for: float = 0.0
+    has_status: bool = True
