@@ -41,7 +41,8 @@ IMPORTED: Final = (
     # What a command imports when it comes to it: three quarters of a small run's time.
     "connector.gateway.fetch",
     "connector.run.receive",
-    "connector.record.documented",
+    "connector.record.flatten",
+    "connector.record.bodies",
     "connector.marts.curves",
     "connector.marts.near_duplicates",
     "connector.marts.prompts",
