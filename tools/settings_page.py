@@ -73,6 +73,7 @@ OTHERS: Final = (
     ("DASK_SCHEDULER_ADDRESS", "Scheduler for `runner=dask`, unless the parameter names one."),
     ("PREFECT_API_URL", "Prefect server; without it `make run` starts one for the run."),
     ("ARROW_DEFAULT_MEMORY_POOL", "Arrow's allocator; commands on Linux default to `jemalloc`."),
+    ("JE_ARROW_MALLOC_CONF", "Options of `jemalloc`; commands on Linux default to `narenas:1`."),
     ("OPENBLAS_NUM_THREADS", "Threads of NumPy's linear algebra; commands default to `1`."),
     ("PYDANTIC_DISABLE_PLUGINS", "pydantic's plug-ins to leave out; commands default to all."),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -21,10 +22,19 @@ LARGE_ROW: Final = 64 * 1024
 # Pieces in work at a time; more would take more memory.
 AT_ONCE: Final = 2
 
+# Name of the threads that work on them.
+BESIDE: Final = "beside"
+
 
 def ahead(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the same pieces; the one after a small one is made while that is used."""
+    """Yield the same pieces; the one after a small one is made while that is used.
+
+    Not where `side_by_side` keeps two threads busy already.
+    """
     source = iter(pieces)
+    if threading.current_thread().name.startswith(BESIDE):
+        yield from source
+        return
     with ThreadPoolExecutor(1) as thread:
         coming: Future[pa.Table | None] | None = thread.submit(next, source, None)
         while coming is not None and (piece := coming.result()) is not None:
@@ -50,7 +60,7 @@ def side_by_side(
         is_alone: Whether an item is too large to be worked on beside another.
     """
     running: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(AT_ONCE) as threads:
+    with ThreadPoolExecutor(AT_ONCE, BESIDE) as threads:
         for item in items:
             alone = is_alone(item)
             while len(running) >= (1 if alone else AT_ONCE):

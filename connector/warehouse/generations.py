@@ -209,7 +209,7 @@ class Generations:
             upserted = side_by_side(
                 lambda part: self._upsert_part(part, files.get(part.partition)),
                 spill.by_partition(),
-                lambda part: part.size > LARGE_PART,
+                lambda part: part.size > LARGE_PART or spill.has_one,
             )
             for changed in upserted:
                 total = Upserted(*map(operator.add, total, changed))

@@ -56,6 +56,7 @@ class Spill:
         self._held_bytes = 0
         self._spilled: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
         self._procession = Procession()
+        self._partitions: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -69,11 +70,17 @@ class Spill:
     def add(self, rows: pa.Table, partitions: pa.Array) -> None:
         """Add rows, each with its partition."""
         self._procession.note(rows)
+        self._partitions.update(pc.unique(partitions).to_pylist())
         self._held.append(rows.append_column(PARTITION, partitions))
         self._held_bytes += rows.nbytes
         if self._held_bytes > MEMORY_BYTES:
             with trying_to(f"write to {self._folder}"):
                 self._write_out()
+
+    @property
+    def has_one(self) -> bool:
+        """Whether all rows are of one partition."""
+        return len(self._partitions) == 1
 
     def by_partition(self) -> Iterator[Part]:
         """Yield all rows by partition.
