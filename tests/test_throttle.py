@@ -113,10 +113,13 @@ def test_a_503_that_limits_the_rate_stops_those_that_wait_only_until_another_is_
 
 @pytest.mark.parametrize(("rate", "burst"), [(50, 10), (200, 20)])
 def test_a_burst_allowance_makes_up_for_threads_that_wake_up_late(rate: int, burst: int) -> None:
-    gateway = Gateway(TokenBucket(rate, burst), 0.08, 0.1, refusal_latency=0.08)
-    run = Simulation(Pace(64), gateway, jitter=0.005, stalled=1 / 3).until(30.0)
-    assert run.per_second(0.0, 30.0) >= 0.94 * rate
-    assert run.refused_share() <= 0.02
+    found = []
+    for seed in (1, 2, 3):
+        gateway = Gateway(TokenBucket(rate, burst), 0.08, 0.1, refusal_latency=0.08)
+        run = Simulation(Pace(64), gateway, seed, jitter=0.005, stalled=1 / 3).until(30.0)
+        found.append(run.per_second(0.0, 30.0))
+        assert run.refused_share() <= 0.02
+    assert statistics.mean(found) >= 0.95 * rate
 
 
 @pytest.mark.parametrize("retry_after", [None, in_whole_seconds], ids=["bare", "Retry-After"])
