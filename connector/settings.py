@@ -226,7 +226,7 @@ class Settings(BaseModel):
     )
     batch_size: Annotated[int, _count(1_000_000)] = _setting(
         500,
-        "Answers that are saved together in one file; up to four times as many if they come within"
+        "Answers that are saved together in one file; by default up to 2,000 if they come within"
         " half a second.",
         "answers",
     )

@@ -141,14 +141,21 @@ def test_the_dialects_arrive_in_the_same_columns(sandbox: Sandbox, tmp_path: Pat
         assert dialect.created_at.notna().all()
 
 
-@pytest.mark.parametrize(("seconds", "sizes"), [(60.0, [40, 40, 20]), (0.0, [10] * 10)])
-def test_batches_are_larger_while_answers_pour_in(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, sizes: list[int]
+@pytest.mark.parametrize(
+    ("size", "seconds", "sizes"),
+    [
+        ({}, 60.0, [2000, 2000, 1000]),
+        ({}, 0.0, [500] * 10),
+        ({"batch_size": 1000}, 60.0, [1000] * 5),
+    ],
+)
+def test_batches_are_larger_while_answers_pour_in_unless_their_size_is_set(
+    monkeypatch: pytest.MonkeyPatch, size: dict[str, int], seconds: float, sizes: list[int]
 ) -> None:
     monkeypatch.setattr(receiving, "GATHER_SECONDS", seconds)
     saved: list[int] = []
-    batch = receiving.Batch(load(key=KEY, batch_size=10), lambda some: saved.append(len(some)))
-    many = [answer_of(f"t{number}") for number in range(100)]
+    batch = receiving.Batch(load(key=KEY, **size), lambda some: saved.append(len(some)))
+    many = [answer_of(f"t{number}") for number in range(5_000)]
     assert list(receiving.collect(many, batch)) == many
     assert saved == sizes
 
