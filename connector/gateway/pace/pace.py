@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from connector.gateway.pace.concurrency import Cap, Knee
+from connector.gateway.pace.own import Own
 from connector.gateway.pace.quota import SHORT, Quota
 from connector.gateway.pace.rate import Rate
 from connector.gateway.pace.request import Request
@@ -20,16 +21,6 @@ if TYPE_CHECKING:
 
 # Seconds of work for each second that a refusal cost, before risking the next one.
 WORK_PER_PAUSE = 25.0
-
-# Second attempts after which the first ones count half; likewise first attempts.
-OUTCOMES = 32.0
-
-# Share of first attempts that are refused, from which second ones are too for the same reason.
-MANY_REFUSED = 0.2
-
-# Second attempts that are refused beyond those that are not, until it is known that some tasks are
-# refused for their own sake: a few are at the start, when the rate is not known yet.
-DOUBT = 1.0
 
 
 class Pace:
@@ -53,11 +44,7 @@ class Pace:
         self._cap = Cap(max_concurrency)
         self._strays = Strays()
         self._quota = Quota()
-        self._accepted_at = -math.inf
-        self._again = self._passed = self._refused_share = 0.0
-        self._has_own = False
-        # When refusals arrived that may have been for their tasks' own sake.
-        self._suspects: list[float] = []
+        self._own = Own()
 
     def wait(self, now: float) -> float:
         """Seconds until a request may start: 0 or less is now, infinite is after an answer."""
@@ -93,27 +80,24 @@ class Pace:
         self.in_flight -= 1
         self._strays.answered(request, sample, now)
         self._knee.answered(request, sample, self._sent, now)
-        if sample.kind != "refused" and sample.has_status:
-            self._accepted_at = max(self._accepted_at, request.sent_at)
-            self._passed += sample.refusals == 1
+        is_let_in = sample.kind != "refused" and sample.has_status
+        self._own.answered(request, sample, is_let_in=is_let_in)
+        if is_let_in:
             self._rate.good(request)
         if sample.kind == "good":
             self._cap.good(request)
             if request.number > self._out_at:
                 self._out_until = -math.inf
-        if not sample.refusals:
-            self._refused_share += ((sample.kind == "refused") - self._refused_share) / OUTCOMES
         empty_until = self._quota.answered(now, request, sample, self._sent)
         if empty_until is not None:
             self._resume_at = max(self._resume_at, empty_until)
-        if sample.kind == "refused" and empty_until is None and self._is_own(now, sample):
-            self._rate.endure(request)
-            for refused_at in self._suspects:
-                self._rate.undo(now, refused_at)
-                self._cap.forget()
-            self._suspects.clear()
-        elif sample.kind == "refused":
-            self._refused(now, request, sample, is_explained=empty_until is not None)
+        if sample.kind == "refused":
+            is_explained = empty_until is not None
+            own = None if is_explained else self._own.look(now, sample)
+            if own is None:
+                self._refused(now, request, sample, is_explained=is_explained)
+            else:
+                self._endured(now, request, own)
         elif sample.announced is not None:
             self._rate.heed(sample.announced)
 
@@ -126,26 +110,12 @@ class Pace:
         """Requests per second; infinite if no limit is known."""
         return self._rate.at(now)
 
-    def _is_own(self, now: float, sample: Sample) -> bool:
-        """Whether a task is refused for its own sake: again, though others got through meanwhile.
-
-        Where a limit is the reason, most that is refused gets through the next time.
-        """
-        if not sample.refusals or self._accepted_at <= now - sample.refused_for:
-            return False
-        is_second = sample.refusals == 1
-        self._again += is_second
-        if self._again + self._passed > OUTCOMES:
-            self._again, self._passed = self._again / 2.0, self._passed / 2.0
-        if self._has_own:
-            is_likely = self._again > self._passed or not is_second
-            self._suspects = [now - sample.refused_for] if is_second else []
-        else:
-            is_likely = self._again > self._passed + DOUBT
-            self._suspects.append(now - sample.refused_for)
-        is_own = is_likely and self._refused_share < MANY_REFUSED
-        self._has_own = self._has_own or is_own
-        return is_own
+    def _endured(self, now: float, request: Request, refused_at: list[float]) -> None:
+        """Learn nothing from a refusal, and forget what others for such a reason have taught."""
+        self._rate.endure(request)
+        for at in refused_at:
+            self._rate.undo(now, at)
+            self._cap.forget()
 
     def _refused(self, now: float, request: Request, sample: Sample, *, is_explained: bool) -> None:
         pause = sample.retry_after or 0.0
