@@ -18,7 +18,7 @@ from connector.storage.lock import writer_lock
 from connector.storage.replace import put_in_place, sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
 # Folder of files being written; not beside the tables' files, as Polars reads hidden files too.
@@ -81,13 +81,20 @@ class LocalStorage:
     def list_all(self, folder: str) -> list[str]:
         return self._listed(folder, "", is_hidden_wanted=True)
 
-    def _listed(self, folder: str, suffix: str, *, is_hidden_wanted: bool) -> list[str]:
+    def _listed(
+        self,
+        folder: str,
+        suffix: str,
+        *,
+        is_hidden_wanted: bool,
+        on_error: Callable[[OSError], None] | None = _stop_unless_gone,
+    ) -> list[str]:
         # Not `rglob`, which fails over a folder that a run removes meanwhile; and in text, since
         # a table may have a thousand files.
         above = len(os.path.join(self.root.absolute(), ""))  # noqa: PTH118
         return sorted(
             os.path.join(parent, name)[above:]  # noqa: PTH118
-            for parent, _, names in os.walk(self.path(folder).absolute(), onerror=_stop_unless_gone)
+            for parent, _, names in os.walk(self.path(folder).absolute(), onerror=on_error)
             for name in names
             if name.endswith(suffix) and (is_hidden_wanted or not name.startswith("."))
         )
@@ -106,11 +113,9 @@ class LocalStorage:
     def size(self) -> int:
         total = 0
         # Of what can be read: at the root of a disk there are folders of others.
-        for parent, _, names in os.walk(self.root):
-            for name in names:
-                if not name.startswith("."):
-                    with contextlib.suppress(FileNotFoundError):  # a run has moved it since
-                        total += Path(parent, name).stat().st_size
+        for name in self._listed("", "", is_hidden_wanted=False, on_error=None):
+            with contextlib.suppress(FileNotFoundError):  # a run has moved it since
+                total += self.path(name).stat().st_size
         return total
 
     def bytes_of(self, name: str) -> int:
