@@ -261,13 +261,13 @@ class Connection:
         most = self._bounds.body_bytes
         reader = Reader(self._incoming, start, self.is_silent, most)
         try:
-            answer = reader.read()
+            message = reader.read()
         finally:
             self.status = reader.status
-        body, is_whole = read_body(answer.pieces, answer.headers, most, self._hold)
-        is_last = not is_whole or answer.is_last or reader.has_more
-        known = answer.has_known_end
-        return Reply(answer.status, answer.headers, body, is_whole, known, is_last)
+        body, is_whole = read_body(message.pieces, message.headers, most, self._hold)
+        is_last = not is_whole or message.is_last or reader.has_more
+        known = message.has_known_end
+        return Reply(message.status, message.headers, body, is_whole, known, is_last)
 
 
 def _read_head(start: bytes) -> _Head | None:

@@ -43,8 +43,8 @@ class _Ended(ConnectionError):
 
 
 @dataclass
-class Answer:
-    """An answer whose head has been read.
+class Message:
+    """An answer as HTTP has it, whose head has been read.
 
     Attributes:
         status: HTTP status.
@@ -89,7 +89,7 @@ class Reader:
         """Whether bytes are here that were not taken."""
         return self._at < len(self._data)
 
-    def read(self) -> Answer:
+    def read(self) -> Message:
         """Read the head, after those of interim answers; the body is read from `pieces`.
 
         Raises:
@@ -102,18 +102,18 @@ class Reader:
             self._headers()
         else:
             raise BrokenAnswer(f"more than {_MOST_INTERIM} interim answers came before it")
-        answer = Answer(status, self._headers())
+        message = Message(status, self._headers())
         self.status = status
-        said = tokens(answer.headers.get("connection", ""))
-        answer.is_last = "close" in said or (version == b"0" and "keep-alive" not in said)
+        said = tokens(message.headers.get("connection", ""))
+        message.is_last = "close" in said or (version == b"0" and "keep-alive" not in said)
         if status == HTTPStatus.SWITCHING_PROTOCOLS:
-            answer.is_last = True
+            message.is_last = True
         elif status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-            answer.pieces = self._body(answer)
-        return answer
+            message.pieces = self._body(message)
+        return message
 
-    def _body(self, answer: Answer) -> Iterator[bytes]:
-        headers = answer.headers
+    def _body(self, message: Message) -> Iterator[bytes]:
+        headers = message.headers
         codings = [name for name in tokens(headers.get("transfer-encoding", "")) if name]
         codings = [name for name in codings if name != "identity"]
         is_chunked = codings[-1:] == ["chunked"]
@@ -125,10 +125,10 @@ class Reader:
             said = headers.get("content-encoding", "identity")
             headers["content-encoding"] = ", ".join([said, *codings])
         if is_chunked:
-            answer.is_last |= "content-length" in headers
-            return self._chunks(answer)
+            message.is_last |= "content-length" in headers
+            return self._chunks(message)
         length = None if codings else _length_of(headers.get("content-length"))
-        return self._until_closed(answer) if length is None else self._counted(length)
+        return self._until_closed(message) if length is None else self._counted(length)
 
     def _counted(self, length: int) -> Iterator[bytes]:
         while length:
@@ -138,21 +138,21 @@ class Reader:
             yield piece
             length -= len(piece)
 
-    def _until_closed(self, answer: Answer) -> Iterator[bytes]:
+    def _until_closed(self, message: Message) -> Iterator[bytes]:
         """All that comes; the end of JSON is enough of an end if nothing follows it."""
-        answer.is_last, pieces = True, []
+        message.is_last, pieces = True, []
         while piece := self._take(_PIECE_BYTES):
             yield piece
             pieces.append(piece)
-            is_maybe_over = piece.rstrip()[-1:] in (b"}", b"]") or answer.headers.get(
+            is_maybe_over = piece.rstrip()[-1:] in (b"}", b"]") or message.headers.get(
                 "content-encoding"
             )
             if is_maybe_over and not self.has_more and self._is_silent(_QUIET_SECONDS):
                 data = b"".join(pieces)
-                if self._is_json(data, answer.headers):
+                if self._is_json(data, message.headers):
                     return
                 pieces = [data]
-        answer.has_known_end = False
+        message.has_known_end = False
 
     def _is_json(self, data: bytes, headers: dict[str, str]) -> bool:
         try:
@@ -161,7 +161,7 @@ class Reader:
         except (BrokenBody, ValueError, RecursionError):
             return False
 
-    def _chunks(self, answer: Answer) -> Iterator[bytes]:
+    def _chunks(self, message: Message) -> Iterator[bytes]:
         held = bytearray()  # thousands of small pieces would take more memory
         while size := self._chunk_size():
             for piece in self._counted(size):
@@ -178,7 +178,7 @@ class Reader:
         while self.has_more or not self._is_silent(_QUIET_SECONDS):
             if not self._line():  # after the trailers, which say nothing
                 return
-        answer.is_last = True
+        message.is_last = True
 
     def _chunk_size(self) -> int:
         line = self._line(_may_be_size)
