@@ -26,10 +26,25 @@ DRAFTS: Final = ".tmp"
 
 SPILL: Final = ".spill"
 
-# Errors that last until someone corrects their cause.
-LASTING: Final = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
-)
+_FREE: Final = "free some space"
+_ALLOW: Final = "make it writable"
+_REMOVE: Final = "remove or rename what is in its place"
+
+# What corrects errors that last until someone does.
+REMEDIES: Final = {
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EFBIG: _FREE,
+    errno.EROFS: _ALLOW,
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.EISDIR: _REMOVE,
+    errno.ENOTDIR: _REMOVE,
+    errno.EEXIST: _REMOVE,
+    errno.ENOTEMPTY: _REMOVE,
+    errno.ELOOP: _REMOVE,
+    errno.ENAMETOOLONG: "choose a shorter path",
+}
 
 
 def _stop_unless_gone(error: OSError) -> None:
@@ -222,9 +237,10 @@ def trying_to(do: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageFailed(
-            f"cannot {do}: {error.strerror or error}. What was saved before is kept: free some"
-            " space or repair the disk, and the next run goes on from here.",
-            may_pass=error.errno not in LASTING,
+            f"cannot {do}: {error.strerror or error}. What was saved before is kept:"
+            f" {REMEDIES.get(error.errno or 0, 'repair the disk')}, and the next run goes on from"
+            " here.",
+            may_pass=error.errno not in REMEDIES,
         ) from error
 
 
