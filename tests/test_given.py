@@ -33,8 +33,9 @@ from connector.errors import SourceError, UsageError
 from connector.export.catalogue import write_catalogue
 from connector.export.export import export_tables
 from connector.storage.storage import storage_of
-from connector.warehouse import given as given_table
-from connector.warehouse.given import Gathered, read_column
+from connector.warehouse import gathered as gathered_module
+from connector.warehouse.gathered import Gathered
+from connector.warehouse.given import read_column
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -573,8 +574,8 @@ def test_long_lists_are_merged_by_way_of_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In buckets, with columns that come and go, twice the same ID, and rows of before."""
-    monkeypatch.setattr(given_table, "BUCKET_ROWS", 500)
-    monkeypatch.setattr(given_table, "MEMORY_BYTES", 10_000)
+    monkeypatch.setattr(gathered_module, "BUCKET_ROWS", 500)
+    monkeypatch.setattr(gathered_module, "MEMORY_BYTES", 10_000)
     random = np.random.default_rng(3)
     expected: dict[str, dict[str, int]] = {}
     with Warehouse.writing(tmp_path) as warehouse:
@@ -588,7 +589,7 @@ def test_long_lists_are_merged_by_way_of_the_disk(
                         row = expected.setdefault(task_id, {})
                         row |= {name: int(values[place]) for name, values in columns.items()}
                     texts = {
-                        name: given_table.kept.Values(
+                        name: gathered_module.kept.Values(
                             pa.array(map(str, values)), frozenset([pa.int64()])
                         )
                         for name, values in columns.items()
@@ -620,7 +621,7 @@ def test_of_a_damaged_file_what_can_be_read_stays(tmp_path: Path) -> None:
     def keep(task_ids: list[str]) -> None:
         with Warehouse.writing(tmp_path) as warehouse, Gathered(warehouse.storage) as gathered:
             texts = pa.array([f"{task_id} of a team" for task_id in task_ids])
-            values = given_table.kept.Values(texts, frozenset([pa.string()]))
+            values = gathered_module.kept.Values(texts, frozenset([pa.string()]))
             gathered.add("x", pa.array(task_ids), {"team": values}, has_types=True)
             warehouse.keep(gathered)
 

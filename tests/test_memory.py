@@ -91,7 +91,7 @@ def test_large_kept_columns_are_merged_in_little_memory(tmp_path: Path) -> None:
         f"""
 import pyarrow as pa
 from connector.record.kept import Values
-from connector.warehouse.given import Gathered
+from connector.warehouse.gathered import Gathered
 from connector.warehouse.warehouse import Warehouse
 text = "a dog and a cat " * 6_000
 with Warehouse.writing({str(tmp_path)!r}) as warehouse:

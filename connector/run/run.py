@@ -19,7 +19,7 @@ from connector.run.watcher import Watcher
 from connector.summary import Summary
 from connector.version import VERSION
 from connector.warehouse import walks
-from connector.warehouse.given import Gathered
+from connector.warehouse.gathered import Gathered
 from connector.warehouse.sequence import run_id_of
 from connector.warehouse.tables import Committed
 from connector.words import plural

@@ -14,7 +14,7 @@ from connector.record.order import Procession, count_ahead, sequence_of
 from connector.record.schema import GENERATIONS, GIVEN, REJECTS
 from connector.storage import parquet
 from connector.storage.ahead import is_large, side_by_side
-from connector.warehouse import census, clocks, given, inbox
+from connector.warehouse import census, clocks, given_prompts, inbox
 from connector.warehouse.files import REJECTS_FILE
 from connector.warehouse.forgotten import Forgotten
 from connector.warehouse.generations import Generations, Last, last_of
@@ -148,7 +148,7 @@ class Tables:
 
         before = rejects = self.rejects()
         proven = dict.fromkeys(self.generations.gateways(), "")
-        prompts = given.Prompts(*self.given)
+        prompts = given_prompts.Prompts(*self.given)
         bodies = self._bodies = self._bodies or Bodies()
         gone = Forgotten(source)
         moved = clocks.read_moved(source)

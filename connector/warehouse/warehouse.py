@@ -25,6 +25,8 @@ from connector.warehouse import (
     forgotten,
     founding,
     given,
+    given_prompts,
+    given_upsert,
     inbox,
     rebuild,
     sequence,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
     from connector.record.answer import Answer
     from connector.storage.storage import Address, Storage
+    from connector.warehouse.gathered import Gathered
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +179,7 @@ class Warehouse(Tables):
             warehouse._check()
             warehouse.commit()
             warehouse._correct_clocks()
-            given.apply_prompts(storage, warehouse.generations, warehouse.given.table)
+            given_prompts.apply_prompts(storage, warehouse.generations, warehouse.given.table)
             if left := forgotten.under_way(storage):
                 logger.warning("%s to forget: going on with it.", plural(len(left), "task ID"))
                 warehouse._forget(left)
@@ -225,13 +228,13 @@ class Warehouse(Tables):
         place = self.next_sequence(latest) if number is None else number
         inbox.save_batch(self.storage, batch, answers, run_id, place)
 
-    def keep(self, gathered: given.Gathered) -> None:
+    def keep(self, gathered: Gathered) -> None:
         """Update the table `given`, and the prompts that generations have from it."""
-        were_applied = given.prompts_are_applied(self.storage)
-        table, prompted = given.merge(self.storage, gathered, self.forgotten().mask)
+        were_applied = given_prompts.prompts_are_applied(self.storage)
+        table, prompted = given_upsert.merge(self.storage, gathered, self.forgotten().mask)
         self.given = Kept(self.storage, table)
         only = prompted if were_applied else None
-        given.apply_prompts(self.storage, self.generations, table, only)
+        given_prompts.apply_prompts(self.storage, self.generations, table, only)
         self._write_dictionary()
 
     def has(self, batch: str) -> bool:
