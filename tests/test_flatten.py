@@ -21,10 +21,10 @@ from connector.record.answer import Answer, Outcome
 from connector.record.bodies import Bodies
 from connector.record.coerce import to_time
 from connector.record.column import TIMESTAMP
-from connector.record.dialects import FROM_JSON, PLAIN_KEYS
 from connector.record.fields import PATHS
 from connector.record.flatten import CHUNK_ROWS, flatten
 from connector.record.judge import judge
+from connector.record.keys import FROM_JSON, PLAIN_KEYS
 from connector.record.schema import GENERATIONS
 
 if TYPE_CHECKING:

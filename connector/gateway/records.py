@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from connector.record.dialects import IDS, LISTS, find, parse
+from connector.record.dialects import find, parse
+from connector.record.keys import IDS, LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

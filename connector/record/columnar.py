@@ -7,53 +7,47 @@ others are left to them.
 
 from __future__ import annotations
 
-import re
 from functools import reduce
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connector.record.arrow_json import EXACT, OTHERWISE, json_texts, object_of
 from connector.record.coerce import EPOCH_UNITS
 from connector.record.column import TIMESTAMP
-from connector.record.dialects import (
+from connector.record.dialects import agreed
+from connector.record.fields import ARRAY_TYPES, USUAL_TIME
+from connector.record.keys import (
     FAILURE,
     FROM_JSON,
     HEADS,
     IDS,
     MAY_BE_NOTHING,
     PLAIN_KEYS,
-    STATES,
-    agreed,
+    STATE_KEYS,
     wanted,
 )
-from connector.record.fields import ARRAY_TYPES, USUAL_TIME
 from connector.record.shape import ARTIFACT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from connector.record.column import Column
     from connector.record.shape import Shape
 
-# Larger whole numbers are not all floats.
-EXACT: Final = 2.0**53
-
-# Smaller numbers, and those beyond `EXACT`, have an exponent in Python.
-SMALLEST: Final = 1e-4
-
 NOTED: Final = "%Y-%m-%dT%H:%M:%S+00:00"
 
-# What JSON escapes in a text.
-ESCAPED: Final = rb'["\\\x00-\x1f]'
-# What Python writes otherwise: it looks for this word.
-OTHERWISE: Final = re.compile(ESCAPED + b"|null")
 NO_TIME: Final = r"^\s*0?\s*$|^0001-01-01"
+
 NO_FAILURE: Final = pa.array(["", "0"])
+
 BETWEEN, MISSING = "\x1f", "\x00"
 
 Path = tuple[str, ...]
+
 _Left = dict[Path, pa.Array]
+
 _Texts = dict[str, pa.Array]
 
 
@@ -254,7 +248,7 @@ class Columns:
         for value in texts:
             if OTHERWISE.search(value.array.buffers()[2] or b""):
                 self._refuse(pc.match_substring_regex(value.array, OTHERWISE.pattern))
-        texts.sort(key=lambda value: (value.layer, STATES.index(value.path[0])))
+        texts.sort(key=lambda value: (value.layer, STATE_KEYS.index(value.path[0])))
         joined = pc.binary_join_element_wise(
             *(value.array for value in texts),
             BETWEEN,
@@ -313,7 +307,7 @@ class Columns:
 
     def _has_state(self, number: int) -> pa.Array:
         """Whether an object says a state."""
-        states = [self._layers[number].get((name,)) for name in STATES]
+        states = [self._layers[number].get((name,)) for name in STATE_KEYS]
         texts = [one for one in states if one is not None and pa.types.is_string(one.type)]
         return reduce(pc.or_, map(_is_filled, texts), pa.repeat(False, len(self.is_sure)))
 
@@ -335,7 +329,7 @@ class Columns:
                         left[name,] = _where_not(is_asked, left[name,])
         texts = [self._texts(left) for left in self._left]
         if self._has_artifact and (within := texts.pop(1)):
-            texts[0][ARTIFACT] = _object_of(within)
+            texts[0][ARTIFACT] = object_of(within)
         extra = self._nested(texts)
         if self._is_bare is not None and pc.any(self._is_bare).as_py():
             around = [{k: one.filter(self._is_bare) for k, one in own.items()} for own in texts[1:]]
@@ -350,9 +344,9 @@ class Columns:
         keys = ("wrapper", *self._shape.chain)
         for number, texts in zip(range(len(around) - 1, -1, -1), around, strict=True):
             every = texts | outer
-            outer = {keys[number]: _object_of(every)} if every else {}
+            outer = {keys[number]: object_of(every)} if every else {}
         texts = own | outer
-        return _object_of(texts) if texts else pa.nulls(len(self.is_sure), pa.string())
+        return object_of(texts) if texts else pa.nulls(len(self.is_sure), pa.string())
 
     def _texts(self, left: _Left) -> _Texts:
         """What is left of objects, as JSON by key."""
@@ -360,71 +354,12 @@ class Columns:
         nested: dict[str, _Texts] = {}
         for path, array in left.items():
             if array.null_count < len(array):
-                text, is_unsure = self._json(array, path[-1])
+                text, is_unsure = json_texts(array, path[-1], self._bodies)
                 if is_unsure is not None:
                     self._refuse(is_unsure)
                 holder = texts if len(path) == 1 else nested.setdefault(path[0], {})
                 holder[path[-1]] = text
-        return texts | {key: _object_of(parts) for key, parts in nested.items()}
-
-    def _json(self, array: pa.Array, key: str) -> tuple[pa.Array, pa.Array | None]:
-        """Values as JSON, null for null; and which of them Python may write otherwise, if any."""
-        kind = array.type
-        if pa.types.is_string(kind):
-            # A search in each takes ten times as long.
-            is_usual = not OTHERWISE.search(array.buffers()[2] or b"")
-            is_unsure = None if is_usual else pc.match_substring_regex(array, OTHERWISE.pattern)
-            return pc.binary_join_element_wise('"', array, '"', ""), is_unsure
-        if pa.types.is_floating(kind):
-            return self._numbers(array, key)
-        if pa.types.is_list(kind):
-            return self._list(array)
-        if not pa.types.is_struct(kind):
-            return array.cast(pa.string()), None
-        # A null in an object was there, or nothing was.
-        is_valid = pc.is_valid(array)
-        is_unsure, texts = pa.repeat(False, len(array)), {}
-        for name, values in zip(kind.names, array.flatten(), strict=True):
-            texts[name], is_other = self._json(values, name)
-            for condition in (is_other, pc.is_null(values)):
-                if condition is not None:
-                    is_unsure = pc.or_(is_unsure, pc.fill_null(condition, False))
-        return _object_of(texts), pc.and_(is_valid, is_unsure)
-
-    def _list(self, array: pa.Array) -> tuple[pa.Array, pa.Array]:
-        """Lists as JSON; those with a null are not written here."""
-        texts, is_unsure = self._json(array.flatten(), "")
-        is_null = pc.is_null(texts)
-        is_unsure = (
-            is_null if is_unsure is None else pc.or_(pc.fill_null(is_unsure, False), is_null)
-        )
-        unsure = pc.list_parent_indices(array).filter(is_unsure)
-        rows = pa.array(range(len(array)), unsure.type)
-        lengths = pc.fill_null(pc.list_value_length(array), 0)
-        ends = pc.cumulative_sum(lengths).cast(pa.int32())
-        lists = pa.ListArray.from_arrays(pa.concat_arrays([pa.array([0], pa.int32()), ends]), texts)
-        joined = pc.binary_join_element_wise("[", pc.binary_join(lists, ","), "]", "")
-        return pc.if_else(pc.is_valid(array), joined, None), pc.is_in(rows, unsure)
-
-    def _numbers(self, array: pa.Array, key: str) -> tuple[pa.Array, pa.Array]:
-        """Numbers as JSON, some of which have a point; whole ones have it as they came."""
-        size = pc.abs(array)
-        is_usual = pc.and_(pc.greater(size, SMALLEST), pc.less(size, EXACT))
-        is_whole = pc.and_(is_usual, pc.equal(array, pc.round(array)))
-        # Elsewhere in the body, the same key may have another number.
-        came, bodies = rf'"{key}"\s*:\s*-?\d+', self._bodies.filter(is_whole)
-        has_whole = pc.match_substring_regex(bodies, came + r"\s*[,}]")
-        has_other = pc.match_substring_regex(bodies, came + r"[.eE]|\\")
-        whole = array.filter(is_whole).cast(pa.int64()).cast(pa.string())
-        pointed = pc.binary_join_element_wise(whole, ".0", "")
-        is_unsure = pc.fill_null(pc.invert(is_usual), False)
-        is_whole = pc.fill_null(is_whole, False)
-        return (
-            pc.replace_with_mask(
-                array.cast(pa.string()), is_whole, pc.if_else(has_whole, whole, pointed)
-            ),
-            pc.replace_with_mask(is_unsure, is_whole, pc.and_(has_whole, has_other)),
-        )
+        return texts | {key: object_of(parts) for key, parts in nested.items()}
 
     def _require(self, condition: pa.Array) -> None:
         """Be sure only of rows for which a condition holds, or is null."""
@@ -514,25 +449,3 @@ def _agreed_word(words: list[str], layers: list[int]) -> tuple[str | None, bool]
         own = (word for word, of in zip(words, layers, strict=True) if of == layer)
         state = agreed(state, next((w for w in own if w != MISSING and w.strip()), None))
     return state, state is not None or set(words) == {MISSING}
-
-
-def _object_of(texts: Mapping[str, pa.Array]) -> pa.Array:
-    """JSON objects of values by key; null for an object without any."""
-    names = sorted(texts)
-    # Commas stand on that side of each value on which one always follows.
-    place = next((at for at, name in enumerate(names) if not texts[name].null_count), len(names))
-    pieces: list[str | pa.Array] = ["{"]
-    for at, name in enumerate(names):
-        key, after = (f',"{name}":' if at > place else f'"{name}":'), "," * (at < place)
-        is_whole = not texts[name].null_count
-        whole = (key, texts[name], after)
-        pieces += whole if is_whole else [pc.binary_join_element_wise(*whole, "")]
-    if place < len(names):
-        return _concatenated(*pieces, "}")
-    joined = pc.utf8_rtrim(_concatenated(*pieces), ",")
-    return pc.if_else(pc.equal(joined, "{"), None, _concatenated(joined, "}"))
-
-
-def _concatenated(*pieces: str | pa.Array) -> pa.Array:
-    # Not "skip": it skips rows in which all are null.
-    return pc.binary_join_element_wise(*pieces, "", null_handling="replace", null_replacement="")

@@ -20,13 +20,13 @@ import pyarrow.compute as pc
 
 from connector.record.coerce import COERCERS, EPOCH_UNITS, parse_time, to_json
 from connector.record.column import TIMESTAMP, Column
-from connector.record.dialects import FROM_JSON, PLAIN_KEYS, is_address
+from connector.record.dialects import is_address
+from connector.record.keys import FROM_JSON, PLAIN_KEYS, Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-Json = dict[str, Any]
 
 # Only null is documented for it, so any value is kept as JSON text.
 KEEPS_ANYTHING: Final = "queue_state"
@@ -100,7 +100,7 @@ def _split(path: str) -> tuple[str, str]:
 
 
 # The first keys of each column's paths; without them the column is null.
-HEADS: Final = {
+FIRST_KEYS: Final = {
     name: frozenset(path.partition(".")[0] for path in paths) for name, paths in PATHS.items()
 }
 KNOWN_KEYS: Final = _known_keys()
@@ -148,7 +148,7 @@ class Fields:
     def _column(self, column: Column) -> pa.Array:
         """One column's values, from the first of its paths that has one."""
         paths = PATHS[column.name]
-        if self._present.isdisjoint(HEADS[column.name]):
+        if self._present.isdisjoint(FIRST_KEYS[column.name]):
             return pa.nulls(len(self._documents), column.type)
         arrays = [self._as_documented.get(path) for path in paths]
         if None not in arrays:

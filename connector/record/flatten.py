@@ -11,14 +11,16 @@ from connector.record.answer import Outcome
 from connector.record.bodies import Bodies
 from connector.record.column import TIMESTAMP
 from connector.record.derive import derive
-from connector.record.dialects import FROM_JSON, find, parse, plain
+from connector.record.dialects import find, parse
 from connector.record.fields import Fields
+from connector.record.keys import FROM_JSON
 from connector.record.order import sequence_of
 from connector.record.pieces import split
+from connector.record.plain import plain
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
 
 if TYPE_CHECKING:
-    from connector.record.fields import Json
+    from connector.record.keys import Json
 
 # Columns read from bodies; the others are derived.
 FOUND: Final = pa.schema(

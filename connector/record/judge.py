@@ -14,33 +14,27 @@ counts as temporary: requesting a task again costs a request, giving it up wrong
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from connector.record.answer import Concern, Outcome
 from connector.record.dialects import find, is_refusal, other_ids, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-# Keys of the text in error bodies, likeliest first.
-MESSAGE_KEYS: Final = (
-    "message",
-    "detail",
-    "error",
-    "errors",
-    "error_message",
-    "failure_reason",
-    "msg",
-    "reason",
-    "title",
-    "description",
+from connector.record.refusal import LONGEST_MESSAGE, codes_in, message_in, status_in
+from connector.record.wordings import (
+    ABOUT_A_ROUTE,
+    ABOUT_A_TASK,
+    ACCOUNT_CODE,
+    CHALLENGE,
+    CODES,
+    GONE,
+    LOGIN,
+    PAGE,
+    QUOTES_A_REQUEST,
+    STATUS_IN_TEXT,
+    TEXTS,
+    first_match,
 )
-CODE_KEYS: Final = ("code", "type", "status", "error_code", "errcode", "reason")
-LONGEST_TEXT: Final = 2_000
-LONGEST_CODE: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,164 +56,20 @@ class Verdict:
     other_ids: tuple[str, ...] = ()
 
 
-def _words(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
-
-
-# Meaning of codes such as `insufficient_user_quota`; the first match counts.
-CODES: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
-    Concern.KEY: _words(
-        r"(invalid|incorrect|expired|missing|revoked|disabled|wrong|bad|no)_?(api_?)?(key|token)",
-        r"(key|token)_?(is_?)?(invalid|expired|missing|revoked|disabled|not_found|required)",
-        r"^un_?auth(enticated|ori[sz]ed)",
-        r"^not_?authenticated",
-        r"authentication",
-        r"^invalid_?(credentials|auth)",
-    ),
-    Concern.ACCOUNT: _words(
-        r"quota(?!.*per_)",
-        r"credit",
-        r"balance",
-        r"budget",
-        r"billing",
-        r"payment",
-        r"insufficient_?funds",
-        r"account_?(is_?)?(suspended|disabled|deactivated|banned|blocked|overdue|locked|inactive)",
-        r"user_?(is_?)?(suspended|disabled|deactivated|banned|blocked)",
-        r"subscription",
-        r"arrears",
-    ),
-    Outcome.RATE_LIMITED: _words(
-        r"rate_?limit", r"too_?many", r"throttl", r"slow_?down", r"concurren.*limit"
-    ),
-    Outcome.NOT_FOUND: _words(
-        r"(task|generation|job|record|video)s?_?(is_?|was_?)?(not_?exists?|not_?found|missing)",
-        r"(task|generation|job|record)s?_?(does_?not_?exist|deleted|expired|gone)",
-        r"^not_?found$",
-        r"^not_?exists?$",
-        r"^no_?such_?(task|generation|job)",
-    ),
-    Outcome.SERVER_ERROR: _words(
-        r"server_?error",
-        r"internal",
-        r"upstream",
-        r"overload",
-        r"unavailable",
-        r"time_?d?_?out",
-        r"busy",
-        r"bad_?response",
-        r"bad_?gateway",
-        r"try_?again",
-        r"retry",
-        r"maintenance",
-        r"request_?failed",
-        r"get_?channel",
-        r"no_?(available_?)?channel",
-        r"not_?ready",
-        r"in_?progress",
-        r"conflict",
-        r"locked",
-    ),
-}
-
-# Meaning of the words of a message; the first match counts.
-TEXTS: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
-    Outcome.RATE_LIMITED: _words(
-        r"rate.?limit",
-        r"too many (requests|calls)",
-        r"throttl",
-        r"slow down",
-        r"(requests?|calls?) per (second|minute|hour)",
-        r"请求过于频繁|频率|限流",
-    ),
-    Concern.ACCOUNT: _words(
-        r"(insufficient|not enough|no|out of|exceeded|exhausted|run out of|used up|low|negative"
-        r"|lack of|deplet\w+|zero)\W+(\w+\W+){0,3}(quota|credits?|balance|funds|budget)",
-        r"(quota|credits?|balance|funds|budget)\W+(\w+\W+){0,4}(insufficient|not enough|exceeded"
-        r"|exhausted|used|low|empty|negative|depleted|reached|gone|zero|ran out|run out|over)",
-        r"payment required|billing|top.?up|recharge|add (more )?(credits|funds)|overdue|past due",
-        r"(account|user|organi[sz]ation|subscription|plan)\W+(\w+\W+){0,3}(suspended|disabled"
-        r"|deactivated|banned|blocked|locked|inactive|expired|cancell?ed)",
-        r"额度|余额|欠费|配额|充值",
-    ),
-    Concern.KEY: _words(
-        r"(invalid|incorrect|expired|missing|revoked|wrong|unknown|bad|no)\W+(\w+\W+){0,2}"
-        r"(api.?keys?|access.?tokens?|tokens?|credentials|authorization)",
-        r"(api.?key|token|credentials?)\W+(\w+\W+){0,3}(invalid|incorrect|expired|missing|revoked"
-        r"|disabled|required|not valid|wrong)",
-        r"not authenticated|unauthenticated|authentication (failed|required)|unauthori[sz]ed",
-        r"无效的令牌|令牌",
-    ),
-    Outcome.SERVER_ERROR: _words(
-        r"try again",
-        r"retry",
-        r"temporar",
-        r"overload",
-        r"saturat",
-        r"\bbusy\b",
-        r"time.?d? ?out\b",
-        r"unavailable",
-        r"maintenance",
-        r"upstream",
-        r"internal server error",
-        r"bad gateway",
-        r"not ready",
-        r"still (being )?process",
-        r"负载|繁忙|稍后|超时",
-    ),
-}
-ABOUT_A_TASK: Final = _words(r"\b(task|generation|job|record)s?\b", r"任务")
-ABOUT_A_ROUTE: Final = _words(
-    r"\broutes?\b",
-    r"\bpaths?\b",
-    r"\burls?\b",
-    r"\buri\b",
-    r"endpoint",
-    r"cannot get",
-    r"page not found",
-    r"no such (host|service|app)",
-    r"unknown (host|service|api)",
-    r"application not found",
-    r"method not allowed",
-)
-GONE: Final = _words(
-    r"(task|generation|job|record)\b.{0,300}\b(not (be )?found|not exist|doesn.t exist"
-    r"|no longer exists|was deleted|unknown|missing)",
-    r"(no such|unknown|cannot find|could not find|not found:?) (\w+ )?(task|generation|job|record)",
-    r"任务不存在",
-)
-# "bad response status code 429 from upstream"
-STATUS_IN_TEXT: Final = re.compile(
-    r"\bstatus(?:[ _-]?code)?\W{0,3}(\d{3})\b|\bHTTP[ /](\d{3})\b", re.IGNORECASE
-)
-
-# Pages that only a person can pass: a challenge or a login.
-CHALLENGE: Final = re.compile(
-    rb"just a moment|cf-chl|cf_chl|challenge-platform|challenge-form|captcha|turnstile"
-    rb"|attention required|verify (that )?you are (a )?human|are you a robot|checking your browser"
-    rb"|ddos protection|enable javascript and cookies|access denied|request blocked|been blocked"
-    rb"|incapsula|_Incapsula_|perimeterx|datadome|akamai",
-    re.IGNORECASE,
-)
-LOGIN: Final = re.compile(
-    rb"type=[\"']?password|<title>[^<]{0,80}\b(log ?in|sign ?in|single sign|authenticat)",
-    re.IGNORECASE,
-)
-PAGE: Final = re.compile(rb"^(\xef\xbb\xbf)?\s*<")
-
-QUOTES_A_REQUEST: Final = re.compile(r"https?://|/v1/|GET /")
-ACCOUNT_CODE: Final = re.compile("insufficient|user")
-
 GONE_STATUSES: Final = frozenset({404, 410})
+
 # Statuses with which gateways also report a missing task in words.
 GONE_IN_WORDS: Final = frozenset({*range(200, 300), 400, 422})
+
 CLEAR_STATUSES: Final = frozenset({402, 408, 409, 423, 425, 429})
+
 # Statuses that mean "not now", whatever the body says.
 NOT_NOW: Final = frozenset({409, 423, 425})
+
 # Statuses about the form of the request, which is the same for every task.
 OF_THE_ADDRESS: Final = frozenset({405, 406, 411, 412, 415, 417, 421, 426, 428, 431, 505})
+
 NOT_READY: Final = frozenset({202, 204, 205, 206})
-ERRORS: Final = range(400, 600)
 
 
 def judge(http_status: int, body: bytes, task_id: str = "") -> Verdict:
@@ -285,20 +135,20 @@ def _not_ready(http_status: int) -> Verdict:
 def _judge_text(body: bytes, why: str) -> Verdict:
     """Judge text that is not JSON, with a status of success."""
     text = _as_text(body)
-    kind = _first_match(TEXTS, text) if not body.lstrip().startswith((b"{", b"[")) else None
+    kind = first_match(TEXTS, text) if not body.lstrip().startswith((b"{", b"[")) else None
     if kind is not None:
         return _of_kind(kind, f"the body is not JSON: {text}")
     return Verdict(Outcome.NOT_JSON, f"the body is not JSON: {why}", Concern.GATEWAY)
 
 
 def _as_text(body: bytes) -> str:
-    return body[:LONGEST_TEXT].decode(errors="replace").strip()
+    return body[:LONGEST_MESSAGE].decode(errors="replace").strip()
 
 
 def _judge_refusal(http_status: int, document: Any) -> Verdict:
     """Judge a refusal in JSON or text: by its codes and words, else by its status."""
-    said = _message_in(document) or ""
-    refusal = _Refusal(http_status, _status_in(document), said[:LONGEST_TEXT])
+    said = message_in(document) or ""
+    refusal = _Refusal(http_status, status_in(document), said[:LONGEST_MESSAGE])
     is_success = http_status in range(200, 300)
     message = said if is_success and said else f"HTTP {http_status}: {said or _phrase(http_status)}"
     kind = _kind_of(refusal, document)
@@ -355,7 +205,7 @@ def _kind_of(refusal: _Refusal, document: Any) -> Concern | Outcome | None:
     if refusal.http_status == HTTPStatus.UNAUTHORIZED:
         return Concern.KEY
     kind: Concern | Outcome | None = _kind_of_upstream(refusal)
-    for code in _codes_in(document):
+    for code in codes_in(document):
         kind = kind or _kind_of_code(refusal, code)
     return kind or _kind_of_text(refusal)
 
@@ -372,7 +222,7 @@ def _kind_of_upstream(refusal: _Refusal) -> Outcome | None:
 
 
 def _kind_of_code(refusal: _Refusal, code: str) -> Concern | Outcome | None:
-    kind = _first_match(CODES, code)
+    kind = first_match(CODES, code)
     if kind is Concern.ACCOUNT and _is_rate(refusal, code):
         return Outcome.RATE_LIMITED
     if kind is Concern.KEY and (refusal.is_of_a_missing_task or refusal.is_broken):
@@ -393,7 +243,7 @@ def _is_rate(refusal: _Refusal, code: str) -> bool:
 def _kind_of_text(refusal: _Refusal) -> Concern | Outcome | None:
     if refusal.is_of_a_missing_task:
         return None
-    kind = _first_match(TEXTS, refusal.text)
+    kind = first_match(TEXTS, refusal.text)
     if kind is None:
         is_gone = refusal.http_status in GONE_IN_WORDS and GONE.search(refusal.text)
         return Outcome.NOT_FOUND if is_gone else None
@@ -460,64 +310,8 @@ def _no_generation(document: Any, said: str) -> Verdict:
     return Verdict(Outcome.NOT_A_GENERATION, message, concerns)
 
 
-def _first_match(
-    kinds: Mapping[Concern | Outcome, re.Pattern[str]], text: str
-) -> Concern | Outcome | None:
-    return next((kind for kind, pattern in kinds.items() if pattern.search(text)), None)
-
-
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
         return "no such status is known"
-
-
-def _message_in(document: Any, depth: int = 4) -> str | None:
-    """Return the first text in strings, `detail` arrays and nested `error` objects."""
-    if isinstance(document, str):
-        return document.strip() or None
-    if depth == 0:
-        return None
-    if isinstance(document, list):
-        candidates = document[:3]
-    elif isinstance(document, dict):
-        candidates = [document[key] for key in MESSAGE_KEYS if key in document]
-    else:
-        return None
-    return next(filter(None, (_message_in(item, depth - 1) for item in candidates)), None)
-
-
-def _holders(document: Any) -> Iterator[dict[str, Any]]:
-    """Yield the objects that may have a code: the document, and the error in it."""
-    if isinstance(document, list) and document:
-        document = document[0]
-    if isinstance(document, dict):
-        yield document
-        for key in ("error", "errors", "detail", "data"):
-            inner = document.get(key)
-            inner = inner[0] if isinstance(inner, list) and inner else inner
-            if isinstance(inner, dict):
-                yield inner
-
-
-def _codes_in(document: Any) -> Iterator[str]:
-    """Yield codes that are words, in snake case."""
-    for holder in _holders(document):
-        for key in (*CODE_KEYS, "error", "detail"):
-            code = holder.get(key)
-            # A sentence is not a code.
-            if isinstance(code, str) and 0 < len(code) <= LONGEST_CODE and " " not in code.strip():
-                yield re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).lower())
-
-
-def _status_in(document: Any) -> int | None:
-    """The HTTP status that a body quotes."""
-    for holder in _holders(document):
-        for key in ("code", "status", "status_code", "statusCode", "error_code", "errcode"):
-            value = holder.get(key)
-            if isinstance(value, str) and value.strip().isdecimal():
-                value = int(value.strip()[:9])
-            if type(value) is int and value in ERRORS:
-                return value
-    return None

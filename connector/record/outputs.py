@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-Json = dict[str, Any]
+if TYPE_CHECKING:
+    from connector.record.keys import Json
 
 # Keys of a generation by which the first output of a kind gets into its column.
 PLACES: Final = {"video": ("video", "url"), "image": ("assets", "image")}

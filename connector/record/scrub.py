@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.dialects import IDS
+from connector.record.keys import IDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pyarrow as pa
 
 from connector.record.column import TIMESTAMP
-from connector.record.dialects import (
+from connector.record.dialects import find
+from connector.record.fields import ARRAY_TYPES
+from connector.record.keys import (
     FROM_JSON,
     HEADS,
     OF_WRAPPERS,
     OTHER_DIALECTS,
     PLAIN_KEYS,
-    STATES,
-    find,
+    STATE_KEYS,
 )
-from connector.record.fields import ARRAY_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -262,7 +262,7 @@ def _check(layer: Iterable[pa.Field]) -> None:
 
 def _check_artifact(kind: pa.DataType) -> None:
     if not pa.types.is_null(kind):
-        if not pa.types.is_struct(kind) or not frozenset(STATES).isdisjoint(kind.names):
+        if not pa.types.is_struct(kind) or not frozenset(STATE_KEYS).isdisjoint(kind.names):
             raise Misfit(ARTIFACT)
         _check(kind)
 
