@@ -17,7 +17,7 @@ from chaos import frozen
 from s3 import CREDENTIALS, Proxy, S3Server
 from writers import check_that_one_writes_at_a_time, check_that_two_runs_at_once_lose_nothing
 
-from connector.errors import StorageFailed, WarehouseLocked
+from connector.errors import DamagedFile, StorageFailed, WarehouseLocked
 from connector.storage import lease, owner
 from connector.storage.storage import storage_of
 from connector.warehouse.warehouse import Warehouse
@@ -238,3 +238,27 @@ def test_two_runs_at_once_lose_nothing(
 ) -> None:
     assert server
     check_that_two_runs_at_once_lose_nothing(root, environment)
+
+
+@pytest.mark.parametrize("error", [IndexError("sizes differ"), DamagedFile("cut short")])
+def test_what_a_writer_that_wakes_reads_of_another_one_is_no_fault_of_the_program(
+    root: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """It read some files before it was frozen, and some of those that another has written since."""
+    monkeypatch.setattr(lease, "EXPIRES", -1)
+
+    def wake() -> None:
+        with Warehouse.writing(root):
+            with Warehouse.writing(root):
+                pass
+            raise error
+
+    with pytest.raises(StorageFailed, match="may no longer write"):
+        wake()
+
+    def fail() -> None:
+        with Warehouse.writing(root):
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Final
 import pyarrow as pa
 from pyarrow import fs
 
-from connector.errors import StorageFailed, WarehouseError
+from connector.errors import RunStopped, StorageFailed, WarehouseError
 from connector.storage.address import Place, open_place
 from connector.storage.conditional import LARGEST, Changed
 from connector.storage.lease import Lease
@@ -310,7 +310,15 @@ class ObjectStorage:
                 with self._changing(f"write {note['path']}"):
                     self._shut_out(note["path"], note["tag"])
             self._lease.settle()
-            yield
+            try:
+                yield
+            except RunStopped:
+                raise
+            except Exception:
+                # Two files of another writer's tables may seem to contradict each other.
+                with contextlib.suppress(OSError):
+                    self._lease.verify()
+                raise
 
     def _shut_out(self, path: str, tag: Tag | None) -> None:
         """Change an object's tag, if it has this one: a request that expects it then fails."""

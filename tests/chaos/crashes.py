@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-MESSAGE: Final = re.compile(r"cannot (?:write|move|remove)")
+MESSAGE: Final = re.compile(r"cannot (?:write|move|keep|remove)")
 # Operations that may fail without harm: their leftovers stay until the next run.
 HARMLESS: Final = ("remove", "rmdir", "close")
 
