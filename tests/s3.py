@@ -152,6 +152,13 @@ class S3Server:
         return {**CREDENTIALS, "AWS_ENDPOINT_URL": url or self.url}
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a client that was killed ends its connections."""
+
+
 @dataclass
 class Proxy:
     """A way to the server, for the length of a `with` block.
@@ -172,8 +179,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         handler = type("Handler", (_Handler,), {"proxy": self})
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._httpd.daemon_threads = True
+        self._httpd = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._httpd.server_address[1]}"
         threading.Thread(target=self._httpd.serve_forever, daemon=True).start()
         return self
