@@ -225,10 +225,7 @@ class Settings(BaseModel):
         4 * 1024 * 1024, "Largest body, decompressed; a larger one is rejected.", "bytes"
     )
     batch_size: Annotated[int, _count(1_000_000)] = _setting(
-        500,
-        "Answers that are saved together in one file; by default up to 2,000 if they come within"
-        " half a second.",
-        "answers",
+        2_000, "Answers saved together in one file, if they come within ten seconds.", "answers"
     )
 
     give_up_after: Duration = _setting(

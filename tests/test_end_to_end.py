@@ -142,17 +142,9 @@ def test_the_dialects_arrive_in_the_same_columns(sandbox: Sandbox, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("size", "seconds", "sizes"),
-    [
-        ({}, 60.0, [2000, 2000, 1000]),
-        ({}, 0.0, [500] * 10),
-        ({"batch_size": 1000}, 60.0, [1000] * 5),
-    ],
+    ("size", "sizes"), [({}, [2000, 2000, 1000]), ({"batch_size": 1000}, [1000] * 5)]
 )
-def test_batches_are_larger_while_answers_pour_in_unless_their_size_is_set(
-    monkeypatch: pytest.MonkeyPatch, size: dict[str, int], seconds: float, sizes: list[int]
-) -> None:
-    monkeypatch.setattr(receiving, "GATHER_SECONDS", seconds)
+def test_a_batch_has_as_many_answers_as_is_set(size: dict[str, int], sizes: list[int]) -> None:
     saved: list[int] = []
     batch = receiving.Batch(load(key=KEY, **size), lambda some: saved.append(len(some)))
     many = [answer_of(f"t{number}") for number in range(5_000)]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_marts import made, merged, reader
 
 from connector.marts import near_duplicates
-from connector.marts.prompts import families, gather, prompts, repeats
+from connector.marts.prompts import families, gather, prompts
 from connector.marts.tokens import Tokens
 from connector.record.derive import prompt_id
 from connector.record.schema import FAMILIES
@@ -218,22 +218,6 @@ def test_tries_are_counted_in_order_of_creation() -> None:
     assert tries(made("a", "x", "failed"), made("b", "x", "queued", day=2)) == (None, 1)
     undated = answer("u", {"state": "completed", "prompt": "x"})
     assert tries(undated, made("a", "x", "failed")) == (2, 1), "unknown times come last"
-
-
-def test_how_often_a_failed_prompt_was_tried_again() -> None:
-    rows = prompts(
-        reader(
-            merged(
-                made("a", "x", "failed", day=1),
-                made("b", "x", "failed", day=2),
-                made("c", "x", day=3),
-                made("d", "y", "failed"),
-                made("e", "z"),
-            )
-        )
-    )
-    found = repeats(rows)
-    assert (found.failed, found.tried_again, found.completed) == (2, 1, 1)
 
 
 def test_gathering_once_is_as_good_as_each_time() -> None:

@@ -19,7 +19,7 @@ from connector.record.pieces import shortened
 from connector.record.schema import FAMILIES, PROMPTS, TERMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -125,36 +125,6 @@ def terms(read: Read, gathered: Prompts | None = None, least: int = TERM_PROMPTS
     uses = Uses(**{name: found.uses[name] for name in USED}, family=found.family)
     counted = count_terms(found.tokens, uses, least)
     return pa.table([counted[name] for name in TERMS.schema.names], schema=TERMS.schema)
-
-
-@dataclass(frozen=True, slots=True)
-class Repeats:
-    """How often people try again.
-
-    Attributes:
-        failed: Prompts that ever failed.
-        tried_again: Those that were used again after their first failure.
-        completed: Those that are completed, before or after.
-    """
-
-    failed: int = 0
-    tried_again: int = 0
-    completed: int = 0
-
-
-def repeats(pieces: Iterable[pa.Table]) -> Repeats:
-    """Count how often a failed prompt was tried again.
-
-    Args:
-        pieces: Of the table `prompts`, with `failed`, `completed`, `tries_after_failure`.
-    """
-    found = [0, 0, 0]
-    for piece in pieces:
-        failed = piece.filter(pc.greater(piece["failed"], 0))
-        found[0] += len(failed)
-        for position, name in enumerate(("tries_after_failure", "completed"), 1):
-            found[position] += pc.sum(pc.greater(failed[name], 0)).as_py() or 0
-    return Repeats(*found)
 
 
 def _first_uses(

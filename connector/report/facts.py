@@ -63,7 +63,7 @@ LENGTHS: Final = (0, 50, 100, 200, 400, 800)
 
 # Ends of the periods, in days before the newest generation; then older ones, and undated ones.
 AGES: Final = (7, 30, 90, 365)
-OLDER, UNDATED = len(AGES), len(AGES) + 1
+UNDATED: Final = len(AGES) + 1
 DAYS, WEEKS, MONTHS = 91, 53, 240
 
 # Waiting and working times are counted in steps of 5%.

@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 BATCH_BYTES: Final = 32 * 1024 * 1024
 BATCH_SECONDS: Final = 10.0
 
-# While answers pour in, a batch waits for more: each file costs as much as some hundred answers.
-# Not where someone has said how many answers a kill may cost.
-GATHER_SECONDS: Final = 0.5
-GATHER_TIMES: Final = 4
-
 
 def receive(
     task_ids: Iterable[str],
@@ -90,9 +85,6 @@ class Batch:
 
     def __init__(self, settings: Settings, save: Save) -> None:
         self._settings = settings
-        self._most = settings.batch_size
-        if "batch_size" not in settings.model_fields_set:
-            self._most *= GATHER_TIMES
         self._save = save
         self._answers: list[Answer] = []
         self._bytes = 0
@@ -113,10 +105,8 @@ class Batch:
         if not self._answers:
             return
         count, age = len(self._answers), time.monotonic() - self._since
-        is_full = count >= self._settings.batch_size and (
-            age >= GATHER_SECONDS or count >= self._most
-        )
-        if is_full or self._bytes >= BATCH_BYTES or age >= BATCH_SECONDS:
+        is_large = count >= self._settings.batch_size or self._bytes >= BATCH_BYTES
+        if is_large or age >= BATCH_SECONDS:
             self.save_all()
 
     def save_all(self) -> None:
