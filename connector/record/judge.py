@@ -20,7 +20,13 @@ from typing import Any, Final
 
 from connector.record.answer import Concern, Outcome
 from connector.record.dialects import find, is_refusal, other_ids, parse
-from connector.record.refusal import LONGEST_MESSAGE, codes_in, message_in, status_in
+from connector.record.refusal import (
+    LONGEST_MESSAGE,
+    codes_in,
+    message_in,
+    reports_a_fault,
+    status_in,
+)
 from connector.record.wordings import (
     ABOUT_A_ROUTE,
     ABOUT_A_TASK,
@@ -28,6 +34,7 @@ from connector.record.wordings import (
     CHALLENGE,
     CODES,
     GONE,
+    KEEPS_OUT,
     LOGIN,
     PAGE,
     QUOTES_A_REQUEST,
@@ -61,13 +68,13 @@ GONE_STATUSES: Final = frozenset({404, 410})
 # Statuses with which gateways also report a missing task in words.
 GONE_IN_WORDS: Final = frozenset({*range(200, 300), 400, 422})
 
-CLEAR_STATUSES: Final = frozenset({402, 408, 409, 423, 425, 429})
+CLEAR_STATUSES: Final = frozenset({402, 408, 409, 423, 425, 429, *range(500, 600)})
 
-# Statuses that mean "not now", whatever the body says.
-NOT_NOW: Final = frozenset({409, 423, 425})
+# Statuses of a request that is wrong for this task: 414 is about the length of its ID.
+OF_A_TASK: Final = frozenset({400, 413, 414, 422, 451})
 
 # Statuses about the form of the request, which is the same for every task.
-OF_THE_ADDRESS: Final = frozenset({405, 406, 411, 412, 415, 417, 421, 426, 428, 431, 505})
+OF_THE_ADDRESS: Final = frozenset({405, 406, 411, 412, 415, 416, 417, 421, 426, 428, 431, 505})
 
 NOT_READY: Final = frozenset({202, 204, 205, 206})
 
@@ -195,9 +202,7 @@ class _Refusal:
     @property
     def is_clear(self) -> bool:
         """Whether the status is specific enough to ignore the words of a message."""
-        usual = (None, self.http_status, HTTPStatus.BAD_REQUEST)
-        is_other = self.inner_status not in usual
-        return is_other or self.is_broken or self.http_status in CLEAR_STATUSES
+        return not CLEAR_STATUSES.isdisjoint((self.http_status, self.inner_status))
 
 
 def _kind_of(refusal: _Refusal, document: Any) -> Concern | Outcome | None:
@@ -241,9 +246,11 @@ def _is_rate(refusal: _Refusal, code: str) -> bool:
 
 
 def _kind_of_text(refusal: _Refusal) -> Concern | Outcome | None:
-    if refusal.is_of_a_missing_task:
-        return None
     kind = first_match(TEXTS, refusal.text)
+    if refusal.is_of_a_missing_task:
+        return kind if kind is Outcome.NOT_READY else None
+    if kind is None and _keeps_everyone_out(refusal):
+        kind = Concern.ACCOUNT
     if kind is None:
         is_gone = refusal.http_status in GONE_IN_WORDS and GONE.search(refusal.text)
         return Outcome.NOT_FOUND if is_gone else None
@@ -252,6 +259,12 @@ def _kind_of_text(refusal: _Refusal) -> Concern | Outcome | None:
     # "not authorized to see this generation" is not about the key.
     is_of_task = kind is Concern.KEY and ABOUT_A_TASK.search(refusal.text)
     return None if is_of_task else kind
+
+
+def _keeps_everyone_out(refusal: _Refusal) -> bool:
+    """Whether a 403 is of the plan, the program or where it runs; another path may be open."""
+    is_forbidden = refusal.status == HTTPStatus.FORBIDDEN and KEEPS_OUT.search(refusal.text)
+    return bool(is_forbidden) and not ABOUT_A_ROUTE.search(refusal.text)
 
 
 def _is_about_the_address(text: str) -> bool:
@@ -275,11 +288,13 @@ def _by_status(status: int, message: str) -> Verdict:
     """The meaning of an HTTP status by itself."""
     if status in OF_STATUS:
         return Verdict(OF_STATUS[status][0], message, OF_STATUS[status][1])
-    if status in NOT_NOW or status in range(500, 600):
+    if status in OF_A_TASK:
+        return Verdict(Outcome.BAD_REQUEST, message, Concern.TASK)
+    if status in OF_THE_ADDRESS:
+        return Verdict(Outcome.BAD_REQUEST, message, Concern.GATEWAY)
+    # Others are of servers on the way, such as 499 where nginx has lost its client.
+    if status in range(400, 600):
         return Verdict(Outcome.SERVER_ERROR, message, Concern.MOMENT)
-    if status in range(400, 500):
-        concerns = Concern.GATEWAY if status in OF_THE_ADDRESS else Concern.TASK
-        return Verdict(Outcome.BAD_REQUEST, message, concerns)
     message += "; no generation comes with this status"
     return Verdict(Outcome.NOT_A_GENERATION, message, Concern.GATEWAY)
 
@@ -302,9 +317,7 @@ def _no_generation(document: Any, said: str) -> Verdict:
     kind = type(document).__name__ if not isinstance(document, dict) else "object"
     message = said or f"a JSON {kind} without a generation"
     is_fault = isinstance(document, dict) and (
-        is_refusal(document)
-        or any(document.get(key) for key in ("error", "errors", "code", "message", "msg", "detail"))
-        or "data" in document
+        is_refusal(document) or reports_a_fault(document) or "data" in document
     )
     concerns = Concern.MOMENT if is_fault else Concern.TASK
     return Verdict(Outcome.NOT_A_GENERATION, message, concerns)

@@ -5,24 +5,53 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from connector.record.keys import folded
 
-# Keys of the text in error bodies, likeliest first.
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# Keys of the text in error bodies, likeliest first. In any spelling: `errorMessage`, `Message`.
 MESSAGE_KEYS: Final = (
     "message",
     "detail",
     "error",
     "errors",
+    "fault",
+    "faultstring",
     "error_message",
     "failure_reason",
     "msg",
+    "error_msg",
+    "err_msg",
+    "info",
+    "exception",
     "reason",
     "title",
     "description",
 )
 
-CODE_KEYS: Final = ("code", "type", "status", "error_code", "errcode", "reason")
+CODE_KEYS: Final = (
+    "code",
+    "type",
+    "status",
+    "error_code",
+    "errcode",
+    "err_code",
+    "error_type",
+    "reason",
+    "error",
+    "detail",
+)
+
+STATUS_KEYS: Final = ("code", "status", "status_code", "error_code", "errcode", "err_code")
+
+HOLDERS: Final = ("error", "errors", "fault", "detail", "data")
+
+# No generation has these.
+SIGNS: Final = frozenset(
+    {"error", "errors", "fault", "exception", "code", "message", "msg", "detail", "error_code"}
+    | {"errcode", "err_code", "error_message", "error_msg", "err_msg", "error_type"}
+)
 
 LONGEST_MESSAGE: Final = 2_000
 
@@ -40,30 +69,36 @@ def message_in(document: Any, depth: int = 4) -> str | None:
     if isinstance(document, list):
         candidates = document[:3]
     elif isinstance(document, dict):
-        candidates = [document[key] for key in MESSAGE_KEYS if key in document]
+        candidates = list(_values(document, MESSAGE_KEYS))
     else:
         return None
     return next(filter(None, (message_in(item, depth - 1) for item in candidates)), None)
 
 
-def _holders(document: Any) -> Iterator[dict[str, Any]]:
+def reports_a_fault(document: dict[str, Any]) -> bool:
+    """Whether an object has an error, a code or a message."""
+    return any(_values(document, SIGNS))
+
+
+def _values(document: dict[str, Any], names: Iterable[str]) -> Iterator[Any]:
+    keys = folded(document)
+    return (document[keys[name]] for name in names if name in keys)
+
+
+def _holders(document: Any, depth: int = 2) -> Iterator[dict[str, Any]]:
     """Yield the objects that may have a code: the document, and the error in it."""
     if isinstance(document, list) and document:
         document = document[0]
     if isinstance(document, dict):
         yield document
-        for key in ("error", "errors", "detail", "data"):
-            inner = document.get(key)
-            inner = inner[0] if isinstance(inner, list) and inner else inner
-            if isinstance(inner, dict):
-                yield inner
+        for inner in _values(document, HOLDERS) if depth else ():
+            yield from _holders(inner, depth - 1)
 
 
 def codes_in(document: Any) -> Iterator[str]:
     """Yield codes that are words, in snake case."""
     for holder in _holders(document):
-        for key in (*CODE_KEYS, "error", "detail"):
-            code = holder.get(key)
+        for code in _values(holder, CODE_KEYS):
             # A sentence is not a code.
             if isinstance(code, str) and 0 < len(code) <= LONGEST_CODE and " " not in code.strip():
                 yield re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).lower())
@@ -72,10 +107,9 @@ def codes_in(document: Any) -> Iterator[str]:
 def status_in(document: Any) -> int | None:
     """The HTTP status that a body quotes."""
     for holder in _holders(document):
-        for key in ("code", "status", "status_code", "statusCode", "error_code", "errcode"):
-            value = holder.get(key)
-            if isinstance(value, str) and value.strip().isdecimal():
-                value = int(value.strip()[:9])
-            if type(value) is int and value in ERRORS:
-                return value
+        for value in _values(holder, STATUS_KEYS):
+            is_text = isinstance(value, str) and value.strip().isdecimal()
+            status = int(value.strip()[:9]) if is_text else value
+            if type(status) is int and status in ERRORS:
+                return status
     return None

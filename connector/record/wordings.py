@@ -78,8 +78,15 @@ TEXTS: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
         r"too many (requests|calls)",
         r"throttl",
         r"slow down",
+        r"spike arrest",
         r"(requests?|calls?) per (second|minute|hour)",
         r"请求过于频繁|频率|限流",
+    ),
+    Outcome.NOT_READY: _words(
+        r"still (being |in )?(progress|process|running|queue|pending|generat|render)",
+        r"not (yet |been )*(ready|complete|finished|done)\b",
+        r"(is|are) (currently )?being (processed|generated|rendered)",
+        r"处理中|生成中|排队中|未完成",
     ),
     Concern.ACCOUNT: _words(
         r"(insufficient|not enough|no|out of|exceeded|exhausted|run out of|used up|low|negative"
@@ -112,11 +119,21 @@ TEXTS: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
         r"upstream",
         r"internal server error",
         r"bad gateway",
-        r"not ready",
-        r"still (being )?process",
         r"负载|繁忙|稍后|超时",
     ),
 }
+
+# With a 403, what keeps out everyone with this key, from here, whichever task it asks for.
+KEEPS_OUT: Final = _words(
+    r"error code: 10\d\d",  # of Cloudflare, to programs
+    r"\bIPs?\b.{0,60}\b(not|block|ban|den[iy]|forbid|restrict)|\b(white|allow)[ -]?list|白名单",
+    r"(country|region|territory)\b.{0,40}\b(not|un\w+|block\w*|restrict\w*)\b",
+    r"^(your |the |this )?request (is |was |has been )?blocked|security (service|policy|rule)"
+    r"|firewall|\bRBAC\b|explicit deny|on this server|cannot consume this service",
+    r"\b(your|current|this) (\w+ )?(plan|tier)\b|\bupgrade (your|to)\b|\bscopes?\b",
+    r"(not|be|been) (yet )?verified|verify your|accept (the|our|new) |not been used in project",
+    r"public access|consumer|分组",
+)
 
 ABOUT_A_TASK: Final = _words(r"\b(task|generation|job|record)s?\b", r"任务")
 
@@ -127,7 +144,8 @@ ABOUT_A_ROUTE: Final = _words(
     r"\buri\b",
     r"endpoint",
     r"cannot get",
-    r"page not found",
+    r"page (could )?not (be )?found",
+    r"deployment",
     r"no such (host|service|app)",
     r"unknown (host|service|api)",
     r"application not found",
