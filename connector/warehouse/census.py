@@ -5,12 +5,12 @@ It is written after the tables, so a crash leaves one that knows less; it never 
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 from connector.record.schema import GENERATIONS
 from connector.warehouse import inbox
 from connector.warehouse.files import REJECTS_FILE, files_of, is_own
+from connector.warehouse.notes import read_note, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,21 +23,20 @@ FORMAT: Final = 1
 
 def read_census(storage: Storage) -> dict[str, int] | None:
     """Rows by file as last noted; None if the note is missing or damaged."""
+    note = read_note(storage, CENSUS)
     try:
-        note = json.loads(storage.read(CENSUS))
         if note["format"] != FORMAT:
             return None
         rows = {name: int(count) for name, count in note["rows"].items()}
         return rows if all(map(is_own, rows)) else None
-    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
 def write_census(storage: Storage, rows: Mapping[str, int]) -> None:
     """Note the rows by file, unless they are noted already."""
     if read_census(storage) != rows:
-        with storage.replacing(CENSUS) as file:
-            file.write(json.dumps({"format": FORMAT, "rows": rows}).encode() + b"\n")
+        write_note(storage, CENSUS, {"format": FORMAT, "rows": rows})
 
 
 def missing_files(storage: Storage) -> list[str]:

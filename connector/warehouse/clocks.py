@@ -11,7 +11,6 @@ answer: then nothing is moved.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 from connector.record.order import FIRST_YEAR, TOLERANCE
 from connector.record.schema import ANSWERS, GENERATIONS
 from connector.storage import parquet
+from connector.warehouse.notes import read_note, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,18 +47,17 @@ class Moved(NamedTuple):
 
 def read_moved(storage: Storage) -> list[Moved]:
     """What was moved so far; nothing if the note is missing or damaged."""
+    note = read_note(storage, NOTE)
     try:
-        note = json.loads(storage.read(NOTE))
         moved = [Moved(str(one["run_id"]), int(one["after"]), int(one["back"])) for one in note]
-    except (OSError, ValueError, RecursionError, LookupError, TypeError, OverflowError):
+    except (ValueError, LookupError, TypeError, OverflowError):
         return []
     return [one for one in moved if 0 < one.back < 2**62 and abs(one.after) < 2**62]
 
 
 def write_moved(storage: Storage, moved: Iterable[Moved]) -> None:
     """Note what is moved, durably."""
-    with storage.replacing(NOTE) as file:
-        file.write(json.dumps([one._asdict() for one in moved], indent=1).encode() + b"\n")
+    write_note(storage, NOTE, [one._asdict() for one in moved])
 
 
 def with_right_times(answers: pa.Table, moved: Sequence[Moved]) -> pa.Table:

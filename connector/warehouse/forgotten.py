@@ -19,6 +19,7 @@ from connector.storage import parquet
 from connector.warehouse.damage import DAMAGED, set_aside
 from connector.warehouse.files import INBOX, files_of, is_own
 from connector.warehouse.given import as_found
+from connector.warehouse.notes import write_note
 from connector.warehouse.walks import forget_walks
 from connector.words import REPORT
 
@@ -69,8 +70,7 @@ class Forgotten:
         """Remember further IDs, durably."""
         self._hashes |= set(map(self._hash, task_ids))
         note = {"format": FORMAT, "salt": self._salt.hex(), "hashes": sorted(self._hashes)}
-        with self._storage.replacing(NOTE, unless_same=True) as file:
-            file.write(json.dumps(note, indent=1).encode() + b"\n")
+        write_note(self._storage, NOTE, note, unless_same=True)
 
     def _hash(self, task_id: str) -> str:
         return hashlib.blake2b(task_id.encode(), digest_size=HASH_BYTES, key=self._salt).hexdigest()
@@ -78,8 +78,7 @@ class Forgotten:
 
 def begin(storage: Storage, task_ids: Sequence[str]) -> None:
     """Note what is to be forgotten; from here on it will be, whatever happens."""
-    with storage.replacing(UNDER_WAY) as file:
-        file.write(json.dumps({"format": FORMAT, "task_ids": sorted(task_ids)}).encode())
+    write_note(storage, UNDER_WAY, {"format": FORMAT, "task_ids": sorted(task_ids)})
 
 
 def under_way(storage: Storage) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ from connector.record.kept import KEY, TEXT, same_name
 from connector.record.schema import GENERATIONS
 from connector.storage import parquet
 from connector.warehouse.given import FILE, PROMPT, set_aside
+from connector.warehouse.notes import read_note, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -98,7 +98,7 @@ class Prompts:
 
 def prompts_are_applied(storage: Storage) -> bool:
     """Whether the prompts of `generations` are known to be those of the table `given`."""
-    return _read_state(storage) == {FILE: storage.version(FILE)}
+    return bool(read_note(storage, STATE) == {FILE: storage.version(FILE)})
 
 
 def apply_prompts(
@@ -124,15 +124,7 @@ def apply_prompts(
             pieces = parquet.read_pieces(storage, name, GENERATIONS.schema)
             filled = (prompts.fill(rows) for rows in _grouped(pieces))
             parquet.write_table(storage, name, GENERATIONS, filled)
-    with storage.replacing(STATE) as file:
-        file.write(json.dumps(state).encode() + b"\n")
-
-
-def _read_state(storage: Storage) -> object:
-    try:
-        return json.loads(storage.read(STATE))
-    except (OSError, ValueError, RecursionError):
-        return None
+    write_note(storage, STATE, state)
 
 
 def _differs(storage: Storage, name: str, prompts: Prompts) -> bool:

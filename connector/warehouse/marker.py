@@ -10,6 +10,7 @@ from connector.record.schema import ANSWERS, GENERATIONS
 from connector.version import VERSION
 from connector.warehouse.files import files_of
 from connector.warehouse.generations import FORMATS
+from connector.warehouse.notes import write_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,6 +92,5 @@ def write_marker(
         "tables_version": tables_version,
         "version": VERSION,
     }
-    with storage.replacing(MARKER) as file:
-        file.write(json.dumps(marker).encode() + b"\n")
+    write_note(storage, MARKER, marker)
     return marker

@@ -8,7 +8,6 @@ before the note leaves the old tables; after it, the next run finishes the chang
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from connector.errors import DamagedFile
 from connector.record.schema import GENERATIONS, REJECTS, TABLES
 from connector.storage import parquet
 from connector.warehouse.files import files_of, is_own
+from connector.warehouse.notes import read_note, write_note
 
 if TYPE_CHECKING:
     from connector.storage.storage import Storage
@@ -33,8 +33,7 @@ def shadow_of(storage: Storage) -> Storage:
     """
     storage.remove_folder(SHADOW)
     shadow = storage.below(f"{SHADOW}/{secrets.token_hex(4)}")
-    with shadow.replacing(BEGUN) as file:
-        file.write(b"{}\n")
+    write_note(shadow, BEGUN, {})
     return shadow
 
 
@@ -50,8 +49,7 @@ def adopt(storage: Storage, shadow: Storage) -> int:
             with contextlib.suppress(DamagedFile):
                 parquet.refuse_unknown(storage, name, TABLES[table].schema)
     changed = [name for name in names if not _is_same(storage, shadow, name)]
-    with shadow.replacing(READY) as file:
-        file.write(json.dumps({"keep": names, "change": changed}).encode())
+    write_note(shadow, READY, {"keep": names, "change": changed})
     finish(storage)
     return len(changed)
 
@@ -96,14 +94,14 @@ def discard(storage: Storage) -> None:
 
 def _read_note(storage: Storage, folder: str) -> dict[str, list[str]] | None:
     """The note of a replacement; None unless it is whole, and all its files are there."""
+    note = read_note(storage, f"{folder}{READY}")
     try:
-        note = json.loads(storage.read(f"{folder}{READY}"))
         keep, change = note["keep"], note["change"]
         names = [*keep, *change]
         is_whole = all(name.split("/")[0] in REBUILT and is_own(name) for name in names)
         places = [(f"{folder}{name}", name) for name in keep]
         are_there = all(any(map(storage.exists, place)) for place in places)
-    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     return note if keep and is_whole and are_there and {*change} <= {*keep} else None
 

@@ -5,7 +5,6 @@ What works them out is imported by the functions that need it: most runs change 
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import replace
 from functools import cached_property
@@ -33,6 +32,7 @@ from connector.record.schema import (
 from connector.storage import parquet
 from connector.version import VERSION
 from connector.warehouse.files import files_of
+from connector.warehouse.notes import read_note, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -109,7 +109,8 @@ def rebuild(
     gathered = replace(gathered, tokens=Tokens())  # which only terms need
     changed += _write_whole(storage, FAMILIES, families(read, gathered))
     changed += _write_whole(storage, PROMPTS, prompts(read, gathered))
-    _write_state(storage, {**_state(storage, files, allowance), TERM_PROMPTS_KEY: str(least)})
+    state = {**_state(storage, files, allowance), TERM_PROMPTS_KEY: str(least)}
+    write_note(storage, STATE, state, unless_same=True)
     logger.info("rebuilt the marts: %d files changed", len(changed))
     return changed
 
@@ -222,19 +223,14 @@ def _state(storage: Storage, files: Iterable[str], allowance: Allowance) -> dict
 
 def _read_state(storage: Storage) -> dict[str, str]:
     """What was noted when the marts were last made; nothing if the note is missing or damaged."""
+    state = read_note(storage, STATE)
     try:
-        state = json.loads(storage.read(STATE))
         texts = {name: text for name, text in state.items() if isinstance(text, str)}
         # One that cannot be read makes all of the note worthless.
         texts[TERM_PROMPTS_KEY] = str(max(1, int(texts.get(TERM_PROMPTS_KEY, TERM_PROMPTS))))
-    except (OSError, ValueError, RecursionError, AttributeError):
+    except (ValueError, AttributeError):
         return {}
     return texts
-
-
-def _write_state(storage: Storage, state: dict[str, str]) -> None:
-    with storage.replacing(STATE, unless_same=True) as file:
-        file.write(json.dumps(state, indent=1).encode() + b"\n")
 
 
 def _remove_orphans(storage: Storage, files: Iterable[str]) -> Iterator[str]:

@@ -6,9 +6,10 @@ changes nothing here, so that the next one does not stop before it has closed th
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
+
+from connector.warehouse.notes import read_note, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +42,7 @@ def write_walk(storage: Storage, base_url: str, newest: Sequence[str]) -> None:
     if walks.get(gateway, []) == list(newest):
         return
     walks[gateway] = list(newest)
-    note = {"format": FORMAT, "walks": walks}
-    with storage.replacing(WALKS) as file:
-        file.write(json.dumps(note, indent=1).encode() + b"\n")
+    write_note(storage, WALKS, {"format": FORMAT, "walks": walks})
 
 
 def forget_walks(storage: Storage) -> None:
@@ -57,10 +56,7 @@ def forget_walks(storage: Storage) -> None:
 
 def _read(storage: Storage) -> dict[str, Any]:
     """The recorded walks; none if the note is missing or damaged."""
-    try:
-        note = json.loads(storage.read(WALKS))
-    except (OSError, ValueError, RecursionError):
-        return {}
+    note = read_note(storage, WALKS)
     is_note = isinstance(note, dict) and note.get("format") == FORMAT
     walks = note.get("walks") if is_note else None
     return walks if isinstance(walks, dict) else {}
