@@ -67,7 +67,7 @@ def test_no_output_and_no_layer_is_dropped() -> None:
 @pytest.mark.parametrize(
     "output",
     [
-        ["https://files.example/v.mp4"],
+        ["https://files.example/v"],
         [{"type": "video", "url": 7}],
         [{"type": ["video"], "url": "https://files.example/v.mp4"}],
         [{"url": "https://files.example/v.mp4"}],

@@ -197,3 +197,9 @@ def test_a_generation_is_found_whatever_wraps_it(body: Any, status: str) -> None
 def test_what_says_that_it_is_no_success_is_no_generation(flag: Any) -> None:
     verdict = judge(200, encoded({"success": flag, "data": DONE}), "x")
     assert verdict.outcome is not Outcome.GENERATION
+
+
+@pytest.mark.parametrize("key", ["id", "task_id", "taskId", "TaskID", "generationId"])
+def test_an_answer_says_whose_it_is_in_any_spelling(key: str) -> None:
+    about_another = {"data": {**DONE, "id": None, key: "other"}}
+    assert judge(200, encoded(about_another), "x").other_ids == ("other",)

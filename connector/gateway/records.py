@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from connector.record.dialects import find, parse
-from connector.record.keys import IDS, LISTS
+from connector.record.keys import LISTS, id_keys, snake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -85,13 +85,13 @@ def names_of(record: dict[str, Any]) -> Iterator[str]:
 
     A whole number for an `id` is the record's own.
     """
-    task_id = record.get("task_id")
+    task_id = next((record[key] for key in id_keys(tuple(record)) if snake(key) == "task_id"), None)
     yield str(task_id) if type(task_id) is int else task_id if isinstance(task_id, str) else ""
     found = find(record)
     if found is not None:
         layers = (found.generation, *(wrapper.fields for wrapper in reversed(found.wrappers)))
-        yield from _texts(layer.get(name) for layer in layers for name in IDS)
-    yield from _texts(record.get(name) for name in IDS)
+        yield from _texts(layer[key] for layer in layers for key in id_keys(tuple(layer)))
+    yield from _texts(record[key] for key in id_keys(tuple(record)))
 
 
 def _texts(values: Iterable[Any]) -> Iterator[str]:

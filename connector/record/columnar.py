@@ -133,6 +133,8 @@ class Columns:
         else:
             filled = map(_filled, arrays) if kind == pa.string() else ()
             chosen = pc.coalesce(*filled, *arrays)
+        if column.name == "failure_reason":  # of a completed one it is the video's
+            self._refuse(pc.match_substring_regex(chosen, "^https?://"))
         for value in fitting:
             self._take(value, None if len(arrays) == 1 else chosen)
         converted = self._converted(column, chosen, arrays)

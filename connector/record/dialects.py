@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,8 +23,8 @@ import orjson
 
 from connector.record.keys import (
     HEADS,
-    IDS,
     LISTS,
+    LOOSE,
     MEDIA,
     OF_ERRORS,
     OF_TASKS,
@@ -31,12 +32,15 @@ from connector.record.keys import (
     WRAPPERS,
     folded,
     has_plain_shape,
+    id_keys,
     inner_keys,
 )
 from connector.record.schema import TERMINAL_STATUSES, UNFINISHED_STATUSES
 from connector.record.states import status
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from connector.record.keys import Json
 
 DEEPEST: Final = 6
@@ -145,19 +149,37 @@ def _unwrap(document: Any, task_id: str, depth: int) -> Found | None:
     inner = _inside(document, task_id, depth)
     if inner is not None:
         return inner
-    return _bare(document)
+    bare = _bare(document)
+    if bare is not None and _says_much(bare):
+        return bare
+    return _inside(document, task_id, depth, lists=LOOSE, objects=LOOSE) or bare
 
 
-def _inside(document: Json, task_id: str, depth: int) -> Found | None:
+def _inside(
+    document: Json,
+    task_id: str,
+    depth: int,
+    *,
+    lists: Container[str] = LISTS,
+    objects: Container[str] = WRAPPERS,
+) -> Found | None:
     """Find the generation under one of the keys that wrappers use."""
     for name, key in inner_keys(tuple(document)):
-        value = document[key]
-        if name not in (LISTS if isinstance(value, list) else WRAPPERS) or not value:
+        value = _from_text(document[key])
+        if name not in (lists if isinstance(value, list) else objects) or not value:
             continue
         found = _unwrap(value, task_id, depth - 1)
         if found is not None and (_says_much(found) or not _says_itself(document)):
             return _wrapped(found, Wrapper(document, key))
     return None
+
+
+def _from_text(value: Any) -> Any:
+    """The object in a text, where a gateway keeps JSON as text; any other value as it is."""
+    if type(value) is str and value.lstrip()[:1] == "{":
+        with suppress(ValueError):
+            return orjson.loads(value)
+    return value
 
 
 def _says_much(found: Found) -> bool:
@@ -166,7 +188,7 @@ def _says_much(found: Found) -> bool:
 
 def _says_itself(document: Json) -> bool:
     """Whether an object is itself a generation, so that an inner `id` is not its own."""
-    return _state_in(document) is not None or any(document.get(name) for name in IDS)
+    return _state_in(document) is not None or any(document[key] for key in id_keys(tuple(document)))
 
 
 def _wrapped(found: Found, wrapper: Wrapper) -> Found:
@@ -233,7 +255,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 
 def _ids_of(found: Found) -> list[Any]:
     layers = [found.generation, *(wrapper.fields for wrapper in found.wrappers)]
-    return [layer.get(name) for layer in layers for name in IDS]
+    return [layer[key] for layer in layers for key in id_keys(tuple(layer))]
 
 
 def _bare(document: Json) -> Found | None:

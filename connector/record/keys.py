@@ -56,7 +56,12 @@ LISTS: Final = (
     "tasks",
 )
 
-OF_WRAPPERS: Final = frozenset({*WRAPPERS, *LISTS})
+# Those of an object that says nothing itself: of JSON:API, of AWS Lambda, of lists.
+LOOSE: Final = frozenset(
+    ["attributes", "body", "payload", "item", "items", "list", "records", "job", "prediction"]
+)
+
+OF_WRAPPERS: Final = frozenset({*WRAPPERS, *LISTS, *LOOSE})
 
 STATE_KEYS: Final = GENERATIONS["state"].paths
 
@@ -102,8 +107,7 @@ FAILURE: Final = frozenset({"failure_reason", "failure_code"})
 MAY_BE_NOTHING: Final = FAILURE | TIME_COLUMNS
 
 OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
-    *WRAPPERS,
-    *LISTS,
+    *OF_WRAPPERS,
     *IDS[1:],
     *OF_RECORDS,
     *OF_ERRORS,

@@ -1,8 +1,11 @@
-"""Luma's newer API, whose generations list their files: `output: [{type, url, layer}]`."""
+"""Files under `output`: `[{type, url, layer}]` of Luma's newer API, and URLs of other gateways."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
+
+from connector.record.dialects import is_address
 
 if TYPE_CHECKING:
     from connector.record.keys import Json
@@ -13,12 +16,22 @@ PLACES: Final = {"video": ("video", "url"), "image": ("assets", "image")}
 # What `type` says there, such as `image_edit` or `video_reframe`.
 KINDS: Final = ("image", "video", "audio")
 
+# Kinds by the end of a URL's path.
+ENDINGS: Final = {
+    "video": re.compile(r"\.(mp4|m4v|mov|webm|mkv)(?:[?#]|$)", re.IGNORECASE),
+    "image": re.compile(r"\.(jpe?g|png|webp|avif|gif)(?:[?#]|$)", re.IGNORECASE),
+}
+
 
 def has_outputs(generation: Json) -> bool:
-    """Whether a generation is of that API: a list of files, or the word for what is made."""
+    """Whether a generation has files under `output`, or the newer API's word for what is made."""
     output = generation.get("output")
+    if is_address(output):
+        return True
     if isinstance(output, list) and output:
-        return any(isinstance(item, dict) and "url" in item for item in output)
+        return any(
+            is_address(item) or (isinstance(item, dict) and "url" in item) for item in output
+        )
     kind = generation.get("type")
     return not output and isinstance(kind, str) and kind.startswith(KINDS)
 
@@ -34,9 +47,11 @@ def with_media(generation: Json) -> Json:
         generation["generation_type"] = generation.pop("type")
     free = {kind: place for kind, place in PLACES.items() if generation.get(place[0]) is None}
     left = []
-    for item in generation.pop("output", None) or []:
+    output = generation.pop("output", None) or []
+    for given in output if isinstance(output, list) else [output]:
+        item = _as_file(given)
         if not _has_place(item, free):
-            left.append(item)
+            left.append(given)
             continue
         outer, inner = free.pop(item["type"])
         generation[outer] = {inner: item["url"]}
@@ -44,8 +59,16 @@ def with_media(generation: Json) -> Json:
         if rest.keys() - {"type"}:
             left.append(rest)
     if left:
-        generation["output"] = left
+        generation["output"] = left if isinstance(output, list) else output
     return generation
+
+
+def _as_file(item: Any) -> Any:
+    """A URL as a file of the kind that its path ends in; any other value as it is."""
+    if not is_address(item):
+        return item
+    kind = next((kind for kind, ending in ENDINGS.items() if ending.search(item)), None)
+    return {"type": kind, "url": item}
 
 
 def _has_place(item: Any, free: Json) -> bool:

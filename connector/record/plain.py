@@ -62,6 +62,8 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     values: dict[str, list[_Value]] = {}
     for number, layer in enumerate(layers):
         _gather(number, layer, values)
+    if found.status == "completed":
+        _move_urls(values)
     # Of each layer, the keys whose values are in columns.
     taken: list[set[tuple[str, ...]]] = [set() for _ in layers]
     fields = _fields(values, found.state, taken)
@@ -158,6 +160,14 @@ def _gather(number: int, layer: Json, values: dict[str, list[_Value]]) -> None:
             if is_checked and not _counts(name, key, value, number, is_record=is_record, rest=rest):
                 continue
             values.setdefault(name, []).append((number, rank, keys, value))
+
+
+def _move_urls(values: dict[str, list[_Value]]) -> None:
+    """Take a URL for the video's: some gateways reuse `fail_reason` for it on success."""
+    reasons = values.pop("failure_reason", [])
+    for layer, rank, keys, value in reasons:
+        name, offset = ("video_url", len(FROM_JSON)) if is_address(value) else ("failure_reason", 0)
+        values.setdefault(name, []).append((layer, rank + offset, keys, value))
 
 
 def _counts(name: str, key: str, value: Any, number: int, *, is_record: bool, rest: str) -> bool:

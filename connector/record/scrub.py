@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.keys import IDS
+from connector.record.keys import id_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,7 +94,9 @@ class Scrubber:
         return value
 
     def _is_about(self, value: Any) -> bool:
-        return isinstance(value, dict) and any(value.get(key) in self._names for key in IDS)
+        if not isinstance(value, dict):
+            return False
+        return any(value[key] in self._names for key in id_keys(tuple(value)))
 
 
 def _in_text(task_id: str) -> str:

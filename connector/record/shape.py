@@ -131,7 +131,7 @@ def shape_of(document: Any) -> Shape:
     if found is None or found.others or type(document) is not dict:
         raise Misfit
     chain = tuple(wrapper.key for wrapper in found.wrappers)
-    if any(type(wrapper.fields[wrapper.key]) is list for wrapper in found.wrappers):
+    if any(type(wrapper.fields[wrapper.key]) is not dict for wrapper in found.wrappers):
         raise Misfit
     kind = _with_documented(_kind(document), chain)
     layers = layers_of(kind, chain)
