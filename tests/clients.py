@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from conftest import KEY
 from pydantic import SecretStr
 
-from connector.gateway.client import Client, ClientSettings
+from connector.gateway.client import Client
+from connector.gateway.client_settings import ClientSettings
 from connector.settings import load
 
 if TYPE_CHECKING:

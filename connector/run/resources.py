@@ -51,7 +51,8 @@ def open_client(
     Raises:
         SettingsError: The key or the base URL cannot be used.
     """
-    from connector.gateway.client import Client, ClientSettings  # noqa: PLC0415  see above
+    from connector.gateway.client import Client  # noqa: PLC0415  see above
+    from connector.gateway.client_settings import ClientSettings  # noqa: PLC0415  see above
     from connector.gateway.pace.throttle import Throttle  # noqa: PLC0415  see above
 
     throttle = Throttle(settings.max_concurrency, settings.requests_per_second)
