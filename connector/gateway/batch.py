@@ -6,7 +6,7 @@ get smaller; where it has no such path, there are none for the rest of the run.
 
 ::
 
-    Work.take -> Part -> Client.fetch, or Client.fetch_batch
+    work.Work.take -> Part -> Client.fetch, or Client.fetch_batch
               <- Batches.read: answers, and further parts
 """
 
@@ -16,10 +16,9 @@ import logging
 import math
 import re
 import threading
-from collections import deque
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from connector.gateway.question import ABSENT, NEVER
@@ -71,7 +70,6 @@ NO_REFUSAL: Final = frozenset(
     {Outcome.GENERATION, Outcome.NOT_FOUND, Outcome.NOT_A_GENERATION, Outcome.NOT_READY}
 )
 
-_LOOK_UP_SECONDS = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +158,7 @@ class Batches:
         if says_too_many(answer):
             self._most = min(self._most, half)
             self._shrink(half)
-            return _slices(part.task_ids, max(1, half))
+            return slices(part.task_ids, max(1, half))
         # Once a batch has passed, it is what was asked for, or the minute, that this one fails for.
         if is_absent(answer) and (not self._passed or answer.http_status in NEVER):
             self._end(f"does not answer requests for many task IDs at once ({answer.message})")
@@ -245,56 +243,8 @@ def _singles(task_ids: Iterable[str]) -> list[Part]:
     return [Part((task_id,)) for task_id in task_ids]
 
 
-def _slices(task_ids: Sequence[str], size: int) -> list[Part]:
+def slices(task_ids: Sequence[str], size: int) -> list[Part]:
     """Parts of about the same size, none larger than that."""
     count = -(-len(task_ids) // size)
     bounds = [number * len(task_ids) // count for number in range(count + 1)]
     return [Part(tuple(task_ids[start:end])) for start, end in pairwise(bounds)]
-
-
-class Work:
-    """What is left to ask for; threads take parts of it, and bring back what they could not settle.
-
-    Args:
-        task_ids: May be endless; pulled as they are taken.
-        batches: How many at once.
-    """
-
-    def __init__(self, task_ids: Iterable[str], batches: Batches) -> None:
-        self._task_ids = iter(task_ids)
-        self._batches = batches
-        self._returned: deque[Part] = deque()
-        self._under_way = 0
-        self._changed = threading.Condition()
-
-    def take(self, stops: Sequence[threading.Event]) -> Part | None:
-        """The next part; None if there is none, or one of the events is set."""
-        with self._changed:
-            while not any(stop.is_set() for stop in stops):
-                part = self._next()
-                if part is not None:
-                    self._under_way += not part.is_single
-                    return part
-                if not self._under_way:
-                    return None
-                # What a batch leaves out is still to come.
-                self._changed.wait(_LOOK_UP_SECONDS)
-        return None
-
-    def _next(self) -> Part | None:
-        if self._returned:
-            part = self._returned.popleft()
-            if len(part.task_ids) > self._batches.size:
-                first, *others = _slices(part.task_ids, self._batches.size)
-                self._returned.extendleft(reversed(others))
-                return first
-            return part
-        task_ids = tuple(islice(self._task_ids, self._batches.size))
-        return Part(task_ids) if task_ids else None
-
-    def give_back(self, parts: Iterable[Part]) -> None:
-        """A batch is over, and this is what it did not settle."""
-        with self._changed:
-            self._under_way -= 1
-            self._returned.extend(parts)
-            self._changed.notify_all()

@@ -37,7 +37,7 @@ def read_body(
         pieces: As they arrive; no more are taken than are needed.
         headers: By name in lower case.
         limit: Bytes.
-        hold: Told how many bytes are held so far; may wait.
+        hold: Called with the bytes that are held so far; may wait.
 
     Returns:
         The body, and whether it is complete; if not, the rest is unread.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import time
-from dataclasses import dataclass, field, replace
-from http.client import HTTPResponse
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from connector.gateway.failure import Overdue
 from connector.gateway.room import Room
@@ -118,31 +116,3 @@ class Incoming:
 
     def _overdue(self) -> Overdue:
         return Overdue(f"the answer was not complete after {self._bounds.total_seconds:g} s")
-
-
-class BoundedResponse(HTTPResponse):
-    """Reads a proxy's answer to CONNECT within the limits of one request."""
-
-    def __init__(self, bounds: Bounds, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp.close()
-        # The socket still has the timeout of connecting.
-        bounds = replace(bounds, silent_seconds=bounds.connect_seconds)
-        self.fp = io.BufferedReader(RawIncoming(Incoming(sock, bounds)))
-
-
-class RawIncoming(io.RawIOBase):
-    """Bytes for `http.client`, as they arrive."""
-
-    def __init__(self, incoming: Incoming) -> None:
-        self._incoming = incoming
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer with the next bytes; return how many, 0 at the end."""
-        data = self._incoming.receive(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)

@@ -1,48 +1,33 @@
 """A connection to the gateway: a request goes out as bytes, and its answer is read within bounds.
 
-Nearly all answers are short and plain: a head in the first bytes that arrive, and as many bytes of
-body as `Content-Length` says. Those are read here, at a tenth of what a general reader needs. All
-others (an end by closing, HTTP/1.0, a head in pieces, anything odd) are left to `framing`, which
-gets the same bytes from the start.
+Nearly all answers are short and plain, and `plain` reads them. All others (an end by closing,
+HTTP/1.0, a head in pieces, anything odd) are left to `framing`, which gets the same bytes from the
+start.
 """
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from urllib3.util import wait_for_read
 
 from connector.gateway.body import read_body
 from connector.gateway.bounds import Incoming
 from connector.gateway.framing import Reader
-from connector.words import plural
+from connector.gateway.plain import Head, State, body_in, read_head, rest_of_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from connector.gateway.bounds import Bounds
 
-_VERSION: Final = b"HTTP/1.1 "
-# Not those without a body, 204 and 304, whatever their length says.
-_STATUS: Final = re.compile(r"(?!204|304)[2-9][0-9]{2}( |$)")
-_LONGEST_LENGTH: Final = 9
-# Headers that say how the body is to be read, twice.
-_TWICE: Final = re.compile(
-    r"\n(content-length|transfer-encoding|content-encoding) *:.*\n\1 *:", re.DOTALL | re.IGNORECASE
-)
-# The size of a chunk, without extensions; a longer line cannot be one.
-_CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,7})\r\n")
-_CHUNK_LINE: Final = 9
 # A body of more bytes takes its time: it has a thread to itself, and so has what a redirect brings.
 _LARGE: Final = 256 * 1024
 _ODD: Final = range(300, 400)
-
-State: TypeAlias = Literal["all", "some", "odd"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +49,6 @@ class Reply:
     is_whole: bool = True
     has_known_end: bool = True
     is_last: bool = False
-
-
-class _Head(NamedTuple):
-    """The head of a plain answer, and how many bytes it and the body have; None if in chunks."""
-
-    status: int
-    headers: dict[str, str]
-    length: int | None
-    size: int
 
 
 class Connection:
@@ -97,7 +73,7 @@ class Connection:
         self._waits = True
         # The answer under way: what has arrived, and what is wrong with it.
         self._start = b""
-        self._head: _Head | None = None
+        self._head: Head | None = None
         self._body: bytes | None = None  # once it is all here
         self._error: OSError | None = None
         # TLS through a proxy that itself speaks TLS is not an SSLSocket.
@@ -195,15 +171,15 @@ class Connection:
             self._error = error
             return "all"
         self._start += piece
-        head = self._head = self._head or _read_head(self._start)
+        head = self._head = self._head or read_head(self._start)
         if not piece or head is None or head.status in _ODD:
             return "odd"
-        state, body = _body_in(self._start, head)
+        state, body = body_in(self._start, head)
         if state == "all":
             self._body = body
         return "odd" if state == "some" and self._is_large(head) else state
 
-    def _is_large(self, head: _Head) -> bool:
+    def _is_large(self, head: Head) -> bool:
         return max(head.length or 0, len(self._start)) > _LARGE
 
     def is_late(self, now: float) -> bool:
@@ -223,13 +199,13 @@ class Connection:
         if body is None:
             self._wait(True)
         start = self._start or incoming.receive()
-        head = head or _read_head(start)
+        head = head or read_head(start)
         self._start = b""
         if head is None:
             return self._read_other(start)
         state: State = "all"
         if body is None:
-            state, body = _body_in(start, head)
+            state, body = body_in(start, head)
         length = head.length
         if state != "all":
             if length is None:
@@ -239,7 +215,7 @@ class Connection:
         self.status, headers = head.status, head.headers
         if state == "all" and length is not None:
             body = body[:length]
-        pieces = (body,) if state == "all" else _pieces(incoming, body, length or 0)
+        pieces = (body,) if state == "all" else rest_of_body(incoming, body, length or 0)
         whole, is_whole = read_body(pieces, headers, self._bounds.body_bytes, self._hold)
         has_more = length is not None and incoming.received > head.size + length
         is_last = not is_whole or has_more or "close" in headers.get("connection", "").lower()
@@ -268,71 +244,3 @@ class Connection:
         is_last = not is_whole or message.is_last or reader.has_more
         known = message.has_known_end
         return Reply(message.status, message.headers, body, is_whole, known, is_last)
-
-
-def _read_head(start: bytes) -> _Head | None:
-    """The head of a plain answer; None for any other."""
-    end = start.find(b"\r\n\r\n")
-    if end < 0 or not start.startswith(_VERSION):
-        return None
-    text = start[len(_VERSION) : end].decode("latin-1")
-    first, *lines = text.split("\r\n")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or " " in name:
-            return None
-        headers.setdefault(name.lower(), value.strip())
-    is_twice = len(headers) < len(lines) and _TWICE.search(text)
-    if is_twice or not _STATUS.match(first) or text.count("\n") != len(lines):
-        return None
-    length, coding = headers.get("content-length"), headers.get("transfer-encoding")
-    if length is None and coding is not None and coding.lower() == "chunked":
-        return _Head(int(first[:3]), headers, None, end + 4)
-    if length is None or coding is not None or not _is_length(length):
-        return None
-    return _Head(int(first[:3]), headers, int(length), end + 4)
-
-
-def _is_length(text: str) -> bool:
-    return text.isdecimal() and text.isascii() and len(text) <= _LONGEST_LENGTH
-
-
-def _body_in(start: bytes, head: _Head) -> tuple[State, bytes]:
-    """How much of the body is here, and what; of one in chunks only the whole."""
-    if head.length is None:
-        return _join_chunks(start, head.size)
-    is_whole = len(start) >= head.size + head.length
-    return "all" if is_whole else "some", start[head.size :]
-
-
-def _join_chunks(data: bytes, place: int) -> tuple[State, bytes]:
-    """A body in chunks that begins there; `odd` with extensions, trailers, or bytes after it."""
-    pieces: list[bytes] = []
-    while chunk := _CHUNK.match(data, place):
-        start, size = chunk.end(), int(chunk[1], 16)
-        place = start + size + 2
-        if len(data) < place:
-            return "some" if size else "odd", b""
-        if data[place - 2 : place] != b"\r\n":
-            return "odd", b""
-        if not size:
-            return ("all", b"".join(pieces)) if place == len(data) else ("odd", b"")
-        pieces.append(data[start : place - 2])
-    return "some" if len(data) - place < _CHUNK_LINE else "odd", b""
-
-
-def _pieces(incoming: Incoming, start: bytes, length: int) -> Iterator[bytes]:
-    """A body of known length, as it arrives."""
-    left = length - len(start)
-    yield start if left >= 0 else start[:length]
-    while left > 0:
-        piece = incoming.receive()
-        if not piece:
-            raise _cut(left)
-        yield piece if len(piece) <= left else piece[:left]
-        left -= len(piece)
-
-
-def _cut(missing: int) -> ConnectionError:
-    return ConnectionError(f"{plural(missing, 'byte')} of its body are missing")

@@ -8,8 +8,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from connector.gateway.batch import Work
 from connector.gateway.flights import Flights
+from connector.gateway.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LOOK_UP_SECONDS = 0.1
 _BUFFERED_PER_THREAD = 4
 
-# An answer of so many bytes takes the place of two in the queue, and so on.
+# An answer of this size takes two places in the queue, one of twice the size three.
 _SLOT_BYTES = 256 * 1024
 # While answers pour in, they are taken a few at a time: to be woken for each costs more than it.
 _GATHER_SECONDS = 0.005
@@ -48,9 +48,9 @@ def fetch(
         threads: Most requests under way at once, if the throttle lets them.
         stop: When set, no request starts any more, and the iteration ends.
         grace_seconds: How long what is under way may take once the end is decided.
-        on_idle: Called several times a second while no answer comes, by whoever iterates.
-        on_request: Told how many attempts a request for many IDs took, whatever came of it: the
-            answers in it count none. Called by whoever iterates.
+        on_idle: Called several times a second while no answer comes, in the caller's thread.
+        on_request: Called with the attempts that a request for many IDs took, whatever its result:
+            the answers in it count none. In the caller's thread too.
 
     Raises:
         RunStopped: After the last answer: `GatewayDown`, or what `Client.fetch` raised.

@@ -10,27 +10,22 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import queue
 import select
-import socket
-import threading
 import time
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from connector.gateway.room import SMALL_BYTES
-from connector.record.answer import Answer
+from connector.gateway.helpers import Helpers, is_large
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    import threading
+    from collections.abc import Callable, Iterable
 
     from connector.gateway.client import Client
     from connector.gateway.connection import Connection
+    from connector.gateway.helpers import Result
     from connector.gateway.inquiry import Inquiry
-
-    # What an attempt led to: the answer to keep, another attempt, or the end of the run.
-    Result = Answer | None | BaseException
+    from connector.record.answer import Answer
 
 # Longest wait for what gives no sign, such as an event that is set, or too long a silence.
 _LOOK_UP_SECONDS: Final = 0.1
@@ -90,7 +85,7 @@ class Flights:
         self._started = 0
         self._look_at = 0.0
         self._poll = select.poll()
-        self._helpers = _Helpers(client, start_thread)
+        self._helpers = Helpers(client, start_thread)
 
     def run(self) -> None:
         """Ask for all task IDs, until all have their answers or the end is decided."""
@@ -125,7 +120,7 @@ class Flights:
                 if seconds := self._client.start(inquiry):
                     return seconds
                 self._watch(inquiry)
-        except BaseException as error:  # noqa: BLE001  raised again by whoever iterates
+        except BaseException as error:  # noqa: BLE001  raised again by `fetch`
             self._fail(error)
         return _LOOK_UP_SECONDS
 
@@ -220,7 +215,7 @@ class Flights:
         elif result is None:
             until = time.monotonic() + (inquiry.delay or 0.0)
             heapq.heappush(self._pauses, _Pause(until, next(self._numbers), inquiry))
-        elif _is_large(result):
+        elif is_large(result):
             self._give([result])
         else:
             answers.append(result)
@@ -232,83 +227,3 @@ class Flights:
                 self._client.observe(answer)
         except BaseException as error:  # noqa: BLE001  as above
             self._fail(error)
-
-
-def _is_large(result: Result) -> bool:
-    return isinstance(result, Answer) and len(result.body or b"") > SMALL_BYTES
-
-
-class _Done(NamedTuple):
-    """What has come of an attempt; the event says that it was handed on, if it is an answer."""
-
-    inquiry: Inquiry
-    result: Result
-    is_taken: threading.Event
-
-
-class _Helpers:
-    """Threads for attempts that may have to wait: as many as there are at once.
-
-    One with a large answer keeps its room until that is handed on.
-
-    Attributes:
-        busy: Attempts handed over whose result was not taken yet.
-        done: A socket that can be read once there are results.
-    """
-
-    def __init__(
-        self,
-        client: Client,
-        start_thread: Callable[[Callable[[], None]], None],
-    ) -> None:
-        self.busy = 0
-        self.done, self._signal = socket.socketpair()
-        self.done.setblocking(False)
-        self._signal.setblocking(False)
-        self._client = client
-        self._start_thread = start_thread
-        self._threads = 0
-        self._handed: queue.SimpleQueue[Inquiry | None] = queue.SimpleQueue()
-        self._results: deque[_Done] = deque()
-
-    def hand(self, inquiry: Inquiry) -> None:
-        """Leave an attempt to a helper."""
-        self.busy += 1
-        self._handed.put(inquiry)
-        if self.busy > self._threads:
-            self._threads += 1
-            self._start_thread(self._run)
-
-    def results(self) -> Iterator[_Done]:
-        """Take what has come of attempts."""
-        self.done.recv(4096)
-        while self._results:
-            self.busy -= 1
-            yield self._results.popleft()
-
-    def dismiss(self) -> None:
-        """Let the helpers end."""
-        for done in self._results:
-            done.is_taken.set()
-        for _ in range(self._threads):
-            self._handed.put(None)
-        self.done.close()
-        self._signal.close()
-
-    def _run(self) -> None:
-        while (inquiry := self._handed.get()) is not None:
-            with self._client.room.visit():
-                self._work(inquiry)
-
-    def _work(self, inquiry: Inquiry) -> None:
-        try:
-            result: Result = self._client.step(inquiry)
-        except BaseException as error:  # noqa: BLE001  raised again by whoever iterates
-            result = error
-        done = _Done(inquiry, result, threading.Event())
-        self._results.append(done)
-        # If it cannot be sent, there are signs enough that nobody has read.
-        with suppress(OSError):
-            self._signal.send(b".")
-        if _is_large(result):
-            done.is_taken.wait()

@@ -225,7 +225,7 @@ class Reader:
             return b""  # what is missing will be missed in the body
 
     def _line(self, may_begin: Callable[[bytes], bool] = lambda _: True) -> bytes:
-        """The next line, without its end; what has come of it as soon as it may not begin so."""
+        """The next line, without its end; only its start if that shows that it is no such line."""
         while (end := self._data.find(b"\n", self._at)) < 0:
             start = self._data[self._at :]
             if len(start) > self._left_of_head or (start and not may_begin(start)):

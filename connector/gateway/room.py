@@ -1,8 +1,8 @@
 """Memory for large answers: threads that read them share a bound in bytes.
 
-What is small passes without a word. A large answer takes room as it arrives, and gives it back once
-it was handed on. Who finds no room waits, and its gateway with it; the thread that has been at it
-longest never does, so somebody always goes on.
+Small answers are not counted. A large one takes room as it arrives, and gives it back once it was
+handed on. A thread that finds no room waits, and its gateway with it; the one that began first
+never waits, so one of them always goes on.
 """
 
 from __future__ import annotations

@@ -1,45 +1,33 @@
 """Sends requests: bounded in time and size, and never to another host.
 
-requests sets up the connection pool, the proxy and the CA certificates once, for the base URL, and
-the pool connects: directly, through a proxy or a tunnel, with TLS. From then on each request goes
-straight over the socket. `Session.get` would repeat the set-up for every task ID, and the pool
-alone costs several times what the request itself does.
+`pool` connects, with the proxy and the CA certificates that requests finds once. From then on each
+request goes straight over the socket: `Session.get` would repeat that for every task ID, and its
+pool alone costs several times what the request itself does.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
-from urllib3.util import Retry, Timeout
 
-from connector.errors import SettingsError
 from connector.gateway.body import BrokenBody
-from connector.gateway.bounds import BoundedResponse
 from connector.gateway.connection import Connection, Reply
 from connector.gateway.failure import AttemptFailed, explain
+from connector.gateway.pool import Pool, address_of
 from connector.record.answer import Outcome
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Mapping
-    from urllib.parse import SplitResult
-
-    from urllib3 import HTTPConnectionPool
 
     from connector.gateway.bounds import Bounds
 
 MAX_HOPS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_PORTS: Final = {"http": 80, "https": 443}
 # What a gateway sends without a question arrives within this time, if it matters to know.
 LISTEN_SECONDS: Final = 0.1
-_NO_RETRIES: Final = Retry(total=False)
 
 
 class Sent(NamedTuple):
@@ -68,36 +56,24 @@ class Transport:
     def __init__(
         self, base_url: str, headers: Mapping[str, str], bounds: Bounds, connections: int
     ) -> None:
-        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections)
-        self._pool, target, url = _look_up(self._adapter, base_url)
+        self._pool = Pool(base_url, bounds, connections)
         self._base = urlsplit(base_url)
         self._origin = f"{self._base.scheme}://{self._base.netloc}"
-        # A proxy without a tunnel expects the whole URL, and perhaps a password.
-        is_forwarded = not target.startswith("/")
-        self._prefix = f"{url.scheme}://{url.netloc}" if is_forwarded else ""
-        more = self._pool.proxy_headers if is_forwarded else {}
-        self._head = _head(_host(url), {**headers, **more})
+        self._prefix = self._pool.prefix
+        lines = (
+            f"{name}: {value}\r\n" for name, value in {**self._pool.headers, **headers}.items()
+        )
+        self._head = "".join(lines).encode("latin-1")
         self._bounds = bounds
-        self._timeout = Timeout(connect=bounds.connect_seconds, read=bounds.silent_seconds)
         self._idle: list[Connection] = []
         self._most_idle = connections
-        # The pool's own kind of connection (HTTP, HTTPS or SOCKS), which hands out its socket.
-        self._pool.ConnectionCls = type(
-            "HandingConnection",
-            (self._pool.ConnectionCls,),
-            {
-                "request": _hand_out,
-                # Of a proxy, to CONNECT.
-                "response_class": staticmethod(partial(BoundedResponse, bounds)),
-            },
-        )
 
     def close(self) -> None:
         """Close all connections."""
         self._most_idle = 0
         while self._idle:
             self._idle.pop().close()
-        self._adapter.close()
+        self._pool.close()
 
     def start(self, path: str) -> Connection | None:
         """GET a path over a connection that is open, without waiting for anything.
@@ -202,32 +178,18 @@ class Transport:
         return None
 
     def _connect(self, *, is_fresh: bool) -> Connection:
-        connection = self._open()
+        connection = Connection(self._pool.connect(), self._bounds)
         # Only in doubt: a request that waits here is late for a gateway that counts them closely.
         if not connection.is_silent(LISTEN_SECONDS if is_fresh else 0.0):
             connection.close()
             raise ConnectionError("it sends something before it is asked, or closes at once")
         return connection
 
-    def _open(self) -> Connection:
-        try:
-            self._pool.urlopen(
-                "GET",
-                "/",
-                redirect=False,
-                retries=_NO_RETRIES,
-                assert_same_host=False,
-                timeout=self._timeout,
-            )
-        except _Connected as connected:
-            return Connection(connected.sock, self._bounds)
-        raise AssertionError("the pool did not hand out its socket")
-
     def _follow(self, path: str, location: str, status: int) -> str:
         where = "an invalid address"
         try:
             target = urlsplit(urljoin(f"{self._origin}{path}", location))
-            if _address(target) == _address(self._base):
+            if address_of(target) == address_of(self._base):
                 return as_target((target.path or "/") + f"?{target.query}" * bool(target.query))
             where = f"{target.scheme}://{target.netloc.rpartition('@')[2]}"
         except ValueError:
@@ -240,62 +202,6 @@ class Transport:
         )
 
 
-class _Connected(Exception):
-    """Carries a socket out of the pool, which has connected it."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__()
-        self.sock = sock
-
-
-def _hand_out(connection: Any, *_: Any, **__: Any) -> None:
-    """In place of a request: connect if need be, and give the socket away."""
-    if connection.sock is None:
-        connection.connect()
-    sock, connection.sock = connection.sock, None
-    raise _Connected(sock)
-
-
 def as_target(path: str) -> str:
     """A path as it may stand in a request line, with what is percent-encoded left as it is."""
     return quote(path, safe="!#$%&'()*+,/:;=?@[]~")
-
-
-def _host(url: SplitResult) -> str:
-    """As the header `Host` gives it: without the port that the scheme implies."""
-    host = (url.hostname or "").partition("%")[0]
-    name = f"[{host}]" if ":" in host else host
-    return name if url.port in (None, _PORTS.get(url.scheme)) else f"{name}:{url.port}"
-
-
-def _head(host: str, headers: Mapping[str, str]) -> bytes:
-    lines = (f"{name}: {value}\r\n" for name, value in {"Host": host, **headers}.items())
-    return "".join(lines).encode("latin-1")
-
-
-def _look_up(adapter: HTTPAdapter, url: str) -> tuple[HTTPConnectionPool, str, SplitResult]:
-    """Return the pool for a URL, with the environment's proxy and CA, the target, and the URL.
-
-    The URL as it is sent: a host in other letters than ASCII's is encoded.
-    """
-    try:
-        request = requests.Request("GET", url).prepare()
-        with requests.Session() as session:
-            found = session.merge_environment_settings(url, {}, stream=True, verify=None, cert=None)
-        proxies, verify = found["proxies"], found["verify"]
-        pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies)
-        adapter.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]  # stubs' gap
-    except (requests.RequestException, ValueError) as exc:
-        # Not the text of `exc`: a proxy's address may hold a password.
-        raise SettingsError(
-            f"cannot use {url}, or the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names for "
-            f"it ({type(exc).__name__})"
-        ) from None
-    except OSError as exc:
-        raise SettingsError(f"{exc}: check REQUESTS_CA_BUNDLE") from exc
-    target = adapter.request_url(request, proxies)
-    return cast("HTTPConnectionPool", pool), target, urlsplit(cast("str", request.url))
-
-
-def _address(url: SplitResult) -> tuple[str, str | None, int | None]:
-    return url.scheme, url.hostname, url.port or _PORTS.get(url.scheme)

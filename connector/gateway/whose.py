@@ -97,7 +97,7 @@ class Owners:
             return is_kept
 
     def note_mixed_up(self, count: int) -> None:
-        """Note that so many answers were about another task."""
+        """Count answers that were about another task."""
         with self._lock:
             self.mixed_up += count
 
