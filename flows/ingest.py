@@ -24,6 +24,7 @@ from connector.run.watcher import Watcher
 from connector.settings import Settings
 from connector.storage.address import is_object_store
 from connector.summary import Summary
+from connector.warehouse.runs import latest_runs
 from connector.words import plural
 from flows import parameters, run_log, runners, states
 from flows.access import KEY_BLOCK, Access, load_with_key, share_gateway
@@ -179,7 +180,7 @@ def _ingest(
         # Imported here, as below: most scheduled runs find nothing new.
         from flows import artifacts  # noqa: PLC0415
 
-        previous = warehouse.last_run()
+        previous = next(iter(latest_runs(warehouse.storage, 1)), None)
 
         def publish(summary: Summary) -> None:
             has_changed = bool(summary.asked) or warehouse.has_changed

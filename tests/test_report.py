@@ -23,6 +23,7 @@ from connector.report import tasks, write_report
 from connector.report.contents import page_contents
 from connector.report.figures import read_figures
 from connector.warehouse import refresh as marts
+from connector.warehouse.runs import record_run
 from connector.warehouse.warehouse import Warehouse
 from connector.words import at_least, at_most, between, estimate, percent, plain
 
@@ -62,7 +63,7 @@ def warehouse(root: Path, *answers: Answer, build_marts: bool = True, **run: Any
         if answers:
             found.save("batch", answers, "run")
             found.commit()
-            found.record_run(run_row(**run))
+            record_run(found.storage, run_row(**run))
         if build_marts:
             marts.rebuild(found.storage, found.generations.files().values())
     return root

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from connector.errors import DamagedFile, UsageError
+from connector.errors import UsageError
 from connector.record.kept import KEY, same_name
 from connector.record.pieces import shortened
-from connector.record.schema import GENERATIONS, PROMPTS, REJECTS, RUNS
+from connector.record.schema import GENERATIONS, PROMPTS, REJECTS
 from connector.storage import parquet
 from connector.warehouse import refresh as marts
-from connector.warehouse.files import REJECTS_FILE, files_of
+from connector.warehouse.files import REJECTS_FILE
 from connector.warehouse.given import PREFIX, declared, read_column
+from connector.warehouse.runs import latest_runs
 from connector.warehouse.warehouse import Warehouse
 from connector.words import did_you_mean
 
@@ -79,15 +80,7 @@ class Tables:
 
     def last_runs(self, count: int) -> list[dict[str, Any]]:
         """The latest rows of `runs`, newest first; damaged files are skipped."""
-        rows: list[dict[str, Any]] = []
-        for name in reversed(files_of(self._storage, RUNS)):
-            if len(rows) >= count:
-                break
-            try:
-                rows += parquet.read_table(self._storage, name, RUNS.schema).to_pylist()
-            except DamagedFile:
-                continue
-        return sorted(rows, key=lambda run: run["run_id"], reverse=True)[:count]
+        return latest_runs(self._storage, count)
 
     def _read(
         self, files: Sequence[str], table: Table, columns: Sequence[str]

@@ -20,6 +20,7 @@ from connector.summary import Summary
 from connector.version import VERSION
 from connector.warehouse import walks
 from connector.warehouse.gathered import Gathered
+from connector.warehouse.runs import record_run
 from connector.warehouse.sequence import run_id_of
 from connector.warehouse.tables import Committed
 from connector.words import plural
@@ -82,7 +83,7 @@ class Run:
                 warehouse.keep(gathered)
         self.tally = Tally()
         self.polls = Polls(settings.poll_first, settings.poll_longest)
-        self.is_proven = warehouse.has_generation_from(settings.base_url)
+        self.is_proven = settings.base_url in warehouse.generations.gateways()
         self._warehouse = warehouse
         self._committed = Committed()
         self._batches = itertools.count(1)
@@ -191,7 +192,7 @@ class Run:
         stopped = stopped or failed or self._nothing_fetched()
         summary = self._summary(stopped)
         if len(self.plan.task_ids):
-            failed = _failure_of(lambda: self._warehouse.record_run(summary.to_dict()))
+            failed = _failure_of(lambda: record_run(self._warehouse.storage, summary.to_dict()))
             if failed and not stopped:
                 stopped, summary = failed, self._summary(failed)
         self.meters.count_run(summary)

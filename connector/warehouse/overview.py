@@ -15,6 +15,7 @@ from connector.storage import parquet
 from connector.warehouse import inbox
 from connector.warehouse import refresh as marts
 from connector.warehouse.highlights import highlights
+from connector.warehouse.runs import latest_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +97,7 @@ def overview(warehouse: Warehouse, give_up_after: timedelta) -> Overview:
         stands_out=first.stands_out,
         queue=times.queue,
         work=times.work,
-        last_run=warehouse.last_run(),
+        last_run=next(iter(latest_runs(storage, 1)), None),
     )
 
 

@@ -1,112 +1,143 @@
-"""Rebuilds the tables from the log of answers: for a new column, or to replace damaged files.
-
-The new tables are written to a hidden folder. When they are complete, a note says so, and they
-replace the old ones, file by file; a partition that is no more keeps a file with zero rows. A crash
-before the note leaves the old tables; after it, the next run finishes the change.
-"""
+"""Rebuilds the tables from the log: on request, and when they are old, incomplete or damaged."""
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-from typing import TYPE_CHECKING, Final
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
 
-from connector.errors import DamagedFile
-from connector.record.schema import GENERATIONS, REJECTS, TABLES
-from connector.storage import parquet
-from connector.warehouse.files import files_of, is_own
-from connector.warehouse.notes import read_note, write_note
+from connector.errors import WarehouseError
+from connector.record.order import TOLERANCE
+from connector.warehouse import clocks, founding, inbox, runs, shadow
+from connector.warehouse import refresh as marts
+from connector.warehouse.dictionary import write_dictionary
+from connector.warehouse.generations import Last
+from connector.warehouse.marker import write_marker
+from connector.warehouse.tables import Committed, Tables
 
 if TYPE_CHECKING:
+    from connector.errors import DamagedFile
     from connector.storage.storage import Storage
 
-SHADOW: Final = ".rebuild"
-BEGUN: Final = "begun.json"
-READY: Final = "ready.json"
-REBUILT: Final = (GENERATIONS.name, REJECTS.name)
+logger = logging.getLogger(__name__)
 
 
-def shadow_of(storage: Storage) -> Storage:
-    """Return an empty hidden storage for the new tables.
+class Rebuilt(NamedTuple):
+    """What a rebuild did."""
 
-    Its name is new: a frozen writer that wakes and removes its own must not hit this one.
+    answers: int
+    generations: int
+    changed_files: int
+
+
+class RebuildableTables(Tables):
+    """Tables that can be made again from the log of answers beside them.
+
+    Attributes:
+        has_changed: Whether this process has changed `generations` or `rejects`, be it to finish
+            the work of a dead run.
+        latest: The latest time of an answer that it was opened with, be it in the future.
     """
-    storage.remove_folder(SHADOW)
-    shadow = storage.below(f"{SHADOW}/{secrets.token_hex(4)}")
-    write_note(shadow, BEGUN, {})
-    return shadow
 
+    def __init__(self, storage: Storage, partition_by: str) -> None:
+        super().__init__(storage, partition_by)
+        self.has_changed = False
+        self.latest = Last().fetched_at
 
-def adopt(storage: Storage, shadow: Storage) -> int:
-    """Replace the old tables by the new ones; return the number of changed files.
+    def refresh_marts(self, term_prompts: int | None = None, *, again: bool = False) -> None:
+        """Bring the marts up to date; nothing happens if they are.
 
-    A file with the same rows as before stays untouched.
-    """
-    names = [name for table in REBUILT for name in shadow.list(table)]
-    for table in REBUILT:
-        for name in files_of(storage, TABLES[table]):
-            # One that is damaged has nothing to lose.
-            with contextlib.suppress(DamagedFile):
-                parquet.refuse_unknown(storage, name, TABLES[table].schema)
-    changed = [name for name in names if not _is_same(storage, shadow, name)]
-    write_note(shadow, READY, {"keep": names, "change": changed})
-    finish(storage)
-    return len(changed)
+        Args:
+            term_prompts: Distinct prompts that a term needs; as before if None.
+            again: Make all of them, also those that seem to be current.
+        """
+        files = list(self.generations.files().values())
+        marts.rebuild(self.storage, files, term_prompts=term_prompts, again=again)
 
+    def rebuild(self, *, may_shrink: bool = False) -> Rebuilt:
+        """Rebuild `generations` and `rejects` from the log of answers alone.
 
-def finish(storage: Storage) -> str | None:
-    """Finish a replacement that was begun; otherwise remove what a dead rebuild left.
+        This fills a new column for all of history. A generation whose time of creation became
+        known after its first answer moves to its proper partition.
+        """
+        made, committed = self._make_again()
+        found = made.size()
+        known = 0 if may_shrink else self.size()
+        if found < known:
+            raise WarehouseError(
+                f"the log of answers in {self.storage.address} has {found:,} task IDs, the tables"
+                f" have {known:,}: the tables stay as they are. Put the missing files of"
+                " `answers` back, or accept the loss with `rebuild --may-shrink`."
+            )
+        return self._adopt(made, committed, again=True)
 
-    Returns:
-        The name of the note if it is damaged: the tables are old ones and new ones then, and must
-        be rebuilt.
-    """
-    folders = [begun.removesuffix(BEGUN) for begun in storage.list(SHADOW, BEGUN)]
-    for folder in [f"{SHADOW}/", *folders]:  # the first is that of an earlier release
-        ready = f"{folder}{READY}"
-        if storage.exists(ready):
-            note = _read_note(storage, folder)
-            if note is None:
-                return ready
-            _finish(storage, folder, note)
-            storage.remove(ready)
-        if folder in folders:
-            storage.remove(f"{folder}{BEGUN}")  # a note that arrives only now is void
-    discard(storage)
-    return None
+    def _make_again(self) -> tuple[Tables, Committed]:
+        made = Tables(shadow.shadow_of(self.storage), self.partition_by)
+        made.given = self.given  # no answer has it
+        names = inbox.logged_files(self.storage)
+        committed = made.merge(self.storage, names, runs.gateways_by_run(self.storage))
+        made.generations.refile()
+        founding.found(made.storage, self.partition_by, shadow.REBUILT)
+        return made, committed
 
+    def _adopt(self, made: Tables, committed: Committed, *, again: bool = False) -> Rebuilt:
+        self.has_changed = True
+        changed = shadow.adopt(self.storage, made.storage)
+        self.generations.forget()
+        self.take_census()
+        write_dictionary(self.storage, self.given.table)
+        self.refresh_marts(again=again)
+        return Rebuilt(committed.answers, committed.new, changed)
 
-def _finish(storage: Storage, folder: str, note: dict[str, list[str]]) -> None:
-    for name in note["change"]:
-        if storage.exists(f"{folder}{name}"):
-            storage.move(f"{folder}{name}", name)
-    for table in (TABLES[name] for name in REBUILT):
-        for name in files_of(storage, table):
-            if name not in note["keep"]:
-                # Not removed: in a bucket, a removal that arrives late cannot be refused.
-                parquet.write_table(storage, name, table, [], unless_same=True)
+    def _upgrade(self, why: str) -> None:
+        """Rebuild tables of an earlier version, or incomplete ones, from the log."""
+        if not inbox.logged_files(self.storage):
+            return
+        logger.warning("%s: rebuilding them from the log of answers, once.", why)
+        if not self._rebuild_or_keep():
+            self.add_columns()
+        inbox.upgrade_log(self.storage)
 
+    def _rebuild_or_keep(self) -> bool:
+        """Rebuild the tables, unless the log has fewer task IDs; return whether it was done."""
+        known = self.size()
+        made, committed = self._make_again()
+        found = made.size()
+        if found >= known:
+            self._adopt(made, committed)
+            return True
+        shadow.discard(self.storage)
+        logger.warning(
+            "The log has answers for %s task IDs, the tables have %s: the tables stay as they"
+            " are. `rebuild` replaces them by what the log has.",
+            f"{found:,}",
+            f"{known:,}",
+        )
+        return False
 
-def discard(storage: Storage) -> None:
-    """Remove what a rebuild left."""
-    storage.remove_folder(SHADOW)
+    def _correct_clocks(self) -> None:
+        """Move answers of a clock that was ahead to when they can have come, once."""
+        now, latest = datetime.now(UTC), self.last().fetched_at
+        self.latest = max(self.latest, latest)
+        if latest <= now + TOLERANCE or clocks.is_behind(
+            self.storage, self.generations.files().values(), now
+        ):
+            return
+        moved = clocks.read_moved(self.storage)
+        names = inbox.logged_files(self.storage)
+        if found := clocks.find_ahead(self.storage, names, moved, now):
+            logger.warning(
+                "Answers in the warehouse have times up to %s UTC, in the future: a clock was wrong"
+                " then, or this one is. The tables have them from now on as if they had come by"
+                " now; the log keeps them as they came.",
+                f"{latest:%Y-%m-%d %H:%M}",
+            )
+            # Also if this process dies before the tables are rebuilt.
+            write_marker(self.storage, self.partition_by, None)
+            clocks.write_moved(self.storage, [*moved, *found])
+            self._rebuild_or_keep()
+            write_marker(self.storage, self.partition_by)
 
-
-def _read_note(storage: Storage, folder: str) -> dict[str, list[str]] | None:
-    """The note of a replacement; None unless it is whole, and all its files are there."""
-    note = read_note(storage, f"{folder}{READY}")
-    try:
-        keep, change = note["keep"], note["change"]
-        names = [*keep, *change]
-        is_whole = all(name.split("/")[0] in REBUILT and is_own(name) for name in names)
-        places = [(f"{folder}{name}", name) for name in keep]
-        are_there = all(any(map(storage.exists, place)) for place in places)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None
-    return note if keep and is_whole and are_there and {*change} <= {*keep} else None
-
-
-def _is_same(storage: Storage, shadow: Storage, name: str) -> bool:
-    """Whether a file has the same columns and rows in both storages."""
-    schema = TABLES[name.partition("/")[0]].schema
-    return storage.exists(name) and parquet.is_same(storage, shadow, name, schema)
+    def _repair(self, error: DamagedFile) -> None:
+        logger.warning("%s. Rebuilding all tables from the log of answers.", error.what)
+        self.rebuild(may_shrink=True)

@@ -5,22 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.errors import DamagedFile, WarehouseError
-from connector.record.base_url import as_base_url
-from connector.record.order import TOLERANCE
-from connector.record.schema import COLUMNS, GENERATIONS, RUNS
+from connector.record.schema import GENERATIONS, RUNS
 from connector.storage import parquet
 from connector.storage.storage import storage_of
 from connector.version import VERSION
 from connector.warehouse import (
     census,
-    clocks,
     compact,
     forgotten,
     founding,
@@ -28,17 +24,17 @@ from connector.warehouse import (
     given_prompts,
     given_upsert,
     inbox,
-    rebuild,
+    runs,
     sequence,
+    shadow,
 )
 from connector.warehouse import refresh as marts
-from connector.warehouse.damage import set_aside
-from connector.warehouse.dictionary import columns_table
-from connector.warehouse.files import FOLDERS, files_of, named, warn_of_foreign
+from connector.warehouse.dictionary import write_dictionary
+from connector.warehouse.files import FOLDERS, named, warn_of_foreign
 from connector.warehouse.forgotten import Forgotten
-from connector.warehouse.generations import Last
 from connector.warehouse.marker import MARKER, TABLES_VERSION, read_marker, write_marker
-from connector.warehouse.tables import Committed, Kept, Tables
+from connector.warehouse.rebuild import RebuildableTables
+from connector.warehouse.tables import Committed, Kept
 from connector.words import plural
 
 if TYPE_CHECKING:
@@ -54,33 +50,17 @@ DRAFT: Final = ".draft"
 COUNTS: Final = [
     name for name in RUNS.schema.names if RUNS[name].type in {pa.int64(), pa.float64()}
 ]
-COLUMNS_FILE: Final = f"{COLUMNS.name}/{COLUMNS.name}.parquet"
 
 
-class Rebuilt(NamedTuple):
-    """What a rebuild did."""
-
-    answers: int
-    generations: int
-    changed_files: int
-
-
-class Warehouse(Tables):
+class Warehouse(RebuildableTables):
     """The tables at one address.
 
     `Warehouse.existing` opens it to read, `Warehouse.writing` to write, by one process at a time.
-
-    Attributes:
-        has_changed: Whether this process has changed `generations` or `rejects`, be it to finish
-            the work of a dead run.
-        latest: The latest time of an answer that it was opened with, be it in the future.
     """
 
     def __init__(self, storage: Storage, partition_by: str) -> None:
         super().__init__(storage, partition_by)
         self._highest: int | None = None
-        self.has_changed = False
-        self.latest = Last().fetched_at
 
     @staticmethod
     def exists(address: Address) -> bool:
@@ -160,12 +140,12 @@ class Warehouse(Tables):
                 )
             storage.sweep()
             warn_of_foreign(storage)
-            damaged = rebuild.finish(storage)
+            damaged = shadow.finish(storage)
             compact.remove_contained(storage)
             if why := _why_rebuild(storage, marker, damaged):
                 # Also if this process dies before the tables are rebuilt.
                 write_marker(storage, marker["partition_by"], None)
-                rebuild.discard(storage)
+                shadow.discard(storage)
             founding.found(storage, marker["partition_by"])
             warehouse = cls(storage, marker["partition_by"])
             warehouse.given = Kept(storage, given.mend(storage))
@@ -175,7 +155,7 @@ class Warehouse(Tables):
                 warehouse.commit()
                 warehouse._upgrade(why)
                 write_marker(storage, marker["partition_by"])
-            warehouse._write_dictionary()
+            write_dictionary(storage, warehouse.given.table)
             warehouse._check()
             warehouse.commit()
             warehouse._correct_clocks()
@@ -197,16 +177,10 @@ class Warehouse(Tables):
             count += pc.sum(is_of_run).as_py() or 0
         return count
 
-    def has_generation_from(self, base_url: str) -> bool:
-        """Whether a gateway has given a generation before."""
-        return base_url in self.generations.gateways()
-
     def next_sequence(self, moment: datetime | None = None) -> int:
         """Give the next place in the log, that of a moment if it can be; only the writer may."""
         if self._highest is None:
-            runs = (PurePosixPath(name).stem for name in files_of(self.storage, RUNS))
-            numbers = (sequence.number_in(run_id) or 0 for run_id in runs)
-            self._highest = max(self.last().sequence, *numbers, 0)
+            self._highest = max(self.last().sequence, runs.highest_number(self.storage))
         self._highest = sequence.next_after(self._highest, moment)
         return self._highest
 
@@ -235,7 +209,7 @@ class Warehouse(Tables):
         self.given = Kept(self.storage, table)
         only = prompted if were_applied else None
         given_prompts.apply_prompts(self.storage, self.generations, table, only)
-        self._write_dictionary()
+        write_dictionary(self.storage, self.given.table)
 
     def has(self, batch: str) -> bool:
         """Whether a batch waits in the inbox."""
@@ -270,7 +244,7 @@ class Warehouse(Tables):
             write_marker(self.storage, self.partition_by, None)
         self.take_census()
         inbox.archive(self.storage, names)
-        self._write_dictionary()
+        write_dictionary(self.storage, self.given.table)
         if is_late:
             logger.info("answers older than those in the tables came in: rebuilding from the log")
             self._rebuild_or_keep()
@@ -279,111 +253,6 @@ class Warehouse(Tables):
             "answers committed: %s (%s new, %s updated)", *map("{:,}".format, committed[:3])
         )
         return committed
-
-    def rebuild(self, *, may_shrink: bool = False) -> Rebuilt:
-        """Rebuild `generations` and `rejects` from the log of answers alone.
-
-        This fills a new column for all of history. A generation whose time of creation became
-        known after its first answer moves to its proper partition.
-        """
-        shadow, committed = self._shadow()
-        found = shadow.size()
-        known = 0 if may_shrink else self.size()
-        if found < known:
-            raise WarehouseError(
-                f"the log of answers in {self.storage.address} has {found:,} task IDs, the tables"
-                f" have {known:,}: the tables stay as they are. Put the missing files of"
-                " `answers` back, or accept the loss with `rebuild --may-shrink`."
-            )
-        return self._adopt(shadow, committed, again=True)
-
-    def _shadow(self) -> tuple[Tables, Committed]:
-        shadow = Tables(rebuild.shadow_of(self.storage), self.partition_by)
-        shadow.given = self.given  # no answer has it
-        names = inbox.logged_files(self.storage)
-        committed = shadow.merge(self.storage, names, self._gateways_of_runs())
-        shadow.generations.refile()
-        founding.found(shadow.storage, self.partition_by, rebuild.REBUILT)
-        return shadow, committed
-
-    def _adopt(self, shadow: Tables, committed: Committed, *, again: bool = False) -> Rebuilt:
-        self.has_changed = True
-        changed = rebuild.adopt(self.storage, shadow.storage)
-        self.generations.forget()
-        self.take_census()
-        self._write_dictionary()
-        self.refresh_marts(again=again)
-        return Rebuilt(committed.answers, committed.new, changed)
-
-    def _gateways_of_runs(self) -> dict[str, str]:
-        """Base URL by run ID; earlier versions kept it only in `runs`."""
-        schema = pa.schema([RUNS["run_id"].field, RUNS["base_url"].field])
-        rows: list[dict[str, Any]] = []
-        for name in files_of(self.storage, RUNS):
-            try:
-                rows += parquet.read_table(self.storage, name, schema).to_pylist()
-            except DamagedFile as error:
-                set_aside(self.storage, name, error)
-        return {row["run_id"]: as_base_url(row["base_url"]) for row in rows if row["base_url"]}
-
-    def _upgrade(self, why: str) -> None:
-        """Rebuild tables of an earlier version, or incomplete ones, from the log."""
-        if not inbox.logged_files(self.storage):
-            return
-        logger.warning("%s: rebuilding them from the log of answers, once.", why)
-        if not self._rebuild_or_keep():
-            self.add_columns()
-        inbox.upgrade_log(self.storage)
-
-    def _rebuild_or_keep(self) -> bool:
-        """Rebuild the tables, unless the log has fewer task IDs; return whether it was done."""
-        known = self.size()
-        shadow, committed = self._shadow()
-        found = shadow.size()
-        if found >= known:
-            self._adopt(shadow, committed)
-            return True
-        rebuild.discard(self.storage)
-        logger.warning(
-            "The log has answers for %s task IDs, the tables have %s: the tables stay as they"
-            " are. `rebuild` replaces them by what the log has.",
-            f"{found:,}",
-            f"{known:,}",
-        )
-        return False
-
-    def _correct_clocks(self) -> None:
-        """Move answers of a clock that was ahead to when they can have come, once."""
-        now, latest = datetime.now(UTC), self.last().fetched_at
-        self.latest = max(self.latest, latest)
-        if latest <= now + TOLERANCE or clocks.is_behind(
-            self.storage, self.generations.files().values(), now
-        ):
-            return
-        moved = clocks.read_moved(self.storage)
-        names = inbox.logged_files(self.storage)
-        if found := clocks.find_ahead(self.storage, names, moved, now):
-            logger.warning(
-                "Answers in the warehouse have times up to %s UTC, in the future: a clock was wrong"
-                " then, or this one is. The tables have them from now on as if they had come by"
-                " now; the log keeps them as they came.",
-                f"{latest:%Y-%m-%d %H:%M}",
-            )
-            # Also if this process dies before the tables are rebuilt.
-            write_marker(self.storage, self.partition_by, None)
-            clocks.write_moved(self.storage, [*moved, *found])
-            self._rebuild_or_keep()
-            write_marker(self.storage, self.partition_by)
-
-    def refresh_marts(self, term_prompts: int | None = None, *, again: bool = False) -> None:
-        """Bring the marts up to date; nothing happens if they are.
-
-        Args:
-            term_prompts: Distinct prompts that a term needs; as before if None.
-            again: Make all of them, also those that seem to be current.
-        """
-        files = list(self.generations.files().values())
-        marts.rebuild(self.storage, files, term_prompts=term_prompts, again=again)
 
     def forgotten(self) -> Forgotten:
         """The task IDs that were forgotten on request."""
@@ -419,7 +288,8 @@ class Warehouse(Tables):
 
     def _record_forgetting(self, task_ids: int, rows: int) -> None:
         now = datetime.now(UTC)
-        self.record_run(
+        runs.record_run(
+            self.storage,
             {
                 "run_id": sequence.run_id_of(self.next_sequence()),
                 "started_at": now,
@@ -429,12 +299,12 @@ class Warehouse(Tables):
                 "note": f"forgot {plural(task_ids, 'task ID')} on request:"
                 f" {plural(rows, 'row')} removed",
                 **dict.fromkeys(COUNTS, 0),
-            }
+            },
         )
 
     def compact(self) -> int:
         """Join small files of the log and of `runs`; return how many were joined."""
-        self._gateways_of_runs()  # sets damaged files of `runs` aside
+        runs.gateways_by_run(self.storage)  # sets damaged files of `runs` aside
         return compact.compact(self.storage)
 
     def _check(self) -> None:
@@ -469,35 +339,6 @@ class Warehouse(Tables):
             for task_ids in rows
             for task_id in task_ids.filter(forgotten_ids.mask(task_ids)).to_pylist()
         ]
-
-    def _repair(self, error: DamagedFile) -> None:
-        logger.warning("%s. Rebuilding all tables from the log of answers.", error.what)
-        self.rebuild(may_shrink=True)
-
-    def _write_dictionary(self) -> None:
-        dictionary = columns_table(self.given.table)
-        with contextlib.suppress(DamagedFile):
-            if self.storage.exists(COLUMNS_FILE):
-                found = parquet.read_table(self.storage, COLUMNS_FILE, COLUMNS.schema)
-                if found.equals(dictionary):
-                    return
-        parquet.write_table(self.storage, COLUMNS_FILE, COLUMNS, [dictionary])
-
-    def last_run(self) -> dict[str, Any] | None:
-        """The newest row of `runs`; None if there is none yet."""
-        for name in reversed(files_of(self.storage, RUNS)):
-            with contextlib.suppress(DamagedFile):
-                rows = parquet.read_table(self.storage, name, RUNS.schema)
-                if len(rows):
-                    last: dict[str, Any] = rows.slice(len(rows) - 1).to_pylist()[0]
-                    return last
-        return None
-
-    def record_run(self, run: Mapping[str, Any]) -> None:
-        """Add a row to `runs`."""
-        row = pa.Table.from_pylist([dict(run)], schema=RUNS.schema)
-        name = f"{RUNS.name}/{run['run_id']}.parquet"
-        parquet.write_table(self.storage, name, RUNS, [row], is_new=True)
 
 
 def _why_rebuild(
