@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from test_marts import made, merged, reader
 
 from connector.marts import near_duplicates
-from connector.marts.prompts import families, gather, prompts
+from connector.marts.distinct_prompts import gather
+from connector.marts.prompts import families, prompts
 from connector.marts.tokens import Tokens
 from connector.record.derive import prompt_id
 from connector.record.schema import FAMILIES

@@ -13,7 +13,7 @@ from test_marts import made, merged, reader
 
 from connector.marts import terms as module
 from connector.marts.prompts import terms
-from connector.marts.terms import correlation, fisher, newcombe
+from connector.marts.shares import correlation, fisher, newcombe
 from connector.marts.tokens import BREAK, phrases, words
 from connector.record.derive import prompt_id
 from connector.record.schema import GENERATIONS, TERMS

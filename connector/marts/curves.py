@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from connector.marts import hours
 from connector.marts.fold import Fold
-from connector.marts.terms import wilson
+from connector.marts.shares import wilson
 from connector.marts.timings import ALLOWANCE
 from connector.marts.turnbull import EDGES, NO_END, SHORTEST, STEP, Curve, Intervals, band, estimate
 from connector.record.mart_schema import GROUPED_BY

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from connector.marts.terms import Z, newcombe
+from connector.marts.shares import Z, newcombe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,9 +13,11 @@ An interval is a pair of bins, the first one and the one after the last.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+from connector.marts.likelihood import SHORT, TINY, Likelihood, with_share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,25 +32,19 @@ NO_END: Final = len(EDGES) - 1
 
 # A quantile that is open by more than this factor is not known.
 MOST_OPEN: Final = 2.0
-
 Z: Final = 1.96  # 95%: twice the loss of likelihood is the square of it
-
-# An estimate whose logarithm of the likelihood is short of the best by no more is the best.
-SHORT: Final = 1e-3
 CYCLES, MOST_CYCLES = 12, 1_000
+
 # Cells that may have any mass, of which all are found at once after the first cycles.
 CELLS: Final = 300
-# Weight of the barrier that keeps masses positive, in generations, and how fast it falls to that.
-BARRIER, FALL = 2e-4, 0.1
-NEWTON_STEPS: Final = 40
 # Shares that are tried for each end of the band.
 TRIES: Final = 4
+
 # How many cuts away from a share the likelihood has one, either way.
 NEAR: Final = (0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 28, 36)
 
 # What sharing ends out to cuts does to a share, of the mass around the cut; measured.
 MOVED: Final = 0.05
-TINY: Final = 1e-300
 LEAST_SHARE: Final = 1e-9
 
 
@@ -173,7 +169,7 @@ def _at_once(weight: Floats, start: Ints, end: Ints, is_held: NDArray[np.bool_])
     size = held[-1] + 1
     found: Floats = np.bincount(held[start] * size + held[end], weight, size**2).astype(float)
     mass = np.zeros(len(is_held))
-    mass[is_held] = _Likelihood(found.reshape(1, size, size), np.array([1])).maximize().mass[0]
+    mass[is_held] = Likelihood(found.reshape(1, size, size), np.array([1])).maximize().mass[0]
     return mass
 
 
@@ -222,10 +218,10 @@ def _around(weight: Floats, position: Ints, share: Floats) -> tuple[Floats, Ints
 
 def _bounds(weight: Floats, position: Ints) -> tuple[Floats, Floats]:
     """The least and the greatest share at each position that is not rejected at 95%."""
-    free = _Likelihood(weight, position).maximize()
+    free = Likelihood(weight, position).maximize()
     # Both ends at once. Shares as angles: their chance error hardly depends on them.
     both = np.concatenate([position, position])
-    twice = _Likelihood(np.concatenate([weight, weight]), both)
+    twice = Likelihood(np.concatenate([weight, weight]), both)
     sign = np.repeat([-1, 1], len(position))
     mass, slack, best, share, variance = (np.concatenate([each, each]) for each in free)
     start = np.arcsin(np.sqrt(np.clip(share, 0, 1)))
@@ -236,7 +232,7 @@ def _bounds(weight: Floats, position: Ints) -> tuple[Floats, Floats]:
     loss, much = np.zeros(len(both)), np.full(len(both), np.inf)
     for _ in range(TRIES):
         wanted = np.clip(np.sin(start + sign * tried) ** 2, LEAST_SHARE, 1 - LEAST_SHARE)
-        mass, slack, found, _, _ = twice.maximize(_with_share(mass, both, wanted), slack)
+        mass, slack, found, _, _ = twice.maximize(with_share(mass, both, wanted), slack)
         lost = np.sqrt(np.maximum(2 * (best - found), 0))
         is_in = lost <= Z
         inside, loss = np.where(is_in, tried, inside), np.where(is_in, lost, loss)
@@ -247,115 +243,3 @@ def _bounds(weight: Floats, position: Ints) -> tuple[Floats, Floats]:
         tried = np.where(np.isinf(much), beyond, between)
     ends = np.sin(start + sign * np.where(np.isinf(much), room, tried)) ** 2
     return ends[: len(position)], ends[len(position) :]
-
-
-class _Best(NamedTuple):
-    """For each row: masses, slack, and the logarithm of the likelihood.
-
-    Attributes:
-        slack: What it would bring to let each cell have less than nothing.
-        share: Before the row's cut.
-        variance: Of that share; nothing if it was given.
-    """
-
-    mass: Floats
-    slack: Floats
-    likelihood: Floats
-    share: Floats
-    variance: Floats
-
-
-class _Likelihood:
-    """The likelihood of masses between cuts: a row for each of many at once.
-
-    Args:
-        weight: Of each row what begins at one cut and ends at another.
-        at: A cut of each row, neither the first nor the last.
-    """
-
-    def __init__(self, weight: Floats, at: Ints) -> None:
-        self._weight, self._at = weight, at
-        self._rows, self._size = np.arange(len(weight)), weight.shape[1]
-
-    def maximize(self, mass: Floats | None = None, slack: Floats | None = None) -> _Best:
-        """The greatest likelihood, by a primal-dual interior point method.
-
-        Args:
-            mass: Positive; the share before the row's cut stays. If None, all is free.
-            slack: To begin with, positive.
-        """
-        is_free, cells = mass is None, self._size - 1
-        total = self._weight.sum(axis=(1, 2))[:, None]
-        mass = np.full((len(total), cells), 1 / cells) if mass is None else mass.copy()
-        slack = np.repeat(total / 10, cells, axis=1) if slack is None else slack.copy()
-        variance, left = np.zeros(len(total)), self._rows
-        for _ in range(NEWTON_STEPS):
-            of, over = mass[left], slack[left]
-            barrier = np.maximum(BARRIER, FALL * (of * over).mean(axis=1))[:, None]
-            slope, bend = self._derivatives(left, of, barrier / of, over / of)
-            rows, at = np.arange(len(left)), self._at[left]
-            here = np.zeros_like(slope)
-            here[rows, at] = 1
-            if not is_free:
-                bend[rows, at], bend[rows, :, at], slope[rows, at] = 0, 0, 0
-                bend[rows, at, at] = 1
-            sides = np.stack([slope, here], axis=2)[:, 1:-1]
-            solved = np.linalg.solve(bend[:, 1:-1, 1:-1], sides)
-            step = solved[:, :, 0]
-            variance[left] = solved[rows, at - 1, 1]
-            change = np.diff(step, prepend=0, append=0)
-            more = (barrier - over * change) / of - over
-            mass[left] = of + _inside(of, change) * change
-            slack[left] = over + _inside(over, more) * more
-            gain = (step * slope[:, 1:-1]).sum(axis=1)
-            left = left[(gain >= SHORT) | (barrier[:, 0] > BARRIER)]
-            if not len(left):
-                break
-        likelihood = (self._weight * np.log(self._probability(self._rows, mass))).sum(axis=(1, 2))
-        return _Best(mass, slack, likelihood, _summed(mass)[self._rows, self._at], variance)
-
-    def _derivatives(
-        self, rows: Ints, mass: Floats, push: Floats, stiffness: Floats
-    ) -> tuple[Floats, Floats]:
-        """By the share at each cut, with what keeps masses positive."""
-        unit, inner = np.arange(self._size - 1), np.arange(self._size)
-        probability = self._probability(rows, mass)
-        each = self._weight[rows] / probability
-        bent = each / probability
-        each[:, unit, unit + 1] += push
-        bent[:, unit, unit + 1] += stiffness
-        bend = -(bent + bent.transpose(0, 2, 1))
-        bend[:, inner, inner] = bent.sum(axis=1) + bent.sum(axis=2)
-        return each.sum(axis=1) - each.sum(axis=2), bend
-
-    def _probability(self, rows: Ints, mass: Floats) -> Floats:
-        """Of each interval; 1 where there is none."""
-        shares = _summed(mass)
-        between = shares[:, None, :] - shares[:, :, None]
-        found: Floats = np.where(self._weight[rows] > 0, np.maximum(between, TINY), 1)
-        return found
-
-
-def _summed(mass: Floats) -> Floats:
-    """The share before each cut."""
-    shares = np.zeros((len(mass), mass.shape[1] + 1))
-    np.cumsum(mass, axis=1, out=shares[:, 1:])
-    return shares
-
-
-def _inside(values: Floats, change: Floats) -> Floats:
-    """How much of the change keeps all values of a row positive: at most all of it."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        most = np.where(change < 0, -0.99 * values / change, np.inf).min(axis=1)
-    found: Floats = np.minimum(most, 1)[:, None]
-    return found
-
-
-def _with_share(mass: Floats, position: Ints, wanted: Floats) -> Floats:
-    """Masses scaled so that each row has the wanted share before its cut."""
-    before = np.where(np.arange(mass.shape[1]) < position[:, None], mass, 0)
-    after = mass - before
-    before *= (wanted / np.maximum(before.sum(axis=1), TINY))[:, None]
-    after *= ((1 - wanted) / np.maximum(after.sum(axis=1), TINY))[:, None]
-    both: Floats = before + after
-    return both

@@ -37,7 +37,7 @@ from connector.warehouse.notes import read_note, write_note
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from connector.marts.prompts import Prompts
+    from connector.marts.distinct_prompts import Prompts
     from connector.marts.timings import Allowance
     from connector.record.column import Table
     from connector.storage.storage import Storage
@@ -89,7 +89,8 @@ def rebuild(
     least = term_prompts or built_with
     if state == built and least == built_with:
         return []
-    from connector.marts.prompts import families, gather, prompts, terms  # noqa: PLC0415  see above
+    from connector.marts.distinct_prompts import gather  # noqa: PLC0415  see above
+    from connector.marts.prompts import families, prompts, terms  # noqa: PLC0415  see above
     from connector.marts.tokens import Tokens  # noqa: PLC0415  see above
 
     changed = list(_remove_orphans(storage, files))
@@ -191,7 +192,7 @@ class Marts:
 
     @cached_property
     def _gathered(self) -> Prompts:
-        from connector.marts.prompts import gather  # noqa: PLC0415  see above
+        from connector.marts.distinct_prompts import gather  # noqa: PLC0415  see above
 
         return gather(self.generations)
 
