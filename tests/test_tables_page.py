@@ -10,7 +10,7 @@ import pytest
 
 from connector.record.column import TIMESTAMP
 from connector.record.schema import TABLES
-from connector.warehouse.reading import TIME_COLUMNS
+from connector.warehouse.since import TIME_COLUMNS
 from tools.tables_page import page
 
 PAGE = Path(__file__).parent.parent / "docs/tables.md"

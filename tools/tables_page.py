@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from connector.record.schema import TABLES
-from connector.warehouse.reading import TIME_COLUMNS
+from connector.warehouse.since import TIME_COLUMNS
 from tools.markdown import cell, code, codes, grid
 
 if TYPE_CHECKING:

@@ -9,15 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connector.errors import DamagedFile, UsageError, WarehouseError
-from connector.record.column import TIMESTAMP
 from connector.record.kept import KEY
 from connector.record.merge import conform
 from connector.record.schema import MARTS, TABLES
@@ -27,12 +24,14 @@ from connector.warehouse import refresh as marts
 from connector.warehouse.compact import CONTAINS
 from connector.warehouse.files import files_of
 from connector.warehouse.given import as_found, declared, joined_columns, with_given_columns
+from connector.warehouse.since import IsRecent, moment
 from connector.warehouse.warehouse import Warehouse
 from connector.words import did_you_mean
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import date, datetime, timedelta
 
     import pandas as pd
 
@@ -42,18 +41,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ATTEMPTS: Final = 5
-
-# What `since` looks at; the other tables have no time.
-TIME_COLUMNS: Final = {
-    "generations": "created_at",
-    "rejects": "fetched_at",
-    "answers": "fetched_at",
-    "runs": "started_at",
-    "prompts": "last_used_at",
-    "families": "last_used_at",
-    "terms": "last_used_at",
-    "timings": "created_at",
-}
 
 
 def read(
@@ -185,28 +172,6 @@ def schema_of(
     return pa.schema([schema.field(column) for column in dict.fromkeys(columns)])
 
 
-def moment(since: datetime | date | timedelta | str) -> datetime:
-    """Work out the moment that `since` stands for, in UTC.
-
-    Raises:
-        UsageError: It is no time.
-    """
-    if isinstance(since, timedelta):
-        return datetime.now(UTC) - since
-    if isinstance(since, str):
-        try:
-            since = datetime.fromisoformat(since)
-        except ValueError:
-            raise UsageError(
-                f"since {since!r} is no time: write 2025-10-15, 2025-10-15T08:30Z or a timedelta"
-            ) from None
-    if not isinstance(since, date):
-        raise UsageError(f"since is a {type(since).__name__}: give a time, a day or a timedelta")
-    if not isinstance(since, datetime):
-        since = datetime.combine(since, time())
-    return since.astimezone(UTC) if since.tzinfo else since.replace(tzinfo=UTC)
-
-
 def retried(attempt: Callable[[], T]) -> T:
     """Do what reads `pieces`, and do it over when a file was gone before it could be opened.
 
@@ -231,7 +196,7 @@ def pieces(
         UsageError: `since` is given for a table that has no time.
         WarehouseError: The table has not been made yet.
     """
-    is_recent = None if since is None else _IsRecent(table, since)
+    is_recent = None if since is None else IsRecent(table, since)
     names = files_of(storage, table)
     if table in MARTS and marts.was_left_out(storage, table):
         raise WarehouseError(
@@ -263,7 +228,7 @@ def _contained(file: pq.ParquetFile, name: str) -> set[str]:
 
 
 def _pieces_of(
-    file: pq.ParquetFile, schema: pa.Schema, is_recent: _IsRecent | None
+    file: pq.ParquetFile, schema: pa.Schema, is_recent: IsRecent | None
 ) -> Iterator[pa.Table]:
     groups = list(range(file.num_row_groups))
     wanted = {*schema.names}
@@ -283,29 +248,3 @@ def _with_partition(piece: pa.Table, name: str) -> pa.Table:
         return piece
     place = piece.schema.names.index(column)
     return piece.set_column(place, column, pa.repeat(pa.scalar(value), len(piece)))
-
-
-class _IsRecent:
-    """A filter on the time of a table's rows.
-
-    Where such rows are is read from the column itself. Partitions do not tell: a generation stays
-    in its own, even if it gets another `created_at` later. Nor do the files' statistics: another
-    program may have written the file, without them or with wrong ones.
-    """
-
-    def __init__(self, table: Table, since: datetime) -> None:
-        if table.name not in TIME_COLUMNS:
-            raise UsageError(f"{table.name} has no time that `since` could look at")
-        self.column = TIME_COLUMNS[table.name]
-        self._since = since
-
-    def is_in(self, file: pq.ParquetFile, group: int) -> bool:
-        """Whether a row group holds such rows."""
-        if self.column not in file.schema_arrow.names:
-            return False
-        times = file.read_row_group(group, columns=[self.column])
-        return len(self.filter(times)) > 0
-
-    def filter(self, rows: pa.Table) -> pa.Table:
-        """The rows that are such."""
-        return rows.filter(pc.greater_equal(rows[self.column], pa.scalar(self._since, TIMESTAMP)))
