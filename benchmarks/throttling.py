@@ -21,7 +21,7 @@ GROUP: Final = "A gateway with an unannounced rate limit, from the start of a ru
 LATENCY: Final = {"latency": 0.08, "jitter": 0.1, "refusals_take": True}
 # Runs at the same time: they mostly wait.
 TOGETHER: Final = 3
-# Share of the rate that a run of so many seconds reaches, and share of its requests refused.
+# By seconds of a run: share of the rate that it reaches; and share of its requests refused.
 REACHED: Final = {30.0: 0.93, 100.0: 0.96}
 REFUSED: Final = 0.02
 

@@ -75,8 +75,8 @@ def publish(
     Args:
         summary: The run's summary.
         previous: The previous run's row in `runs`, if there is one.
-        report_url: Where people open the report. A path is no link: browsers refuse to go from a
-            page of a server to a file.
+        report_url: Where people open the report. Not a path: browsers refuse to go from a
+            server's page to a file.
         has_changed: Whether the tables have changed, be it by what a dead run had left.
     """
     with _optional("account"):

@@ -1,4 +1,4 @@
-"""Prefect's files of the project, for whom there is no clone: `python -m flows.files FOLDER`."""
+"""The project's files for Prefect, where there is no clone: `python -m flows.files FOLDER`."""
 
 from __future__ import annotations
 

@@ -111,8 +111,8 @@ def ingest_generations(
             1.
         max_wait: When the gateway asks for it; beyond, the run stops early. Empty: LUMA_MAX_WAIT,
             or 300.
-        wait: Ask for unfinished ones again, at growing intervals, for so long or until all are
-            finished. Empty: LUMA_WAIT, or not at all.
+        wait: Ask for unfinished ones again, at growing intervals, until all are finished or this
+            much time has passed. Empty: LUMA_WAIT, or not at all.
         lock_timeout: While another run writes to the warehouse; beyond, this run ends as
             WarehouseBusy. Empty: LUMA_LOCK_TIMEOUT, or 0.
         rejects_allowed: Percent of answers that may be rejects; beyond it, the run ends as

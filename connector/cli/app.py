@@ -46,7 +46,7 @@ def main() -> None:
         log.log_error(plain(error), error=type(error).__name__, exit_code=error.exit_code)
         sys.exit(error.exit_code)
     except OSError as error:
-        # Wherever a file, a folder or a disk can fail: it is no fault of the program.
+        # A file, a folder or a disk failed, not the program.
         failed = StorageFailed(
             f"cannot use {error.filename or 'a file'}: {error.strerror or error}. What was saved"
             " before is kept; mend it, and run this again."

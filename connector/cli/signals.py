@@ -36,7 +36,7 @@ def _line(message: str) -> bytes:
 def stop_on_signals() -> Iterator[Received]:
     """Turn the first such signal into a request to stop; the second one quits at once.
 
-    A hang-up that the caller has told to ignore, as `nohup` does, stays ignored.
+    A hang-up that the caller ignores, as `nohup` does, stays ignored.
     """
     received = Received()
 

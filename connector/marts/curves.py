@@ -61,7 +61,7 @@ MOST_GROUPS: Final = 50
 """Of models, and of resolutions, those with the most generations."""
 
 LEVELS: Final = (0.1, 0.5, 0.9)
-# Closer around the quantiles that are told.
+# Closer around the quantiles that are given.
 SHARES: Final = np.concatenate(
     [
         [0.005, 0.02, 0.05, 0.08, 0.1, 0.12],
@@ -194,7 +194,7 @@ def estimated(
 
     Args:
         rows: Intervals: `start`, `end`, `signed`, `generations` and `exact`.
-        shares: About which the curve is told.
+        shares: Around which the curve has points.
     """
     start, end, signed, weight = (
         rows[name].to_numpy() for name in ("start", "end", "signed", "generations")
@@ -227,7 +227,7 @@ def estimated(
 
 
 def _points(curve: Curve, given: Intervals, signed: Ints, shares: Floats) -> Ints:
-    """Edges at which the curve is told: evenly over the estimate, and over all bounds."""
+    """Edges at which the curve has points: evenly over the estimate, and over all bounds."""
     over = np.searchsorted(curve.share, shares)
     edges = [curve.cuts[np.minimum(over, len(curve.cuts) - 1)]]
     for bounds in (given.start, given.end, signed):

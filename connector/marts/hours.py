@@ -1,8 +1,8 @@
-"""The mart `turnaround_hours`: at which hours of the day a model is slower, or faster, than else.
+"""The mart `turnaround_hours`: at which hours of the day a model is slower or faster than usual.
 
-Whether it is, is told by Gehan's rank test, generalized to intervals: of two generations one took
-longer if its interval begins after the other's has ended; else the pair tells nothing. An interval
-that is wide because nobody looked therefore says little, rather than something wrong. Each hour of
+Gehan's rank test decides, generalized to intervals: of two generations, one took longer if its
+interval begins after the other's has ended; otherwise the pair says nothing. So an interval that is
+wide because nobody looked says little, rather than something wrong. Each hour of
 a model is compared with its other hours, and the test counts for all hours of all models
 (Bonferroni).
 """

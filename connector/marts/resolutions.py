@@ -1,4 +1,4 @@
-"""The mart `resolutions`: which sizes are made, and what came of them."""
+"""The mart `resolutions`: which sizes are made, and how they end."""
 
 from __future__ import annotations
 

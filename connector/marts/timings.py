@@ -7,7 +7,7 @@ What is known then:
 - `last_unfinished_at`, by our clock: when a fetch began that found it unfinished.
 - `first_finished_at`, `first_seen_at`, by our clock: when answers ended.
 - `download_url_signed_at`, by the gateway's clock: a video that can be downloaded is finished.
-  Some gateways sign anew at each fetch, so it can lie any time after the finish.
+  Some gateways sign again at each fetch, so it can lie any time after the finish.
 
 A bound across both clocks is widened by `Allowance.clock_skew`. Times in whole seconds are cut off
 rather than rounded: the moment itself lies up to a second later. Times with fractions are taken as
@@ -130,7 +130,7 @@ def _bounds(known: _Known, allowance: Allowance) -> dict[str, Any]:
     """The columns on the finish, reckoned on the gateway's clock."""
     skew, answer = _micros(allowance.clock_skew), _micros(allowance.answer)
     is_reported = pc.and_(pc.is_valid(known.reported), known.is_final)
-    seen, told = _seen(known, skew), _told(known, skew)
+    seen, reported = _seen(known, skew), _reported(known, skew)
     contradicts = _any(
         pc.less(known.finished, known.unfinished),  # finished, and later not
         pc.less(pc.add(known.seen, skew), known.created),  # seen before it was created
@@ -138,7 +138,7 @@ def _bounds(known: _Known, allowance: Allowance) -> dict[str, Any]:
         pc.and_not(pc.greater(seen.lower, seen.upper), is_reported),
     )
     after, before, lower, upper = (
-        pc.if_else(is_reported, one, other) for one, other in zip(told, seen, strict=True)
+        pc.if_else(is_reported, one, other) for one, other in zip(reported, seen, strict=True)
     )
     after = pc.max_element_wise(after, known.created)
     is_claimed = pc.invert(contradicts)
@@ -171,7 +171,7 @@ def _seen(known: _Known, skew: int) -> _Bounds:
     return _Bounds(after, before, lower, pc.subtract(before, known.created))
 
 
-def _told(known: _Known, skew: int) -> _Bounds:
+def _reported(known: _Known, skew: int) -> _Bounds:
     """What follows from the finish that the gateway reports."""
     created_by = pc.min_element_wise(_end_of(known.created), pc.add(known.seen, skew))
     after = known.reported
@@ -240,7 +240,7 @@ def _where(mask: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _any(*masks: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whether any holds for sure: what cannot be told does not."""
+    """Whether any holds for sure; null does not."""
     return reduce(pc.or_, (pc.fill_null(mask, False) for mask in masks))
 
 

@@ -46,7 +46,7 @@ QUOTED: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class Highlights:
-    """Facts that are always told, and findings where there are any.
+    """Facts that are always shown, and findings if there are any.
 
     Attributes:
         facts: Failures against the period before, the surest term, and the turnaround.
@@ -79,8 +79,8 @@ def highlights(marts: Marts) -> Highlights:
         hidden_prompts(sizes.to_pylist(), largest.slice(0, 1).to_pylist()[0] if largest else None),
     )
     facts = (_of_trend(trend), _of_first(terms), _of_turnaround(estimated))
-    told = tuple(_told(findings))
-    return Highlights(tuple(filter(None, facts)), told, trend, findings, estimated)
+    stands_out = tuple(_sentences(findings))
+    return Highlights(tuple(filter(None, facts)), stands_out, trend, findings, estimated)
 
 
 def _count_days(pieces: Iterable[pa.Table]) -> Days:
@@ -157,7 +157,7 @@ def quantile(row: Mapping[str, Any], level: str) -> str:
     return words.estimate(row[level], row[f"{level}_lower"], row[f"{level}_upper"])
 
 
-def _told(found: Findings) -> Iterator[str]:
+def _sentences(found: Findings) -> Iterator[str]:
     for row in found.terms:
         yield f"Failing term: {_of_term(row)}"
     yield from map(_of_hours, found.slow)

@@ -73,7 +73,7 @@ def read(
             sense, or `given` is for a table without task IDs.
         connector.errors.WarehouseError: There is no warehouse, or a file of it is damaged.
     """
-    import pandas as pd  # noqa: PLC0415  half a second, and a wrong name is told without it
+    import pandas as pd  # noqa: PLC0415  half a second, which a wrong name need not wait for
 
     if dtype_backend not in {None, "pyarrow"}:
         raise UsageError(

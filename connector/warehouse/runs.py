@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -12,20 +13,35 @@ from connector.errors import DamagedFile
 from connector.record.base_url import as_base_url
 from connector.record.schema import RUNS
 from connector.storage import parquet
+from connector.version import VERSION
 from connector.warehouse.damage import set_aside
 from connector.warehouse.files import files_of
 from connector.warehouse.sequence import number_in
+from connector.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from connector.storage.storage import Storage
 
+COUNTS: Final = [
+    name for name in RUNS.schema.names if RUNS[name].type in {pa.int64(), pa.float64()}
+]
+
 
 def record_run(storage: Storage, run: Mapping[str, Any]) -> None:
     """Add a row."""
     row = pa.Table.from_pylist([dict(run)], schema=RUNS.schema)
     parquet.write_table(storage, f"{RUNS.name}/{run['run_id']}.parquet", RUNS, [row], is_new=True)
+
+
+def record_forgetting(storage: Storage, run_id: str, task_ids: int, rows: int) -> None:
+    """Add a row for what was forgotten on request: how many task IDs, and rows about them."""
+    now = datetime.now(UTC)
+    note = f"forgot {plural(task_ids, 'task ID')} on request: {plural(rows, 'row')} removed"
+    times = {"started_at": now, "finished_at": now}
+    run = {"run_id": run_id, **times, "outcome": "done", "version": VERSION, "note": note}
+    record_run(storage, run | dict.fromkeys(COUNTS, 0))
 
 
 def latest_runs(storage: Storage, count: int) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Rebuilds the tables from the log of answers: for a new column, or to replace damaged files.
 
 The new tables are written to a hidden folder. When they are complete, a note says so, and they
-replace the old ones, file by file; a partition that is no more keeps a file with zero rows. A crash
+replace the old ones, file by file; a partition that is gone keeps a file with zero rows. A crash
 before the note leaves the old tables; after it, the next run finishes the change.
 """
 

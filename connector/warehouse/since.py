@@ -33,7 +33,7 @@ def moment(since: datetime | date | timedelta | str) -> datetime:
     """Work out the moment that `since` stands for, in UTC.
 
     Raises:
-        UsageError: It is no time.
+        UsageError: It does not name a time.
     """
     if isinstance(since, timedelta):
         return datetime.now(UTC) - since
@@ -42,7 +42,7 @@ def moment(since: datetime | date | timedelta | str) -> datetime:
             since = datetime.fromisoformat(since)
         except ValueError:
             raise UsageError(
-                f"since {since!r} is no time: write 2025-10-15, 2025-10-15T08:30Z or a timedelta"
+                f"since {since!r} is not a time: write 2025-10-15, 2025-10-15T08:30Z or a timedelta"
             ) from None
     if not isinstance(since, date):
         raise UsageError(f"since is a {type(since).__name__}: give a time, a day or a timedelta")

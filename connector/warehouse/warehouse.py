@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.errors import DamagedFile, WarehouseError
-from connector.record.schema import GENERATIONS, RUNS
+from connector.record.schema import GENERATIONS
 from connector.storage import parquet
 from connector.storage.storage import storage_of
-from connector.version import VERSION
 from connector.warehouse import (
     census,
     compact,
@@ -39,6 +37,7 @@ from connector.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from connector.record.answer import Answer
     from connector.storage.storage import Address, Storage
@@ -47,9 +46,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DRAFT: Final = ".draft"
-COUNTS: Final = [
-    name for name in RUNS.schema.names if RUNS[name].type in {pa.int64(), pa.float64()}
-]
 
 
 class Warehouse(RebuildableTables):
@@ -282,25 +278,10 @@ class Warehouse(RebuildableTables):
         self.take_census()
         if self.storage.exists(marts.STATE):
             self.refresh_marts(again=True)
-        self._record_forgetting(len(task_ids), rows)
+        run_id = sequence.run_id_of(self.next_sequence())
+        runs.record_forgetting(self.storage, run_id, len(task_ids), rows)
         forgotten.end(self.storage)
         return rows
-
-    def _record_forgetting(self, task_ids: int, rows: int) -> None:
-        now = datetime.now(UTC)
-        runs.record_run(
-            self.storage,
-            {
-                "run_id": sequence.run_id_of(self.next_sequence()),
-                "started_at": now,
-                "finished_at": now,
-                "outcome": "done",
-                "version": VERSION,
-                "note": f"forgot {plural(task_ids, 'task ID')} on request:"
-                f" {plural(rows, 'row')} removed",
-                **dict.fromkeys(COUNTS, 0),
-            },
-        )
 
     def compact(self) -> int:
         """Join small files of the log and of `runs`; return how many were joined."""
