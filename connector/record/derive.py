@@ -67,7 +67,6 @@ _SECONDS_IN: Final = {"ms": 0.001, "m": 60.0, "min": 60.0, "minute": 60.0, "minu
 # (AWS itself allows a week), so that the times are valid.
 SIGNED_AT: Final = r"X-Amz-Date=(?P<at>[12]\d{7}T\d{6}Z)(?:&|$)"
 VALID_FOR: Final = r"X-Amz-Expires=(?P<seconds>\d{1,9})(?:&|$)"
-BASIC_TIME, EXTENDED_TIME = r"^(....)(..)(..)T(..)(..)(..)Z$", r"\1-\2-\3T\4:\5:\6Z"
 
 
 def derive(found: pa.Table) -> dict[str, pa.Array]:
@@ -180,11 +179,7 @@ def signature_times(urls: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 def _basic_times(texts: pa.Array) -> pa.Array:
     """Parse ISO 8601 basic format, which Arrow does not read; null for an impossible date."""
-    texts = pc.replace_substring_regex(texts, BASIC_TIME, EXTENDED_TIME)
-    try:
-        return texts.cast(TIMESTAMP)
-    except pa.ArrowInvalid:
-        return pa.array([text and parse_time(text)[0] for text in texts.to_pylist()], TIMESTAMP)
+    return _of_each(lambda text: parse_time(text)[0], texts.dictionary_encode(), TIMESTAMP)
 
 
 @lru_cache(maxsize=4096)

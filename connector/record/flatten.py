@@ -48,7 +48,10 @@ def flatten(answers: pa.Table, bodies: Bodies | None = None) -> pa.Table:
         A table of the `generations` schema, one row per answer, in the answers' order. No body
         makes it fail: a value that does not fit its column is null, and noted in `coercions`.
     """
-    answers = answers.filter(pc.equal(answers["outcome"], Outcome.GENERATION))
+    is_generation = pc.equal(answers["outcome"], Outcome.GENERATION)
+    # A filter would copy all bodies, even if it kept each.
+    if not pc.all(is_generation, skip_nulls=False, min_count=0).as_py():
+        answers = answers.filter(is_generation)
     bodies = bodies or Bodies()
     pieces = split(answers.select(["body", "task_id"]), CHUNK_ROWS, CHUNK_BYTES)
     chunks = [_read(piece, bodies) for piece in pieces]

@@ -252,8 +252,9 @@ def latest_rejects(rejects: pa.Table, groups: Iterable[pa.Table]) -> pa.Table:
 
 def _prove(proven: dict[str, str], answers: pa.Table) -> None:
     """Add the gateways that gave a generation, with the first run. Run IDs sort by time."""
-    good = answers.filter(pc.equal(answers["outcome"], Outcome.GENERATION.value))
-    pairs = good.select(["base_url", "run_id"]).group_by(["base_url", "run_id"]).aggregate([])
+    is_good = pc.equal(answers["outcome"], Outcome.GENERATION.value)
+    good = answers.select(["base_url", "run_id"]).filter(is_good)
+    pairs = good.group_by(["base_url", "run_id"]).aggregate([])
     for pair in pairs.to_pylist():
         base_url, run_id = pair["base_url"], pair["run_id"]
         if base_url is not None:
