@@ -11,6 +11,7 @@ from benchmarks import child
 from benchmarks.figure import Figure, at_most, reference
 from benchmarks.flattening import measure_marts
 from benchmarks.world import answers, environment, gateway
+from connector.storage.arrow import import_pyarrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +103,7 @@ def commit(
     root: str, first: int, day: int | None, partition_by: str | None = None
 ) -> dict[str, Any]:
     """Commit a few new answers; return the seconds and the rows of all written files."""
+    import_pyarrow()  # as the commands do
     import pyarrow.parquet as pq  # noqa: PLC0415  imports are not measured
 
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  as above

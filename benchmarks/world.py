@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.sandbox import Sandbox, SandboxSettings, task_ids
+from connector.storage.arrow import import_pyarrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,6 +100,7 @@ def build(root: str, count: int, partition_by: str = "month") -> float:
     Returns:
         Seconds of the commit.
     """
+    import_pyarrow()  # as the commands do
     import time  # noqa: PLC0415  only needed here
 
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  brings pyarrow
