@@ -212,20 +212,22 @@ def _agreeing(sketches: NDArray[np.uint8], pairs: list[Ints]) -> list[Ints]:
     """Proposals from those pairs whose signatures agree; most come from several bands."""
     different = np.sort(np.concatenate([np.empty(0, np.int64), *pairs]))
     different = different[np.diff(different, prepend=-1) > 0]
-    found = []
+    found, first = [], np.ascontiguousarray(sketches[:, :FIRST])
     for start in range(0, len(different), PIECE_PAIRS):
         piece = different[start : start + PIECE_PAIRS]
         one, other = piece & MASK, piece >> BITS
-        is_near = _agreed(sketches[:, :FIRST], one, other) >= FIRST_AGREED
+        is_near = _agreed(first, one, other) >= FIRST_AGREED
         one, other = one[is_near], other[is_near]
-        agreed = _agreed(sketches, one, other)
+        agreed = _agreed(sketches, one, other).astype(np.int64)
         proposals = other * LATER + (BANDS * BAND_ROWS - agreed) * DISAGREED + one
         found.append(proposals[agreed >= AGREED])
     return found
 
 
-def _agreed(sketches: NDArray[np.uint8], one: Ints, other: Ints) -> Ints:
-    agreed: Ints = np.count_nonzero(sketches[one] == sketches[other], axis=1)
+def _agreed(sketches: NDArray[np.uint8], one: Ints, other: Ints) -> NDArray[np.uint8]:
+    is_same = sketches.take(one, axis=0) == sketches.take(other, axis=0)
+    # At most 80: bytes hold the sums, which NumPy's other functions take four times as long for.
+    agreed: NDArray[np.uint8] = np.einsum("ij->i", is_same.view(np.uint8))
     return agreed
 
 
@@ -233,8 +235,9 @@ def _nearest(proposals: list[Ints]) -> Ints:
     """The best proposals to each text."""
     ranked = np.sort(np.concatenate(proposals))
     ranked = ranked[np.diff(ranked, prepend=-1) > 0]
-    of = ranked // LATER
-    return ranked[np.arange(len(ranked)) - np.searchsorted(of, of) < KEPT]
+    starts = np.flatnonzero(np.diff(ranked // LATER, prepend=-1))
+    places = np.arange(len(ranked)) - np.repeat(starts, np.diff(starts, append=len(ranked)))
+    return ranked[places < KEPT]
 
 
 def _bands(sets: Sets, texts: Ints) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
