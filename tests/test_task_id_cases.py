@@ -198,6 +198,8 @@ def test_words_for_nothing_are_blank_in_every_format(tmp_path: Path, name: str) 
         " “{}” ",
         "'{}",
         '="{}"',
+        '=HYPERLINK("https://gateway.example/{}","Open")',
+        "\u202a{}\u202c",
     ],
 )
 def test_an_address_or_a_dressed_id_is_the_id_in_every_format(
@@ -208,6 +210,12 @@ def test_an_address_or_a_dressed_id_is_the_id_in_every_format(
     (tmp_path / "ids.jsonl").write_text(json.dumps({"id": value}))
     pd.DataFrame({"id": [value]}).to_parquet(tmp_path / "ids.parquet")
     assert ids(tmp_path / "*", [value], pa.array(["x", value]).slice(1)) == [U[0]] * 5
+
+
+def test_characters_that_nobody_sees_are_no_part_of_a_uuid() -> None:
+    broken = U[0].replace("-", "\u00ad-")
+    assert ids([broken], pa.array([broken]), {"task_id": [broken]}) == [U[0]] * 3
+    assert text_of(broken) == [U[0]]
 
 
 def test_an_address_without_an_id_is_invalid_and_one_with_escapes_is_decoded() -> None:
@@ -277,6 +285,24 @@ def test_a_listing_in_an_envelope_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"code": 0, "data": {"generations": [{"id": "a"}]}}')
     (tmp_path / "b.json").write_text('{"task_ids": ["b"], "tags": ["x"]}')
     assert ids(tmp_path / "*") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"values": [["Prompt", "Task ID"], ["x", U[0]], ["y", U[1]]]},
+        [["task_id"], [U[0]], [U[1]]],
+        [[U[0]], [U[1]]],
+        {"columns": ["prompt", "task_id"], "index": [0, 1], "data": [["x", U[0]], ["y", U[1]]]},
+        {"Items": [{"task_id": {"S": U[0]}}, {"task_id": {"S": U[1]}}], "Count": 2},
+        [{"_id": {"$uuid": U[0]}}, {"_id": {"$uuid": U[1]}}],
+        {"hits": {"hits": [{"_id": "a", "_source": {"task_id": one}} for one in U[:2]]}},
+    ],
+    ids=["sheets", "header", "rows", "pandas", "dynamodb", "mongodb", "elasticsearch"],
+)
+def test_what_databases_and_sheets_export_as_json_is_read(tmp_path: Path, document: Any) -> None:
+    (tmp_path / "export.json").write_text(json.dumps(document))
+    assert ids(tmp_path / "export.json") == U[:2]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,22 @@ Object = dict[object, object]
 
 # Under these keys, `id` is the generation's; that of a `user` is not.
 ENVELOPES: Final = frozenset(
-    ("data", "generation", "task", "job", "result", "output", "response", "body", "payload", "item")
+    (
+        "data",
+        "generation",
+        "task",
+        "job",
+        "result",
+        "output",
+        "response",
+        "body",
+        "payload",
+        "item",
+        "hits",
+    )
 )
+# How DynamoDB and MongoDB export a text: `{"S": "…"}`, `{"$uuid": "…"}`.
+_TYPES: Final = frozenset(("S", "$uuid", "$oid"))
 _SHAPES = 1_000
 _DEPTH = 5
 _SHOWN = 20
@@ -104,7 +118,7 @@ class Picker:
             return item
         names = tuple(item)
         if names == self._names:  # as the one before, which is how most lists are
-            return item[self._key]
+            return _unwrapped(item[self._key])
         found = self._search(item)
         if found is None:
             if len(self._lacking) <= _SHOWN:
@@ -114,7 +128,7 @@ class Picker:
         self._found = True
         if len(objects) == 1:
             self._names, self._key = names, key
-        return objects[-1][key]
+        return _unwrapped(objects[-1][key])
 
     def check(self) -> None:
         """Raise an error if there were objects and none had a task ID, or one of the columns.
@@ -136,6 +150,9 @@ class Picker:
         self, item: Object, usual: tuple[str, ...] = USUAL, depth: int = _DEPTH
     ) -> tuple[list[Object], object] | None:
         """The objects from `item` down to the one that has the task ID, and its key."""
+        source = item.get("_source")  # what Elasticsearch was given, below an `_id` of its own
+        if depth and isinstance(source, dict) and (found := self._search(source, usual, depth - 1)):
+            return [item, *found[0]], found[1]
         key = self._key_among(tuple(item), usual)
         if key is not None:
             return [item], key
@@ -163,3 +180,10 @@ class Picker:
             index = find_column(list(map(str, names)), self._column, usual)
             self._known[names, usual] = None if index is None else names[index]
         return self._known[names, usual]
+
+
+def _unwrapped(value: object) -> object:
+    """A value without the object that names its type in an export of a database."""
+    if isinstance(value, dict) and len(value) == 1 and not _TYPES.isdisjoint(value):
+        return next(iter(value.values()))
+    return value

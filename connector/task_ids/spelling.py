@@ -15,6 +15,14 @@ from connector.task_ids.validity import unreadable
 # All that Python calls a blank, the byte order mark, and the zero-width space that web pages add.
 BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff\u200b"
 
+# Soft hyphens, joiners and marks of direction, which come along when text is copied.
+UNSEEN: Final = "\u00ad\ufeff" + "".join(
+    chr(code)
+    for first, last in ((0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x2064), (0x2066, 0x2069))
+    for code in range(first, last + 1)
+)
+AROUND: Final = BLANKS + UNSEEN
+
 # What programs write where there is no value, in lower case; the last ones are Excel's errors.
 NOTHING: Final = frozenset(
     "- -- --- – — ... … nan -nan null (null) none nil n/a #n/a na #na <na> nat undefined "  # noqa: SIM905  as a list it is a page
@@ -46,10 +54,12 @@ _DRESSED_UUID = re.compile(
     rf"(?:urn:uuid:)?(?:({UUID})|\{{({UUID})\}}|\(({UUID})\)|\[({UUID})\]|<({UUID})>)",
     re.IGNORECASE,
 )
+_UNSEEN = re.compile(f"[{UNSEEN}]")
 _DASHES = re.compile("[\u2010-\u2015\u2212]")  # word processors put them for hyphens
 _ROUNDED = re.compile(r"\d+(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s,;]+")
 _FORMULA = re.compile(r'=\s*"(.*)"', re.DOTALL)
+_HYPERLINK = re.compile(r'=\s*HYPERLINK\(\s*"([^"]*)"\s*(?:[,;]\s*"([^"]*)"\s*)?\)', re.IGNORECASE)
 _APOSTROPHE = re.compile(r"'[^'\"]+")
 _ADDRESS = re.compile(
     r"<?(?:https?://[^/?#]*(?P<path>[^?#]*)"
@@ -79,7 +89,7 @@ def tidied(text: str) -> str:
 
     An address holds it as the last segment of its path.
     """
-    text = _unquoted(text.strip(BLANKS))
+    text = _unquoted(text.strip(AROUND))
     if text.casefold() in NOTHING:
         return ""
     if address := _ADDRESS.fullmatch(text):
@@ -88,7 +98,7 @@ def tidied(text: str) -> str:
         text = last or unreadable("an address without a task ID at the end of its path")
     if _ROUNDED.fullmatch(text):
         return unreadable(f"{text} is a number that a spreadsheet has rounded")
-    hyphenated = text if text.isascii() else _DASHES.sub("-", text)
+    hyphenated = text if text.isascii() else _DASHES.sub("-", _UNSEEN.sub("", text))
     if dressed := _DRESSED_UUID.fullmatch(hyphenated):
         uuid: str = next(filter(None, dressed.groups()))
         return uuid.lower()
@@ -99,6 +109,9 @@ def _unquoted(text: str) -> str:
     """`text` without one pair of quotes, or without what makes a spreadsheet keep it as text."""
     if formula := _FORMULA.fullmatch(text):
         return formula[1].replace('""', '"').strip(BLANKS)
+    if link := _HYPERLINK.fullmatch(text):
+        label = link[2] or ""
+        return label if is_usual(label) else link[1]
     if len(text) > 1 and text[-1] in QUOTES.get(text[0], ""):
         return text[1:-1].strip(BLANKS)
     if _APOSTROPHE.fullmatch(text):

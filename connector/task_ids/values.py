@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.task_ids.spelling import BLANKS, NOTHING, QUOTES, UUID, tidied, usual_parts
+from connector.task_ids.spelling import (
+    AROUND,
+    NOTHING,
+    QUOTES,
+    UNSEEN,
+    UUID,
+    tidied,
+    usual_parts,
+)
 from connector.task_ids.validity import UNREADABLE, unreadable
 
 if TYPE_CHECKING:
@@ -28,6 +36,7 @@ _PADDING = 64  # Arrow rounds the size of a buffer up
 # All that `tidied` may change.
 _DRESSED = (
     rf"^(?:[{re.escape(''.join(QUOTES))}=<{{(\[]|(?i:urn:uuid:|https?://))|(?i:/generations/)"
+    rf"|^[0-9a-fA-F]{{1,8}}[-0-9a-fA-F]{{0,27}}[{UNSEEN}]"
     r"|^[0-9a-fA-F]{8}[\x{2010}-\x{2015}\x{2212}]|^[0-9]+([.,][0-9]+)?[eE]\+[0-9]+$"
 )
 
@@ -79,8 +88,8 @@ def _with_uuids_in_lower_case(task_ids: pa.StringArray) -> pa.StringArray:
 
 
 def trim(texts: pa.StringArray) -> pa.StringArray:
-    """`texts` without blanks around them."""
-    return pc.utf8_trim(texts, characters=BLANKS)
+    """`texts` without blanks, and what is not seen, around them."""
+    return pc.utf8_trim(texts, characters=AROUND)
 
 
 def _odd_characters(task_ids: pa.StringArray) -> set[int]:

@@ -58,7 +58,7 @@ def read_json(
         text += stream.read(_LARGEST)
         _check_size(text, content.name)
         for document in _documents(text, content.name):
-            held = iter(_items(document, content.name, column))
+            held = iter(_from_rows(_items(document, content.name, column), column))
             while part := list(islice(held, MOST)):
                 yield picker.pick_all(part)
     picker.check()
@@ -161,12 +161,24 @@ def _items(document: object, where: str, column: str | None) -> Iterable[object]
         return list(arrays.values())[named]
     if not arrays:
         return [document] if has_id else _items_of_envelope(document, where, column)
+    if {"columns", "data"} <= arrays.keys():  # as pandas splits a table
+        return [arrays["columns"], *arrays["data"]]
     if len(arrays) > 1 or has_id:
         raise SourceError(
             f"{where} does not show where its task IDs are: it is an object with the keys "
             f"{', '.join(document)}. Give an array, or an object that holds one array and no ID."
         )
     return next(iter(arrays.values()))
+
+
+def _from_rows(items: Iterable[object], column: str | None) -> Iterable[object]:
+    """Rows below a header, as Google Sheets has them, as objects; rows of one value as that."""
+    if not isinstance(items, list) or not items or {*map(type, items)} != {list}:
+        return items
+    header, *rows = items
+    if find_column(list(map(str, header)), column) is not None:
+        return (dict(zip(map(str, header), row, strict=False)) for row in rows)
+    return [row[0] if len(row) == 1 else row for row in items]
 
 
 def _records(document: dict[str, Any], column: str | None) -> Iterator[object] | None:
