@@ -285,8 +285,9 @@ class Settings(BaseModel):
             raise SettingsError(self._no_key())
         url = urlsplit(self.base_url)
         if url.scheme == "http" and not self.allow_http and not _is_loopback(url.hostname or ""):
+            shown = url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="")
             raise SettingsError(
-                f"{self.base_url} would carry the key unencrypted: use https, or --allow-http if"
+                f"{shown.geturl()} would carry the key unencrypted: use https, or --allow-http if"
                 " the network in between is yours"
             )
         if (

@@ -126,6 +126,25 @@ def test_final_rejects_are_asked_again_only_on_request(cli: CommandLine) -> None
         (["ingest", "-"], {"LUMA_BASE_URL": "http://gateway.example"}, "unencrypted"),
         (["ingest", "-"], {"LUMA_MAX_ATTEMPTS": "0"}, "max_attempts"),
         (["show"], {}, "no warehouse"),
+        (["show", "nowhere"], {}, "show takes no 'nowhere'"),
+        (["ingest", KEY], {}, "There is no file [key]"),
+        (
+            ["ingest", KEY],
+            {"LUMAAI_API_KEY": "", "MINE": KEY, "LUMA_KEY_VARIABLE": "MINE"},
+            "[key]",
+        ),
+        (["ingest", "-", "--limit", KEY], {}, "'[key]' is not a whole number"),
+        (["ingest", "-", "--api-key", KEY], {}, "set LUMAAI_API_KEY in the environment"),
+        (
+            ["ingest", "-", "--base-url", f"http://me:{KEY}@gateway.example"],
+            {},
+            "http://gateway.ex",
+        ),
+        (
+            ["check", "--base-url", f"https://me:{KEY}@gateway.example"],
+            {},
+            "https://***@gateway.ex",
+        ),
     ],
 )
 def test_wrong_use_is_told_in_a_line_and_exits_with_2(
@@ -136,6 +155,12 @@ def test_wrong_use_is_told_in_a_line_and_exits_with_2(
     assert message in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     assert KEY not in done.stderr + done.stdout
+
+
+def test_without_a_command_the_help_is_shown(cli: CommandLine) -> None:
+    done = cli()
+    assert done.returncode == 0, done.stderr
+    assert "Commands" in done.stdout
 
 
 def test_a_refused_key_exits_with_3_and_keeps_what_came(

@@ -71,3 +71,14 @@ def test_another_encoding_is_told_in_one_line_that_shows_none_of_it(
     (told,) = (done.stderr + done.stdout).strip().splitlines()
     assert told.endswith(".env is not UTF-8: save it as UTF-8")
     assert sandbox.stats()["requests"] == 0
+
+
+@pytest.mark.parametrize("line", ['LUMA_BASE_URL="{}', "export LUMA_BASE_URL: {}"])
+def test_a_setting_that_cannot_be_read_is_an_error_and_sends_the_key_nowhere(
+    cli: CommandLine, sandbox: Sandbox, tmp_path: Path, line: str
+) -> None:
+    text = f"other tool's line\nLUMAAI_API_KEY={KEY}\n{line.format(sandbox.base_url)}\n"
+    (tmp_path / ".env").write_text(text)
+    done = cli("ingest", DOCUMENTED_ID)
+    assert done.returncode == 2, done.stderr
+    assert "line 3 of .env, which sets LUMA_BASE_URL, cannot be read" in done.stderr

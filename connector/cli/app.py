@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 from typing import Annotated, Final
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import (
+    App,
+    CycloptsError,
+    Parameter,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from connector.cli import log, streams
 from connector.cli.check import check
@@ -19,6 +26,9 @@ from connector.words import plain
 
 # Options of all commands, and how many words they are: `connector.cli.options`.
 COMMON: Final = {"--quiet": 1, "--log-format": 2, "--config": 2, "--profile": 2}
+
+# What people try first.
+_KEY_OPTION: Final = re.compile(r"--(api[-_]?)?(key|token)\b")
 
 app = App(
     name="luma-to-parquet",
@@ -40,7 +50,7 @@ def main() -> None:
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        log.log_error(plain(error), exit_code=UsageError.exit_code)
+        log.log_error(plain(_explained(error)), exit_code=UsageError.exit_code)
         sys.exit(UsageError.exit_code)
     except ConnectorError as error:
         log.log_error(plain(error), error=type(error).__name__, exit_code=error.exit_code)
@@ -54,7 +64,24 @@ def main() -> None:
         log.log_error(plain(failed), error=type(error).__name__, exit_code=failed.exit_code)
         sys.exit(failed.exit_code)
     finally:
-        gc.freeze()  # or Python looks at each object once more before it ends
+        if "duckdb" not in sys.modules:  # it lists on standard error what is not collected
+            gc.freeze()  # or Python looks at each object once more before it ends
+
+
+def _explained(error: CycloptsError) -> object:
+    """What to do about an error of usage; the error itself where it says so."""
+    if isinstance(error, UnknownOptionError) and _KEY_OPTION.match(
+        error.token.keyword or error.token.value or ""
+    ):
+        return (
+            "there is no option for the key, which other programs could read there: set"
+            " LUMAAI_API_KEY in the environment or in .env"
+        )
+    if not isinstance(error, UnusedCliTokensError):
+        return error
+    command = " ".join(error.command_chain or ())
+    unused = ", ".join(map(repr, error.unused_tokens or ()))
+    return f"{command} takes no {unused}: `{app.name[0]} {command} --help` lists what it takes"
 
 
 def _command_first(given: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.cli.mode import Mode
@@ -64,7 +65,9 @@ def say(message: str, **fields: Any) -> None:
 
 
 def log_error(message: str, **fields: Any) -> None:
-    """Say on standard error why the process ends."""
+    """Say on standard error why the process ends, without the key, should it be an argument."""
+    for key in filter(None, (Mode.key, os.environ.get("LUMAAI_API_KEY"))):
+        message = message.replace(key, "[key]")
     if Mode.is_json:
         logger.error("%s", message, extra={"fields": fields})
         return
@@ -73,7 +76,7 @@ def log_error(message: str, **fields: Any) -> None:
 
 def _log_format(arguments: Sequence[str]) -> str | None:
     """The value of `--log-format`, wherever it stands."""
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         name, _, value = argument.partition("=")
         if name == "--log-format":
             return value or following

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import Parameter
 
+from connector.cli.mode import Mode
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -58,7 +60,9 @@ class Common:
         """
         from connector.settings import load  # noqa: PLC0415  pydantic takes a tenth of a second
 
-        return load(**given, **self.settings)
+        settings = load(**given, **self.settings)
+        Mode.key = settings.key.get_secret_value() if settings.key else ""
+        return settings
 
 
 NONE = Common()

@@ -89,7 +89,7 @@ def _settings(settings: Settings) -> Check:
     return Check(
         "settings",
         "note" if settings.misspelt else "ok",
-        f"gateway {settings.base_url}, tables in {settings.warehouse}",
+        f"gateway {_value(settings, 'base_url')}, tables in {settings.warehouse}",
         details=(
             *settings.misspelt,
             *(
