@@ -31,36 +31,26 @@ class MetricsFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._registry = registry = CollectorRegistry()
-        self._requests = Gauge(
-            "luma_run_requests",
-            "Requests of the last run, retries included.",
-            ["outcome"],
-            registry=registry,
+        self._registry = CollectorRegistry()
+        self._requests = self._gauge(
+            "requests", "Requests of the last run, retries included.", "outcome"
         )
         self._seconds = Histogram(
             "luma_run_request_duration_seconds",
             "Latency of the last run's requests.",
-            registry=registry,
+            registry=self._registry,
             buckets=SECONDS,
         )
-        self._rows = Gauge(
-            "luma_run_rows",
-            "Rows of generations that the last run added or updated.",
-            ["change"],
-            registry=registry,
+        self._rows = self._gauge(
+            "rows", "Rows of generations that the last run added or updated.", "change"
         )
-        self._ends = Gauge(
-            "luma_run_task_ids", "Task IDs given to the last run.", ["end"], registry=registry
-        )
-        self._duration = self._gauge("luma_run_duration_seconds", "Duration of the last run.")
-        self._finished = self._gauge(
-            "luma_run_finished_timestamp_seconds", "When the last run ended."
-        )
-        self._stopped = self._gauge("luma_run_stopped", "1 if the last run stopped early, else 0.")
+        self._ends = self._gauge("task_ids", "Task IDs given to the last run.", "end")
+        self._duration = self._gauge("duration_seconds", "Duration of the last run.")
+        self._finished = self._gauge("finished_timestamp_seconds", "When the last run ended.")
+        self._stopped = self._gauge("stopped", "1 if the last run stopped early, else 0.")
 
-    def _gauge(self, name: str, about: str) -> Gauge:
-        return Gauge(name, about, registry=self._registry)
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(f"luma_run_{name}", about, labels, registry=self._registry)
 
     def count_attempt(self, outcome: str, seconds: float) -> None:
         self._requests.labels(outcome).inc()

@@ -12,7 +12,7 @@ from connector.sandbox.replies import JSON, Reply, Script, encode_json
 from connector.sandbox.tasks import Phase, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from connector.sandbox.replies import Headers, Step
     from connector.sandbox.settings import SandboxSettings
@@ -114,13 +114,17 @@ def body(name: str, about: str, make: Callable[[Case], bytes], headers: Headers 
 def wire(
     name: str,
     about: str,
-    play: Callable[[Case], Iterator[Step]],
+    play: Callable[[Case], Iterable[Step]],
     *,
     status: int | None = 200,
     ends: bool = True,
 ) -> Kind:
     """A kind that sends odd bytes."""
-    return Kind(name, Group.WIRE, about, status, lambda case: Script(status, play(case)), ends=ends)
+
+    def answer(case: Case) -> Script:
+        return Script(status, iter(play(case)))
+
+    return Kind(name, Group.WIRE, about, status, answer, ends=ends)
 
 
 def values(name: str, about: str, change: Callable[[Fields], Fields]) -> Kind:
