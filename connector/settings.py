@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import logging
-import os
-import re
 from datetime import timedelta
 from functools import cache
 from pathlib import Path  # noqa: TC003  pydantic reads the hints
@@ -14,9 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -28,10 +23,20 @@ from pydantic import (
 from connector.config.misspelt import misspelt_variables
 from connector.config.origin import DEFAULT, Origin, Place
 from connector.config.places import PREFIX, look_up
-from connector.errors import SettingsError, UsageError
-from connector.record.base_url import as_base_url
-from connector.storage.file_url import path_of
-from connector.words import REPORT, did_you_mean, plain
+from connector.config.values import (
+    LONGEST_WAIT,
+    Address,
+    BaseUrl,
+    Duration,
+    Names,
+    Page,
+    Rate,
+    Seconds,
+    Variable,
+    count_to,
+)
+from connector.errors import SettingsError
+from connector.words import did_you_mean, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,99 +52,8 @@ _SECRET = frozenset({"key", "base_url", "key_variable"})
 # The longest part of a wrong value that an error shows.
 _SHOWN = 80
 
-# Beyond these, a number is a slip of the hand, and some overflow.
-_LONGEST = timedelta(days=36_500)
-_LONGEST_WAIT = 7 * 86_400.0
 
 logger = logging.getLogger(__name__)
-
-
-def _as_text(address: object) -> object:
-    """An address in the spelling that all readers of Parquet understand."""
-    text = os.fspath(address) if isinstance(address, os.PathLike) else address
-    if not isinstance(text, str) or "://" in (path := _path_of(text)):
-        return text
-    return os.path.expanduser(path).rstrip("/") or path  # noqa: PTH111  a Path changes ./x
-
-
-def _path_of(text: str) -> str:
-    try:
-        return path_of(text)
-    except UsageError as error:
-        raise ValueError(str(error)) from None
-
-
-# Text, so that `s3://bucket/prefix` stays what it is; a path is taken too.
-Address = Annotated[str, BeforeValidator(_as_text)]
-
-
-BaseUrl = Annotated[str, AfterValidator(as_base_url)]
-
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", re.IGNORECASE)
-_SECONDS_IN = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-def _as_duration(value: object) -> object:
-    """Take `30m`, `2h`, `7d` and plain seconds too; the rest is ISO 8601, which pydantic reads."""
-    if not isinstance(value, str):
-        return value
-    if short := _DURATION.fullmatch(value):
-        seconds = float(short[1]) * _SECONDS_IN[short[2].lower()]
-        # More than this overflows; the limit of the setting says so in words.
-        return timedelta(seconds=min(seconds, 2 * _LONGEST.total_seconds()))
-    if not re.match(r"\s*-?P", value):
-        raise ValueError("is not a length of time, such as 30m, 2h, 7d or PT30M")
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_as_duration), Field(ge=timedelta(0), le=_LONGEST)]
-Seconds = Annotated[float, Field(gt=0, le=_LONGEST_WAIT, allow_inf_nan=False)]
-
-Rate = Annotated[float, Field(ge=0.0001, le=100_000, allow_inf_nan=False)]
-
-
-def _count(most: int) -> Any:
-    return Field(ge=1, le=most)
-
-
-def _as_variable(name: str) -> str:
-    """Refuse what is no variable's name: perhaps it is the key itself."""
-    if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", name):
-        raise ValueError(
-            "must be the name of an environment variable in capital letters, such as"
-            " STUDIO_A_KEY, and never the key itself"
-        )
-    return name
-
-
-def _as_page(url: str) -> str:
-    """The address of the report, also if it is given as that of its folder."""
-    if not re.match(r"https?://[^/\s]", url):
-        raise ValueError("must begin with http:// or https://")
-    return url if re.search(r"\.html?([?#]|$)", url) else f"{url.rstrip('/')}/{REPORT}"
-
-
-def _as_names(value: object) -> object:
-    """Take `campaign, owner`, as a list in JSON too, for names with commas."""
-    return names_in(value) if isinstance(value, str) else value
-
-
-def names_in(text: str) -> list[Any]:
-    """The names in a text: separated by commas, or a JSON list.
-
-    Raises:
-        ValueError: It begins like JSON and is none.
-    """
-    if text.lstrip().startswith("["):
-        try:
-            names: list[Any] = json.loads(text)
-        except ValueError:
-            raise ValueError('is not a JSON list of names, such as ["campaign"]') from None
-        return names
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
 
 
 def _setting(default: Any, description: str, unit: str | None = None, **more: Any) -> Any:
@@ -168,7 +82,7 @@ class Settings(BaseModel):
     )
     allow_http: bool = _setting(False, "Send the key over plain http to another machine.")
 
-    key_variable: Annotated[str, AfterValidator(_as_variable)] = _setting(
+    key_variable: Variable = _setting(
         "LUMAAI_API_KEY", "Variable that holds the key, in the environment or in `.env`."
     )
     config: Path | None = _setting(None, "TOML file of settings, with profiles.")
@@ -183,7 +97,7 @@ class Settings(BaseModel):
         "Longest wait for another run on this warehouse.",
         "seconds",
         ge=0,
-        le=_LONGEST_WAIT,
+        le=LONGEST_WAIT,
         allow_inf_nan=False,
     )
     keep: Names = _setting(
@@ -195,11 +109,11 @@ class Settings(BaseModel):
         False, "Cut the query, which is a credential, off presigned URLs before they are saved."
     )
     marts: bool = _setting(True, "Rebuild the marts at the end of a run.")
-    term_prompts: Annotated[int, _count(1_000_000_000)] | None = _setting(
+    term_prompts: Annotated[int, count_to(1_000_000_000)] | None = _setting(
         None, "Distinct prompts that a term needs for a row in `terms`; 5 in a new warehouse."
     )
 
-    max_concurrency: Annotated[int, _count(10_000)] = _setting(
+    max_concurrency: Annotated[int, count_to(10_000)] = _setting(
         128, "Most requests in flight at once.", "requests"
     )
     requests_per_second: Rate | None = _setting(
@@ -212,7 +126,7 @@ class Settings(BaseModel):
         ge=1,
         le=1_000,
     )
-    max_attempts: Annotated[int, _count(1_000)] = _setting(
+    max_attempts: Annotated[int, count_to(1_000)] = _setting(
         5, "Most requests for one task ID.", "requests"
     )
     max_wait: Seconds = _setting(
@@ -221,10 +135,10 @@ class Settings(BaseModel):
     connect_timeout: Seconds = _setting(10, "Longest wait for a connection.", "seconds")
     read_timeout: Seconds = _setting(30, "Longest wait for the next bytes of an answer.", "seconds")
     total_timeout: Seconds = _setting(60, "Longest time for a whole answer.", "seconds")
-    max_body_bytes: Annotated[int, _count(1024**3)] = _setting(
+    max_body_bytes: Annotated[int, count_to(1024**3)] = _setting(
         4 * 1024 * 1024, "Largest body, decompressed; a larger one is rejected.", "bytes"
     )
-    batch_size: Annotated[int, _count(1_000_000)] = _setting(
+    batch_size: Annotated[int, count_to(1_000_000)] = _setting(
         2_000, "Answers saved together in one file, if they come within ten seconds.", "answers"
     )
 
@@ -240,7 +154,7 @@ class Settings(BaseModel):
     metrics_file: Path | None = _setting(
         None, "File for the run's figures, for Prometheus's node exporter."
     )
-    report_url: Annotated[str, AfterValidator(_as_page)] | None = _setting(
+    report_url: Page | None = _setting(
         None,
         "Where people open `report.html`, or the folder of it, such as"
         " `https://reports.example/luma/`: Prefect's UI links to it.",

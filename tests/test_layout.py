@@ -21,14 +21,13 @@ MAY_IMPORT = {
     "connector.words": set(),
     "connector.record": set(),
     "connector.marts": {"connector.record"},
-    "connector.config": {"connector.errors", "connector.words"},
-    "connector.settings": {
-        "connector.config",
+    "connector.config": {
         "connector.errors",
         "connector.record",
         "connector.storage.file_url",
         "connector.words",
     },
+    "connector.settings": {"connector.config", "connector.errors", "connector.words"},
     "connector.storage": RECORD,
     "connector.task_ids": {*RECORD, "connector.storage"},
     "connector.gateway": RECORD,

@@ -164,7 +164,7 @@ def _names(keep: list[str] | None) -> list[str] | None:
     """The names of columns that were given in several words, each of which may be several."""
     if keep is None:
         return None
-    from connector.settings import names_in  # noqa: PLC0415  see above
+    from connector.config.values import names_in  # noqa: PLC0415  see above
 
     return [name for word in keep for name in names_in(word)]
 

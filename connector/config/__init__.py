@@ -1,1 +1,1 @@
-"""Where settings come from: variables, `.env`, and a file with profiles."""
+"""Where settings come from (variables, `.env`, a file with profiles), and their kinds of values."""
