@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import obstore
+from obstore import exceptions as errors
+from obstore.store import AzureStore, GCSStore, S3Store
+
 from connector.storage import address
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from obstore.store import ObjectStore
 
     from connector.storage.address import Place
@@ -54,14 +61,9 @@ class ConditionalStore:
         Raises:
             OSError: The store failed or refused.
         """
-        import obstore  # noqa: PLC0415  only writers to a bucket need it
-
-        try:
+        with _translating(), suppress(FileNotFoundError):
             return _tag(obstore.head(self._store, _key(path)))
-        except FileNotFoundError:
-            return None
-        except obstore.exceptions.BaseError as error:
-            raise _as_os_error(error) from error
+        return None
 
     def get(self, path: str) -> tuple[bytes, Tag] | None:
         """The content of an object, and its tag; None if it does not exist.
@@ -69,15 +71,10 @@ class ConditionalStore:
         Raises:
             OSError: The store failed or refused.
         """
-        import obstore  # noqa: PLC0415  as above
-
-        try:
+        with _translating(), suppress(FileNotFoundError):
             found = obstore.get(self._store, _key(path))
             return bytes(found.bytes()), _tag(found.meta)
-        except FileNotFoundError:
-            return None
-        except obstore.exceptions.BaseError as error:
-            raise _as_os_error(error) from error
+        return None
 
     def put(self, path: str, content: bytes | IO[bytes], tag: Tag | None) -> Tag:
         """Write an object, by one request.
@@ -95,21 +92,18 @@ class ConditionalStore:
                 request may have written it: the store's answer can be lost.
             OSError: The store failed or refused; the object may have been written.
         """
-        import obstore  # noqa: PLC0415  as above
-
-        errors, store = obstore.exceptions, self._store
+        store = self._store
         if not isinstance(content, bytes):
             seconds = content.seek(0, os.SEEK_END) // SLOWEST
             content.seek(0)
             if seconds > REQUEST_SECONDS // 2:
                 store = _open(self._place, timedelta(seconds=REQUEST_SECONDS + seconds))
         mode: Any = "create" if tag is None else tag
-        try:
-            return _tag(obstore.put(store, _key(path), content, mode=mode, use_multipart=False))
-        except (errors.AlreadyExistsError, errors.PreconditionError) as error:
-            raise Changed(path) from error
-        except errors.BaseError as error:
-            raise _as_os_error(error) from error
+        with _translating():
+            try:
+                return _tag(obstore.put(store, _key(path), content, mode=mode, use_multipart=False))
+            except (errors.AlreadyExistsError, errors.PreconditionError) as error:
+                raise Changed(path) from error
 
 
 def _tag(found: Any) -> Tag:
@@ -120,9 +114,13 @@ def _key(path: str) -> str:
     return path.partition("/")[2]
 
 
-def _as_os_error(error: Exception) -> OSError:
-    """As Arrow raises it; `store_errors.reason` knows the texts of both."""
-    return OSError(str(error))
+@contextmanager
+def _translating() -> Iterator[None]:
+    """Raise errors as Arrow does; `store_errors.reason` knows the texts of both."""
+    try:
+        yield
+    except (errors.BaseError, ValueError) as error:
+        raise OSError(str(error)) from error
 
 
 def _open(place: Place, timeout: timedelta) -> ObjectStore:
@@ -131,8 +129,6 @@ def _open(place: Place, timeout: timedelta) -> ObjectStore:
     Raises:
         OSError: These credentials are of a kind that obstore does not know.
     """
-    import obstore  # noqa: PLC0415  as above
-
     options: dict[str, Any] = {
         "client_options": {
             "allow_http": True,
@@ -146,15 +142,11 @@ def _open(place: Place, timeout: timedelta) -> ObjectStore:
         },
     }
     opened = {address.S3: _open_s3, address.GS: _open_google}.get(place.url.scheme, _open_azure)
-    try:
+    with _translating():
         return opened(place, options)
-    except (obstore.exceptions.BaseError, ValueError) as error:
-        raise _as_os_error(error) from error
 
 
 def _open_s3(place: Place, options: dict[str, Any]) -> ObjectStore:
-    from obstore.store import S3Store  # noqa: PLC0415  as above
-
     if bundle := os.environ.get("AWS_CA_BUNDLE"):
         options["client_options"]["root_certificate"] = Path(bundle).read_bytes()
     given = address.s3_options(place.url)
@@ -191,16 +183,12 @@ def _aws_credentials() -> Any:
 
 
 def _open_google(place: Place, options: dict[str, Any]) -> ObjectStore:
-    from obstore.store import GCSStore  # noqa: PLC0415  as above
-
     if emulator := os.environ.get(address.GOOGLE_ENDPOINT):
         options |= {"base_url": emulator.rstrip("/"), "bearer_token": "of-no-account"}
     return GCSStore(place.bucket, **options)
 
 
 def _open_azure(place: Place, options: dict[str, Any]) -> ObjectStore:
-    from obstore.store import AzureStore  # noqa: PLC0415  as above
-
     if place.url.query:
         raise OSError("options in the address")
     given = address.azure_options()

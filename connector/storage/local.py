@@ -67,12 +67,10 @@ class LocalStorage:
 
     @property
     def address(self) -> str:
-        """The folder's path, as given."""
         return str(self.root)
 
     @property
     def name(self) -> str:
-        """The folder's name."""
         return self.root.resolve().name
 
     @property
@@ -90,7 +88,6 @@ class LocalStorage:
         return self.root / name
 
     def where(self, name: str) -> str:
-        """The path of a file, for messages."""
         return str(self.path(name))
 
     def list_all(self, folder: str) -> list[str]:
@@ -134,7 +131,6 @@ class LocalStorage:
         return total
 
     def bytes_of(self, name: str) -> int:
-        """Size of a file."""
         return self.path(name).stat().st_size
 
     def version(self, name: str) -> str | None:
@@ -218,7 +214,6 @@ class LocalStorage:
         return LocalStorage(self.path(folder))
 
     def locked(self, timeout: float) -> AbstractContextManager[None]:
-        """Be the only writer for the block, creating the folder if missing."""
         return writer_lock(self.root, timeout)
 
     def sweep(self) -> None:

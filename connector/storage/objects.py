@@ -70,17 +70,14 @@ class ObjectStorage:
 
     @property
     def address(self) -> str:
-        """The URL, without options."""
         return self._place.address
 
     @property
     def caveat(self) -> str:
-        """What is not promised, for lack of conditional writes; known once the lock was held."""
         return self._lease.caveat
 
     @property
     def name(self) -> str:
-        """The last part of the prefix, or the bucket."""
         return PurePosixPath(self._place.path).name
 
     @property
@@ -92,7 +89,6 @@ class ObjectStorage:
         return Path(self._temporary.name, "spill")
 
     def where(self, name: str) -> str:
-        """The URL of a file."""
         return f"{self.address}/{name}" if name else self.address
 
     def _path(self, name: str) -> str:
@@ -146,7 +142,6 @@ class ObjectStorage:
         return sum(found.size for found in self._found("").values())
 
     def bytes_of(self, name: str) -> int:
-        """Size of a file."""
         size: int = self._info(name).size or 0
         return size
 
@@ -200,7 +195,6 @@ class ObjectStorage:
     def replacing(
         self, name: str, *, unless_same: bool = False, is_new: bool = False
     ) -> Iterator[IO[bytes]]:
-        """Open a file to write; it is uploaded when the block ends without an error."""
         with (
             trying_to(f"write to {tempfile.gettempdir()}"),
             tempfile.TemporaryFile(prefix="luma-") as draft,

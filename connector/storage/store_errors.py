@@ -22,61 +22,18 @@ UNREACHABLE: Final = (
 
 # Codes of the stores by meaning. Their texts are not quoted: they may contain parts of a key.
 _SIGNS: Final = {
-    NO_BUCKET: ("NO_SUCH_BUCKET", "NoSuchBucket", "ContainerNotFound", "bucket does not exist"),
-    NOT_ACCEPTED: (
-        "INVALID_ACCESS_KEY",
-        "InvalidAccessKeyId",
-        "INVALID_CLIENT_TOKEN",
-        "SIGNATURE_DOES_NOT_MATCH",
-        "SignatureDoesNotMatch",
-        "INVALID_SIGNATURE",
-        "EXPIRED_TOKEN",
-        "ExpiredToken",
-        "UNAUTHENTICATED",
-        "401 Unauthorized",
-        "AuthenticationFailed",
-    ),
-    DENIED: (
-        "ACCESS_DENIED",
-        "AccessDenied",
-        "FORBIDDEN",
-        "HTTP status 403",
-        "403 Forbidden",
-        "PERMISSION_DENIED",
-        "AuthorizationFailure",
-        "AuthorizationPermissionMismatch",
-    ),
-    OTHER_REGION: (
-        "HTTP status 301",
-        "301 Moved",
-        "PermanentRedirect",
-        "AuthorizationHeaderMalformed",
-    ),
-    BUSY: (
-        "SLOW_DOWN",
-        "SlowDown",
-        "SERVICE_UNAVAILABLE",
-        "HTTP status 50",
-        "500 Internal Server Error",
-        "503 Service Unavailable",
-        "429 Too Many Requests",
-        "INTERNAL_FAILURE",
-        "InternalError",
-        "UNAVAILABLE",
-    ),
-    SILENT: (
-        "REQUEST_TIMEOUT",
-        "curlCode: 28",
-        "DEADLINE_EXCEEDED",
-        "operation timed out",
-    ),
-    UNREACHABLE: (
-        "NETWORK_CONNECTION",
-        "curlCode",
-        "Could not connect",
-        "Could not resolve",
-        "error sending request",
-    ),
+    NO_BUCKET: r"NO_SUCH_BUCKET|NoSuchBucket|ContainerNotFound|bucket does not exist",
+    NOT_ACCEPTED: r"INVALID_ACCESS_KEY|InvalidAccessKeyId|INVALID_CLIENT_TOKEN|INVALID_SIGNATURE"
+    r"|SIGNATURE_DOES_NOT_MATCH|SignatureDoesNotMatch|EXPIRED_TOKEN|ExpiredToken"
+    r"|UNAUTHENTICATED|401 Unauthorized|AuthenticationFailed",
+    DENIED: r"ACCESS_DENIED|AccessDenied|FORBIDDEN|HTTP status 403|403 Forbidden|PERMISSION_DENIED"
+    r"|AuthorizationFailure|AuthorizationPermissionMismatch",
+    OTHER_REGION: r"HTTP status 301|301 Moved|PermanentRedirect|AuthorizationHeaderMalformed",
+    BUSY: r"SLOW_DOWN|SlowDown|SERVICE_UNAVAILABLE|HTTP status 50|500 Internal Server Error"
+    r"|503 Service Unavailable|429 Too Many Requests|INTERNAL_FAILURE|InternalError|UNAVAILABLE",
+    SILENT: r"REQUEST_TIMEOUT|curlCode: 28|DEADLINE_EXCEEDED|operation timed out",
+    UNREACHABLE: r"NETWORK_CONNECTION|curlCode|Could not connect|Could not resolve"
+    r"|error sending request",
 }
 
 
@@ -100,7 +57,7 @@ def reason(error: BaseException) -> str:
     if is_perhaps_gone(error):
         return "it was removed while it was read, or the answer broke off"
     for words, signs in _SIGNS.items():
-        if any(sign in text for sign in signs):
+        if re.search(signs, text):
             return words
     if not is_from_store(error):
         return str(getattr(error, "strerror", None) or text).rstrip(".")
