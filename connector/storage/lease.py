@@ -7,9 +7,9 @@ The object outlives its owners and counts them (`generation`).
 A lock not renewed for `EXPIRES` seconds, by the store's own clock, belongs to a dead process; on
 the owner's machine, a dead process is noticed at once. An owner taken for dead may just be frozen,
 and wake up with a request half sent. So before it replaces an object, a writer notes the object and
-its tag in the lock; the request is conditional on that tag; and who takes over from an owner that
-did not give up the lock changes the tags of what is noted (`ObjectStorage.locked`). Then none of
-the former owner's requests can replace anything.
+its tag in the lock; the request is conditional on that tag; and a writer that takes over from one
+that did not give up the lock changes the tags of what is noted (`takeover.py`). Then none of the
+former owner's requests can replace anything.
 
 A store that does not honour conditions is left to `claims.py`; what is then not promised is in
 `Lease.caveat`.

@@ -11,9 +11,9 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Final
 
@@ -25,17 +25,17 @@ from connector.storage.address import Place, open_place
 from connector.storage.conditional import LARGEST, Changed
 from connector.storage.lease import Lease
 from connector.storage.local import trying_to
+from connector.storage.scratch import new_scratch, sweep_scratch
 from connector.storage.store_errors import is_from_store, is_perhaps_gone, is_to_mend, reason
+from connector.storage.takeover import shut_out, zero_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from connector.storage.conditional import ConditionalStore, Tag
+    from connector.storage.conditional import ConditionalStore
 
 DRAFTS: Final = ".tmp"
 
-# Prefix of local folders of spilled rows; the process ID follows.
-SCRATCH: Final = "luma-to-parquet-"
 
 # Bytes transferred in one request; larger files go in parts, which become visible as one.
 SMALL: Final = 5 * 1024 * 1024
@@ -43,8 +43,6 @@ SMALL: Final = 5 * 1024 * 1024
 # Bytes per read while two files are compared.
 PART: Final = 8 * 1024 * 1024
 
-# At the start and the end of each Parquet file.
-PARQUET: Final = b"PAR1"
 
 # Bytes that S3 copies in one request.
 LARGEST_COPY: Final = 5 * 1024**3
@@ -84,8 +82,7 @@ class ObjectStorage:
     def scratch(self) -> Path:
         """A temporary folder, removed together with this object."""
         if self._temporary is None:
-            prefix = f"{SCRATCH}{os.getpid()}-"
-            self._temporary = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+            self._temporary = new_scratch()
         return Path(self._temporary.name, "spill")
 
     def where(self, name: str) -> str:
@@ -300,9 +297,11 @@ class ObjectStorage:
     def locked(self, timeout: float) -> Iterator[None]:
         """Be the only writer, once an earlier one can no longer replace anything."""
         with self._lease.held(timeout) as notes:
-            for note in notes:
-                with self._changing(f"write {note['path']}"):
-                    self._shut_out(note["path"], note["tag"])
+            if store := self._lease.store:
+                for note in notes:
+                    path = note["path"]
+                    with self._changing(f"write {path}"):
+                        shut_out(store, path, note["tag"], partial(self._zero_rows_like, path))
             self._lease.settle()
             try:
                 yield
@@ -314,37 +313,18 @@ class ObjectStorage:
                     self._lease.verify()
                 raise
 
-    def _shut_out(self, path: str, tag: Tag | None) -> None:
-        """Change an object's tag, if it has this one: a request that expects it then fails."""
-        store = self._lease.store
-        found = store.get(path) if store else None
-        if store is None or (found[1] if found else None) != tag:
-            return
-        content = _with_other_bytes(found[0]) if found else self._zero_rows_like(path)
-        if content:
-            with contextlib.suppress(Changed):  # the request has arrived
-                store.put(path, content, tag)
-
     def _zero_rows_like(self, path: str) -> bytes | None:
         """A Parquet file for a partition that is not there; None for any other object."""
-        from pyarrow import parquet  # noqa: PLC0415  only after a crash
-
-        table = path.removeprefix(f"{self._place.path}/").partition("/")[0]
-        beside = self.list(table)
+        beside = self.list(path.removeprefix(f"{self._place.path}/").partition("/")[0])
         if not path.endswith(".parquet") or not beside:
             return None
         with self.open_file(beside[0]) as file:
-            schema = parquet.read_schema(file).remove_metadata()  # which is the other file's
-        buffer = pa.BufferOutputStream()
-        parquet.write_table(schema.empty_table(), buffer)
-        return bytes(buffer.getvalue())
+            return zero_rows(file)
 
     def sweep(self) -> None:
         """Remove half-written files of dead writers, here and on this machine's disk."""
         self.remove_folder(DRAFTS)
-        for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
-            if not _lives(folder.name.removeprefix(SCRATCH).partition("-")[0]):
-                shutil.rmtree(folder, ignore_errors=True)
+        sweep_scratch()
 
     @contextlib.contextmanager
     def _reading(self, name: str, *, is_ours: bool | None = None) -> Iterator[None]:
@@ -388,27 +368,8 @@ def _version(info: fs.FileInfo) -> str:
     return f"{info.size} bytes, {info.mtime_ns}"
 
 
-def _with_other_bytes(content: bytes) -> bytes:
-    """The same rows or JSON in other bytes: some stores give the same bytes the same tag."""
-    if not (content.startswith(PARQUET) and content.endswith(PARQUET)):
-        return content + b"\n"
-    # Readers find the footer from the end, and all else by the positions that it gives.
-    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-    return content[:footer] + bytes(8) + content[footer:]
-
-
 def _content(draft: IO[bytes]) -> memoryview:
     """All of a file, without a copy in memory."""
     if not draft.seek(0, os.SEEK_END):
         return memoryview(b"")
     return memoryview(mmap.mmap(draft.fileno(), 0, access=mmap.ACCESS_READ))
-
-
-def _lives(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass
-    return True
