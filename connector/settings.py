@@ -33,7 +33,6 @@ from connector.config.values import (
     Rate,
     Seconds,
     Variable,
-    count_to,
 )
 from connector.errors import SettingsError
 from connector.words import did_you_mean, plain
@@ -54,6 +53,10 @@ _SHOWN = 80
 
 
 logger = logging.getLogger(__name__)
+
+
+def _count(most: int) -> Any:
+    return Field(ge=1, le=most)
 
 
 def _setting(default: Any, description: str, unit: str | None = None, **more: Any) -> Any:
@@ -109,11 +112,11 @@ class Settings(BaseModel):
         False, "Cut the query, which is a credential, off presigned URLs before they are saved."
     )
     marts: bool = _setting(True, "Rebuild the marts at the end of a run.")
-    term_prompts: Annotated[int, count_to(1_000_000_000)] | None = _setting(
+    term_prompts: Annotated[int, _count(1_000_000_000)] | None = _setting(
         None, "Distinct prompts that a term needs for a row in `terms`; 5 in a new warehouse."
     )
 
-    max_concurrency: Annotated[int, count_to(10_000)] = _setting(
+    max_concurrency: Annotated[int, _count(10_000)] = _setting(
         128, "Most requests in flight at once.", "requests"
     )
     requests_per_second: Rate | None = _setting(
@@ -126,7 +129,7 @@ class Settings(BaseModel):
         ge=1,
         le=1_000,
     )
-    max_attempts: Annotated[int, count_to(1_000)] = _setting(
+    max_attempts: Annotated[int, _count(1_000)] = _setting(
         5, "Most requests for one task ID.", "requests"
     )
     max_wait: Seconds = _setting(
@@ -135,10 +138,10 @@ class Settings(BaseModel):
     connect_timeout: Seconds = _setting(10, "Longest wait for a connection.", "seconds")
     read_timeout: Seconds = _setting(30, "Longest wait for the next bytes of an answer.", "seconds")
     total_timeout: Seconds = _setting(60, "Longest time for a whole answer.", "seconds")
-    max_body_bytes: Annotated[int, count_to(1024**3)] = _setting(
+    max_body_bytes: Annotated[int, _count(1024**3)] = _setting(
         4 * 1024 * 1024, "Largest body, decompressed; a larger one is rejected.", "bytes"
     )
-    batch_size: Annotated[int, count_to(1_000_000)] = _setting(
+    batch_size: Annotated[int, _count(1_000_000)] = _setting(
         2_000, "Answers saved together in one file, if they come within ten seconds.", "answers"
     )
 

@@ -60,11 +60,6 @@ Seconds = Annotated[float, Field(gt=0, le=LONGEST_WAIT, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0.0001, le=100_000, allow_inf_nan=False)]
 
 
-def count_to(most: int) -> Any:
-    """Bounds of a number of things, from 1."""
-    return Field(ge=1, le=most)
-
-
 def _as_variable(name: str) -> str:
     """Refuse what is no variable's name: perhaps it is the key itself."""
     if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", name):
