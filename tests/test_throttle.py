@@ -177,6 +177,22 @@ def test_tasks_that_are_refused_for_their_own_sake_slow_the_others_little(
     assert statistics.mean(found) >= reached * rate / (1.0 + 5.0 * share)
 
 
+@pytest.mark.parametrize(("rate", "burst"), [(50, 10), (20, 1)])
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_beside_a_limit_they_are_not_taken_for_leave_to_exceed_it(
+    rate: int, burst: int, share: float
+) -> None:
+    """Each of them is asked for five times, and refused; hardly more than that is."""
+    found = []
+    for seed in range(1, 13):
+        limit = TokenBucket(rate, burst)
+        gateway = Gateway(limit, 0.08, 0.1, refusal_latency=0.08, stubborn=share)
+        run = simulate(gateway, 128, seed).until(60.0)
+        found.append(run.per_second(0.0, 60.0) / rate * (1.0 + 4.0 * share) / (1.0 - share))
+        assert run.refused_share() <= 5.0 * share / (1.0 + 4.0 * share) + 0.15
+    assert statistics.mean(found) >= 0.35
+
+
 def test_a_gateway_that_accepts_one_a_second_is_not_taken_for_one_that_accepts_one_a_minute() -> (
     None
 ):

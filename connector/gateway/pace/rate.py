@@ -79,9 +79,6 @@ SLOWEST: Final = 1.0 / 60.0
 # A limit of more requests per second than this limits nothing.
 HIGHEST: Final = 1e4
 
-# A share of refusals that is this much larger than what no rate avoids comes from the rate.
-MORE: Final = 1.3
-
 # Requests kept to measure the rate by.
 REMEMBERED: Final = 2048
 
@@ -138,6 +135,7 @@ class Rate:
         self._falls: deque[_Fall] = deque(maxlen=64)
         self._pause = 0.0
         self._told_at = -math.inf
+        self._crowd = self._held = 0
         self._news_seconds = 0.0
 
     def at(self, _now: float = 0.0) -> float:
@@ -147,7 +145,7 @@ class Rate:
     @property
     def is_closed(self) -> bool:
         """Whether nothing is accepted at present."""
-        return self._in_row >= CLOSED + int(10.0 * self._unavoidable.share)
+        return self._in_row >= CLOSED
 
     def sent(self, request: Request) -> None:
         """Note that a request starts."""
@@ -198,6 +196,7 @@ class Rate:
         """
         mark = self._mark(request)
         self._forget(request)
+        self._held += 1
         is_of_crowd = len(self._empty) == 1 and request.sent_at <= self._told_at
         if is_of_crowd and (rate := self._since(self._empty[0], mark)):
             count = mark.accepted - self._empty[0].accepted
@@ -216,7 +215,6 @@ class Rate:
 
     def undo(self, now: float, at: float) -> None:
         """Undo what a refusal has cost that arrived then: it was for the task's own sake."""
-        self._unavoidable.proved()
         fall = min(self._falls, key=lambda fall: abs(fall.at - at), default=None)
         if fall is None or abs(fall.at - at) > SAME:
             return
@@ -225,11 +223,18 @@ class Rate:
         if fall.before < math.inf:
             restored = min(fall.before, self._limit * fall.before / fall.after)
             self._limit = max(self._limit, restored)
-        elif all(other.at > 2.0 * at - now for other in self._falls):
-            # All other refusals may yet turn out to be of this kind.
+        elif self._is_alone(now, at):
             self._limit, self._doubt, self.next_at = math.inf, MOST_DOUBT, -math.inf
             self._empty.clear()
             self._falls.clear()
+
+    def _is_alone(self, now: float, at: float) -> bool:
+        """Whether nothing else shows a limit: all other refusals may yet turn out to be alike.
+
+        A limit refuses most that was under way at its first refusal.
+        """
+        is_of_crowd = self._held > self._crowd / 2
+        return not is_of_crowd and all(other.at > 2.0 * at - now for other in self._falls)
 
     def refused(self, request: Request, now: float, resume_at: float) -> None:
         """Learn from a refusal.
@@ -241,13 +246,17 @@ class Rate:
         """
         mark, before = self._mark(request), self._limit
         sent = self._forget(request)
+        in_vain = self._unavoidable.refused(request)
+        if not in_vain and self._unavoidable.credit.pay():
+            return
         self._in_row += 1
         self._told_at, self._news_seconds = now, now - request.sent_at
         if self._in_row == 1:
             self._closed = mark
-        if in_vain := self._unavoidable.refused(request):
+        if in_vain:
             self._limit, self._in_row = max(self._limit, in_vain), 0
         elif sent.rate == math.inf:
+            self._crowd, self._held = max(self._accepted, default=0) - request.number, 0
             self._limit = self._first_guess(mark, now, resume_at)
         elif not self.is_closed:
             self._learn(sent, mark)
@@ -288,12 +297,11 @@ class Rate:
         """Requests until the next refusal."""
         share = LEAST_DOUBT / self._doubt
         cost = 1.0 + (max(1.0, self._cost) - 1.0) * share
-        usual = max(
+        return max(
             PER_REFUSAL * cost * share,
             WORK_PER_PAUSE * self._pause * self._limit * share,
             max(SHORTEST, self._period) * self._limit,
         )
-        return min(usual, 1.0 / (MORE * self._unavoidable.share + 1e-9))
 
     def _rise(self, share: float) -> None:
         self._quiet += 1
@@ -310,7 +318,6 @@ class Rate:
         """Lower the rate, no further than to what was accepted; doubt what is left."""
         count = mark.accepted - self._empty[-1].accepted if self._empty else mark.accepted
         least = (1.0 - LEAST_DOUBT / 2.0) * max(self._least(mark), self._without_burst(mark))
-        least /= 1.0 - min(0.9, MORE * self._unavoidable.share)
         fall = self._doubt
         if least:
             fall = max(fall, TOWARDS_LEAST * (1.0 - least / sent.rate))

@@ -8,8 +8,9 @@
   where about one request in 150 is refused: it rises by a little with each request, falls at a
   refusal to what was accepted between the last two, and by less the better it is known.
 - A task that is refused again, while others get through, is refused for its own sake: that says
-  nothing about the rate, and what its first refusal cost is undone. Likewise a share of refusals
-  that does not fall with the rate is endured, as where others use the same limit.
+  nothing about the rate, and what its first refusal cost is undone. Once their share is known, as
+  many first refusals teach nothing, and what goes beyond it lowers the rate. Likewise a share of
+  refusals that does not fall with the rate is endured, as where others use the same limit.
 - A gateway that accepts nothing is tried by one request at a time, ever less often. If it counts in
   windows, what it accepted from one opening to the next is the rate.
 - Where answers announce the requests that are left until a time, none is sent beyond them, once a

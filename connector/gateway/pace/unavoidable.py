@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from connector.gateway.pace.credit import Credit
+
 if TYPE_CHECKING:
     from connector.gateway.pace.request import Request
 
@@ -36,27 +38,26 @@ class _Seen(NamedTuple):
 
 
 class Unavoidable:
-    """The share of refusals that others cause who use the same limit, or tasks for their own sake.
+    """The share of refusals that others cause who use the same limit, or chance.
 
     Where the rate is limited, half of it is accepted to twice the share; where it is not, to the
     same share. Both are seen while the rate falls, from one refusal to the next.
 
     Attributes:
         share: Of all requests.
+        credit: Refusals that this share explains.
     """
 
     def __init__(self) -> None:
         self.share = 0.0
+        self.credit = Credit()
         self._since = 0
         self._seen: list[_Seen] = []
-
-    def proved(self) -> None:
-        """Note that a task turned out to be refused for its own sake."""
-        self.share += 1.0 - DECAY
 
     def accepted(self, request: Request) -> None:
         """Note an accepted request."""
         self.share *= DECAY
+        self.credit.earn(self.share)
         self._note(request, is_refused=False)
 
     def refused(self, request: Request) -> float:
