@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from conftest import DOCUMENTED_ID
 from connector.errors import SettingsError, UsageError, WarehouseLocked
 from connector.settings import load
 from connector.storage.address import open_place
+from connector.storage.replace import replacing
 from connector.storage.storage import storage_of
 from connector.warehouse.warehouse import Warehouse
 
@@ -109,3 +111,16 @@ def test_task_ids_and_the_report_have_file_addresses_too(cli: CommandLine, tmp_p
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "page.html").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my ids.txt", "page.html", "w"]
+
+
+def test_an_output_replaces_no_device_and_no_link(tmp_path: Path) -> None:
+    """As root, a rename over `/dev/full` would put a file in its place for all programs."""
+    pipe, link, real = tmp_path / "pipe", tmp_path / "link", tmp_path / "real"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="pipe is a device or a pipe"), replacing(pipe):
+        pass
+    assert pipe.is_fifo()
+    link.symlink_to(real.name)
+    with replacing(link) as draft:
+        draft.write_text("text")
+    assert (link.is_symlink(), real.read_text()) == (True, "text")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connector.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def put_in_place(draft: Path, target: Path) -> None:
@@ -45,12 +45,15 @@ def replacing(target: Path) -> Iterator[Path]:
     Raises:
         UsageError: The folder does not exist, the disk is full, or the target is not writable.
     """
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    real = Path(os.path.realpath(target))  # a link stays one
+    draft = real.with_name(f".{real.name}.{os.getpid()}.tmp")
     if target.is_dir():
         raise UsageError(f"{target} is a folder: name a file")
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{target} is a device or a pipe, which cannot be replaced: name a file")
     try:
         yield draft
-        put_in_place(draft, target)
+        put_in_place(draft, real)
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
