@@ -18,6 +18,7 @@ from test_warehouse import created, files, ingest
 
 import connector
 from connector.errors import DamagedFile, WarehouseError
+from connector.record.answer import Outcome
 from connector.record.schema import RUNS
 from connector.storage.local import LocalStorage
 from connector.storage.parquet import ROW_GROUP_ROWS
@@ -27,6 +28,7 @@ from connector.warehouse.runs import latest_runs, record_run
 from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from conftest import CommandLine
@@ -337,3 +339,96 @@ def test_an_odd_file_ends_a_command_with_one_message(root: Path, cli: CommandLin
     assert done.stderr.startswith("error: cannot use ")
     assert "Too many levels of symbolic links" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+MARCH = "generations/created_month=2025-03/generations.parquet"
+TIME = pa.timestamp("us", tz="UTC")
+
+
+def alter(path: Path, column: str, values: Callable[[int], pa.Array]) -> None:
+    """Write a file again with another column, as another program may."""
+    rows = pq.read_table(path, partitioning=None)
+    place = rows.schema.get_field_index(column)
+    pq.write_table(rows.set_column(place, column, values(len(rows))), path)
+
+
+def not_utf8(rows: int) -> pa.Array:
+    found = pa.array([b"\xff"] * rows)
+    return pa.StringArray.from_buffers(rows, *found.buffers()[1:])
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("task_id", lambda rows: pa.nulls(rows, pa.string())),
+        ("created_at", lambda rows: pa.array(["x"] * rows)),
+        ("fetched_at", lambda rows: pa.array([2**62] * rows, TIME)),
+        ("prompt", lambda rows: pa.array([{"a": 1}] * rows)),
+        ("prompt", not_utf8),
+    ],
+    ids=["no-id", "text", "year-148000", "struct", "bytes"],
+)
+def test_values_that_no_column_can_hold_are_damage_and_are_mended(
+    root: Path, column: str, values: Callable[[int], pa.Array]
+) -> None:
+    before = tables(root)
+    alter(root / MARCH, column, values)
+    with pytest.raises(DamagedFile, match="2025-03"):
+        overview(Warehouse.existing(root), timedelta(days=7))
+    with Warehouse.writing(root) as opened:
+        opened.refresh_marts()
+    same(before, tables(root))
+    assert not (root / "damaged").exists()
+
+
+@pytest.mark.parametrize("place", [MARCH, MARCH.replace("2025", "2019")], ids=["same", "copied"])
+def test_rows_that_are_there_twice_are_there_once_after_the_next_run(
+    root: Path, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    """A folder copied by hand, or a backup laid over a warehouse that was rebuilt since."""
+    before = tables(root)
+    rows = pq.read_table(root / MARCH, partitioning=None)
+    (root / place).parent.mkdir(exist_ok=True)
+    pq.write_table(pa.concat_tables([rows] * (2 if place == MARCH else 1)), root / place)
+    with caplog.at_level(logging.WARNING), Warehouse.writing(root) as opened:
+        assert opened.rebuild().changed_files == 0
+    after = tables(root)
+    for found in (before, after):  # an emptied file stays, and with it a category
+        found["generations"] = found["generations"].astype({"created_month": str})
+    same(before, after)
+    assert "in the tables twice" in caplog.text
+
+
+def test_a_damaged_table_takes_no_sound_rows_with_it_when_the_log_lacks_files(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in logged(root):
+        if path.stem != "3":
+            path.unlink()
+    (root / MARCH).write_bytes(b"")
+    with caplog.at_level(logging.WARNING), Warehouse.writing(root):
+        pass
+    # One is of another month, the other in what is left of the log.
+    assert tables(root)["generations"].task_id.tolist() == ["b", "c"]
+    assert tables(root)["rejects"].task_id.tolist() == ["gone"]
+    assert "The log of answers lacks files" in caplog.text
+    assert [path.name for path in (root / "damaged").iterdir()] == ["generations.parquet"]
+
+
+def test_an_outcome_of_a_later_release_waits_as_one_that_passes(root: Path) -> None:
+    with Warehouse.writing(root) as opened:
+        opened.save("4", [answer("later", {}, outcome=Outcome.TIMEOUT, status=None)], "run")
+        alter(root / "inbox/4.parquet", "outcome", lambda rows: pa.array(["new"] * rows))
+        alter(root / "inbox/4.parquet", "concerns", lambda rows: pa.nulls(rows, pa.string()))
+        opened.commit()
+        assert "later" not in opened.settled().to_pylist()
+    assert "new" in set(tables(root)["rejects"].reason)
+
+
+def test_compacting_sets_a_file_of_runs_aside_that_has_another_type(root: Path) -> None:
+    (path,) = root.glob("runs/2*.parquet")
+    alter(path, "started_at", lambda rows: pa.array([{"a": 1}] * rows))
+    with Warehouse.writing(root) as opened:
+        opened.compact()
+    connector.read("runs", root)
+    assert (root / "damaged" / path.name).exists()

@@ -46,7 +46,7 @@ PASSING: Final = frozenset(
 REJECT_REASONS: Final = tuple(outcome for outcome in Outcome if outcome is not Outcome.GENERATION)
 
 # The scope of a reason if nothing in the answer says more.
-_USUAL_CONCERNS: Final = {
+_USUAL_CONCERNS: Final[dict[str, Concern]] = {
     Outcome.NOT_FOUND: Concern.TASK,
     Outcome.FORBIDDEN: Concern.TASK,
     Outcome.BAD_REQUEST: Concern.TASK,
@@ -57,9 +57,12 @@ _USUAL_CONCERNS: Final = {
 }
 
 
-def usual_concern(outcome: Outcome) -> Concern | None:
-    """The scope of an outcome by itself; None for a generation."""
-    if outcome is Outcome.GENERATION:
+def usual_concern(outcome: str) -> Concern | None:
+    """The scope of an outcome by itself; None for a generation.
+
+    A later release may have outcomes that this one does not know: they pass.
+    """
+    if outcome == Outcome.GENERATION:
         return None
     return _USUAL_CONCERNS.get(outcome, Concern.MOMENT)
 

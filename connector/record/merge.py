@@ -283,7 +283,7 @@ def to_rejects(answers: pa.Table) -> pa.Table:
     """Convert answers without a generation to rows of `rejects`, none of them final."""
     reasons = answers["outcome"].to_pylist()
     starts = [_start(body) for body in answers["body"].to_pylist()]
-    usual = pa.array([usual_concern(Outcome(reason)) for reason in reasons], pa.string())
+    usual = pa.array([usual_concern(reason) for reason in reasons], pa.string())
     derived = {
         "reason": pa.array(reasons, pa.string()),
         "is_final": pa.repeat(pa.scalar(False), len(answers)),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connector.errors import ConnectorError, DamagedFile, StorageFailed, WarehouseError
@@ -36,6 +38,12 @@ FEW_VALUED: Final = frozenset({"base_url"})
 
 # Errors of pyarrow about a damaged file, and of the storage.
 UNREADABLE: Final = (pa.ArrowException, OSError)
+
+# Times that Python knows, in microseconds.
+FIRST, LAST = (
+    (end - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    for end in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+)
 
 
 def write_table(
@@ -147,7 +155,32 @@ def read_pieces(
             _refuse(storage, name, written.difference(all_of.names))
         names = [column for column in schema.names if column in written]
         for batch in iterate(file, names, groups):
-            yield conform(pa.Table.from_batches([batch]), schema)
+            yield _converted(storage, name, pa.Table.from_batches([batch]), schema)
+
+
+def _converted(storage: Storage, name: str, piece: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Convert what was read; values that cannot be are the file's fault, not the storage's."""
+    try:
+        return as_declared(piece, schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise DamagedFile(f"{storage.where(name)} cannot be read: {reason(error)}") from error
+
+
+def as_declared(piece: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Convert rows of a file to this schema; missing columns are null.
+
+    Raises:
+        pa.ArrowException: Another program wrote what a column cannot hold: another type, text that
+            is not UTF-8, or a time that no calendar of Python has.
+    """
+    rows = conform(piece, schema)
+    rows.validate(full=True)
+    for column in rows.columns:
+        if pa.types.is_timestamp(column.type):
+            ends = pc.min_max(column.cast(pa.int64()))
+            if any(end.is_valid and not FIRST <= end.as_py() <= LAST for end in ends.values()):
+                raise pa.ArrowInvalid("a time is not between the years 1 and 9999")
+    return rows
 
 
 def iterate(

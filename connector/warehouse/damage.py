@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connector.errors import DamagedFile
@@ -106,6 +107,7 @@ def _readable(storage: Storage, name: str, table: Table) -> Iterator[pa.Table]:
         return
     for group in groups:
         try:
-            yield from parquet.read_pieces(storage, name, table.schema, groups=[group])
+            for piece in parquet.read_pieces(storage, name, table.schema, groups=[group]):
+                yield piece.filter(pc.is_valid(piece[table.schema.names[0]]))
         except DamagedFile:
             continue

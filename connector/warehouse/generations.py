@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connector.errors import DamagedFile
 from connector.record.merge import KNOWN_COLUMNS, resolve, splice
 from connector.record.order import (
     FIRST_YEAR,
@@ -175,6 +176,8 @@ class Generations:
     def _known_in(self, partition: str, name: str) -> pa.Table:
         all_of = GENERATIONS.schema if self.refuses_unknown else None
         rows = parquet.read_table(self._storage, name, READ, all_of=all_of)
+        if rows["task_id"].null_count:
+            raise DamagedFile(f"{self._storage.where(name)} has rows without a task ID")
         self._last = self._last.beyond(last_of(rows))
         self._gateways_of[name] = pc.unique(rows["base_url"]).to_pylist()
         now = datetime.now(UTC)

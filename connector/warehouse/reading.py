@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from connector.errors import DamagedFile, UsageError, WarehouseError
 from connector.record.kept import KEY
-from connector.record.merge import conform
 from connector.record.schema import MARTS, TABLES
 from connector.settings import load
-from connector.storage.parquet import ROW_GROUP_ROWS, UNREADABLE, iterate
+from connector.storage.parquet import ROW_GROUP_ROWS, UNREADABLE, as_declared, iterate
+from connector.storage.store_errors import reason
 from connector.warehouse import refresh as marts
 from connector.warehouse.compact import CONTAINS
 from connector.warehouse.files import files_of
@@ -217,7 +217,7 @@ def pieces(
                 for piece in _pieces_of(file, schema, is_recent):
                     yield _with_partition(piece, name)
         except (*UNREADABLE, ValueError) as error:
-            raise DamagedFile(f"{storage.where(name)} cannot be read: {error}") from error
+            raise DamagedFile(f"{storage.where(name)} cannot be read: {reason(error)}") from error
 
 
 def _contained(file: pq.ParquetFile, name: str) -> set[str]:
@@ -238,7 +238,7 @@ def _pieces_of(
     names = [name for name in file.schema_arrow.names if name in wanted]
     for batch in iterate(file, names, groups, ROW_GROUP_ROWS):
         piece = pa.Table.from_batches([batch])
-        yield conform(is_recent.filter(piece) if is_recent else piece, schema)
+        yield as_declared(is_recent.filter(piece) if is_recent else piece, schema)
 
 
 def _with_partition(piece: pa.Table, name: str) -> pa.Table:

@@ -6,17 +6,23 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from connector.errors import WarehouseError
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connector.errors import DamagedFile, WarehouseError
 from connector.record.order import TOLERANCE
+from connector.record.schema import GENERATIONS, REJECTS
+from connector.storage import parquet
 from connector.warehouse import clocks, founding, inbox, runs, shadow
 from connector.warehouse import refresh as marts
+from connector.warehouse.damage import set_aside
 from connector.warehouse.dictionary import write_dictionary
+from connector.warehouse.files import files_of
 from connector.warehouse.generations import Last
 from connector.warehouse.marker import write_marker
 from connector.warehouse.tables import Committed, Tables
 
 if TYPE_CHECKING:
-    from connector.errors import DamagedFile
     from connector.storage.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -51,6 +57,15 @@ class RebuildableTables(Tables):
             term_prompts: Distinct prompts that a term needs; as before if None.
             again: Make all of them, also those that seem to be current.
         """
+        try:
+            self._refresh_marts(term_prompts, again=again)
+        except DamagedFile as error:
+            if again:  # the tables were made a moment ago
+                raise
+            self._repair(error)
+            self._refresh_marts(term_prompts, again=False)
+
+    def _refresh_marts(self, term_prompts: int | None, *, again: bool) -> None:
         files = list(self.generations.files().values())
         marts.rebuild(self.storage, files, term_prompts=term_prompts, again=again)
 
@@ -139,5 +154,33 @@ class RebuildableTables(Tables):
             write_marker(self.storage, self.partition_by)
 
     def _repair(self, error: DamagedFile) -> None:
+        """Rebuild the tables; where the log has less than their sound files, keep those."""
         logger.warning("%s. Rebuilding all tables from the log of answers.", error.what)
-        self.rebuild(may_shrink=True)
+        made, committed = self._make_again()
+        sound, damaged = self._examine()
+        if made.size() >= sound:
+            self._adopt(made, committed, again=True)
+            return
+        shadow.discard(self.storage)
+        for name, why in damaged.items():
+            set_aside(self.storage, name, why)
+        self.generations.forget()
+        self.merge(self.storage, inbox.logged_files(self.storage))
+        self.take_census()
+        logger.warning(
+            "The log of answers lacks files: what the tables' other files have stays as it is."
+            " Task IDs that neither has are requested again."
+        )
+
+    def _examine(self) -> tuple[int, dict[str, DamagedFile]]:
+        """Number of task IDs in the tables' sound files, and what is wrong with the others."""
+        task_ids, damaged = [], {}
+        for table in (GENERATIONS, REJECTS):
+            for name in files_of(self.storage, table):
+                try:
+                    pieces = parquet.read_pieces(self.storage, name, table.schema)
+                    found = [piece["task_id"].drop_null() for piece in pieces]
+                    task_ids += [chunk for column in found for chunk in column.chunks]
+                except DamagedFile as error:
+                    damaged[name] = error
+        return pc.count_distinct(pa.chunked_array(task_ids, pa.string())).as_py(), damaged

@@ -57,11 +57,10 @@ def latest_runs(storage: Storage, count: int) -> list[dict[str, Any]]:
 
 def gateways_by_run(storage: Storage) -> dict[str, str]:
     """Base URL by run ID, which earlier versions kept only here; sets damaged files aside."""
-    schema = pa.schema([RUNS["run_id"].field, RUNS["base_url"].field])
     rows: list[dict[str, Any]] = []
     for name in files_of(storage, RUNS):
         try:
-            rows += parquet.read_table(storage, name, schema).to_pylist()
+            rows += parquet.read_table(storage, name, RUNS.schema).to_pylist()
         except DamagedFile as error:
             set_aside(storage, name, error)
     return {row["run_id"]: as_base_url(row["base_url"]) for row in rows if row["base_url"]}

@@ -85,7 +85,8 @@ class Tables:
         known, rejected = self.generations.known()["task_id"], self.rejects()["task_id"]
         # One with a generation may have been refused later.
         both = rejected.filter(pc.is_in(rejected, known)) if len(rejected) else rejected
-        return len(known) + len(rejected) - len(both)
+        distinct: int = pc.count_distinct(known).as_py()
+        return distinct + len(rejected) - len(both)
 
     def settled(
         self,

@@ -302,10 +302,23 @@ class Warehouse(RebuildableTables):
                 named(self.storage, lost),
             )
             self._rebuild_or_keep()
+        elif twice := self._found_twice():
+            logger.warning(
+                "%s: has rows that were there before, so task IDs are in the tables twice."
+                " Rebuilding all tables from the log of answers.",
+                named(self.storage, twice),
+            )
+            self._rebuild_or_keep()
         if returned := self._returned():
             logger.warning("Forgotten task IDs are back in a table: removing them again.")
             self.forget(returned)
         self.take_census()
+
+    def _found_twice(self) -> list[str]:
+        """Files that bring task IDs which the tables have already, such as a copied folder."""
+        grown = census.grown_files(self.storage, self.generations.rows_by_file())
+        task_ids = self.generations.known()["task_id"]
+        return grown if grown and pc.count_distinct(task_ids).as_py() < len(task_ids) else []
 
     def _returned(self) -> list[str]:
         """Forgotten task IDs that an older copy of a file has brought back."""
