@@ -12,7 +12,9 @@ import pyarrow as pa
 import pytest
 from builders import answer
 
+import connector
 from connector.errors import DamagedFile, StorageFailed, WarehouseError
+from connector.export.export import export_tables
 from connector.record.schema import ANSWERS
 from connector.storage import parquet
 from connector.storage.local import LocalStorage
@@ -85,6 +87,19 @@ def test_an_error_of_the_storage_stops_a_rebuild_and_changes_nothing(
     assert not (root / "damaged").exists()
     with Warehouse.writing(root) as warehouse:
         assert warehouse.rebuild().generations == 100
+
+
+def test_a_reader_calls_no_file_damaged_that_the_storage_does_not_give(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(storage: LocalStorage, name: str) -> Any:
+        raise OSError(errno.EIO, "Input/output error", storage.where(name))
+
+    monkeypatch.setattr(LocalStorage, "open_file", fail)
+    with pytest.raises(StorageFailed, match="Start again when the storage can be read"):
+        connector.read("generations", root)
+    with pytest.raises(StorageFailed, match="Start again when the storage can be read"):
+        export_tables(root, str(root.parent / "g.csv"))
 
 
 def test_half_a_file_that_is_whole_the_next_time_is_not_damaged(

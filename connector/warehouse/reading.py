@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connector.errors import DamagedFile, UsageError, WarehouseError
+from connector.errors import DamagedFile, StorageFailed, UsageError, WarehouseError
 from connector.record.kept import KEY
 from connector.record.schema import MARTS, TABLES
 from connector.settings import load
@@ -177,11 +177,18 @@ def retried(attempt: Callable[[], T]) -> T:
 
     Raises:
         DamagedFile: Some file cannot be read, however often it is tried.
+        StorageFailed: It is the storage that cannot be read.
     """
     for _ in range(ATTEMPTS - 1):
         with contextlib.suppress(DamagedFile):
             return attempt()
-    return attempt()
+    try:
+        return attempt()
+    except DamagedFile as error:
+        cause = error.__cause__
+        if getattr(cause, "errno", None) is None or isinstance(cause, FileNotFoundError):
+            raise
+        raise StorageFailed(f"{error.what}. Start again when the storage can be read.") from error
 
 
 def pieces(
