@@ -163,6 +163,14 @@ def test_without_a_command_the_help_is_shown(cli: CommandLine) -> None:
     assert "Commands" in done.stdout
 
 
+def test_duckdb_lists_nothing_on_standard_error(cli: CommandLine) -> None:
+    """It reports each object that Python leaves at the end of the process."""
+    pytest.importorskip("duckdb", reason="DuckDB is not installed (extra bi)")
+    assert cli("ingest", DOCUMENTED_ID).returncode == 0
+    done = cli("duckdb")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_refused_key_exits_with_3_and_keeps_what_came(
     cli: CommandLine, sandbox: Sandbox, tmp_path: Path
 ) -> None:
