@@ -117,12 +117,7 @@ class Batches:
         self._lock = threading.Lock()
 
     def read(self, part: Part, answer: Answer) -> tuple[list[Answer], list[Part]]:
-        """What an answer settles, and what is still to be asked for.
-
-        Args:
-            part: What was asked for.
-            answer: From `Client.fetch_batch`.
-        """
+        """What an answer of `Client.fetch_batch` settles, and what is still to be asked for."""
         if not is_answered(answer):
             with self._lock:
                 return [], self._refused(part, answer)
@@ -194,12 +189,8 @@ def says_too_many(answer: Answer) -> bool:
     """Whether a gateway refuses a batch for how many task IDs are in it."""
     if answer.http_status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return True
-    is_refusal = answer.http_status in {
-        *range(200, 300),
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-    }
-    return is_refusal and bool(TOO_MANY.search(answer.message or ""))
+    statuses = (*range(200, 300), HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+    return answer.http_status in statuses and bool(TOO_MANY.search(answer.message or ""))
 
 
 def is_absent(answer: Answer) -> bool:

@@ -128,14 +128,11 @@ class Client:
         return self._fetch(self._question(task_id), stop)
 
     def fetch_batch(self, task_ids: Sequence[str], stop: threading.Event) -> Answer | None:
-        """Ask for many task IDs in one request, as persistently as for one.
+        """Ask for many task IDs in one request, with the retries and the errors of `fetch`.
 
         Returns:
             The whole answer, for `connector.gateway.batch` to read; a generation if it holds a
             list of them. None as from `fetch`.
-
-        Raises:
-            RunStopped: As `fetch`.
         """
         if self._batch_transport is None:
             raise ValueError("the client was not made to ask for many at once")
@@ -143,18 +140,9 @@ class Client:
         return self._fetch(question, stop)
 
     def fetch_listing(self, limit: int, offset: int, stop: threading.Event) -> Answer | None:
-        """Request a page of the gateway's list of generations, with the retries of `fetch`.
+        """Request a page of the gateway's list: at most `limit` generations, after `offset` others.
 
-        Args:
-            limit: Generations on the page.
-            offset: Generations before the page.
-            stop: As for `fetch`.
-
-        Returns:
-            The answer, whose body is the page if all is well; None as from `fetch`.
-
-        Raises:
-            RunStopped: As for `fetch`.
+        With the retries, the result and the errors of `fetch`; the body is the page if all is well.
         """
         path = f"{self._path}?limit={limit}&offset={offset}"
         name = f"the list from {offset:,} on"

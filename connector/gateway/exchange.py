@@ -26,14 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Exchange:
-    """Makes single attempts; safe to share between threads.
-
-    Args:
-        redactor: Takes the key out of answers.
-        owners: Which IDs are whose.
-        room: Memory for large answers.
-        now: The time of day.
-    """
+    """Makes single attempts; safe to share between threads. `now` gives the time of day."""
 
     def __init__(
         self, redactor: Redactor, owners: Owners, room: Room, now: Callable[[], datetime]

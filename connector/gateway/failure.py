@@ -70,13 +70,7 @@ class AttemptFailed(Exception):
 
 
 def explain(error: Exception, host: str, status: int | None) -> AttemptFailed:
-    """Translate an error of urllib3, of a socket or of a body.
-
-    Args:
-        error: As raised.
-        host: Named in the message.
-        status: HTTP status, if there was one.
-    """
+    """Translate an error of urllib3, of a socket or of a body, after this HTTP status if any."""
     cause = list(_causes(error))[-1]
     if isinstance(cause, Overdue):
         return AttemptFailed(Outcome.TIMEOUT, str(cause), status)

@@ -98,11 +98,7 @@ class _Crew:
     """The threads of one `fetch`. They are daemons, so that the process can exit at once."""
 
     def __init__(
-        self,
-        task_ids: Iterable[str],
-        client: Client,
-        threads: int,
-        stop: threading.Event,
+        self, task_ids: Iterable[str], client: Client, threads: int, stop: threading.Event
     ) -> None:
         self.failure: BaseException | None = None
         self._client = client
@@ -151,10 +147,7 @@ class _Crew:
         self._halt.set()
 
     def work(
-        self,
-        grace_seconds: float,
-        on_idle: Callable[[], None],
-        on_request: Callable[[int], None],
+        self, grace_seconds: float, on_idle: Callable[[], None], on_request: Callable[[int], None]
     ) -> Generator[Answer, None, None]:
         """Start the threads; yield answers until all have ended or the grace period is over."""
         for run in self._first:

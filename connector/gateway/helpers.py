@@ -45,11 +45,7 @@ class Helpers:
         done: A socket that can be read once there are results.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        start_thread: Callable[[Callable[[], None]], None],
-    ) -> None:
+    def __init__(self, client: Client, start_thread: Callable[[Callable[[], None]], None]) -> None:
         self.busy = 0
         self.done, self._signal = socket.socketpair()
         self.done.setblocking(False)

@@ -49,15 +49,7 @@ class Question:
     is_list: bool = False
 
     def send(self, *, is_fresh: bool, started: Connection | None = None) -> Sent:
-        """Ask once.
-
-        Args:
-            is_fresh: Over a connection that was never used.
-            started: Over which it was asked already, by `Transport.start`.
-
-        Raises:
-            AttemptFailed: No answer came.
-        """
+        """Ask once; the arguments and errors are those of `Transport.send`."""
         return self.transport.send(self.path, self.body, is_fresh=is_fresh, started=started)
 
     def read(self, reply: Reply, now: datetime) -> Attempt:

@@ -24,17 +24,11 @@ if TYPE_CHECKING:
 class RetryPolicy:
     """Decides whether and when to ask again; safe to share between threads.
 
-    Args:
-        settings: Limits of attempts and waits.
-        now: The time of day.
-        draw: Random numbers from [0, 1), for jitter.
+    `now` gives the time of day, `draw` random numbers from [0, 1) for jitter.
     """
 
     def __init__(
-        self,
-        settings: ClientSettings,
-        now: Callable[[], datetime],
-        draw: Callable[[], float],
+        self, settings: ClientSettings, now: Callable[[], datetime], draw: Callable[[], float]
     ) -> None:
         self._settings = settings
         self._now = now
@@ -51,12 +45,7 @@ class RetryPolicy:
         """Seconds until the next attempt; None if there is none.
 
         What may be another task's, or was not seen by the gateway, is asked for again at once,
-        however few attempts there may be.
-
-        Args:
-            inquiry: With this attempt counted.
-            attempt: The last one.
-            now: As for `observe`.
+        however few attempts there may be. `inquiry` counts this attempt already.
 
         Raises:
             RunStopped: As `Client.fetch`.

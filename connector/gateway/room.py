@@ -26,11 +26,7 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 class Room:
-    """The bytes of large answers that threads hold; each thread holds one at a time.
-
-    Args:
-        most: How many, for all threads.
-    """
+    """The bytes of large answers that threads hold, at most `most`; each holds one at a time."""
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
@@ -73,9 +69,5 @@ class Room:
             self.leave()
 
     def turn(self, size: int) -> AbstractContextManager[object]:
-        """A context in which one large answer is parsed at a time: that takes many times its bytes.
-
-        Args:
-            size: Bytes of the answer.
-        """
+        """A context for parsing: one large answer at a time, as that takes many times its size."""
         return _FREE if size <= SMALL_BYTES else self._turn

@@ -105,13 +105,8 @@ class Transport:
     ) -> Sent:
         """GET a path, percent-encoded as it is to arrive, or POST a body to it.
 
-        Redirects on the same host are followed; a POST stays one: it asks and changes nothing.
-
-        Args:
-            path: Percent-encoded.
-            body: Of a POST.
-            is_fresh: Ask over a connection that was never used.
-            started: From `start`, to which the path was sent.
+        Redirects on the same host are followed; a POST stays one: it asks and changes nothing. With
+        `is_fresh`, over a connection that was never used; `started` is one from `start`.
 
         Raises:
             AttemptFailed: No answer came, or a redirect leads to another host or nowhere.

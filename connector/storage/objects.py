@@ -328,14 +328,9 @@ class ObjectStorage:
 
     @contextlib.contextmanager
     def _reading(self, name: str, *, is_ours: bool | None = None) -> Iterator[None]:
-        """Translate errors of the store; errors due to a damaged file pass.
+        """Translate errors of the store to `StorageFailed`; errors due to a damaged file pass.
 
-        Args:
-            name: Name of the file.
-            is_ours: Whether no other process can have removed it; None: whether the lease is held.
-
-        Raises:
-            StorageFailed: The store failed.
+        `is_ours`: no other process can have removed the file; None asks whether the lease is held.
         """
         try:
             yield

@@ -23,11 +23,8 @@ def shut_out(
 ) -> None:
     """Change an object's tag, if it has this one: a request that expects it then fails.
 
-    Args:
-        store: Writes the object again, with the same rows.
-        path: Of the object.
-        tag: What the former owner expects; None if it expects no object.
-        new: Makes the content of an object that does not exist; None leaves it so.
+    The object keeps its rows. If there is none, as its former owner expects by a tag of None, it
+    gets what `new` makes, if that is anything.
 
     Raises:
         OSError: The store failed or refused.

@@ -46,14 +46,9 @@ def read_rows(
 ) -> Iterator[list[Any] | dict[str, Any]]:
     """The cells below the header of the column of task IDs, without empty rows.
 
-    Visible sheets come before hidden ones.
-
-    Args:
-        data: The file.
-        name: Of the file, for messages.
-        column: That of the task IDs, if it is not a usual one.
-        whole: Whether to yield all cells of each row. The first item is then the header: its
-            cells, which of the rows it is (-1 if there is none), and the place of the IDs.
+    Visible sheets come before hidden ones. With `whole`, all cells of each row come, and before
+    them the header: its cells, which of the rows it is (-1 if there is none), and the place of the
+    IDs.
 
     Raises:
         SourceError: It cannot be read, or no sheet has such a column.
