@@ -8,9 +8,15 @@ from pathlib import Path
 STATIC = Path(__file__).parent.parent / "connector/report/static"
 
 
+def returned_by(script: str) -> str:
+    """What a script gives to the others."""
+    return (STATIC / script).read_text(encoding="utf-8").rpartition("\n  return {")[2]
+
+
 def test_each_chart_has_its_place_in_the_page() -> None:
-    charts = (STATIC / "charts.js").read_text(encoding="utf-8")
-    made = re.findall(r"^    (\w+)[,:]", charts.rpartition("\n  return {\n")[2], re.MULTILINE)
+    made = re.findall(r"^    (\w+)[,:]", returned_by("charts.js"), re.MULTILINE)
+    for name in ("turnaround.js", "prompt_charts.js"):
+        made += re.findall(r"(\w+)(?:: \w+)?(?:,| })", returned_by(name))
     places = re.findall(r'data-chart="(\w+)"', (STATIC / "page.html").read_text(encoding="utf-8"))
     assert sorted(made) == sorted(places)
     assert len(made) > 15
