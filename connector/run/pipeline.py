@@ -86,18 +86,9 @@ def read_list(run: Run, client: Client) -> None:
         SourceError: The gateway has no list.
         RunStopped: Going on is pointless, or the list cannot be read to its end.
     """
-    from connector.run.discover import Discovery  # noqa: PLC0415  see `connector.run.resources`
-    from connector.run.receive import Batch, collect  # noqa: PLC0415  as above
+    from connector.run.receive import Batch, collect  # noqa: PLC0415  see `connector.run.resources`
 
-    found = Discovery(
-        run.settled(),
-        run.unfinished(),
-        run.covered(),
-        limit=run.selection.limit,
-        given_up=run.given_up(),
-        is_forgotten=run.is_forgotten,
-    )
-    stop = run.watcher.stop
+    found, stop = run.discovery(), run.watcher.stop
 
     def listed() -> Iterator[Answer]:
         for answer in found.answers(client, stop, run.tally.add_requests):

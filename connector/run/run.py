@@ -28,9 +28,8 @@ from connector.words import plural
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    import pyarrow as pa
-
     from connector.record.answer import Answer
+    from connector.run.discover import Discovery
     from connector.run.selection import Selection
     from connector.settings import Settings
     from connector.warehouse.warehouse import Warehouse
@@ -88,33 +87,26 @@ class Run:
         self._committed = Committed()
         self._batches = itertools.count(1)
 
-    def settled(self) -> pa.ChunkedArray:
-        """Task IDs that need no request."""
-        return settled_in(self._warehouse, self.selection, self.settings)
-
-    def unfinished(self) -> pa.ChunkedArray:
-        """Task IDs that are known, not finished, and not given up."""
-        return self._warehouse.unfinished(self.settings.give_up_after)
-
-    def given_up(self) -> pa.ChunkedArray | None:
-        """Those of `settled` that are given up."""
-        return given_up_in(self._warehouse, self.selection, self.settings)
-
     @property
     def has_requests(self) -> bool:
         """Whether there is anything to ask the gateway."""
         return self.selection.is_listing or len(self.plan.task_ids) > 0
 
-    @property
-    def is_forgotten(self) -> Callable[[pa.Array], pa.Array]:
-        """Tells which task IDs were forgotten on request."""
-        return self._warehouse.forgotten().mask
+    def discovery(self) -> Discovery:
+        """What reads the gateway's list, down to what an earlier run has read."""
+        from connector.run.discover import Discovery  # noqa: PLC0415  see `connector.run.resources`
 
-    def covered(self) -> list[str]:
-        """Task IDs of the gateway's list below which all is in the warehouse."""
-        if self.selection.is_repeated:
-            return []
-        return walks.read_walk(self._warehouse.storage, self.settings.base_url)
+        warehouse, selection, settings = self._warehouse, self.selection, self.settings
+        is_repeated = selection.refresh or selection.retry_rejected
+        covered = [] if is_repeated else walks.read_walk(warehouse.storage, settings.base_url)
+        return Discovery(
+            settled_in(warehouse, selection, settings),
+            warehouse.unfinished(settings.give_up_after),
+            covered,
+            limit=selection.limit,
+            given_up=given_up_in(warehouse, selection, settings),
+            is_forgotten=warehouse.forgotten().mask,
+        )
 
     def note_walk(self, newest: list[str]) -> None:
         """Remember that all below these task IDs of the list is saved."""

@@ -60,11 +60,6 @@ class Selection:
         """Whether the gateway's list is the source."""
         return LISTING in (source for source in self.sources if isinstance(source, str))
 
-    @property
-    def is_repeated(self) -> bool:
-        """Whether it requests settled task IDs again."""
-        return self.refresh or self.retry_rejected
-
 
 def make_plan(
     selection: Selection,

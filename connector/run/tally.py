@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Final
 
 from connector.record.answer import REJECT_REASONS, Answer, Concern, Outcome
 
@@ -75,32 +75,16 @@ class Tally:
             self.statuses[end] += by
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(
-            self.fetched + other.fetched,
-            self.rejected + other.rejected,
-            self.requests + other.requests,
-            self.retries + other.retries,
-            self.mixed_up + other.mixed_up,
-            self.polls + other.polls,
-            self.statuses + other.statuses,
-            self.reasons + other.reasons,
-            self.of_tasks + other.of_tasks,
-            other.refusal or self.refusal,
-        )
+        sums = {name: getattr(self, name) + getattr(other, name) for name in SUMMED}
+        return Tally(**sums, refusal=other.refusal or self.refusal)
 
     def discount(self, answers: Iterable[Answer]) -> None:
         """Uncount answers that could not be saved: their task IDs count as not reached."""
         lost = Tally()
         for answer in answers:
             lost.add(answer)
-        self.fetched -= lost.fetched
-        self.rejected -= lost.rejected
-        self.requests -= lost.requests
-        self.retries -= lost.retries
-        self.mixed_up -= lost.mixed_up
-        self.statuses -= lost.statuses
-        self.reasons -= lost.reasons
-        self.of_tasks -= lost.of_tasks
+        for name in SUMMED:
+            setattr(self, name, getattr(self, name) - getattr(lost, name))
 
     @property
     def answers(self) -> int:
@@ -121,6 +105,9 @@ class Tally:
         # Sorted, so that the lines of a log read alike.
         counts = {**dict(sorted(self.statuses.items())), "rejected": self.rejected}
         return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+
+
+SUMMED: Final = [field.name for field in fields(Tally) if field.name != "refusal"]
 
 
 def counts_of(plan: Plan, tally: Tally) -> dict[str, int]:
