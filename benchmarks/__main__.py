@@ -10,16 +10,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
-from benchmarks import (
-    fetching,
-    flattening,
-    flowing,
-    memory,
-    page,
-    standing,
-    starting,
-    throttling,
-)
+from benchmarks import fetching, flattening, flowing, memory, page, standing, starting, throttling
 from benchmarks.figure import Figure
 
 if TYPE_CHECKING:

@@ -231,7 +231,7 @@ def timing(histories: int = 20) -> None:
             say(
                 f"{count:>6} {scenario:>8}: shares {np.mean(shares):.3f},"
                 f" quantiles {np.mean(quantiles):.3f}, median off by {np.mean(off):.1%} on average,"
-                f" {max(off):.1%} at most",
+                f" {max(off):.1%} at most"
             )
 
 

@@ -43,14 +43,8 @@ def _nothing_new() -> Iterator[Figure]:
         write_list(Path(folder, "ids.txt"), IDS)
         given = environment(sandbox)
         child.command_line("ingest", "ids.txt", cwd=Path(folder), **given)
-        run = (
-            "-m",
-            "connector",
-            "ingest",
-            f"{folder}/ids.txt",
-            "--warehouse",
-            f"{folder}/warehouse",
-        )
+        where = ("--warehouse", f"{folder}/warehouse")
+        run = ("-m", "connector", "ingest", f"{folder}/ids.txt", *where)
         pairs = [(_one("-c", IMPORTS), _one(*run, **given)) for _ in range(PAIRS)]
     imports, ours = (min(one.cpu for one in side) for side in zip(*pairs, strict=True))
     yield reference(GROUP, f'`python -c "{IMPORTS}"`: CPU time', imports, "s")

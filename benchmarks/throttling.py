@@ -73,10 +73,8 @@ def ask_for(seconds: float, knobs: dict[str, Any]) -> dict[str, Any]:
     rate = knobs["rate_limit"]
     with gateway(**knobs) as sandbox, tempfile.TemporaryDirectory() as folder:
         given = write_list(Path(folder, "ids.txt"), int(2 * rate * seconds) + 1000)
-        settings, stop = (
-            load(base_url=sandbox.base_url, key=KEY, max_attempts=50),
-            threading.Event(),
-        )
+        settings = load(base_url=sandbox.base_url, key=KEY, max_attempts=50)
+        stop = threading.Event()
 
         def ask() -> None:
             with open_client(settings) as client:

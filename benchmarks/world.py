@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -84,14 +86,11 @@ def _body(number: int, created: datetime) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
+@cache
 def _example() -> dict[str, Any]:
-    if not _EXAMPLE:
-        path = Path(__file__).parents[1] / "data/examples/completed.json"
-        _EXAMPLE.update(json.loads(path.read_bytes()))
-    return _EXAMPLE
-
-
-_EXAMPLE: dict[str, Any] = {}
+    path = Path(__file__).parents[1] / "data/examples/completed.json"
+    example: dict[str, Any] = json.loads(path.read_bytes())
+    return example
 
 
 def build(root: str, count: int, partition_by: str = "month") -> float:
@@ -101,8 +100,6 @@ def build(root: str, count: int, partition_by: str = "month") -> float:
         Seconds of the commit.
     """
     import_pyarrow()  # as the commands do
-    import time  # noqa: PLC0415  only needed here
-
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  brings pyarrow
 
     dates = MONTHS if partition_by == "month" else int(DAYS)

@@ -150,14 +150,8 @@ class _Batch:
     def _save(self, answers: list[Answer]) -> None:
         name = f"{self._name}{next(self._parts):04}"
         try:
-            save_answers(
-                self._warehouse,
-                name,
-                answers,
-                self._access.run_id,
-                self._stop,
-                is_writer=False,
-            )
+            run_id, stop = self._access.run_id, self._stop
+            save_answers(self._warehouse, name, answers, run_id, stop, is_writer=False)
         except AnswersLost:
             self.tally.discount(answers)
             raise

@@ -80,19 +80,10 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
 def _server(home: Path) -> Iterator[str]:
     home.mkdir(parents=True, exist_ok=True)
     log, port = home / LOG_FILE, _free_port()
+    arguments = ("server", "start", "--host", HOST, "--port", f"{port}")
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  nothing in it comes from outside
-            [
-                sys.executable,
-                "-m",
-                __name__,
-                "server",
-                "start",
-                "--host",
-                HOST,
-                "--port",
-                f"{port}",
-            ],
+            [sys.executable, "-m", __name__, *arguments],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,

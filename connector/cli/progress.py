@@ -63,8 +63,7 @@ class LiveProgress(Watcher):
         else:
             self._last_line = now
             self._console.print(
-                f"fetching {tally.answers:,}/{total:,} at {rate}/s: {tally}",
-                highlight=False,
+                f"fetching {tally.answers:,}/{total:,} at {rate}/s: {tally}", highlight=False
             )
 
     def waiting(self, unfinished: int, seconds: float) -> None:

@@ -98,13 +98,13 @@ _RANK: Final = {
     (column.name, path): rank for column in FROM_JSON for rank, path in enumerate(column.paths)
 }
 
-TIME_COLUMNS: Final[frozenset[str]] = frozenset(
+TIME_NAMES: Final[frozenset[str]] = frozenset(
     column.name for column in FROM_JSON if column.type == TIMESTAMP
 )
 
 FAILURE: Final = frozenset({"failure_reason", "failure_code"})
 
-MAY_BE_NOTHING: Final = FAILURE | TIME_COLUMNS
+MAY_BE_NOTHING: Final = FAILURE | TIME_NAMES
 
 OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
     *OF_WRAPPERS,

@@ -12,7 +12,7 @@ from connector.record.keys import (
     HEADS,
     MAY_BE_NOTHING,
     OF_RECORDS,
-    TIME_COLUMNS,
+    TIME_NAMES,
     Json,
     folded,
     id_keys,
@@ -188,7 +188,7 @@ def _is_nothing(name: str, value: Any) -> bool:
     """Whether a value is a gateway's spelling of "none"."""
     if name in FAILURE:
         return value in ("", 0, "0", False)
-    return name in TIME_COLUMNS and is_no_time(value)
+    return name in TIME_NAMES and is_no_time(value)
 
 
 def _chosen(name: str, candidates: list[_Value], state: Any) -> Any:

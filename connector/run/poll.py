@@ -86,10 +86,7 @@ class Polls:
 
 
 def due(
-    polls: Polls,
-    seconds: float,
-    watcher: Watcher,
-    clock: Callable[[], float] = time.monotonic,
+    polls: Polls, seconds: float, watcher: Watcher, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[list[str]]:
     """Yield task IDs whenever some are due, until nothing is unfinished or the time is over.
 

@@ -62,10 +62,7 @@ class Selection:
 
 
 def make_plan(
-    selection: Selection,
-    settings: Settings,
-    warehouse: Warehouse | None,
-    take: Take | None = None,
+    selection: Selection, settings: Settings, warehouse: Warehouse | None, take: Take | None = None
 ) -> Plan:
     """Decide which task IDs to request, given what the warehouse holds; None holds nothing.
 
