@@ -197,7 +197,7 @@ def test_every_table_with_a_time_takes_since(root: Path) -> None:
         ({"columns": ["promt"]}, "no column 'promt'.*did you mean prompt"),
         ({"columns": ["created_day"]}, "no column 'created_day'.*did you mean created_at"),
         ({"dtype_backend": "arrow"}, "'arrow' is unknown.*write pyarrow"),
-        ({"since": "yesterday"}, "'yesterday' is no time"),
+        ({"since": "yesterday"}, "'yesterday' is not a time"),
         ({"since": 2025}, "since is a int"),
         ({"table": "resolutions", "since": "2025-01-01"}, "resolutions has no time"),
     ],
