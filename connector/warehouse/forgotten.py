@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from connector.errors import DamagedFile, WarehouseError
-from connector.record.schema import COLUMNS, GENERATIONS, MARTS, REJECTS, TABLES
+from connector.record.schema import COLUMNS, MARTS, TABLES
 from connector.storage import parquet
 from connector.warehouse.damage import DAMAGED, set_aside
 from connector.warehouse.files import INBOX, files_of, is_own
 from connector.warehouse.given import as_found
 from connector.warehouse.notes import write_note
+from connector.warehouse.shadow import REBUILT
 from connector.warehouse.walks import forget_walks
 from connector.words import REPORT
 
@@ -35,9 +36,6 @@ UNDER_WAY: Final = ".forget.json"
 FORMAT: Final = 1
 SALT_BYTES: Final = 32
 HASH_BYTES: Final = 16
-
-# What is made again from the log.
-REBUILT: Final = (GENERATIONS, REJECTS)
 
 
 class Forgotten:
@@ -128,7 +126,7 @@ def scrub_files(storage: Storage, task_ids: Sequence[str]) -> int:
         try:
             removed += _scrub(storage, name, table, scrubber)
         except DamagedFile as error:
-            if table in REBUILT:
+            if table.name in REBUILT:  # it is made again from the log
                 raise
             set_aside(storage, name, error)
             removed += _scrub(storage, name, table, scrubber) if storage.exists(name) else 0
