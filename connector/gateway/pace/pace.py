@@ -112,7 +112,7 @@ class Pace:
 
     def _endured(self, now: float, request: Request, refused_at: list[float]) -> None:
         """Learn nothing from a refusal, and forget what others for such a reason have taught."""
-        self._rate.endure(request)
+        self._rate.endure(request, self._own.share)
         for at in refused_at:
             self._rate.undo(now, at)
             self._cap.forget()

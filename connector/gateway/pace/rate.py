@@ -136,6 +136,7 @@ class Rate:
         self._pause = 0.0
         self._told_at = -math.inf
         self._crowd = self._held = 0
+        self._own_share = 0.0
         self._news_seconds = 0.0
 
     def at(self, _now: float = 0.0) -> float:
@@ -209,9 +210,10 @@ class Rate:
         self._doubt = min(MOST_DOUBT, 2.0 * self._doubt)
         self.next_at = max(self.next_at, at)
 
-    def endure(self, request: Request) -> None:
-        """Note a refusal for the task's own sake, which says nothing about the rate."""
+    def endure(self, request: Request, share: float) -> None:
+        """Note a refusal for the task's own sake, as of this share of tasks: not for the rate's."""
         self._forget(request)
+        self._own_share = share
 
     def undo(self, now: float, at: float) -> None:
         """Undo what a refusal has cost that arrived then: it was for the task's own sake."""
@@ -290,7 +292,7 @@ class Rate:
         return max(FIRST, mark.accepted / (1.0 + seconds))
 
     def _probe_seconds(self) -> float:
-        last = SOON if self._unavoidable.share > RARE else LAST_PROBE
+        last = SOON if self._unavoidable.share + self._own_share > RARE else LAST_PROBE
         return min(last, FIRST_PROBE * 2.0 ** min(16, max(0, self._in_row - CLOSED)))
 
     def _expected(self) -> float:
