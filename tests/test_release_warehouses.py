@@ -66,9 +66,14 @@ def test_an_earlier_releases_warehouse_is_gone_on_with(
     assert set(pd.read_parquet(root / "answers").task_id) == known | {"new"}
 
 
-def test_each_case_is_in_the_mixed_warehouse() -> None:
+def cases_of_then() -> set[str]:
+    """The cases that the mixed warehouse has; later ones were not known yet."""
     asked = set(pd.read_parquet(WAREHOUSES / "0.1.0/mixed/answers").task_id)
-    assert set(expected()) < asked
+    return asked & set(expected())
+
+
+def test_the_cases_of_then_are_in_the_mixed_warehouse() -> None:
+    assert len(cases_of_then()) == 35
 
 
 def test_a_warehouse_poisoned_by_a_wrong_address_is_healed_by_the_right_one(
@@ -94,7 +99,7 @@ def test_tables_of_an_earlier_release_become_those_of_today(
     """By `rebuild`, or by the first run: as if all had been fetched by this version."""
     root, fresh = released / "0.1.0/mixed", tmp_path / "fresh"
     refused = {"stops the run", "key refused"}
-    names = [name for name, case in expected().items() if case["outcome"] not in refused]
+    names = [name for name in cases_of_then() if expected()[name]["outcome"] not in refused]
     with CaseGateway() as gateway:
         given = "\n".join([*names, *examples()])
         cli("ingest", "-", "--warehouse", fresh, "--base-url", gateway.base_url, stdin=given)
