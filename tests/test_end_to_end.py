@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -150,6 +152,19 @@ def test_a_batch_has_as_many_answers_as_is_set(size: dict[str, int], sizes: list
     many = [answer_of(f"t{number}") for number in range(5_000)]
     assert list(receiving.collect(many, batch)) == many
     assert saved == sizes
+
+
+def test_answers_from_before_and_after_a_freeze_are_not_of_one_batch() -> None:
+    """A batch takes the place of its latest answer: older ones would come after another run's."""
+    saved: list[list[str]] = []
+    batch = receiving.Batch(
+        load(key=KEY), lambda some: saved.append([answer.task_id for answer in some])
+    )
+    first = answer_of("before")
+    later = first.fetched_at + timedelta(seconds=receiving.BATCH_SECONDS)
+    many = [first, answer_of("still"), replace(answer_of("after"), fetched_at=later)]
+    assert list(receiving.collect(many, batch)) == many
+    assert saved == [["before", "still"], ["after"]]
 
 
 def test_what_has_come_is_saved_while_the_rest_is_waited_for(

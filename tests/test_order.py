@@ -249,7 +249,7 @@ def test_a_clock_that_is_behind_moves_nothing(
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) - timedelta(days=10)
 
-    monkeypatch.setattr("connector.warehouse.warehouse.datetime", Behind)
+    monkeypatch.setattr("connector.warehouse.rebuild.datetime", Behind)
     with Warehouse.writing(tmp_path):
         pass
     same(before, tables(tmp_path))

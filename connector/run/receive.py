@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Save = Callable[[list[Answer]], None]
 
 # A batch is saved early when it is large or old: after a crash, unsaved answers cost new requests.
+# Nor is an answer added to an old one. Its place in the log is that of its latest answer, and while
+# this process was frozen, another may have fetched the older ones again.
 BATCH_BYTES: Final = 32 * 1024 * 1024
 BATCH_SECONDS: Final = 10.0
 
@@ -91,7 +93,9 @@ class Batch:
         self._since = 0.0
 
     def add(self, answer: Answer) -> None:
-        """Add an answer, and save the batch if it is full."""
+        """Add an answer, and save the batch if it is full; an old one before that."""
+        if self._answers and _seconds_between(self._answers[0], answer) >= BATCH_SECONDS:
+            self.save_all()
         if not self._answers:
             self._since = time.monotonic()
         self._answers.append(
@@ -114,6 +118,11 @@ class Batch:
         answers, self._answers, self._bytes = self._answers, [], 0
         if answers:
             self._save(answers)
+
+
+def _seconds_between(first: Answer, last: Answer) -> float:
+    """By the clock of the day, which goes on while the machine sleeps."""
+    return (last.fetched_at - first.fetched_at).total_seconds()
 
 
 def _without_signatures(answer: Answer) -> Answer:

@@ -40,6 +40,7 @@ SHORT: Final = {
     "connector.storage.lease:FENCE": 0.6,
     "connector.storage.lease:EXPIRES": 1.5,
     "connector.storage.lease:LONGEST_PAUSE": 0.5,
+    "connector.run.receive:BATCH_SECONDS": 1.0,  # shorter than a lease, as it is
 }
 COMMANDS: Final = {
     "run": ("ingest", "ids.txt", "--json", "--max-concurrency", "1", "--lock-timeout", "60"),

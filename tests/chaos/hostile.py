@@ -43,6 +43,7 @@ ENDS: Final = {
         " empty-prompt blank-prompt null-prompt missing-prompt nul-character control-characters"
         " script-prompt markup-prompt formula-prompt quotes-prompt lines-prompt"
         " right-to-left-prompt combined-prompt array-200 envelope-twice"
+        " envelope-text"
     ),
     "not_found": "not-found not-found-400 not-found-html gone success-false-200",
     "not_ready": "no-content",
@@ -54,7 +55,6 @@ ENDS: Final = {
     ),
     "not_a_generation": (
         "not-modified odd-status redirect-nowhere null-200 object-200 string-200 number-200"
-        " envelope-text"
     ),
     "too_large": (
         "gzip-bomb gzip-bomb-twice too-large huge-prompt endless-chunked endless-plain"
