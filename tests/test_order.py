@@ -254,3 +254,10 @@ def test_a_clock_that_is_behind_moves_nothing(
         pass
     same(before, tables(tmp_path))
     assert not (tmp_path / "clocks.json").exists()
+
+
+def test_a_number_that_no_warehouse_gave_is_not_counted_up_from() -> None:
+    absurd = 2**63 - 1
+    number = sequence.next_after(absurd)
+    assert sequence.next_after(number - 1) == number < absurd
+    assert sequence.run_id_of(absurd).startswith("9999")

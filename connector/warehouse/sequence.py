@@ -18,18 +18,20 @@ MICROSECOND: Final = timedelta(microseconds=1)
 # How a run's ID begins; what `strptime` takes may be written in more than one way.
 STAMP: Final = "%Y%m%dT%H%M%S%fZ"
 STAMP_LENGTH: Final = len("20260102T120000000000Z")
-LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+# A higher number is of another program: none is counted up from it.
+HIGHEST: Final = (datetime(9999, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
 
 
 def next_after(highest: int, moment: datetime | None = None) -> int:
     """Give a number above the highest one given before: that of a moment, by default now."""
     number = time.time_ns() // 1_000 if moment is None else (moment - EPOCH) // MICROSECOND
-    return max(number, highest + 1)
+    return max(number, min(highest, HIGHEST) + 1)
 
 
 def run_id_of(sequence: int) -> str:
     """Make an ID for the run with this number; IDs sort as their runs do."""
-    moment = min(EPOCH + sequence * MICROSECOND, LATEST)
+    moment = EPOCH + min(sequence, HIGHEST) * MICROSECOND
     return f"{moment:{STAMP}}-{secrets.token_hex(3)}"
 
 
