@@ -1,4 +1,4 @@
-"""`make chaos`: everything that could lose, duplicate or tear data, in ten minutes on two cores.
+"""`make chaos`: everything that could lose, duplicate or tear data, in eleven minutes on two cores.
 
 Every kind of attack is tried, and in the time that is left more of them, chosen at random. Prints
 what was tried, how often, how long it took, and what was lost, which must be nothing. Name parts to
