@@ -35,7 +35,7 @@ from connector.config.values import (
     Variable,
 )
 from connector.errors import SettingsError
-from connector.words import did_you_mean, plain
+from connector.words import did_you_mean, hide_user, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -202,9 +202,9 @@ class Settings(BaseModel):
             raise SettingsError(self._no_key())
         url = urlsplit(self.base_url)
         if url.scheme == "http" and not self.allow_http and not _is_loopback(url.hostname or ""):
-            shown = url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="")
+            shown = hide_user(url._replace(query="", fragment="").geturl())
             raise SettingsError(
-                f"{shown.geturl()} would carry the key unencrypted: use https, or --allow-http if"
+                f"{shown} would carry the key unencrypted: use https, or --allow-http if"
                 " the network in between is yours"
             )
         if (
@@ -213,9 +213,10 @@ class Settings(BaseModel):
             and self.base_url not in {OFFICIAL_BASE_URL, AGENTS_BASE_URL}
         ):
             raise SettingsError(
-                f"the base URL {self.base_url} comes from {self.origin('base_url').text} in this"
-                " folder, but the key from the environment: somebody else's folder could send your"
-                f" key anywhere. If it is meant, add --base-url {self.base_url} or set"
+                f"the base URL {hide_user(self.base_url)} comes from"
+                f" {self.origin('base_url').text} in this folder, but the key from the environment:"
+                " somebody else's folder could send your"
+                f" key anywhere. If it is meant, add --base-url {hide_user(self.base_url)} or set"
                 " LUMA_BASE_URL in the environment"
             )
         return self.key

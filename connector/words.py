@@ -57,6 +57,11 @@ def _visible(character: str) -> str:
     return character
 
 
+def hide_user(address: str, sign: str = "") -> str:
+    """Put a sign in place of user and password: all up to the last `@` before the path."""
+    return re.sub(r"//[^/?#]*@", f"//{sign}", address)
+
+
 def number(count: int) -> str:
     """Such as 1,234,567."""
     return f"{count:,}"

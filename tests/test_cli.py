@@ -145,6 +145,11 @@ def test_final_rejects_are_asked_again_only_on_request(cli: CommandLine) -> None
             {},
             "https://***@gateway.ex",
         ),
+        (
+            ["check", "--base-url", f"https://me:a@{KEY}@gateway.example"],
+            {},
+            "https://***@gateway.ex",
+        ),
     ],
 )
 def test_wrong_use_is_told_in_a_line_and_exits_with_2(

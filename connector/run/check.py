@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from connector.record.answer import Outcome
 from connector.run.resources import open_client
 from connector.settings import Settings, load
 from connector.warehouse.warehouse import Warehouse
+from connector.words import hide_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def _settings(settings: Settings) -> Check:
 
 def _value(settings: Settings, name: str) -> str:
     """A setting's value, without what may be secret: an address may hold a password."""
-    return "***" if name == "key" else re.sub(r"//[^/@]*@", "//***@", str(getattr(settings, name)))
+    return "***" if name == "key" else hide_user(str(getattr(settings, name)), "***@")
 
 
 def _key(settings: Settings) -> Check:
