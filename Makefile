@@ -17,7 +17,7 @@ run: .venv/run  ## fetch data/task_ids.txt from a sandbox gateway into data/ware
 test: .venv/test  ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-chaos: .venv/test  ## kills, faults, readers and hostile answers, each kind: eleven minutes on two cores
+chaos: .venv/test  ## kills, faults, readers and hostile answers, each kind: ten minutes on two cores
 	@$(BIN)/python tests/chaos/run.py
 
 bench: .venv/bench  ## measure every figure of docs/performance.md: a quarter of an hour
