@@ -164,6 +164,10 @@ class Generations:
         rows = rows.filter(pc.is_in(rows["task_id"], task_ids))
         return pa.table([rows["task_id"], sequence_of(rows)], ["task_id", "sequence"])
 
+    def task_ids(self) -> pa.ChunkedArray:
+        """All known task IDs; none of a file is read where an upsert has just written it."""
+        return self._known_homes()["task_id"]
+
     def rows(self) -> int:
         """Number of known task IDs."""
         return len(self._known_homes())

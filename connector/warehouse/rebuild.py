@@ -13,7 +13,7 @@ from connector.errors import DamagedFile, WarehouseError
 from connector.record.order import TOLERANCE
 from connector.record.schema import GENERATIONS, REJECTS
 from connector.storage import parquet
-from connector.warehouse import clocks, founding, inbox, runs, shadow
+from connector.warehouse import census, clocks, founding, inbox, runs, shadow
 from connector.warehouse import refresh as marts
 from connector.warehouse.damage import set_aside
 from connector.warehouse.dictionary import write_dictionary
@@ -97,9 +97,12 @@ class RebuildableTables(Tables):
 
     def _adopt(self, made: Tables, committed: Committed, *, again: bool = False) -> Rebuilt:
         self.has_changed = True
+        rows = made.rows_by_file()
         changed = shadow.adopt(self.storage, made.storage)
         self.generations.forget()
-        self.take_census()
+        # Of a partition that is gone, a file without rows is left.
+        left = dict.fromkeys(self.generations.files().values(), 0)
+        census.write_census(self.storage, left | rows)
         write_dictionary(self.storage, self.given.table)
         self.refresh_marts(again=again)
         return Rebuilt(committed.answers, committed.new, changed)

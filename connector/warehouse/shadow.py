@@ -77,9 +77,8 @@ def finish(storage: Storage) -> str | None:
 
 
 def _finish(storage: Storage, folder: str, note: dict[str, list[str]]) -> None:
-    for name in note["change"]:
-        if storage.exists(f"{folder}{name}"):
-            storage.move(f"{folder}{name}", name)
+    places = ((f"{folder}{name}", name) for name in note["change"])
+    storage.move_all((made, name) for made, name in places if storage.exists(made))
     for table in (TABLES[name] for name in REBUILT):
         for name in files_of(storage, table):
             if name not in note["keep"]:

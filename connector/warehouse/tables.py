@@ -82,7 +82,7 @@ class Tables:
 
     def size(self) -> int:
         """Number of task IDs in the tables, rejects included."""
-        known, rejected = self.generations.known()["task_id"], self.rejects()["task_id"]
+        known, rejected = self.generations.task_ids(), self.rejects()["task_id"]
         # One with a generation may have been refused later.
         both = rejected.filter(pc.is_in(rejected, known)) if len(rejected) else rejected
         distinct: int = pc.count_distinct(known).as_py()
@@ -209,10 +209,13 @@ class Tables:
         parquet.write_table(self.storage, REJECTS_FILE, REJECTS, [self.rejects()])
         self.generations.forget()
 
+    def rows_by_file(self) -> dict[str, int]:
+        """Number of rows of each file."""
+        return {**self.generations.rows_by_file(), REJECTS_FILE: len(self.rejects())}
+
     def take_census(self) -> None:
         """Note which files the tables have, to notice when one is removed."""
-        rows = {**self.generations.rows_by_file(), REJECTS_FILE: len(self.rejects())}
-        census.write_census(self.storage, rows)
+        census.write_census(self.storage, self.rows_by_file())
 
 
 def _chosen(
