@@ -11,6 +11,7 @@ from connector.record.answer import Concern, Outcome
 from connector.record.judge import judge
 
 G, T, M, A, K = Concern.GATEWAY, Concern.TASK, Concern.MOMENT, Concern.ACCOUNT, Concern.KEY
+U = Concern.UNCLEAR
 O = Outcome  # noqa: E741  the table below is read by column
 
 CLOUDFLARE = "<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head>"
@@ -134,6 +135,13 @@ REFUSALS: list[tuple[int, Any, Outcome, Concern]] = [
      O.BAD_REQUEST, T),
     (200, {}, O.NOT_A_GENERATION, T),
     (200, [], O.NOT_A_GENERATION, T),
+    (403, {"code": "task_forbidden"}, O.FORBIDDEN, T),
+    # Of the task, or of everyone who asks: other answers say which.
+    *((403, body, O.FORBIDDEN, U) for body in (
+        {"message": "Forbidden"}, {"detail": "Forbidden"}, {}, "", "Access Denied", "forbidden",
+        {"code": 403}, {"error": {"code": "forbidden"}},
+    )),
+    (200, {"code": 403, "message": "forbidden"}, O.FORBIDDEN, U),
     # Nobody can tell: it is asked again.
     (200, {"success": False, "message": "internal error", "id": "r"}, O.NOT_A_GENERATION, M),
     (200, {"code": "success", "message": "", "data": None}, O.NOT_A_GENERATION, M),

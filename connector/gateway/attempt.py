@@ -93,6 +93,7 @@ def from_reply(reply: Reply, now: datetime, task_id: str = "") -> Attempt:
     """Judge an answer by its status and body."""
     verdict = _judged(reply, task_id)
     may_pass = verdict.concerns is Concern.MOMENT and verdict.outcome in PASSING
+    may_pass = may_pass or verdict.concerns is Concern.UNCLEAR
     return Attempt(
         verdict,
         is_worth_retrying=may_pass,

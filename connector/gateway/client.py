@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-from connector.errors import WrongGateway
+from connector.errors import AccountRefused, WrongGateway
 from connector.gateway.apis import PATHS
 from connector.gateway.batch import Batches
 from connector.gateway.client_settings import open_transports
@@ -29,7 +29,8 @@ from connector.gateway.retry_policy import RetryPolicy
 from connector.gateway.room import Room
 from connector.gateway.transport import as_target
 from connector.gateway.whose import Owners
-from connector.record.answer import Answer, Outcome
+from connector.gateway.witness import Witness
+from connector.record.answer import Answer, Concern, Outcome
 
 if TYPE_CHECKING:
     import threading
@@ -88,6 +89,7 @@ class Client:
         self._policy = RetryPolicy(settings, now, draw)
         self._patience = Patience(settings.max_failures_in_row, settings.max_downtime)
         self._doubt = Doubt()
+        self._witness = Witness(settings.max_attempts)
         self._throttle = throttle
         self._clock = clock
         self._now = now
@@ -125,7 +127,7 @@ class Client:
             WaitTooLong: The gateway asks to wait for longer than `max_wait`.
         """
         self._owners.expect((task_id,))
-        return self._fetch(self._question(task_id), stop)
+        return self._fetch(Inquiry(self._question(task_id)), stop)
 
     def fetch_batch(self, task_ids: Sequence[str], stop: threading.Event) -> Answer | None:
         """Ask for many task IDs in one request, with the retries and the errors of `fetch`.
@@ -137,7 +139,7 @@ class Client:
         if self._batch_transport is None:
             raise ValueError("the client was not made to ask for many at once")
         question = BatchQuestion.of(task_ids, self._batch_transport, self._base_path)
-        return self._fetch(question, stop)
+        return self._fetch(Inquiry(question), stop)
 
     def fetch_listing(self, limit: int, offset: int, stop: threading.Event) -> Answer | None:
         """Request a page of the gateway's list: at most `limit` generations, after `offset` others.
@@ -148,7 +150,7 @@ class Client:
         name = f"the list from {offset:,} on"
         question = Question(self._transport, path, name, is_list=True)
         with self.room.visit():
-            return self._fetch(question, stop)
+            return self._fetch(Inquiry(question), stop)
 
     def _question(self, task_id: str) -> Question:
         # Nearly all are as they go into a path, and to find that out takes a fifth of the time.
@@ -169,6 +171,8 @@ class Client:
         Returns:
             0 if it has started, else the seconds after which to try again.
         """
+        if inquiry.unclear is not None:
+            return 0.0  # `step` asks for another task, and waits for it
         request = self._throttle.begin()
         if isinstance(request, float):
             return request
@@ -181,9 +185,8 @@ class Client:
             inquiry.connection = self._transport.start(inquiry.question.path)
         return 0.0
 
-    def _fetch(self, question: Question, stop: threading.Event) -> Answer | None:
-        inquiry = Inquiry(question)
-        while self._throttle.acquire(stop):
+    def _fetch(self, inquiry: Inquiry, stop: threading.Event) -> Answer | None:
+        while inquiry.unclear is not None or self._throttle.acquire(stop):
             inquiry.began = inquiry.began or self._clock()
             if (answer := self.step(inquiry)) is not None:
                 return answer
@@ -203,6 +206,8 @@ class Client:
         Raises:
             RunStopped: As `fetch`.
         """
+        if inquiry.unclear is not None:
+            return self._answer(inquiry, self._cleared_up(inquiry, inquiry.unclear))
         attempt = self._attempt(inquiry)
         inquiry.attempts += 1
         inquiry.is_stale = attempt.is_stale
@@ -213,13 +218,68 @@ class Client:
             inquiry.others.append(attempt.verdict.other_ids)
         if outcome is Outcome.GENERATION:
             inquiry.delay = None
+            self._witness.let_in(inquiry.sent, is_list=inquiry.question.is_list)
+            self._witness.is_fickle |= inquiry.unclear_at is not None
         else:
-            inquiry.delay = self._policy.delay(inquiry, attempt, self._clock())
+            inquiry.delay = self._delay(inquiry, attempt)
         if inquiry.delay is None:
             return self._answer(inquiry, attempt)
         name, number = inquiry.question.name, inquiry.attempts
         logger.debug("%r: attempt %d: %s", name, number, attempt.message)
         return None
+
+    def _delay(self, inquiry: Inquiry, attempt: Attempt) -> float | None:
+        """Seconds until the next step; None if the attempt was the last, and it is clear."""
+        now, question = self._clock(), inquiry.question
+        if attempt.verdict.concerns is not Concern.UNCLEAR:
+            return self._policy.delay(inquiry, attempt, now)
+        inquiry.unclear_since = now if inquiry.unclear_at is None else inquiry.unclear_at
+        inquiry.unclear_at = now
+        delay = self._policy.delay(inquiry, attempt, now, self._witness.most_attempts())
+        if delay is not None or question.is_list or inquiry.is_probe:
+            return delay
+        if self._witness.other_than(question.name) is None:
+            return None
+        inquiry.unclear = attempt
+        return 0.0
+
+    def _cleared_up(self, inquiry: Inquiry, attempt: Attempt) -> Attempt:
+        """An attempt whose scope other answers show, as far as they do; it may ask for one.
+
+        A request that was let in after the refusal before the last one shows that it is the task
+        that is refused: between the two, nothing has changed.
+
+        Raises:
+            AccountRefused: A task that had its generation is refused now.
+        """
+        since, witness = inquiry.unclear_since, self._witness
+        with witness.turn:
+            if witness.refused is not None:
+                raise witness.refused
+            if not witness.lets_in(since):
+                self._ask_witness(inquiry)
+            if not witness.lets_in(since):
+                return attempt
+            witness.cleared += 1
+        return replace(attempt, verdict=replace(attempt.verdict, concerns=Concern.TASK))
+
+    def _ask_witness(self, inquiry: Inquiry) -> None:
+        witness, name = self._witness, self._witness.other_than(inquiry.question.name) or ""
+        asked = Inquiry(self._question(name), is_probe=True)
+        answer = self._fetch(asked, Event())
+        inquiry.attempts += asked.attempts
+        if answer is None:  # pragma: no cover  nobody sets the event
+            raise AssertionError
+        if answer.concerns is Concern.TASK:
+            witness.let_in(asked.sent)
+        elif answer.concerns is Concern.UNCLEAR and not witness.lets_many_in(inquiry.unclear_since):
+            witness.refused = AccountRefused(
+                f"{self._base_url} keeps out every task ({answer.message}), also {name!r}, which it"
+                " gave before. It may block this program or address for a while: start again later,"
+                " or ask the gateway's operator to let it in; no task is given up, and what was"
+                " fetched is kept."
+            )
+            raise witness.refused
 
     def _answer(self, inquiry: Inquiry, attempt: Attempt) -> Answer:
         now, verdict = self._clock(), attempt.verdict
@@ -254,6 +314,8 @@ class Client:
             GatewayDown: Only failures have come for too long.
             WrongGateway: The first answers are all refusals, and the base URL is not known to work.
         """
+        if answer.concerns is None:
+            self._witness.remember(answer.task_id)
         self._patience.observe(answer, self._clock())
         if self._doubt.observe(answer):
             raise WrongGateway(
@@ -274,7 +336,9 @@ class Client:
     def _attempt(self, inquiry: Inquiry) -> Attempt:
         """Make one request, and tell the throttle and the outage how it went."""
         request = inquiry.request
-        sent = self._clock() if request is None else inquiry.sent
+        if request is None:
+            inquiry.sent = self._clock()
+        sent = inquiry.sent
         sample = None
         try:
             attempt = self._exchange.make(inquiry)

@@ -37,7 +37,7 @@ class Doubt:
         with self._lock:
             kind = (answer.outcome, answer.http_status)
             # A failure that may pass says nothing about the address.
-            is_refusal = answer.concerns in (Concern.TASK, Concern.GATEWAY)
+            is_refusal = answer.concerns in (Concern.TASK, Concern.GATEWAY, Concern.UNCLEAR)
             if not is_refusal or self._kind not in (None, kind):
                 self.dispel()
                 return False
@@ -59,7 +59,8 @@ def describe(base_url: str, outcome: Outcome, concerns: Concern | None, message:
             f"{base_url} does not answer like a Dream Machine gateway to a made-up task ID"
             f" ({said}): the base URL is wrong, or a proxy or login page answers instead."
         )
+    why = "or the key may not read them, " if concerns is Concern.UNCLEAR else ""
     return (
         f"A made-up task ID is refused too ({said}): either these task IDs belong to another"
-        " gateway or account, or the path of the base URL has a part too few or too many."
+        f" gateway or account, {why}or the path of the base URL has a part too few or too many."
     )

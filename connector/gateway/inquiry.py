@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from connector.gateway.attempt import Attempt
     from connector.gateway.connection import Connection
     from connector.gateway.pace.request import Request
     from connector.gateway.question import Question
@@ -25,11 +26,14 @@ class Inquiry:
         status: HTTP status of the last attempt that had one.
         began: When the first attempt began, in seconds of the client's clock.
         delay: Seconds to wait before the next attempt; None if there is none.
-        sent: When the attempt under way began, if `Client.start` has begun it.
+        sent: When the last attempt began.
         request: That attempt, as the throttle knows it.
         connection: Over which it was sent; None if a connection must be opened for it.
         refusals: How often it was refused in a row, up to now.
         refused_at: When the last of those refusals arrived, in seconds of the client's clock.
+        unclear: The last attempt, if other answers must say what it is true of.
+        unclear_at: When the last answer of unclear scope arrived.
+        unclear_since: When the one before it did; it itself if there was none.
     """
 
     question: Question
@@ -46,3 +50,6 @@ class Inquiry:
     connection: Connection | None = None
     refusals: int = 0
     refused_at: float = 0.0
+    unclear: Attempt | None = None
+    unclear_at: float | None = None
+    unclear_since: float = 0.0

@@ -9,7 +9,7 @@ import orjson
 
 from connector.gateway.attempt import Attempt, from_reply
 from connector.gateway.records import names_of, records_in
-from connector.record.answer import Outcome, usual_concern
+from connector.record.answer import Concern, Outcome, usual_concern
 from connector.record.dialects import parse
 from connector.record.judge import Verdict
 
@@ -77,7 +77,8 @@ class BatchQuestion(Question):
                 verdict, is_worth_retrying=False, http_status=reply.status, body=reply.body
             )
         attempt = from_reply(reply, now)
-        if reply.status in ABSENT:
+        # A 403 is how some say that they have no such path; if not, smaller batches may pass.
+        if reply.status in ABSENT or attempt.verdict.concerns is Concern.UNCLEAR:
             return replace(attempt, is_worth_retrying=False)
         if reply.status in OF_SIZE and attempt.outcome is Outcome.RATE_LIMITED:
             return _too_many_ids(attempt)

@@ -37,12 +37,15 @@ class Backoff:
     max_attempts: int = 5
     random: Callable[[], float] = random.random
 
-    def delay(self, attempt: int, retry_after: float | None = None) -> float | None:
+    def delay(
+        self, attempt: int, retry_after: float | None = None, most: int | None = None
+    ) -> float | None:
         """Seconds to wait after failed attempt number `attempt` (from 1); None to give up.
 
         The jitter comes on top of `retry_after`, or all threads would return at the same moment.
+        `most` replaces `max_attempts`.
         """
-        if attempt >= self.max_attempts:
+        if attempt >= (self.max_attempts if most is None else most):
             return None
         # 2 ** 32 is far above any cap, and keeps the power within a float.
         bound = min(self.cap, self.base * 2.0 ** min(attempt - 1, 32))

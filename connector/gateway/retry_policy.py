@@ -41,11 +41,14 @@ class RetryPolicy:
         """Learn from an attempt whether the gateway is down; `now` is in seconds of any clock."""
         self._outage.add(failed=outcome in DOWN, now=now)
 
-    def delay(self, inquiry: Inquiry, attempt: Attempt, now: float) -> float | None:
+    def delay(
+        self, inquiry: Inquiry, attempt: Attempt, now: float, most: int | None = None
+    ) -> float | None:
         """Seconds until the next attempt; None if there is none.
 
         What may be another task's, or was not seen by the gateway, is asked for again at once,
-        however few attempts there may be. `inquiry` counts this attempt already.
+        however few attempts there may be. `inquiry` counts this attempt already. `most` replaces
+        the number of attempts in the settings.
 
         Raises:
             RunStopped: As `Client.fetch`.
@@ -59,7 +62,7 @@ class RetryPolicy:
         if attempt.outcome is Outcome.OTHER_TASK and others <= MOST_ASKED:
             return 0.0
         number = inquiry.attempts - inquiry.stale - min(others, MOST_ASKED)
-        return self._backoff.delay(max(1, number), attempt.retry_after)
+        return self._backoff.delay(max(1, number), attempt.retry_after, most)
 
     def _is_down(self, now: float) -> bool:
         """Whether no good answer has come for too long to retry."""

@@ -9,7 +9,7 @@ counts as temporary: requesting a task again costs a request, giving it up wrong
     judge -> generation?                 dialects.find
           -> a web page?                 blocked, or a wrong address
           -> codes, then texts           key, account, rate, missing task, not now
-          -> the status                  HTTP's, or the one in the body
+          -> the status                  HTTP's, or the one in the body; a 403 needs words too
 """
 
 from __future__ import annotations
@@ -165,8 +165,13 @@ def _judge_refusal(http_status: int, document: Any) -> Verdict:
         is_early = refusal.status in NOT_READY
         return _not_ready(refusal.status) if is_early else _no_generation(document, said)
     verdict = _by_status(refusal.status, message)
-    if verdict.concerns is Concern.TASK and _is_about_the_address(refusal.text):
+    if verdict.concerns is not Concern.TASK:
+        return verdict
+    if _is_about_the_address(refusal.text):
         return Verdict(verdict.outcome, message, Concern.GATEWAY)
+    if verdict.outcome is Outcome.FORBIDDEN and not _names_a_task(refusal.text, document):
+        # Also what a firewall answers to everyone, once it begins to block: others' answers decide.
+        return Verdict(verdict.outcome, message, Concern.UNCLEAR)
     return verdict
 
 
@@ -265,6 +270,11 @@ def _keeps_everyone_out(refusal: _Refusal) -> bool:
     """Whether a 403 is of the plan, the program or where it runs; another path may be open."""
     is_forbidden = refusal.status == HTTPStatus.FORBIDDEN and KEEPS_OUT.search(refusal.text)
     return bool(is_forbidden) and not ABOUT_A_ROUTE.search(refusal.text)
+
+
+def _names_a_task(text: str, document: Any) -> bool:
+    codes = " ".join(codes_in(document)).replace("_", " ")
+    return bool(ABOUT_A_TASK.search(text) or ABOUT_A_TASK.search(codes))
 
 
 def _is_about_the_address(text: str) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.answer import Outcome
+from connector.record.answer import Concern, Outcome
 from connector.record.judge import judge
 
 if TYPE_CHECKING:
@@ -64,7 +65,12 @@ def _doubtful(answers: pa.Table) -> pa.ChunkedArray:
 
 
 def _judged(answer: dict[str, Any]) -> Verdict:
-    return judge(answer["http_status"], answer["body"], answer["task_id"])
+    verdict = judge(answer["http_status"], answer["body"], answer["task_id"])
+    is_cleared_up = answer["concerns"] == Concern.TASK and answer["attempts"] > 1
+    if verdict.concerns is Concern.UNCLEAR and is_cleared_up:
+        # Other answers showed it. A version that asked only once had not looked at them.
+        return replace(verdict, concerns=Concern.TASK)
+    return verdict
 
 
 def _replaced(values: list[Any], verdicts: Mapping[int, Verdict], name: str) -> pa.Array:

@@ -55,6 +55,7 @@ Refusal: TypeAlias = Literal[
     "200-code-402",
     "200-code-401",
     "403-challenge",
+    "403-forbidden",
     "200-login-page",
 ]
 Wording: TypeAlias = Literal["usual", "credit", "quota", "balance", "billing"]

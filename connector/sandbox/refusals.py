@@ -50,6 +50,8 @@ _OTHERS: Mapping[Refusal, Reply] = {
     "403-challenge": html_reply(
         403, "Just a moment...", '<div id="cf-chl-widget">Checking your browser</div>'
     ),
+    # As a firewall says it, without a word about why.
+    "403-forbidden": json_reply(403, {"message": "Forbidden"}),
     "200-login-page": html_reply(
         200, "Sign in", '<form action="/login" method="post"><input type="password"></form>'
     ),
