@@ -24,6 +24,7 @@ REFUSALS: dict[Refusal, tuple[int, str, Any]] = {
     "200-code-402": (200, "code", 402),
     "200-code-401": (200, "code", 401),
     "403-challenge": (403, "", b"<title>Just a moment...</title>"),
+    "403-forbidden": (403, "message", "Forbidden"),
     "200-login-page": (200, "", b'type="password"'),
 }
 

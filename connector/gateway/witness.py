@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from connector.errors import AccountRefused
 
-# Attempts at a task whose refusal is unclear: at least, and at most while no task had a generation.
+# Attempts at a task whose refusal is unclear: at least, and at most before any generation came.
 FEWEST: Final = 2
 MOST_UNPROVEN: Final = 3
 
@@ -49,12 +49,11 @@ class Witness:
 
     def most_attempts(self) -> int:
         """Attempts at a task whose refusal is unclear."""
-        most = self._max_attempts
         if self._names[0] is None:
-            most = min(most, MOST_UNPROVEN)
-        elif self.cleared >= STEADY and not self.is_fickle:
-            most = FEWEST
-        return max(most, FEWEST)
+            return min(self._max_attempts, MOST_UNPROVEN)
+        if self.cleared >= STEADY and not self.is_fickle:
+            return FEWEST
+        return max(self._max_attempts, FEWEST)
 
     def remember(self, task_id: str) -> None:
         """Remember a task that has given a generation."""
