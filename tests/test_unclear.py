@@ -146,7 +146,8 @@ def test_after_a_block_the_next_run_fetches_what_is_left(sandbox: Sandbox, tmp_p
     assert stopped.value.summary is not None
     assert (stopped.value.summary.fetched, stopped.value.summary.rejected) == (20, 0)
     sandbox.change(refusal="none")
-    assert ingested(sandbox, task_ids, tmp_path).fetched == 20
+    rest = ingested(sandbox, task_ids, tmp_path)
+    assert (rest.new, rest.rejected, rest.not_reached) == (20, 0, 0)
 
 
 def test_a_task_of_another_account_is_given_up_and_stays_so_in_a_rebuild(tmp_path: Path) -> None:
