@@ -9,18 +9,21 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from builders import answer, ingest, pending
 from postgres import PASSWORD, running_postgres, why_not
 
 from connector import task_ids
-from connector.errors import UsageError, WarehouseError
+from connector.errors import StorageFailed, UsageError, WarehouseError
 from connector.export.catalogue import write_catalogue
 from connector.export.cells import CELL_UNITS
 from connector.export.export import export_tables
@@ -569,6 +572,124 @@ def test_two_exports_at_once_double_nothing(root: Path, postgres: str) -> None:
         loader.join(timeout=30)
     (row,) = rows_of(postgres, "SELECT sum(uses) AS n FROM resolutions")
     assert row["n"] == len(PROMPTS) + 1
+
+
+@pytest.mark.parametrize("schema", [None, "made by two", "100%s"])
+def test_two_first_exports_at_once_make_each_table_once(
+    root: Path, postgres: str, schema: str | None
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        attempts = [
+            pool.submit(export_tables, root, postgres, ["rejects"], schema=schema) for _ in range(8)
+        ]
+    assert {one.rows for attempt in attempts for one in attempt.result()} == {1}
+
+
+def test_what_was_granted_and_made_on_a_table_stays_when_a_column_is_new(
+    root: Path, postgres: str
+) -> None:
+    export_tables(root, postgres, ["generations"])
+    with sa.create_engine(driver(postgres)).begin() as connection:
+        for change in (
+            "ALTER TABLE generations DROP COLUMN prompt",
+            "CREATE VIEW mine AS SELECT task_id FROM generations",
+            "CREATE INDEX mine_too ON generations (status)",
+            "GRANT SELECT ON generations TO PUBLIC",
+        ):
+            connection.execute(sa.text(change))
+    export_tables(root, postgres, ["generations"])
+    (row,) = rows_of(
+        postgres,
+        "SELECT count(prompt) AS prompts, (SELECT count(*) FROM mine) AS rows,"
+        " to_regclass('mine_too') IS NOT NULL AS index,"
+        " (SELECT relacl::text FROM pg_class WHERE relname = 'generations') AS granted"
+        " FROM generations",
+    )
+    assert (row["prompts"], row["rows"], row["index"]) == (len(PROMPTS), len(PROMPTS) + 1, True)
+    assert "=r/" in row["granted"]
+
+
+def test_a_kept_column_has_one_name_in_a_database_whatever_the_list_calls_it(
+    root: Path, database: str
+) -> None:
+    """Also one that is too long for it, taken by it, or has characters that mean something."""
+    names = ["c" * 70, "c" * 71, "é" * 40, "ctid", "share %", "%s", "a:b", 'a"b', "a.b", "a(b)"]
+    kept = pa.table({"task_id": ["plain"], **{name: [name] for name in names}})
+    for size in (5, len(names)):
+        pq.write_table(kept.select(range(1 + size)), root / "given/given.parquet")
+        for _ in range(2):
+            (done,) = export_tables(root, database, ["given"])
+        (row,) = rows_of(database, "SELECT * FROM given")
+        assert [*row.values()] == ["plain", *names[:size]]
+        renamed = min(size, 4) if database.startswith("postgres") else 0
+        assert len(done.notes) == renamed
+
+
+def test_a_view_of_the_same_name_is_left_alone(root: Path, database: str) -> None:
+    with sa.create_engine(driver(database)).begin() as connection:
+        connection.execute(sa.text("CREATE VIEW runs AS SELECT 'mine' AS run_id"))
+    with pytest.raises(UsageError, match="a view runs that this export did not make"):
+        export_tables(root, database, ["runs"])
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_the_encoding_of_a_database_changes_no_text(
+    root: Path, postgres: str, encoding: str
+) -> None:
+    """What it cannot hold is refused."""
+    engine = sa.create_engine(driver(postgres), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(
+            sa.text(
+                f"CREATE DATABASE {encoding} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+            )
+        )
+    url = postgres.replace("/postgres", f"/{encoding.lower()}")
+    export_tables(root, url, ["runs"])
+    if encoding == "LATIN1":
+        with pytest.raises(UsageError, match="has no equivalent"):
+            export_tables(root, url, ["generations"])
+    else:
+        export_tables(root, url, ["generations"])
+        query = "SELECT task_id FROM generations WHERE prompt = '＝1+1'"
+        with closing(task_ids.read([url], query=query)) as chunks:
+            assert next(chunks).to_pylist() == ["full width"]
+
+
+def test_a_lost_connection_is_told_and_nothing_changes(root: Path, postgres: str) -> None:
+    export_tables(root, postgres, ["rejects"])
+    with sa.create_engine(driver(postgres)).begin() as connection:
+        connection.execute(
+            sa.text(
+                "CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS"
+                " 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END'"
+            )
+        )
+        connection.execute(
+            sa.text(
+                "CREATE TRIGGER leave BEFORE INSERT ON rejects"
+                " FOR EACH ROW EXECUTE FUNCTION leave()"
+            )
+        )
+    with pytest.raises(StorageFailed, match=r"lost\. The table rejects is as it was"):
+        export_tables(root, postgres, ["rejects"])
+    assert rows_of(postgres, "SELECT task_id FROM rejects") == [{"task_id": "gone"}]
+
+
+@pytest.mark.parametrize(
+    ("to", "schema", "told"),
+    [
+        ("sqlite://", None, "in memory"),
+        ("sqlite:///:memory:", None, "in memory"),
+        ("sqlite:///t.db", "luma", "SQLite has no schemas"),
+        ("s3://bucket/t.csv", None, "to a file on this machine, then copy it"),
+    ],
+)
+def test_an_export_that_nobody_could_read_is_refused(
+    root: Path, to: str, schema: str | None, told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        export_tables(root, to, ["runs"], schema=schema)
 
 
 def test_postgres_knows_types_keys_and_descriptions(root: Path, postgres: str) -> None:

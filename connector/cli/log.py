@@ -37,8 +37,9 @@ def set_up(arguments: Sequence[str]) -> None:
     level = os.environ.get("LUMA_LOG_LEVEL", "").upper()
     usual = "INFO" if Mode.is_json and not Mode.is_quiet else "WARNING"
     logger.setLevel(usual if level not in LEVELS or (Mode.is_quiet and level != "ERROR") else level)
-    # Its warnings, such as of a malformed header, are already in an answer's outcome.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    # What they warn of, such as a malformed header, is in an answer's outcome or in an error.
+    for name in ("urllib3", "psycopg"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     for name, value, allowed in (
         ("LUMA_LOG_LEVEL", level, LEVELS),
         ("LUMA_LOG_FORMAT", variable, FORMATS),

@@ -6,20 +6,25 @@ and views, indexes and grants of the table stay.
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
-from sqlalchemy.pool import NullPool
 
-from connector.errors import UsageError
+from connector.errors import StorageFailed, UsageError
 from connector.export import postgresql
 from connector.export.cells import Exported, Mended, without_nul
 from connector.record.column import TIMESTAMP
 from connector.record.schema import GIVEN
-from connector.storage.database_url import parse_database_url, translate_errors
+from connector.storage.database_url import (
+    display,
+    engine_of,
+    parse_database_url,
+    translate_errors,
+)
 from connector.warehouse.reading import pieces, retried
 
 if TYPE_CHECKING:
@@ -57,15 +62,12 @@ def export_to_database(
         DamagedFile: As `pieces`.
         UsageError: No driver, no connection, no permission, or another table of the same name. The
             message shows no part of the URL that may be secret.
+        StorageFailed: The connection is lost.
     """
     url = parse_database_url(address)
+    _refuse_memory(url)
     with translate_errors(url):
-        engine = sa.create_engine(url, poolclass=NullPool)
-        if engine.dialect.is_async:
-            raise UsageError(
-                f"{url.drivername} is an asynchronous driver: use another one, such as"
-                " postgresql+psycopg"
-            )
+        engine = engine_of(url)
         if engine.dialect.name == "sqlite":
             _begin_early(engine)
         if schema:
@@ -74,6 +76,18 @@ def export_to_database(
             retried(partial(_replace, engine, storage, table, _declared(table, schema, engine)))
             for table in tables
         ]
+
+
+def _refuse_memory(url: sa.URL) -> None:
+    """Refuse an SQLite database that would be gone with the process."""
+    name = url.database or ":memory:"
+    if url.get_backend_name() == "sqlite" and (
+        ":memory:" in name or url.query.get("mode") == "memory"
+    ):
+        raise UsageError(
+            f"{display(url)} is a database in memory, which ends with this command: name a file,"
+            " such as sqlite:///tables.db"
+        )
 
 
 def _begin_early(engine: sa.Engine) -> None:
@@ -93,9 +107,27 @@ def _begin_early(engine: sa.Engine) -> None:
 
 
 def _make_schema(engine: sa.Engine, schema: str) -> None:
+    if engine.dialect.name == "sqlite":
+        raise UsageError("SQLite has no schemas: omit --schema")
+    if not _fits(schema, engine):
+        raise UsageError(
+            f"--schema has more than {engine.dialect.max_identifier_length} bytes, the most that"
+            " this database takes: choose a shorter name"
+        )
     with engine.begin() as connection:
+        _lock(connection, schema)
         if not sa.inspect(connection).has_schema(schema):
             connection.execute(sa.schema.CreateSchema(schema))
+
+
+def _lock(connection: sa.Connection, name: str) -> None:
+    """Keep two exports from making the same; SQLite is locked as a whole by now."""
+    if connection.dialect.name == "postgresql":
+        postgresql.lock_name(connection, name)
+
+
+def _fits(name: str, engine: sa.Engine) -> bool:
+    return len(name.encode()) <= engine.dialect.max_identifier_length
 
 
 def _declared(table: Table, schema: str | None, engine: sa.Engine) -> sa.Table:
@@ -103,56 +135,102 @@ def _declared(table: Table, schema: str | None, engine: sa.Engine) -> sa.Table:
     key = table.key if len(table.key) == 1 and engine.dialect.name in WITH_TEXT_KEYS else ()
     columns = [
         sa.Column(
-            column.name,
+            _name_in(engine, column.name),
             SQL_TYPES[column.type],
+            # SQLAlchemy makes names of parameters of it, which may not have all characters.
+            key=f"c{position}",
             primary_key=column.name in key,
             comment=column.description,
         )
-        for column in table.columns
+        for position, column in enumerate(table.columns)
     ]
-    return sa.Table(table.name, sa.MetaData(), *columns, schema=schema, comment=table.description)
+    return sa.Table(
+        table.name, sa.MetaData(), *columns, schema=schema or None, comment=table.description
+    )
+
+
+def _name_in(engine: sa.Engine, name: str) -> str:
+    """What a column is called in this database: its name, unless that is too long or taken.
+
+    It depends on nothing else, so that a query of yours finds the same column for ever.
+    """
+    is_taken = engine.dialect.name == "postgresql" and name in postgresql.SYSTEM_COLUMNS
+    if _fits(name, engine) and not is_taken:
+        return name
+    end = f"_{hashlib.blake2s(name.encode(), digest_size=4).hexdigest()}"
+    start = name.encode()[: engine.dialect.max_identifier_length - len(end)]
+    return start.decode(errors="ignore") + end
 
 
 def _replace(engine: sa.Engine, storage: Storage, table: Table, target: sa.Table) -> Exported:
     rows, mended = 0, Mended()
-    with engine.begin() as connection:
-        _prepare(connection, target, {*table.key})
-        for piece in pieces(storage, table, table.schema):
-            rows += len(piece)
-            _insert(connection, target, piece, mended)
-    return Exported(table.name, rows, mended.notes)
+    try:
+        with engine.begin() as connection:
+            _lock(connection, target.fullname)
+            _prepare(connection, target, {*table.key})
+            for piece in pieces(storage, table, table.schema):
+                rows += len(piece)
+                _insert(connection, target, piece, mended)
+    except sa.exc.DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise StorageFailed(
+            f"{display(engine.url)}: the connection is lost. The table {table.name} is as it was:"
+            " export again"
+        ) from None
+    renamed = tuple(
+        f"column {own} is called {column.name}: the database takes no such name"
+        for own, column in zip(table.schema.names, target.columns, strict=True)
+        if own != column.name
+    )
+    return Exported(table.name, rows, (*renamed, *mended.notes))
 
 
 def _prepare(connection: sa.Connection, target: sa.Table, key: set[str]) -> None:
-    """Create the table if it is missing; empty it within the transaction."""
-    inspector, declared = sa.inspect(connection), {*target.columns.keys()}
+    """Create the table, or empty it and add the columns that it lacks, within the transaction."""
+    inspector = sa.inspect(connection)
     if not inspector.has_table(target.name, schema=target.schema):
         target.create(connection)
         return
     columns = inspector.get_columns(target.name, target.schema)
-    there = {column["name"] for column in columns}
-    if there == declared and not _has_other_types(columns, target):
-        if connection.dialect.name == "postgresql":
-            postgresql.lock_for_writing(connection, target)
-        connection.execute(target.delete())
-    elif key <= there <= declared:  # by an earlier version, or a kept column is new or text now
-        target.drop(connection)
-        target.create(connection)
-    else:
+    there, declared = {one["name"]: one for one in columns}, {one.name: one for one in target.c}
+    tables = map(str.lower, inspector.get_table_names(target.schema))
+    kind = "table" if target.name in tables else "view"
+    if kind == "view" or not key <= there.keys() <= declared.keys():
         raise UsageError(
-            f"the database has a table {target.fullname} that this export did not make (columns"
-            f" {', '.join(sorted(there))}): choose a --schema for the export, or rename that table"
+            f"the database has a {kind} {target.fullname} that this export did not make (columns"
+            f" {', '.join(sorted(there))}): choose a --schema for the export, or rename that {kind}"
         )
+    for name, column in declared.items():
+        if name in there and _has_other_type(there[name], column):
+            _alter(connection, target, f"DROP COLUMN {_quoted(connection, name)}")
+            del there[name]
+        if name not in there:
+            _add(connection, target, column)
+    connection.execute(target.delete())
 
 
-def _has_other_types(columns: Sequence[Any], target: sa.Table) -> bool:
+def _has_other_type(found: Any, column: sa.Column[Any]) -> bool:
     """Whether a kept column has another type by now; other tables keep theirs."""
-    if target.name != GIVEN.name:
-        return False
-    return any(
-        column["type"]._type_affinity is not target.c[column["name"]].type._type_affinity  # noqa: SLF001  SQLAlchemy has no public name for it
-        for column in columns
+    return column.table.name == GIVEN.name and (
+        found["type"]._type_affinity is not column.type._type_affinity  # noqa: SLF001  SQLAlchemy has no public name for it
     )
+
+
+def _add(connection: sa.Connection, target: sa.Table, column: sa.Column[Any]) -> None:
+    definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+    _alter(connection, target, f"ADD {definition}")
+    if connection.dialect.supports_comments and not connection.dialect.inline_comments:
+        connection.execute(sa.schema.SetColumnComment(column))
+
+
+def _alter(connection: sa.Connection, target: sa.Table, change: str) -> None:
+    name = connection.dialect.identifier_preparer.format_table(target)
+    connection.exec_driver_sql(f"ALTER TABLE {name} {change}")
+
+
+def _quoted(connection: sa.Connection, name: str) -> str:
+    return connection.dialect.identifier_preparer.quote(name)
 
 
 def _insert(connection: sa.Connection, target: sa.Table, rows: pa.Table, mended: Mended) -> None:
@@ -161,4 +239,5 @@ def _insert(connection: sa.Connection, target: sa.Table, rows: pa.Table, mended:
     if connection.dialect.driver == "psycopg":
         postgresql.copy_in(connection, target, rows)
     elif len(rows):
-        connection.execute(target.insert(), rows.to_pylist())
+        keyed = rows.rename_columns([column.key for column in target.columns])
+        connection.execute(target.insert(), keyed.to_pylist())

@@ -9,6 +9,8 @@ from connector.errors import UsageError
 from connector.export.csv_file import write_csv
 from connector.export.xlsx_file import write_xlsx
 from connector.record.schema import ANSWERS, GENERATIONS, MARTS, TABLES
+from connector.storage.address import is_object_store
+from connector.storage.file_url import path_of
 from connector.warehouse import refresh as marts
 from connector.warehouse.files import files_of
 from connector.warehouse.given import as_found
@@ -41,6 +43,9 @@ def export_tables(
     """
     storage = Warehouse.existing(warehouse).storage
     named = [as_found(storage, table_named(name)) for name in dict.fromkeys(tables)]
+    if is_object_store(to) or to.lower().startswith(("http://", "https://")):
+        raise UsageError(f"cannot export to {to}: export to a file on this machine, then copy it")
+    to = path_of(to)
     if "://" in to:
         # Importing SQLAlchemy takes longer than writing a small file.
         from connector.export.database import export_to_database  # noqa: PLC0415

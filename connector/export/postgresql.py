@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import hashlib
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
 
 # In this order: a backslash from a later escape must not be escaped again.
 ESCAPES: Final = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
 
-def lock_for_writing(connection: sa.Connection, target: sa.Table) -> None:
-    """Block other writers of a table until the transaction ends; readers continue."""
-    name = connection.dialect.identifier_preparer.format_table(target)
-    connection.exec_driver_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
+# Names that each table has already.
+SYSTEM_COLUMNS: Final = frozenset({"ctid", "cmax", "cmin", "tableoid", "xmax", "xmin"})
+
+
+def lock_name(connection: sa.Connection, name: str) -> None:
+    """Block other exports to a table or a schema, also one that is missing; readers continue.
+
+    The transaction's end unlocks it.
+    """
+    number = int.from_bytes(hashlib.blake2s(name.encode(), digest_size=8).digest(), signed=True)
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
 def copy_in(connection: sa.Connection, target: sa.Table, rows: pa.Table) -> None:
     """Append rows by COPY, which is much faster than INSERT; needs psycopg 3.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: The database refuses the rows.
+        sqlalchemy.exc.DBAPIError: The database refuses the rows, or the connection is lost.
     """
     import psycopg  # noqa: PLC0415  an extra, and the driver in use
+    from psycopg import sql  # noqa: PLC0415
 
-    preparer = connection.dialect.identifier_preparer
-    names = ", ".join(map(preparer.quote, rows.schema.names))
-    statement = f"COPY {preparer.format_table(target)} ({names}) FROM STDIN"
+    table = sql.Identifier(*filter(None, (target.schema, target.name)))
+    names = sql.SQL(", ").join(sql.Identifier(column.name) for column in target.columns)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(table, names)
     driver: Any = connection.connection.driver_connection
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(_lines(rows))
     except psycopg.Error as error:
-        raise DBAPIError(None, None, error) from error
+        raise DBAPIError(None, None, error, connection_invalidated=driver.broken) from error
 
 
 def _lines(rows: pa.Table) -> str:

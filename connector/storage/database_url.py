@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 from contextlib import contextmanager
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from connector.errors import UsageError
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 POSTGRESQL: Final = ("postgresql", "postgres")
+
+# Texts come and go as UTF-8, whatever the database keeps them in. Who waited for a lock sees what
+# was done under it.
+OF_POSTGRESQL: Final = {"client_encoding": "utf8", "isolation_level": "READ COMMITTED"}
+
+# Longest wait for another writer of an SQLite file; by default it is five.
+SQLITE_SECONDS: Final = 60
 
 
 def parse_database_url(text: str, error: type[UsageError] = UsageError) -> URL:
@@ -39,6 +47,27 @@ def parse_database_url(text: str, error: type[UsageError] = UsageError) -> URL:
     if url.host and "@" in url.host:
         raise error(f"{scheme}://…: write an @ in the user's name or password as %40.")
     return url
+
+
+def engine_of(url: URL, error: type[UsageError] = UsageError) -> Engine:
+    """SQLAlchemy's engine for a database, which keeps no connection.
+
+    Raises:
+        UsageError: The driver is asynchronous; raised as `error`.
+        SQLAlchemyError, ImportError: There is no such driver: see `translate_errors`.
+    """
+    options: dict[str, Any] = {}
+    if url.drivername in {"postgresql+psycopg", "postgresql+psycopg2"}:
+        options = {**OF_POSTGRESQL}
+    elif url.get_backend_name() == "sqlite" and "timeout" not in url.query:
+        options = {"connect_args": {"timeout": SQLITE_SECONDS}}
+    engine = create_engine(url, poolclass=NullPool, **options)
+    if engine.dialect.is_async:
+        raise error(
+            f"{display(url)}: {engine.driver} is an asynchronous driver. Name another one, such as"
+            " psycopg for PostgreSQL."
+        )
+    return engine
 
 
 def _driver() -> str:

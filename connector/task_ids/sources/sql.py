@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
-
 from connector.errors import SourceError
 from connector.storage import database_url
 from connector.task_ids.columns import choose_column
@@ -38,32 +35,28 @@ def read_query(
     """
     target = database_url.parse_database_url(query.url, SourceError)
     _check_file(target)
-    with database_url.translate_errors(target, SourceError):
-        engine = create_engine(target, poolclass=NullPool)
-        if engine.dialect.is_async:
+    with (
+        database_url.translate_errors(target, SourceError),
+        database_url.engine_of(target, SourceError).connect() as connection,
+    ):
+        # Straight to the driver, without parameters: `:` and `%` mean nothing to SQLAlchemy.
+        options = {"stream_results": True, "max_row_buffer": _ROWS, "no_parameters": True}
+        result = connection.exec_driver_sql(query.sql, execution_options=options)
+        if not result.returns_rows:
             raise SourceError(
-                f"{database_url.display(target)}: {engine.driver} is an asynchronous driver. "
-                "Name another one, such as psycopg for PostgreSQL."
+                f"{database_url.display(target)}: the query returns no rows. Is it a SELECT?"
             )
-        with engine.connect() as connection:
-            # Straight to the driver, without parameters: `:` and `%` mean nothing to SQLAlchemy.
-            options = {"stream_results": True, "max_row_buffer": _ROWS, "no_parameters": True}
-            result = connection.exec_driver_sql(query.sql, execution_options=options)
-            if not result.returns_rows:
-                raise SourceError(
-                    f"{database_url.display(target)}: the query returns no rows. Is it a SELECT?"
-                )
-            names, where = list(result.keys()), database_url.display(target)
-            index = _index(names, column, where)
-            what = f"The result of the query to {where}"
-            chosen = keep.choose(names, index, what) if keep else None
-            for rows in result.partitions(_ROWS):
-                ids = [row[index] for row in rows]
-                if chosen is None:
-                    yield ids
-                else:
-                    columns = {name: [row[at] for row in rows] for name, at in chosen.items()}
-                    yield Rows(ids, columns)
+        names, where = list(result.keys()), database_url.display(target)
+        index = _index(names, column, where)
+        what = f"The result of the query to {where}"
+        chosen = keep.choose(names, index, what) if keep else None
+        for rows in result.partitions(_ROWS):
+            ids = [row[index] for row in rows]
+            if chosen is None:
+                yield ids
+            else:
+                columns = {name: [row[at] for row in rows] for name, at in chosen.items()}
+                yield Rows(ids, columns)
 
 
 def _index(names: Sequence[str], column: str | None, where: str) -> int:
