@@ -38,14 +38,14 @@ class Access:
         run_id: Batches of one run share a client.
         settings: The run's settings without the key.
         key_block: Name of the Secret block with the key; None reads it from the environment.
-        is_proven: Whether the gateway has given a generation before.
+        proof: A task that the gateway has given a generation for before.
         is_apart: Whether each batch has its own client, with a share of the limits.
     """
 
     run_id: str
     settings: Settings
     key_block: str | None
-    is_proven: bool = False
+    proof: str | None = None
     is_apart: bool = False
 
     def asking_for(self, ids_per_request: int) -> Access:
@@ -166,7 +166,7 @@ def _open(
     settings = access.settings.model_copy(update={"key": found.key})
     is_in_block = key_in_block(access.key_block) is not None
     place = f"the Secret block {access.key_block!r}" if is_in_block else None
-    client = open_client(settings, meters, is_proven=access.is_proven, key_place=place)
+    client = open_client(settings, meters, proof=access.proof, key_place=place)
     return Gateway(client, stop or threading.Event())
 
 

@@ -190,7 +190,7 @@ def _ingest(
             run.run_id,
             settings.model_copy(update={"key": None}),
             key_block,
-            is_proven=run.is_proven,
+            proof=run.proof,
         )
         try:
             summary = _fetch(run, access, where)

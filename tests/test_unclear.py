@@ -83,7 +83,6 @@ def ask_for(
     answers: list[Answer] = []
     changes: dict[str, Any] = {"ids_per_request": many, "max_attempts": 5}
     with make_client(server.base_url, Throttle(threads), **changes) as client:
-        client.trust()
         try:
             answers.extend(fetch(task_ids, client, threads=threads, stop=threading.Event()))
         except RunStopped as error:
@@ -162,6 +161,21 @@ def test_a_task_of_another_account_is_given_up_and_stays_so_in_a_rebuild(tmp_pat
         assert ingested(server, ["foreign"], tmp_path).requests == 0
 
 
+def test_a_task_of_an_earlier_run_shows_whom_a_refusal_concerns(tmp_path: Path) -> None:
+    """A run whose every new task is of another account, and one that is blocked from its start."""
+    is_blocked = False
+    with Guarded(lambda name: is_blocked or is_foreign(name)) as server:
+        ingested(server, GOOD[:3], tmp_path)
+        summary = ingested(server, [*GOOD[:3], *FOREIGN[:60]], tmp_path)
+        assert (summary.rejected, summary.new) == (60, 0)
+        assert ingested(server, FOREIGN[:60], tmp_path).requests == 0
+        is_blocked = True
+        with pytest.raises(AccountRefused, match="also 'good-"):
+            ingested(server, GOOD[3:9], tmp_path)
+        is_blocked = False
+        assert ingested(server, GOOD[3:9], tmp_path).new == 6
+
+
 def test_an_answer_that_nobody_looked_at_twice_is_judged_again() -> None:
     """As of a version that gave the task up at once: the next run asks for it."""
     body = b'{"message":"Forbidden"}'
@@ -173,6 +187,6 @@ def test_an_answer_that_nobody_looked_at_twice_is_judged_again() -> None:
 
 def test_nothing_is_given_up_before_anything_was_fetched() -> None:
     with Guarded(lambda _: True) as server:
-        answers, error = ask_for(server, FOREIGN[:30], 1)
+        answers, error = ask_for(server, FOREIGN[:19], 1)
     assert error is None
     assert {(one.concerns, one.attempts) for one in answers} == {(Concern.UNCLEAR, 3)}

@@ -101,9 +101,10 @@ class Client:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def trust(self) -> None:
-        """Trust the base URL: it has given a generation before."""
+    def trust(self, task_id: str) -> None:
+        """Trust the base URL: it has given a generation for this task before."""
         self._doubt.dispel()
+        self._witness.remember(task_id)
 
     def expect(self, task_ids: Iterable[str]) -> None:
         """Say which tasks will be asked for: an answer with the ID of one is about that one."""

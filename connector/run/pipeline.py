@@ -56,7 +56,7 @@ def ingest(selection: Selection, settings: Settings, watcher: Watcher | None = N
         run.watcher.progress(run.plan, run.tally)
         if not run.has_requests:
             return run.finish()
-        with open_client(settings, meters, is_proven=run.is_proven) as client:
+        with open_client(settings, meters, proof=run.proof) as client:
             try:
                 fetch(run, client)
                 poll(run, client)

@@ -37,7 +37,7 @@ def open_client(
     settings: Settings,
     meters: Meters | None = None,
     *,
-    is_proven: bool = False,
+    proof: str | None = None,
     key_place: str | None = None,
 ) -> Client:
     """Create a client for the gateway of the settings; it does not connect yet.
@@ -45,7 +45,7 @@ def open_client(
     Args:
         settings: Settings with a key.
         meters: Count each attempt.
-        is_proven: Whether the gateway has given a generation before.
+        proof: A task that the gateway has given a generation for before.
         key_place: Where a person sets the key, if not in a variable.
 
     Raises:
@@ -76,6 +76,6 @@ def open_client(
         throttle,
         on_attempt=meters.count_attempt if meters else None,
     )
-    if is_proven:
-        client.trust()
+    if proof is not None:
+        client.trust(proof)
     return client

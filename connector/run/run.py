@@ -54,7 +54,7 @@ class Run:
         plan: What to request; for a listing it grows.
         tally: The answers so far.
         polls: The unfinished generations, if the run waits for them.
-        is_proven: Whether the gateway gave a generation before this run.
+        proof: A task that the gateway gave a generation for before this run; None without one.
 
     Raises:
         SourceError: The task IDs cannot be read, or there are none.
@@ -82,7 +82,7 @@ class Run:
                 warehouse.keep(gathered)
         self.tally = Tally()
         self.polls = Polls(settings.poll_first, settings.poll_longest)
-        self.is_proven = settings.base_url in warehouse.generations.gateways()
+        self.proof = warehouse.generations.task_of(settings.base_url)
         self._warehouse = warehouse
         self._committed = Committed()
         self._batches = itertools.count(1)
@@ -196,11 +196,11 @@ class Run:
     def _nothing_fetched(self) -> NothingFetched | None:
         """The failure of a run whose every answer was a refusal that may pass; else None."""
         tally, base_url = self.tally, self.settings.base_url
-        has_given_up = self.is_proven and tally.of_tasks
+        has_given_up = self.proof and tally.of_tasks
         if tally.fetched or tally.is_early or has_given_up or not tally.rejected:
             return None
         hint = "Start again later."
-        if not self.is_proven:
+        if self.proof is None:
             hint = (
                 f"{base_url} has never given a generation: `luma-to-parquet check` says whether the"
                 " base URL is right."

@@ -101,7 +101,8 @@ class Generations:
         self._lookup: Homes | None = None
         # What was read of each file; an upsert changes few of them.
         self._known_of: dict[str, pa.Table] = {}
-        self._gateways_of: dict[str, list[str]] = {}
+        # Of each file a task of each gateway.
+        self._gateways_of: dict[str, dict[str, str]] = {}
         # Rows of the files written since.
         self._written: dict[str, int] = {}
         # Partitions where an upsert may change rows; to the others it only adds.
@@ -147,7 +148,13 @@ class Generations:
     def gateways(self) -> set[str]:
         """Base URLs that generations came from."""
         self.known()
-        return {url for name in self._known_of for url in self._gateways_of[name] if url}
+        return {url for name in self._known_of for url in self._gateways_of[name]}
+
+    def task_of(self, base_url: str) -> str | None:
+        """A task ID, of the latest partition, that this gateway gave a generation for."""
+        self.known()
+        found = (self._gateways_of[name].get(base_url) for name in reversed(self._known_of))
+        return next(filter(None, found), None)
 
     def last(self) -> Last:
         """The last place in the log, and the latest time, of all rows."""
@@ -183,7 +190,11 @@ class Generations:
         if rows["task_id"].null_count:
             raise DamagedFile(f"{self._storage.where(name)} has rows without a task ID")
         self._last = self._last.beyond(last_of(rows))
-        self._gateways_of[name] = pc.unique(rows["base_url"]).to_pylist()
+        self._gateways_of[name] = {
+            url: rows["task_id"][pc.index(rows["base_url"], url).as_py()].as_py()
+            for url in pc.unique(rows["base_url"]).to_pylist()
+            if url
+        }
         now = datetime.now(UTC)
         columns = [
             rows["task_id"],
