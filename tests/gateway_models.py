@@ -177,6 +177,7 @@ class Gateway:
         hangs: Numbers of the requests that are never answered.
         timeout: Seconds after which those are given up.
         stubborn: Share of tasks that are always refused, whatever the rule says.
+        flaky: Share of requests that are refused by chance, whatever the rule says.
     """
 
     rule: Rule = field(default_factory=Anything)
@@ -191,6 +192,7 @@ class Gateway:
     hangs: Container[int] = ()
     timeout: float = 30.0
     stubborn: float = 0.0
+    flaky: float = 0.0
 
 
 @dataclass
@@ -315,6 +317,8 @@ class Simulation:
     def _arrive(self, request: Request) -> None:
         is_let_in = self._gateway.rule(self._now, self._inside)
         is_let_in = is_let_in and not self._tasks[request].is_stubborn
+        flaky = self._gateway.flaky
+        is_let_in = is_let_in and not (flaky and self._random.random() < flaky)
         if self._gateway.announces:
             self._announced[request] = self._gateway.announces(self._now)
         if is_let_in:

@@ -193,6 +193,22 @@ def test_beside_a_limit_they_are_not_taken_for_leave_to_exceed_it(
     assert statistics.mean(found) >= 0.35
 
 
+@pytest.mark.parametrize("share", [0.002, 0.01, 0.02])
+def test_refusals_by_chance_slow_a_client_little(share: float) -> None:
+    for seed in (1, 2, 3):
+        gateway = Gateway(Anything(), 0.16, 0.1, refusal_latency=0.16, flaky=share)
+        run = simulate(gateway, seed=seed).until(60.0)
+        assert run.per_second(0.0, 60.0) >= 0.85 * 64 / 0.162
+
+
+def test_a_limit_just_below_what_is_possible_is_not_taken_for_chance() -> None:
+    for seed in (1, 2, 3):
+        gateway = Gateway(TokenBucket(367, 20), 0.16, 0.1, refusal_latency=0.16)
+        run = simulate(gateway, seed=seed).until(60.0)
+        assert run.per_second(0.0, 60.0) >= 0.93 * 367
+        assert run.refused_share() <= 0.01
+
+
 def test_a_gateway_that_accepts_one_a_second_is_not_taken_for_one_that_accepts_one_a_minute() -> (
     None
 ):

@@ -79,6 +79,11 @@ SLOWEST: Final = 1.0 / 60.0
 # A limit of more requests per second than this limits nothing.
 HIGHEST: Final = 1e4
 
+# Of the requests under way at the first refusal: how many show whether it was by chance, at least,
+# and which share of them is refused then, at most.
+CROWD: Final = 4
+CHANCE: Final = 0.1
+
 # Requests kept to measure the rate by.
 REMEMBERED: Final = 2048
 
@@ -135,7 +140,8 @@ class Rate:
         self._falls: deque[_Fall] = deque(maxlen=64)
         self._pause = 0.0
         self._told_at = -math.inf
-        self._crowd = self._held = 0
+        # Under way at the first refusal, refused among them, and the number of the last.
+        self._crowd = self._held = self._crowd_last = 0
         self._own_share = 0.0
         self._news_seconds = 0.0
 
@@ -174,6 +180,8 @@ class Rate:
     def good(self, request: Request) -> None:
         """Note that a request was accepted."""
         self._unavoidable.accepted(request)
+        if request.number > self._crowd_last > 0:
+            self._judge_crowd()
         if not self._in_row or request.number <= self._last_refused:
             return
         if self.is_closed:
@@ -226,9 +234,20 @@ class Rate:
             restored = min(fall.before, self._limit * fall.before / fall.after)
             self._limit = max(self._limit, restored)
         elif self._is_alone(now, at):
-            self._limit, self._doubt, self.next_at = math.inf, MOST_DOUBT, -math.inf
-            self._empty.clear()
-            self._falls.clear()
+            self._free()
+
+    def _judge_crowd(self) -> None:
+        """Forget the first refusal, if it was by chance: most that was under way was accepted."""
+        self._crowd_last = 0
+        if not self.is_closed and self._crowd >= CROWD and self._held <= CHANCE * self._crowd:
+            self._free()
+
+    def _free(self) -> None:
+        """Go on without a limit."""
+        self._limit, self._doubt, self.next_at = math.inf, MOST_DOUBT, -math.inf
+        self._empty.clear()
+        self._falls.clear()
+        self._in_row = self._crowd_last = 0
 
     def _is_alone(self, now: float, at: float) -> bool:
         """Whether nothing else shows a limit: all other refusals may yet turn out to be alike.
@@ -257,8 +276,9 @@ class Rate:
             self._closed = mark
         if in_vain:
             self._limit, self._in_row = max(self._limit, in_vain), 0
-        elif sent.rate == math.inf:
-            self._crowd, self._held = max(self._accepted, default=0) - request.number, 0
+        elif math.inf in (sent.rate, self._limit):
+            self._crowd_last = max(self._accepted, default=0)
+            self._crowd, self._held = self._crowd_last - request.number, 0
             self._limit = self._first_guess(mark, now, resume_at)
         elif not self.is_closed:
             self._learn(sent, mark)

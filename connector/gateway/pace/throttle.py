@@ -11,6 +11,7 @@
   nothing about the rate, and what its first refusal cost is undone. Once their share is known, as
   many first refusals teach nothing, and what goes beyond it lowers the rate. Likewise a share of
   refusals that does not fall with the rate is endured, as where others use the same limit.
+- A first refusal is by chance, and forgotten, if nearly all that was under way is accepted.
 - A gateway that accepts nothing is tried by one request at a time, ever less often. If it counts in
   windows, what it accepted from one opening to the next is the rate.
 - Where answers announce the requests that are left until a time, none is sent beyond them, once a
