@@ -117,7 +117,7 @@ class Settings(BaseModel):
     )
 
     max_concurrency: Annotated[int, _count(10_000)] = _setting(
-        128, "Most requests in flight at once.", "requests"
+        224, "Most requests in flight at once.", "requests"
     )
     requests_per_second: Rate | None = _setting(
         None, "Highest rate; if unset, as many as the gateway takes.", "requests per second"

@@ -105,7 +105,7 @@ def ingest_generations(
         retry_rejected: Ask again for finally rejected and given-up ones too.
         batch_size: A batch is one task run, and up to four run at once. A short list is cut into
             smaller ones.
-        max_concurrency: Of all batches together. Empty: LUMA_MAX_CONCURRENCY, or 128.
+        max_concurrency: Of all batches together. Empty: LUMA_MAX_CONCURRENCY, or 224.
         requests_per_second: Of all batches together. Empty: as many as the gateway takes.
         ids_per_request: For gateways that answer for many at once. Empty: LUMA_IDS_PER_REQUEST, or
             1.

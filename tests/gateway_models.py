@@ -292,7 +292,7 @@ class Simulation:
         while self._pauses and self._pauses[0][0] <= self._now:
             # As the client does: behind all whose turn it could have been by now.
             under_way = len(self._tasks) + len(self._pauses) + len(self._line)
-            place = len(self.run.sent) + max(0, min(8, 128 - under_way))
+            place = len(self.run.sent) + max(0, min(8, 224 - under_way))
             self._line.append((place, heapq.heappop(self._pauses)[2]))
         if self._line and self._line[0][0] <= len(self.run.sent):
             return self._line.popleft()[1]

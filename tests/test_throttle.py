@@ -88,7 +88,7 @@ def test_a_run_reaches_nearly_all_of_a_bucket_its_start_included(
 def test_the_search_for_a_low_rate_costs_few_refusals(rate: int, burst: int, most: int) -> None:
     gateway = Gateway(TokenBucket(rate, burst), 0.08, 0.1, refusal_latency=0.08)
     for seed in (1, 2, 3):
-        run = simulate(gateway, 128, seed).until(30.0)
+        run = simulate(gateway, 224, seed).until(30.0)
         assert run.per_second(0.0, 30.0) >= 0.9 * rate
         assert len(run.refused) <= most
         gateway = replace(gateway, rule=TokenBucket(rate, burst))
@@ -142,9 +142,9 @@ def test_a_long_retry_after_tells_how_long_a_window_is(limit: Callable[[int, flo
     """What is under way at the first refusal is refused; there is no such crowd at the second."""
     rule = limit(300, 60.0)
     gateway = Gateway(rule, 0.08, 0.1, refusal_latency=0.08, retry_after=in_whole_seconds)
-    run = simulate(gateway, 128).until(130.0)
+    run = simulate(gateway, 224).until(130.0)
     assert len(run.good) >= 2 * 300
-    assert len(run.refused) <= 128 + 15
+    assert len(run.refused) <= 224 + 15
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -187,7 +187,7 @@ def test_beside_a_limit_they_are_not_taken_for_leave_to_exceed_it(
     for seed in range(1, 13):
         limit = TokenBucket(rate, burst)
         gateway = Gateway(limit, 0.08, 0.1, refusal_latency=0.08, stubborn=share)
-        run = simulate(gateway, 128, seed).until(60.0)
+        run = simulate(gateway, 224, seed).until(60.0)
         found.append(run.per_second(0.0, 60.0) / rate * (1.0 + 4.0 * share) / (1.0 - share))
         assert run.refused_share() <= 5.0 * share / (1.0 + 4.0 * share) + 0.15
     assert statistics.mean(found) >= 0.35
@@ -287,7 +287,7 @@ def test_an_announced_limit_by_the_minute_is_used_and_obeyed(travel_jitter: floa
 
 def test_an_announced_window_smaller_than_what_may_be_under_way_begins_with_one_request() -> None:
     window = FixedWindow(60, 60.0)
-    run = simulate(Gateway(window, 0.08, 0.1, announces=announcing(window)), 128).until(300.0)
+    run = simulate(Gateway(window, 0.08, 0.1, announces=announcing(window)), 224).until(300.0)
     assert len(run.good) >= 0.95 * 5 * 60
     assert run.refused_share() <= 0.03
 
