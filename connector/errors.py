@@ -122,6 +122,14 @@ class StorageFailed(RunStopped):
         super().__init__(message)
         self.may_pass = may_pass
 
+    @classmethod
+    def reading(cls, what: str, why: object) -> StorageFailed:
+        """The error where a file or folder is there, but the storage does not give it."""
+        return cls(
+            f"cannot read {what}: {why}. Nothing was changed; start again when the storage can be"
+            " read."
+        )
+
 
 class Interrupted(RunStopped):
     """A signal asked the run to end."""

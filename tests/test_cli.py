@@ -128,6 +128,8 @@ def test_final_rejects_are_asked_again_only_on_request(cli: CommandLine) -> None
         (["show"], {}, "no warehouse"),
         (["show", "nowhere"], {}, "show takes no 'nowhere'"),
         (["ingest", KEY], {}, "There is no file [key]"),
+        (["ingest", "".join(f"%{code:02x}" for code in KEY.encode())], {}, "no file [key]"),
+        (["ingest", "x"], {"LUMAAI_API_KEY": "key"}, "the key has fewer than 8 characters"),
         (
             ["ingest", KEY],
             {"LUMAAI_API_KEY": "", "MINE": KEY, "LUMA_KEY_VARIABLE": "MINE"},

@@ -89,6 +89,37 @@ def test_an_error_of_the_storage_stops_a_rebuild_and_changes_nothing(
         assert warehouse.rebuild().generations == 100
 
 
+@pytest.mark.parametrize("name", ["warehouse.json", "tables.json", "clocks.json", "marts.json"])
+def test_a_note_that_the_storage_does_not_give_is_not_a_missing_one(
+    root: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `clocks.json`, times would be wrong in the tables."""
+    read_soundly = LocalStorage.read
+
+    def fail(storage: LocalStorage, asked: str) -> bytes:
+        if asked == name:
+            raise OSError(errno.EIO, "Input/output error", storage.where(name))
+        return read_soundly(storage, asked)
+
+    monkeypatch.setattr(LocalStorage, "read", fail)
+    with (
+        pytest.raises(StorageFailed, match=rf"{name}: Input/output error. Nothing was changed"),
+        Warehouse.writing(root) as warehouse,
+    ):
+        warehouse.rebuild()
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("nowhere")
+    for folder in (link, link / "warehouse"):
+        with (
+            pytest.raises(WarehouseError, match="link is a link to nowhere, which does not exist"),
+            Warehouse.writing(folder),
+        ):
+            raise AssertionError
+
+
 def test_a_reader_calls_no_file_damaged_that_the_storage_does_not_give(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

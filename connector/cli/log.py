@@ -67,8 +67,13 @@ def say(message: str, **fields: Any) -> None:
 
 def log_error(message: str, **fields: Any) -> None:
     """Say on standard error why the process ends, without the key, should it be an argument."""
-    for key in filter(None, (Mode.key, os.environ.get("LUMAAI_API_KEY"))):
-        message = message.replace(key, "[key]")
+    from connector.gateway.redact import LEAST_FOR_OTHER_FORMS, Redactor  # noqa: PLC0415  rarely
+
+    for key in {Mode.key or "", os.environ.get("LUMAAI_API_KEY", "")}:
+        # A shorter one is no key: it would be found in any sentence.
+        if len(key) >= LEAST_FOR_OTHER_FORMS:
+            redacted = Redactor(key).body(message.encode(errors="surrogateescape"))
+            message = redacted.decode(errors="surrogateescape")
     if Mode.is_json:
         logger.error("%s", message, extra={"fields": fields})
         return

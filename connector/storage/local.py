@@ -50,10 +50,7 @@ REMEDIES: Final = {
 def _stop_unless_gone(error: OSError) -> None:
     """A folder that cannot be listed is not one without files."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise StorageFailed(
-            f"cannot read {error.filename}: {error.strerror}."
-            " Nothing was changed; start again when the storage can be read."
-        ) from error
+        raise StorageFailed.reading(error.filename, error.strerror) from error
 
 
 class LocalStorage:

@@ -39,13 +39,20 @@ def writer_lock(root: Path, timeout: float) -> Iterator[None]:
     except Timeout:
         raise WarehouseLocked(locked_message(root, _owner(root))) from None
     except OSError as error:
-        is_file = isinstance(error, FileExistsError | NotADirectoryError)
-        reason = "it is a file, not a folder" if is_file else error.strerror or error
-        raise WarehouseError(f"cannot write to {root}: {reason}") from error
+        raise WarehouseError(f"cannot write to {root}: {_reason(root, error)}") from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _reason(root: Path, error: OSError) -> str:
+    for folder in (root, *root.parents):
+        if folder.is_symlink() and not folder.exists():
+            return f"{folder} is a link to {folder.readlink()}, which does not exist"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "it is a file, not a folder"
+    return error.strerror or str(error)
 
 
 def _owner(root: Path) -> object:

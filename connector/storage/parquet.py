@@ -277,10 +277,7 @@ def _fault(storage: Storage, name: str, error: Exception) -> DamagedFile | Stora
     where, said = storage.where(name), reason(error)
     is_of_storage = getattr(error, "errno", None) is not None or is_from_store(error)
     if is_of_storage or _is_sound(storage, name):
-        return StorageFailed(
-            f"cannot read {where}: {said}. Nothing was changed; start again when the storage can"
-            " be read."
-        )
+        return StorageFailed.reading(where, said)
     return DamagedFile(f"{where} cannot be read: {said}")
 
 

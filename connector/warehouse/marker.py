@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from connector.errors import WarehouseError
+from connector.errors import StorageFailed, WarehouseError
 from connector.record.schema import ANSWERS, GENERATIONS
 from connector.version import VERSION
 from connector.warehouse.files import files_of
@@ -30,6 +30,7 @@ def read_marker(storage: Storage) -> dict[str, Any] | None:
 
     Raises:
         WarehouseError: Something else is there, or a warehouse of another format.
+        StorageFailed: The storage cannot be read.
     """
     try:
         marker = json.loads(storage.read(MARKER))
@@ -43,9 +44,10 @@ def read_marker(storage: Storage) -> dict[str, Any] | None:
         return None
     except NotADirectoryError:
         raise WarehouseError(f"{storage.address} is a file: name a folder") from None
+    except IsADirectoryError:
+        marker = None
     except OSError as error:
-        reason = error.strerror or error
-        raise WarehouseError(f"{storage.where(MARKER)} cannot be read: {reason}") from error
+        raise StorageFailed.reading(storage.where(MARKER), error.strerror or error) from error
     except (ValueError, RecursionError):
         marker = None
     if isinstance(marker, dict):

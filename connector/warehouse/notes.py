@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from connector.errors import StorageFailed
 
 if TYPE_CHECKING:
     from connector.storage.storage import Storage
 
+# Other errors are the storage's: the note may be sound, and what it says must not be lost.
+MISSING: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
 
 def read_note(storage: Storage, name: str) -> Any:
-    """Read what a note says, as JSON has it; None if the note is missing or damaged."""
+    """Read what a note says, as JSON has it; None if the note is missing or damaged.
+
+    Raises:
+        StorageFailed: The storage cannot be read.
+    """
     try:
         return json.loads(storage.read(name))
-    except (OSError, ValueError, RecursionError):
+    except MISSING:
+        return None
+    except OSError as error:
+        raise StorageFailed.reading(storage.where(name), error.strerror or error) from error
+    except (ValueError, RecursionError):
         return None
 
 
