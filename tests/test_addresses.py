@@ -113,6 +113,17 @@ def test_task_ids_and_the_report_have_file_addresses_too(cli: CommandLine, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my ids.txt", "page.html", "w"]
 
 
+def test_drafts_of_killed_processes_are_removed_a_day_later(tmp_path: Path) -> None:
+    old, young, other = (tmp_path / f".x.csv.{name}.tmp" for name in ("12", "34", "mine"))
+    for path in (old, young, other):
+        path.write_text("half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    with replacing(tmp_path / "x.csv") as draft:
+        draft.write_text("whole")
+    assert {*tmp_path.iterdir()} == {young, other, tmp_path / "x.csv"}
+
+
 def test_an_output_replaces_no_device_and_no_link(tmp_path: Path) -> None:
     """As root, a rename over `/dev/full` would put a file in its place for all programs."""
     pipe, link, real = tmp_path / "pipe", tmp_path / "link", tmp_path / "real"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connector.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Seconds after which nobody writes to a draft any more: its process was killed.
+OLD_DRAFT: Final = 86_400.0
 
 
 def put_in_place(draft: Path, target: Path) -> None:
@@ -52,6 +57,7 @@ def replacing(target: Path) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         raise UsageError(f"{target} is a device or a pipe, which cannot be replaced: name a file")
     try:
+        _sweep(real)
         yield draft
         put_in_place(draft, real)
     except OSError as error:
@@ -59,3 +65,12 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def _sweep(target: Path) -> None:
+    """Remove the drafts that killed processes have left beside a file."""
+    for draft in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        is_ours = draft.name.split(".")[-2].isdecimal()
+        with contextlib.suppress(OSError):
+            if is_ours and time.time() - draft.stat().st_mtime > OLD_DRAFT:
+                draft.unlink()
