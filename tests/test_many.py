@@ -376,7 +376,8 @@ def test_a_body_may_be_as_large_as_those_of_all_together(tmp_path: Path) -> None
         lambda ids: enveloped([record(one, note=padding * (len(ids) > 20)) for one in ids] * 2),
     ) as gateway:
         summary = ingest(gateway.base_url, tmp_path / "x", max_body_bytes=2_000)
-    assert (summary.fetched, gateway.singles) == (200, [])
+    # Of the smaller batches, the last one may be of a single task ID.
+    assert (summary.fetched, gateway.singles in ([], IDS[-1:])) == (200, True)
     assert max(map(len, gateway.batches[-3:])) < 50
 
 
