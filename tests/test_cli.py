@@ -129,6 +129,7 @@ def test_final_rejects_are_asked_again_only_on_request(cli: CommandLine) -> None
         (["show", "nowhere"], {}, "show takes no 'nowhere'"),
         (["ingest", KEY], {}, "There is no file [key]"),
         (["ingest", "".join(f"%{code:02x}" for code in KEY.encode())], {}, "no file [key]"),
+        (["show", "7chars!"], {"LUMAAI_API_KEY": "7chars!"}, "show takes no '[key]'"),
         (["ingest", "x"], {"LUMAAI_API_KEY": "key"}, "the key has fewer than 8 characters"),
         (
             ["ingest", KEY],

@@ -69,9 +69,9 @@ def log_error(message: str, **fields: Any) -> None:
     """Say on standard error why the process ends, without the key, should it be an argument."""
     from connector.gateway.redact import LEAST_FOR_OTHER_FORMS, Redactor  # noqa: PLC0415  rarely
 
-    for key in {Mode.key or "", os.environ.get("LUMAAI_API_KEY", "")}:
-        # A shorter one is no key: it would be found in any sentence.
-        if len(key) >= LEAST_FOR_OTHER_FORMS:
+    for key in {Mode.key or "", os.environ.get("LUMAAI_API_KEY", "")} - {""}:
+        # A shorter one would be found in any sentence.
+        if len(key) >= LEAST_FOR_OTHER_FORMS or key in sys.argv:
             redacted = Redactor(key).body(message.encode(errors="surrogateescape"))
             message = redacted.decode(errors="surrogateescape")
     if Mode.is_json:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from connector.errors import StorageFailed
 
 if TYPE_CHECKING:
     from connector.storage.storage import Storage
-
-# Other errors are the storage's: the note may be sound, and what it says must not be lost.
-MISSING: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
 def read_note(storage: Storage, name: str) -> Any:
@@ -22,9 +19,9 @@ def read_note(storage: Storage, name: str) -> Any:
     """
     try:
         return json.loads(storage.read(name))
-    except MISSING:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
-    except OSError as error:
+    except OSError as error:  # the note may be sound, and what it says must not be lost
         raise StorageFailed.reading(storage.where(name), error.strerror or error) from error
     except (ValueError, RecursionError):
         return None
