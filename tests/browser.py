@@ -40,6 +40,8 @@ class Page:
         """Open a file as a double click does."""
         self.complaints(), self.requests()  # forget those of the page before
         self.driver.get(path.resolve().as_uri())
+        # On a busy machine `get` was seen to return while the page was still read.
+        self.wait("return document.readyState === 'complete'")
 
     def draw(self) -> None:
         """Wait until all charts are drawn, also those far below, without scrolling."""
