@@ -20,6 +20,7 @@ from connector.gateway.client_settings import open_transports
 from connector.gateway.credentials import checked_base_url, checked_key
 from connector.gateway.doubt import Doubt, describe
 from connector.gateway.exchange import Exchange
+from connector.gateway.failure import AttemptFailed
 from connector.gateway.inquiry import Inquiry
 from connector.gateway.pace.throttle import Sample
 from connector.gateway.patience import Patience
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from connector.gateway.attempt import Attempt
     from connector.gateway.client_settings import ClientSettings
+    from connector.gateway.connection import Connection
     from connector.gateway.pace.throttle import Throttle
 
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]+")
@@ -167,7 +169,7 @@ class Client:
         """Start an attempt, without waiting for anything.
 
         Once `look` of the inquiry's connection says that all has arrived, `step` returns at once.
-        Without a connection, it opens one.
+        Without a connection, `connect` may open one; or `step` does, and waits for the answer.
 
         Returns:
             0 if it has started, else the seconds after which to try again.
@@ -181,10 +183,22 @@ class Client:
         inquiry.request = request
         if inquiry.began is None:
             inquiry.began = inquiry.sent
-        # In doubt about whose an answer is, no connection is used twice.
-        if not inquiry.others and not inquiry.is_stale:
+        if not _needs_a_fresh_connection(inquiry):
             inquiry.connection = self._transport.start(inquiry.question.path)
         return 0.0
+
+    def connect(self, inquiry: Inquiry) -> Connection | None:
+        """Open a connection for an attempt that `start` has found none for.
+
+        Returns:
+            The connection, whose `look` says when `step` may follow; None if that may wait.
+        """
+        if inquiry.unclear is None and not _needs_a_fresh_connection(inquiry):
+            try:
+                inquiry.connection = self._transport.open(inquiry.question.path)
+            except AttemptFailed as failure:
+                inquiry.failure = failure
+        return inquiry.connection
 
     def _fetch(self, inquiry: Inquiry, stop: threading.Event) -> Answer | None:
         while inquiry.unclear is not None or self._throttle.acquire(stop):
@@ -357,7 +371,7 @@ class Client:
             inquiry.refusals = inquiry.refusals + 1 if sample.kind == "refused" else 0
             inquiry.refused_at = now
         finally:
-            inquiry.request = inquiry.connection = None
+            inquiry.request = inquiry.connection = inquiry.failure = None
             sample = sample or Sample("failed", 0.0, has_status=False)
             if request is None:
                 self._throttle.release(sample)
@@ -368,3 +382,8 @@ class Client:
             self._on_attempt(outcome.value, sample.latency)
         self._policy.observe(outcome, self._clock())
         return attempt
+
+
+def _needs_a_fresh_connection(inquiry: Inquiry) -> bool:
+    """Whether it is in doubt whose an answer over a connection that was used may be."""
+    return bool(inquiry.others) or inquiry.is_stale

@@ -61,13 +61,14 @@ class Connection:
     Attributes:
         status: HTTP status of the latest answer, as soon as it is known.
         has_given: Whether a generation came over it, which may come a second time.
+        is_used: Whether an answer came over it; the gateway may have closed it since.
         is_open_to_polling: Whether `poll` knows when something arrives, as it does not for TLS
             within TLS.
     """
 
     def __init__(self, sock: socket.socket, bounds: Bounds) -> None:
         self.status: int | None = None
-        self.has_given = False
+        self.has_given = self.is_used = False
         self._sock = sock
         self._bounds = bounds
         self._waits = True
@@ -193,9 +194,10 @@ class Connection:
         Raises:
             OSError, HTTPException, BrokenBody, ValueError: No answer came; `explain` says why.
         """
-        if self._error is not None:
-            raise self._error
         incoming, head, body = self._incoming, self._head, self._body
+        if self._error is not None:
+            self.status = head.status if head else None
+            raise self._error
         if body is None:
             self._wait(True)
         start = self._start or incoming.receive()

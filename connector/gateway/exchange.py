@@ -41,6 +41,8 @@ class Exchange:
         """Make the attempt whose turn it is."""
         question, others = inquiry.question, inquiry.others
         try:
+            if inquiry.failure is not None:
+                raise inquiry.failure
             sent = question.send(
                 is_fresh=bool(others) or inquiry.is_stale, started=inquiry.connection
             )

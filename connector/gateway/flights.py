@@ -15,6 +15,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from connector.gateway.connection import Connection
 from connector.gateway.helpers import Helpers, is_large
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from connector.gateway.client import Client
-    from connector.gateway.connection import Connection
     from connector.gateway.helpers import Result
     from connector.gateway.inquiry import Inquiry
     from connector.record.answer import Answer
@@ -163,8 +163,11 @@ class Flights:
         if inquiry.connection is None:
             self._helpers.hand(inquiry)
             return
-        number = inquiry.connection.fileno()
-        self._flying[number] = inquiry.connection, inquiry
+        self._fly(inquiry.connection, inquiry)
+
+    def _fly(self, connection: Connection, inquiry: Inquiry) -> None:
+        number = connection.fileno()
+        self._flying[number] = connection, inquiry
         self._poll.register(number, select.POLLIN)
 
     def _wait(self, seconds: float) -> list[int]:
@@ -212,6 +215,8 @@ class Flights:
     def _take(self, inquiry: Inquiry, result: Result, answers: list[Answer]) -> None:
         if isinstance(result, BaseException):
             self._fail(result)
+        elif isinstance(result, Connection):
+            self._fly(result, inquiry)
         elif result is None:
             until = time.monotonic() + (inquiry.delay or 0.0)
             heapq.heappush(self._pauses, _Pause(until, next(self._numbers), inquiry))

@@ -1,4 +1,4 @@
-"""Threads for attempts that may have to wait: to connect, for a large answer, for a redirect."""
+"""Threads for what may have to wait: a connection to open, a large answer, a redirect."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from connector.gateway.client import Client
+    from connector.gateway.connection import Connection
     from connector.gateway.inquiry import Inquiry
 
-    # What an attempt led to: the answer to keep, another attempt, or the end of the run.
-    Result = Answer | None | BaseException
+    # What an attempt led to: a connection that its answer will come over, the answer to keep,
+    # another attempt, or the end of the run.
+    Result = Connection | Answer | None | BaseException
 
 
 def is_large(result: Result) -> bool:
@@ -87,7 +89,11 @@ class Helpers:
 
     def _work(self, inquiry: Inquiry) -> None:
         try:
-            result: Result = self._client.step(inquiry)
+            result: Result = None
+            if inquiry.connection is None:
+                result = self._client.connect(inquiry)
+            if result is None:
+                result = self._client.step(inquiry)
         except BaseException as error:  # noqa: BLE001  raised again by `fetch`
             result = error
         done = Done(inquiry, result, threading.Event())

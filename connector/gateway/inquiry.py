@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from connector.gateway.attempt import Attempt
     from connector.gateway.connection import Connection
+    from connector.gateway.failure import AttemptFailed
     from connector.gateway.pace.request import Request
     from connector.gateway.question import Question
 
@@ -29,6 +30,7 @@ class Inquiry:
         sent: When the last attempt began.
         request: That attempt, as the throttle knows it.
         connection: Over which it was sent; None if a connection must be opened for it.
+        failure: Why none could be.
         refusals: How often it was refused in a row, up to now.
         refused_at: When the last of those refusals arrived, in seconds of the client's clock.
         unclear: The last attempt, if other answers must say what it is true of.
@@ -48,6 +50,7 @@ class Inquiry:
     sent: float = 0.0
     request: Request | None = None
     connection: Connection | None = None
+    failure: AttemptFailed | None = None
     refusals: int = 0
     refused_at: float = 0.0
     unclear: Attempt | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from connector.gateway.bounds import Bounds
 
 MAX_HOPS: Final = 3
+_ERRORS: Final = (HTTPError, HTTPException, BrokenBody, OSError, ValueError)
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # What a gateway sends without a question arrives within this time, if it matters to know.
 LISTEN_SECONDS: Final = 0.1
@@ -66,6 +67,7 @@ class Transport:
         self._head = "".join(lines).encode("latin-1")
         self._bounds = bounds
         self._idle: list[Connection] = []
+        self._is_open_to_polling = True  # until a connection shows that it is not
         self._most_idle = connections
 
     def close(self) -> None:
@@ -82,12 +84,28 @@ class Transport:
             The connection, whose `look` says when its answer has come, for `send` to return; None
             if there is none: only `send` can connect.
         """
-        connection = self._kept()
-        if connection is None:
+        connection = self._kept() if self._is_open_to_polling else None
+        return None if connection is None else self._started(connection, path)
+
+    def open(self, path: str) -> Connection | None:
+        """Connect, and GET a path like `start`, which has found no connection.
+
+        Raises:
+            AttemptFailed: There is no connection.
+        """
+        if not self._is_open_to_polling:
             return None
-        if not connection.is_open_to_polling:
-            self._idle.append(connection)
-            return None
+        try:
+            connection = self._connect(is_fresh=False)
+        except _ERRORS as exc:
+            raise explain(exc, self._base.netloc, None) from exc
+        if connection.is_open_to_polling:
+            return self._started(connection, path)
+        self._is_open_to_polling = False
+        self._idle.append(connection)
+        return None
+
+    def _started(self, connection: Connection, path: str) -> Connection | None:
         try:
             connection.send(self._request(path, None), waits=False)
         except OSError:
@@ -129,29 +147,29 @@ class Transport:
 
     def keep(self, sent: Sent) -> None:
         """Use the connection of an answer again, if it may have another one."""
+        connection = sent.connection
         if not sent.reply.is_last and len(self._idle) < self._most_idle:
-            self._idle.append(sent.connection)
+            connection.is_used = True
+            self._idle.append(connection)
         else:
-            sent.connection.close()
+            connection.close()
 
     def _send_once(
         self, path: str, body: bytes | None, connection: Connection | None, *, is_fresh: bool
     ) -> Sent:
-        is_used = connection is not None
         try:
             if connection is None:
                 kept = None if is_fresh else self._kept()
-                is_used = kept is not None
                 connection = kept or self._connect(is_fresh=is_fresh)
                 connection.send(self._request(path, body))
             return Sent(connection.receive(), connection)
-        except (HTTPError, HTTPException, BrokenBody, OSError, ValueError) as exc:
-            if connection is not None:
-                connection.close()
-            status = None if connection is None else connection.status
-            failure = explain(exc, self._base.netloc, status)
-            is_closed = is_used and isinstance(exc, ConnectionError)
-            failure.is_stale = is_closed and connection is not None and connection.has_no_answer
+        except _ERRORS as exc:
+            if connection is None:
+                raise explain(exc, self._base.netloc, None) from exc
+            connection.close()
+            failure = explain(exc, self._base.netloc, connection.status)
+            is_closed = connection.is_used and isinstance(exc, ConnectionError)
+            failure.is_stale = is_closed and connection.has_no_answer
             raise failure from exc
 
     def _request(self, path: str, body: bytes | None) -> bytes:
