@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -83,7 +82,7 @@ def long_ago(number: int) -> Answer:
         if state == "completed" and number % 2
         else None,
     }
-    return replace(answer(f"old-{number}", body), fetched_at=seen_at)
+    return answer(f"old-{number}", body)._replace(fetched_at=seen_at)
 
 
 @pytest.fixture(scope="module")

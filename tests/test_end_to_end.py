@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -162,7 +161,7 @@ def test_answers_from_before_and_after_a_freeze_are_not_of_one_batch() -> None:
     )
     first = answer_of("before")
     later = first.fetched_at + timedelta(seconds=receiving.BATCH_SECONDS)
-    many = [first, answer_of("still"), replace(answer_of("after"), fetched_at=later)]
+    many = [first, answer_of("still"), answer_of("after")._replace(fetched_at=later)]
     assert list(receiving.collect(many, batch)) == many
     assert saved == [["before", "still"], ["after"]]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,7 @@ def family_of(*answers: Answer) -> dict[str, str]:
 def in_turn(*texts: str) -> dict[str, str]:
     """The same of prompts that were fetched one after the other."""
     fetched = [
-        replace(made(str(number), text), fetched_at=NOON + timedelta(seconds=number))
+        made(str(number), text)._replace(fetched_at=NOON + timedelta(seconds=number))
         for number, text in enumerate(texts)
     ]
     return family_of(*fetched)
@@ -93,7 +92,7 @@ def test_a_bridge_between_two_families_leaves_both_as_they_are() -> None:
 
 def test_a_prompt_that_was_created_earlier_but_fetched_later_takes_no_family_over() -> None:
     early = made("a", CAT, day=1)
-    late = replace(made("b", f"{CAT} again", day=2), fetched_at=NOON - timedelta(days=1))
+    late = made("b", f"{CAT} again", day=2)._replace(fetched_at=NOON - timedelta(days=1))
     assert set(family_of(early, late).values()) == {f"{CAT} again"}
 
 

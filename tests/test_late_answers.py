@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 from operator import itemgetter
@@ -46,7 +45,7 @@ def one(task_id: str, end: str, place: int, minutes: int, base_url: str) -> Answ
     else:
         made = answer(task_id, {"id": task_id, "state": end, "created_at": "2025-03-01T00:00:00Z"})
     fetched_at = NOON + timedelta(minutes=minutes, microseconds=place)
-    return replace(made, fetched_at=fetched_at, base_url=base_url)
+    return made._replace(fetched_at=fetched_at, base_url=base_url)
 
 
 @st.composite

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -450,7 +449,7 @@ CONTRADICTIONS = {
 def test_a_report_that_cannot_be_true_claims_nothing(answers: list[Answer]) -> None:
     *before, last = answers
     begun = {**json.loads(last.body or b""), "started_at": clock(50, 4)}
-    row = timed(*before, replace(last, body=json.dumps(begun).encode()))
+    row = timed(*before, last._replace(body=json.dumps(begun).encode()))
     assert bounds(row) == (0, None, "contradictory")
     assert (row["finished_after_at"], row["finished_before_at"]) == (None, None)
     assert (row["queue_seconds"], row["work_seconds"]) == (None, None)

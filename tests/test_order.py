@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +41,7 @@ def received(root: Path, clock: Any, at: datetime, *answers: Answer) -> None:
     clock(at)
     with Warehouse.writing(root) as warehouse:
         run_id = sequence.run_id_of(warehouse.next_sequence())
-        given = [replace(one, fetched_at=at) for one in answers]
+        given = [one._replace(fetched_at=at) for one in answers]
         warehouse.save(f"{run_id}-000001", given, run_id)
         warehouse.commit()
 
@@ -120,10 +119,10 @@ def test_a_part_of_a_run_from_a_machine_whose_clock_is_ahead(tmp_path: Path, clo
         run_id = sequence.run_id_of(warehouse.next_sequence())
         clock(AHEAD)
         other = Warehouse.existing(tmp_path)
-        first = replace(pending("t"), fetched_at=AHEAD)
+        first = pending("t")._replace(fetched_at=AHEAD)
         other.save(f"{run_id}-b000001-0001", [first], run_id, is_writer=False)
         clock(RIGHT)
-        last = replace(pending("t"), fetched_at=RIGHT, message="later")
+        last = pending("t")._replace(fetched_at=RIGHT, message="later")
         warehouse.save(f"{run_id}-000001", [last], run_id)
         warehouse.commit()
     (row,) = pd.read_parquet(tmp_path / "generations").to_dict("records")
@@ -200,7 +199,7 @@ def received_by_clock(root: Path, clock: Any, at: datetime, *answers: Answer) ->
     with Warehouse.writing(root) as warehouse:
         run_id = sequence.run_id_of(warehouse.next_sequence())
         times = [at + n * timedelta(minutes=1) for n in range(len(answers))]
-        given = [replace(one, fetched_at=t) for one, t in zip(answers, times, strict=True)]
+        given = [one._replace(fetched_at=t) for one, t in zip(answers, times, strict=True)]
         warehouse.save(f"{run_id}-000001", given, run_id)
         warehouse.commit()
 

@@ -6,7 +6,6 @@ import json
 import random
 import threading
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import builders
@@ -181,7 +180,7 @@ def test_an_answer_that_nobody_looked_at_twice_is_judged_again() -> None:
     body = b'{"message":"Forbidden"}'
     refused = builders.answer("x", body, outcome=Outcome.FORBIDDEN, status=403)
     assert refused.concerns is Concern.TASK
-    judged = rejudge(builders.table(refused, replace(refused, attempts=2)), {})
+    judged = rejudge(builders.table(refused, refused._replace(attempts=2)), {})
     assert judged["concerns"].to_pylist() == [Concern.UNCLEAR, Concern.TASK]
 
 

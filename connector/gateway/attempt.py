@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from connector.gateway.retry import parse_retry_after
 from connector.record.answer import PASSING, Concern, Outcome, usual_concern
@@ -25,8 +24,7 @@ DOWN = PASSING - {Outcome.RATE_LIMITED}
 _ASK_TO_WAIT = frozenset({429, 503})
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """The result of one request.
 
     Attributes:
@@ -86,7 +84,7 @@ def about_another(attempt: Attempt) -> Attempt:
         Concern.MOMENT,
         other_ids=ids,
     )
-    return replace(attempt, verdict=verdict, is_worth_retrying=True)
+    return attempt._replace(verdict=verdict, is_worth_retrying=True)
 
 
 def from_reply(reply: Reply, now: datetime, task_id: str = "") -> Attempt:

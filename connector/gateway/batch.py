@@ -128,7 +128,7 @@ class Batches:
                 self.size = max(self.size, min(self._passed, self._most))
         answers = list(_answers(part.task_ids, answer))
         if answers:  # counted once
-            answers[0] = replace(answers[0], mixed_up=answer.mixed_up)
+            answers[0] = answers[0]._replace(mixed_up=answer.mixed_up)
         settled = {one.task_id for one in answers}
         self._note_unknown(len(part.task_ids), len(settled))
         return answers, _singles(one for one in part.task_ids if one not in settled)

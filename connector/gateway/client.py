@@ -276,7 +276,7 @@ class Client:
             if not witness.lets_in(since):
                 return attempt
             witness.cleared += 1
-        return replace(attempt, verdict=replace(attempt.verdict, concerns=Concern.TASK))
+        return attempt._replace(verdict=attempt.verdict._replace(concerns=Concern.TASK))
 
     def _ask_witness(self, inquiry: Inquiry) -> None:
         witness, name = self._witness, self._witness.other_than(inquiry.question.name) or ""

@@ -10,8 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from urllib3.util import wait_for_read
 
@@ -30,8 +29,7 @@ _LARGE: Final = 256 * 1024
 _ODD: Final = range(300, 400)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer as received.
 
     Attributes:

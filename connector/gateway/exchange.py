@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from connector.gateway.attempt import Attempt, about_another, from_failure
@@ -54,7 +53,7 @@ class Exchange:
                 reply = self._redactor.reply(sent.reply)
                 attempt = question.read(reply, now)
             if announced := read_announced(reply.headers, now):
-                attempt = replace(attempt, announced=announced)
+                attempt = attempt._replace(announced=announced)
             if not inquiry.is_probe and not self._is_its_own(inquiry, attempt, sent):
                 attempt = about_another(attempt)
                 sent.connection.close()
@@ -65,7 +64,7 @@ class Exchange:
                 question.transport.keep(sent)
         if (message := attempt.verdict.message) is not None:
             message = self._redactor.message(message)
-            attempt = replace(attempt, verdict=replace(attempt.verdict, message=message))
+            attempt = attempt._replace(verdict=attempt.verdict._replace(message=message))
         if self._is_first:
             self._is_first = False
             if attempt.http_status is None:  # while attempts go on: the host may be wrong

@@ -8,7 +8,7 @@ gateways call it `data`, wrap it in an envelope, answer with a bare array, or ha
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -162,8 +162,7 @@ def _answer(item: object, request: Answer) -> Answer | None:
     verdict = judge(HTTPStatus.OK, body)
     if verdict.outcome is not Outcome.GENERATION:
         return None
-    return replace(
-        request,
+    return request._replace(
         task_id=str(_id_of(item)),
         outcome=Outcome.GENERATION,
         attempts=0,

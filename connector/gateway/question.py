@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -79,7 +79,7 @@ class BatchQuestion(Question):
         attempt = from_reply(reply, now)
         # A 403 is how some say that they have no such path; if not, smaller batches may pass.
         if reply.status in ABSENT or attempt.verdict.concerns is Concern.UNCLEAR:
-            return replace(attempt, is_worth_retrying=False)
+            return attempt._replace(is_worth_retrying=False)
         if reply.status in OF_SIZE and attempt.outcome is Outcome.RATE_LIMITED:
             return _too_many_ids(attempt)
         return attempt
@@ -95,7 +95,7 @@ class BatchQuestion(Question):
 
 def _too_many_ids(attempt: Attempt) -> Attempt:
     verdict = Verdict(Outcome.BAD_REQUEST, attempt.message, usual_concern(Outcome.BAD_REQUEST))
-    return replace(attempt, verdict=verdict, is_worth_retrying=False, retry_after=None)
+    return attempt._replace(verdict=verdict, is_worth_retrying=False, retry_after=None)
 
 
 def _records(body: bytes) -> list[dict[str, Any]] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Redactor:
     def reply(self, reply: Reply) -> Reply:
         """A reply without the key in its body."""
         body = self.body(reply.body)
-        return reply if body is reply.body else replace(reply, body=body)
+        return reply if body is reply.body else reply._replace(body=body)
 
     def message(self, text: str) -> str:
         """One line for people: without the key or control characters, and of bounded length."""
@@ -79,7 +78,7 @@ class Redactor:
         # Presigned URLs are full of escapes, but of other characters than those of keys.
         if self._may_hide.search(body):
             body += b"\n" + _IN_URL.sub(_unescaped, body)
-        if b"&#" in body:
+        if b"#" in body and b"&#" in body:
             body += b"\n" + _IN_HTML.sub(_of_html, body)
         lowered = body.lower()
         if self._folded in lowered or self._hex in lowered:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -68,8 +67,7 @@ def usual_concern(outcome: str) -> Concern | None:
     return _USUAL_CONCERNS.get(outcome, Concern.MOMENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The result of all attempts at one task ID.
 
     Attributes:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from connector.record.answer import Concern, Outcome
 from connector.record.dialects import find, is_refusal, other_ids, parse
@@ -44,8 +44,7 @@ from connector.record.wordings import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The meaning of an answer.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -69,7 +68,7 @@ def _judged(answer: dict[str, Any]) -> Verdict:
     is_cleared_up = answer["concerns"] == Concern.TASK and answer["attempts"] > 1
     if verdict.concerns is Concern.UNCLEAR and is_cleared_up:
         # Other answers showed it. A version that asked only once had not looked at them.
-        return replace(verdict, concerns=Concern.TASK)
+        return verdict._replace(concerns=Concern.TASK)
     return verdict
 
 

@@ -128,7 +128,7 @@ class Discovery:
         answers = dict(zip(stretch.names, stretch.answers, strict=True))
         for name in names:
             if answer := answers[name]:
-                yield replace(answer, task_id=name)
+                yield answer._replace(task_id=name)
             else:
                 self._unread.append(name)
 

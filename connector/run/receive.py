@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from connector.gateway.fetch import fetch
@@ -127,4 +126,4 @@ def _seconds_between(first: Answer, last: Answer) -> float:
 
 def _without_signatures(answer: Answer) -> Answer:
     message = answer.message and strip_signatures(answer.message.encode()).decode()
-    return replace(answer, body=answer.body and strip_signatures(answer.body), message=message)
+    return answer._replace(body=answer.body and strip_signatures(answer.body), message=message)

@@ -39,13 +39,9 @@ def save_batch(
 
     Its answers take the place in the log that `sequence` says. Saving it again changes nothing.
     """
-    columns = {
-        name: [getattr(answer, name) for answer in answers]
-        for name in ANSWERS.schema.names
-        if name not in {"run_id", "sequence"}
-    }
+    columns: dict[str, Any] = dict(zip(Answer._fields, zip(*answers, strict=True), strict=True))
     columns |= {"run_id": [run_id] * len(answers), "sequence": [sequence] * len(answers)}
-    table = pa.table(columns, schema=ANSWERS.schema)
+    table = pa.table({name: columns[name] for name in ANSWERS.schema.names}, schema=ANSWERS.schema)
     parquet.write_table(storage, file_of(batch), ANSWERS, [table], is_new=True)
     if table.nbytes > GROUP_BYTES:
         del table

@@ -57,7 +57,8 @@ class Own:
             self._passed += sample.refusals in {1, 2}
         if not sample.refusals:
             self._count_first(is_refused=sample.kind == "refused")
-            self._credit.earn(min(MOST, self.share))
+            if self._thrice:
+                self._credit.earn(min(MOST, self.share))
 
     def look(self, now: float, sample: Sample) -> list[float] | None:
         """Look whether a refusal is of such a task.

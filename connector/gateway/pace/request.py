@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from connector.gateway.pace.announced import Announced
@@ -11,9 +10,8 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["good", "refused", "failed"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Request:
-    """A request in flight; equal only to itself.
+class Request(NamedTuple):
+    """A request in flight.
 
     Attributes:
         number: From 1, in order of start.
@@ -28,8 +26,7 @@ class Request:
     in_place: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """What one request says about the gateway's state.
 
     Attributes:
