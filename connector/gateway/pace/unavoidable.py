@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from connector.gateway.pace.credit import Credit
@@ -52,18 +53,19 @@ class Unavoidable:
         self.share = 0.0
         self.credit = Credit()
         self._since = 0
-        self._seen: list[_Seen] = []
+        self._seen: deque[_Seen] = deque(maxlen=2 * COMPARED[-1] + 1)
 
     def accepted(self, request: Request) -> None:
         """Note an accepted request."""
         self.share *= DECAY
         self.credit.earn(self.share)
-        self._note(request, is_refused=False)
+        if self._seen:  # it begins with a refusal
+            self._note(request, is_refused=False)
 
     def refused(self, request: Request) -> float:
         """Note a refused request; return the rate before it fell in vain, 0 if it did not."""
-        is_apart = all(not one.is_refused for one in self._seen[-APART:])
-        if is_apart or len(self._seen) > 2 * COMPARED[-1]:
+        is_apart = all(not one.is_refused for one in list(self._seen)[-APART:])
+        if is_apart or len(self._seen) == self._seen.maxlen:
             self._since = request.number
             self._seen.clear()
         self._note(request, is_refused=True)
@@ -74,7 +76,7 @@ class Unavoidable:
         return 0.0
 
     def _fell_in_vain(self, count: int) -> float:
-        seen = sorted(self._seen[-count:])
+        seen = sorted(list(self._seen)[-count:])
         before, after = seen[: count // 2], seen[count // 2 :]
         rate = _rate([*before, after[0]])
         share, share_after = _share(before), _share(after)
