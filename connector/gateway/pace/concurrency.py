@@ -68,7 +68,7 @@ class _Cohort:
         self.failed += sample.kind == "failed"
         if sample.kind == "good":
             self.in_flight += request.in_place
-            self.latencies.append(max(sample.latency, LEAST))
+            self.latencies.append(sample.latency)
 
     def load(self) -> float:
         """Requests in flight, on average."""
@@ -81,7 +81,8 @@ class _Cohort:
 
     def noise(self) -> float:
         """Random error of the logarithm of the median."""
-        spread = math.log(self.quantile(0.75) / self.quantile(0.25)) / 1.35
+        quarter, three_quarters = (max(LEAST, self.quantile(share)) for share in (0.25, 0.75))
+        spread = math.log(three_quarters / quarter) / 1.35
         return 2.5 * spread * math.sqrt(2.0 / self.size)
 
 
@@ -145,7 +146,7 @@ class Knee:
         elif len(cohort.latencies) > cohort.size / 2:
             latency = cohort.quantile(0.5)
             if self._trial is None:
-                self._compare(cohort, latency)
+                self._compare(cohort, max(LEAST, latency))
             else:
                 self._conclude(self._trial, cohort, latency)
 
@@ -171,8 +172,9 @@ class Knee:
     def _conclude(self, trial: _Trial, cohort: _Cohort, latency: float) -> None:
         """Cut further while answers get faster in proportion, so that throughput holds."""
         self._trial = None
-        if trial.latency / latency >= (trial.load / cohort.load()) ** IN_STEP:
-            if cohort.load() >= 1.2:  # noqa: PLR2004  # a lone request does not queue
+        if trial.latency >= latency * (trial.load / cohort.load()) ** IN_STEP:
+            # A lone request does not queue.
+            if cohort.load() >= 1.2 and latency > LEAST:  # noqa: PLR2004
                 self._try(cohort.load() / 1.5, cohort, latency)
         else:
             self._at_ease = trial.latency
