@@ -7,6 +7,7 @@ import math
 import statistics
 import threading
 import time
+import tracemalloc
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,8 +31,10 @@ from gateway_models import (
 )
 
 from connector.gateway.pace.announced import Announced
+from connector.gateway.pace.concurrency import Knee
 from connector.gateway.pace.pace import Pace
 from connector.gateway.pace.rate import Rate
+from connector.gateway.pace.request import Request
 from connector.gateway.pace.throttle import Sample, Throttle
 
 if TYPE_CHECKING:
@@ -372,6 +375,26 @@ def test_requests_do_not_pile_up_in_a_gateway_that_queues(servers: int) -> None:
     assert statistics.mean(settled) <= 3 * 0.05  # 64 / servers times as long, if all were let go
 
 
+def test_a_cut_that_makes_answers_faster_than_5_ms_is_kept() -> None:
+    """Below that all is alike when the latency rises, but not when a cut is judged."""
+    knee, numbers = Knee(224), count(1)
+
+    def answer(in_flight: int, latency: float, now: float) -> None:
+        request = Request(next(numbers), now, in_flight, in_flight)
+        knee.reached(request)
+        knee.answered(request, Sample("good", latency), request.number, now)
+
+    while knee.limit < 224:
+        answer(110, 0.001, now=0.0)
+    for now in [*[0.1] * 500, 1.0]:
+        answer(110, 0.008, now)
+    cut = knee.limit
+    assert cut == pytest.approx(110 * 5 / 8)
+    for now in [*[1.1] * 70, 2.0]:
+        answer(50, 0.002, now)
+    assert knee.limit == cut
+
+
 def test_a_gateway_that_gets_slower_on_its_own_keeps_its_concurrency() -> None:
     """A cut does not make it faster, and is undone."""
     pace = Pace(64)
@@ -481,6 +504,21 @@ def test_the_state_tells_what_holds() -> None:
     assert state.rate is not None
     now[0] = 131.0
     assert throttle.state().paused_until is None
+
+
+def test_memory_does_not_grow_with_the_requests() -> None:
+    throttle, sizes = Throttle(8), []
+    tracemalloc.start()
+    try:
+        for _ in range(2):
+            for _ in range(5_000):
+                request = throttle.begin()
+                assert not isinstance(request, float)
+                throttle.end(request, GOOD)
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 50_000
 
 
 def test_a_thread_cannot_release_what_it_did_not_acquire() -> None:
