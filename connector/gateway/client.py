@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-from connector.errors import AccountRefused, WrongGateway
+from connector.errors import WrongGateway
 from connector.gateway.apis import PATHS
 from connector.gateway.batch import Batches
 from connector.gateway.client_settings import open_transports
@@ -91,7 +91,7 @@ class Client:
         self._policy = RetryPolicy(settings, now, draw)
         self._patience = Patience(settings.max_failures_in_row, settings.max_downtime)
         self._doubt = Doubt()
-        self._witness = Witness(settings.max_attempts)
+        self._witness = Witness(settings.max_attempts, self._base_url, self._ask_witness)
         self._throttle = throttle
         self._clock = clock
         self._now = now
@@ -222,7 +222,7 @@ class Client:
             RunStopped: As `fetch`.
         """
         if inquiry.unclear is not None:
-            return self._answer(inquiry, self._cleared_up(inquiry, inquiry.unclear))
+            return self._answer(inquiry, self._witness.cleared_up(inquiry, inquiry.unclear))
         attempt = self._attempt(inquiry)
         inquiry.attempts += 1
         inquiry.is_stale = attempt.is_stale
@@ -233,8 +233,7 @@ class Client:
             inquiry.others.append(attempt.verdict.other_ids)
         if outcome is Outcome.GENERATION:
             inquiry.delay = None
-            self._witness.let_in(inquiry.sent, is_list=inquiry.question.is_list)
-            self._witness.is_fickle |= inquiry.unclear_at is not None
+            self._witness.let_in(inquiry)
         else:
             inquiry.delay = self._delay(inquiry, attempt)
         if inquiry.delay is None:
@@ -245,56 +244,21 @@ class Client:
 
     def _delay(self, inquiry: Inquiry, attempt: Attempt) -> float | None:
         """Seconds until the next step; None if the attempt was the last, and it is clear."""
-        now, question = self._clock(), inquiry.question
+        now, witness = self._clock(), self._witness
         if attempt.verdict.concerns is not Concern.UNCLEAR:
             return self._policy.delay(inquiry, attempt, now)
-        inquiry.unclear_since = now if inquiry.unclear_at is None else inquiry.unclear_at
-        inquiry.unclear_at = now
-        delay = self._policy.delay(inquiry, attempt, now, self._witness.most_attempts())
-        if delay is not None or question.is_list or inquiry.is_probe:
-            return delay
-        if self._witness.other_than(question.name) is None:
-            return None
-        inquiry.unclear = attempt
-        return 0.0
+        witness.keep_out(inquiry, now)
+        delay = self._policy.delay(inquiry, attempt, now, witness.most_attempts())
+        if delay is None and witness.can_tell(inquiry):
+            inquiry.unclear, delay = attempt, 0.0
+        return delay
 
-    def _cleared_up(self, inquiry: Inquiry, attempt: Attempt) -> Attempt:
-        """An attempt whose scope other answers show, as far as they do; it may ask for one.
-
-        A request that was let in after the refusal before the last one shows that it is the task
-        that is refused: between the two, nothing has changed.
-
-        Raises:
-            AccountRefused: A task that had its generation is refused now.
-        """
-        since, witness = inquiry.unclear_since, self._witness
-        with witness.turn:
-            if witness.refused is not None:
-                raise witness.refused
-            if not witness.lets_in(since):
-                self._ask_witness(inquiry)
-            if not witness.lets_in(since):
-                return attempt
-            witness.cleared += 1
-        return attempt._replace(verdict=attempt.verdict._replace(concerns=Concern.TASK))
-
-    def _ask_witness(self, inquiry: Inquiry) -> None:
-        witness, name = self._witness, self._witness.other_than(inquiry.question.name) or ""
-        asked = Inquiry(self._question(name), is_probe=True)
-        answer = self._fetch(asked, Event())
-        inquiry.attempts += asked.attempts
+    def _ask_witness(self, task_id: str) -> tuple[Inquiry, Answer]:
+        inquiry = Inquiry(self._question(task_id), is_probe=True)
+        answer = self._fetch(inquiry, Event())
         if answer is None:  # pragma: no cover  nobody sets the event
             raise AssertionError
-        if answer.concerns is Concern.TASK:
-            witness.let_in(asked.sent)
-        elif answer.concerns is Concern.UNCLEAR and not witness.lets_many_in(inquiry.unclear_since):
-            witness.refused = AccountRefused(
-                f"{self._base_url} keeps out every task ({answer.message}), also {name!r}, which it"
-                " gave before. It may block this program or address for a while: start again later,"
-                " or ask the gateway's operator to let it in; no task is given up, and what was"
-                " fetched is kept."
-            )
-            raise witness.refused
+        return inquiry, answer
 
     def _answer(self, inquiry: Inquiry, attempt: Attempt) -> Answer:
         now, verdict = self._clock(), attempt.verdict

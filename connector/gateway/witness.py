@@ -11,8 +11,15 @@ import math
 import threading
 from typing import TYPE_CHECKING, Final
 
+from connector.errors import AccountRefused
+from connector.record.answer import Concern
+
 if TYPE_CHECKING:
-    from connector.errors import AccountRefused
+    from collections.abc import Callable
+
+    from connector.gateway.attempt import Attempt
+    from connector.gateway.inquiry import Inquiry
+    from connector.record.answer import Answer
 
 # Attempts at a task whose refusal is unclear: at least, and at most before any generation came.
 FEWEST: Final = 2
@@ -30,20 +37,23 @@ class Witness:
 
     Args:
         max_attempts: Attempts at a task, in general.
-
-    Attributes:
-        turn: Held while a witness is asked for: its answer serves all that wait meanwhile.
-        refused: What ends the run, once a witness was kept out.
-        cleared: Refusals that were found to be of their tasks.
-        is_fickle: Whether a task was refused and then let in.
+        base_url: Of the gateway.
+        ask: Asks for a task ID, with retries.
     """
 
-    def __init__(self, max_attempts: int) -> None:
+    def __init__(
+        self, max_attempts: int, base_url: str, ask: Callable[[str], tuple[Inquiry, Answer]]
+    ) -> None:
         self._max_attempts = max_attempts
-        self.turn = threading.Lock()
-        self.refused: AccountRefused | None = None
-        self.cleared = 0
-        self.is_fickle = False
+        self._base_url = base_url
+        self._ask = ask
+        # Held while a witness is asked for: its answer serves all that wait meanwhile.
+        self._turn = threading.Lock()
+        self._refused: AccountRefused | None = None
+        # Refusals that were found to be of their tasks.
+        self._cleared = 0
+        # Whether a task was refused and then let in.
+        self._is_fickle = False
         self._names: tuple[str | None, str | None] = (None, None)
         self._let_in_at = self._many_let_in_at = -math.inf
 
@@ -51,7 +61,7 @@ class Witness:
         """Attempts at a task whose refusal is unclear."""
         if self._names[0] is None:
             return min(self._max_attempts, MOST_UNPROVEN)
-        if self.cleared >= STEADY and not self.is_fickle:
+        if self._cleared >= STEADY and not self._is_fickle:
             return FEWEST
         return max(self._max_attempts, FEWEST)
 
@@ -60,22 +70,63 @@ class Witness:
         if task_id != self._names[0]:
             self._names = task_id, self._names[0]
 
-    def other_than(self, task_id: str) -> str | None:
+    def let_in(self, inquiry: Inquiry) -> None:
+        """Note an inquiry that was let in: about a task, or about many at once or a list."""
+        # A race between threads may lose a moment, which costs a request.
+        if inquiry.question.is_list:
+            self._many_let_in_at = max(self._many_let_in_at, inquiry.sent)
+        else:
+            self._let_in_at = max(self._let_in_at, inquiry.sent)
+        self._is_fickle |= inquiry.unclear_at is not None
+
+    def keep_out(self, inquiry: Inquiry, now: float) -> None:
+        """Note an inquiry whose refusal is unclear, and arrived now."""
+        inquiry.unclear_since = now if inquiry.unclear_at is None else inquiry.unclear_at
+        inquiry.unclear_at = now
+
+    def can_tell(self, inquiry: Inquiry) -> bool:
+        """Whether another task can show what an unclear refusal is true of."""
+        is_of_task = not inquiry.question.is_list and not inquiry.is_probe
+        return is_of_task and self._other_than(inquiry.question.name) is not None
+
+    def cleared_up(self, inquiry: Inquiry, attempt: Attempt) -> Attempt:
+        """An attempt whose scope other answers show, as far as they do; may ask for one.
+
+        A request that was let in after the refusal before the last one shows that it is the task
+        that is refused: between the two, nothing has changed.
+
+        Raises:
+            AccountRefused: A task that had its generation is refused now.
+        """
+        since = inquiry.unclear_since
+        with self._turn:
+            if self._refused is not None:
+                raise self._refused
+            if self._let_in_at < since:
+                self._summon(inquiry)
+            if self._let_in_at < since:
+                return attempt
+            self._cleared += 1
+        return attempt._replace(verdict=attempt.verdict._replace(concerns=Concern.TASK))
+
+    def _summon(self, inquiry: Inquiry) -> None:
+        """Ask for a task that had its generation."""
+        name = self._other_than(inquiry.question.name) or ""
+        asked, answer = self._ask(name)
+        inquiry.attempts += asked.attempts
+        if answer.concerns is Concern.TASK:
+            self._let_in_at = max(self._let_in_at, asked.sent)
+        # Requests for many at once may have other rights.
+        are_many_let_in = self._many_let_in_at >= inquiry.unclear_since
+        if answer.concerns is Concern.UNCLEAR and not are_many_let_in:
+            self._refused = AccountRefused(
+                f"{self._base_url} keeps out every task ({answer.message}), also {name!r}, which it"
+                " gave before. It may block this program or address for a while: start again later,"
+                " or ask the gateway's operator to let it in; no task is given up, and what was"
+                " fetched is kept."
+            )
+            raise self._refused
+
+    def _other_than(self, task_id: str) -> str | None:
         """Another task that has given a generation; None if there is none yet."""
         return next((name for name in self._names if name not in (None, task_id)), None)
-
-    def let_in(self, sent: float, *, is_list: bool = False) -> None:
-        """Note a request that was let in: for a task, or for many at once or a list."""
-        # A race between threads may lose a moment, which costs a request.
-        if is_list:
-            self._many_let_in_at = max(self._many_let_in_at, sent)
-        else:
-            self._let_in_at = max(self._let_in_at, sent)
-
-    def lets_in(self, since: float) -> bool:
-        """Whether a request for a task was let in that was sent since then."""
-        return self._let_in_at >= since
-
-    def lets_many_in(self, since: float) -> bool:
-        """The same of a request for many at once, which may have other rights."""
-        return self._many_let_in_at >= since
