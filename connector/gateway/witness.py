@@ -122,8 +122,9 @@ class Witness:
             self._refused = AccountRefused(
                 f"{self._base_url} keeps out every task ({answer.message}), also {name!r}, which it"
                 " gave before. It may block this program or address for a while: start again later,"
-                " or ask the gateway's operator to let it in; no task is given up, and what was"
-                " fetched is kept."
+                " or ask the gateway's operator to let it in. If the key is that of another account"
+                " now, use another warehouse for it. No task is given up, and what was fetched is"
+                " kept."
             )
             raise self._refused
 
