@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import child
 from benchmarks.figure import Figure, at_least, at_most, reference
-from benchmarks.world import environment, gateway, write_list
+from benchmarks.world import environment, gateway, without_heartbeat, write_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -138,8 +138,14 @@ def run_flow(
     """Run the flow with the runner that `where` names."""
     from flows.ingest import ingest_generations  # noqa: PLC0415  reads the environment
 
-    state = ingest_generations(
-        path, warehouse, batch_size=batch_size, key_block=None, return_state=True, **(where or {})
-    )
+    with without_heartbeat():
+        state = ingest_generations(
+            path,
+            warehouse,
+            batch_size=batch_size,
+            key_block=None,
+            return_state=True,
+            **(where or {}),
+        )
     if not state.is_completed():
         raise RuntimeError(state.message)

@@ -15,6 +15,7 @@ from connector.storage.arrow import import_pyarrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from connector.record.answer import Answer
 
@@ -110,3 +111,16 @@ def build(root: str, count: int, partition_by: str = "month") -> float:
         started = time.perf_counter()
         warehouse.commit()
         return time.perf_counter() - started
+
+
+def without_heartbeat() -> AbstractContextManager[object]:
+    """A context in which a flow run ends when its work does.
+
+    Prefect lets it end only when the thread of its heartbeat wakes, once a second.
+    """
+    from prefect.settings import (  # noqa: PLC0415  reads the environment
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
+
+    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
