@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gc
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -416,6 +418,30 @@ def test_a_file_is_replaced_whole_or_left_as_it_was(root: Path, tmp_path: Path, 
         write(root, folder / name)
     assert (folder / name).read_bytes() == before
     assert [path.name for path in folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.xlsx", "t.duckdb"])
+@pytest.mark.parametrize("kilobytes", [4, 100])
+def test_a_full_disk_is_named_and_keeps_nothing(
+    root: Path, tmp_path: Path, name: str, kilobytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = write_catalogue if name == "t.duckdb" else lambda root, to: export_tables(root, str(to))
+    many = [answer(f"many-{i}", {"id": f"many-{i}", "state": "completed"}) for i in range(2000)]
+    ingest(root, *many, batch="many")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    ignored: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    monkeypatch.setattr("tempfile.tempdir", "/no/such/folder")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, limits[1]))
+    try:
+        with pytest.raises(UsageError, match=rf"cannot write {folder / name}: File too large$"):
+            write(root, folder / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    gc.collect()
+    assert (ignored, list(folder.iterdir())) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from connector.export.views import (
 )
 from connector.record.schema import TABLES
 from connector.storage.address import is_url
-from connector.storage.replace import replacing
+from connector.storage.replace import folder_beside, replacing
 from connector.warehouse.files import files_of
 from connector.warehouse.given import as_found, declared
 from connector.warehouse.reading import retried
@@ -82,18 +82,30 @@ def write_catalogue(warehouse: Address, target: Path, *, relative: bool = False)
     without_files = tuple(
         name for name, table in TABLES.items() if not files_of(found.storage, table)
     )
-    with replacing(target) as draft, closing(duckdb.connect()) as connection:
-        connection.execute(f"SET file_search_path = {literal(str(target.parent.absolute()))}")
-        connection.execute(f"ATTACH {literal(str(draft))} AS made (STORAGE_VERSION '{STORAGE}')")
-        connection.execute("USE made")
-        for name, table in TABLES.items():
-            place = None if name in without_files else folder
-            whole = as_found(found.storage, table)
-            _create(view_of(whole, place, found.partition_by), connection)
-        create_joined(connection, declared(found.storage))
-        create_enriched(connection)
-        connection.execute("USE memory")
-        connection.execute("DETACH made")
+    try:
+        with (
+            replacing(target) as draft,
+            folder_beside(draft) as parts,
+            closing(duckdb.connect()) as connection,
+        ):
+            # In a folder, as DuckDB has a log beside its file.
+            made = parts / "made"
+            connection.execute(f"SET file_search_path = {literal(str(target.parent.absolute()))}")
+            connection.execute(f"ATTACH {literal(str(made))} AS made (STORAGE_VERSION '{STORAGE}')")
+            connection.execute("USE made")
+            for name, table in TABLES.items():
+                place = None if name in without_files else folder
+                whole = as_found(found.storage, table)
+                _create(view_of(whole, place, found.partition_by), connection)
+            create_joined(connection, declared(found.storage))
+            create_enriched(connection)
+            connection.execute("USE memory")
+            connection.execute("DETACH made")
+            made.rename(draft)
+    except duckdb.OperationalError as error:
+        # What comes before the reason names the draft.
+        why = str(error).rpartition(": ")[2]
+        raise UsageError(f"cannot write {target}: {why}") from error
     return Catalogue(target, (*TABLES, JOINED, ENRICHED), without_files)
 
 

@@ -7,6 +7,8 @@ Times are in UTC, and headers say so.
 from __future__ import annotations
 
 import importlib
+import sys
+import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +26,7 @@ from connector.export.cells import (
     shortened,
     without_control,
 )
-from connector.storage.replace import replacing
+from connector.storage.replace import folder_beside, replacing
 from connector.warehouse.reading import pieces
 
 if TYPE_CHECKING:
@@ -70,11 +72,27 @@ def write_xlsx(
         UsageError: XlsxWriter is not installed, or the file cannot be written.
     """
     xlsxwriter = _import_xlsxwriter()
+    with replacing(target) as draft, folder_beside(draft) as folder:
+        options = {**OPTIONS, "tmpdir": str(folder)}
+        try:
+            with xlsxwriter.Workbook(draft, options) as book:
+                return [_Sheet(book, table, sheet_rows).fill(storage) for table in tables]
+        except xlsxwriter.exceptions.FileCreateError as error:
+            _collect(error)
+            raise error.__context__ or error from None  # that of the operating system
+        except OSError as error:
+            _collect(error)
+            raise
+
+
+def _collect(error: Exception) -> None:
+    """Drop what a failed write has left open: it fails once more, and Python prints a traceback."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
     try:
-        with replacing(target) as draft, xlsxwriter.Workbook(draft, OPTIONS) as book:
-            return [_Sheet(book, table, sheet_rows).fill(storage) for table in tables]
-    except xlsxwriter.exceptions.XlsxWriterException as error:
-        raise UsageError(f"cannot write {target}: {error}") from error
+        traceback.clear_frames(error.__traceback__)
+    finally:
+        sys.unraisablehook = hook
 
 
 class _Sheet:

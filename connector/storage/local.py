@@ -34,7 +34,7 @@ _REMOVE: Final = "remove or rename what is in its place"
 REMEDIES: Final = {
     errno.ENOSPC: _FREE,
     errno.EDQUOT: _FREE,
-    errno.EFBIG: _FREE,
+    errno.EFBIG: "allow larger files (`ulimit -f`)",
     errno.EROFS: _ALLOW,
     errno.EACCES: _ALLOW,
     errno.EPERM: _ALLOW,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -61,10 +62,27 @@ def replacing(target: Path) -> Iterator[Path]:
         yield draft
         put_in_place(draft, real)
     except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror or error}") from error
+        # Arrow's own text names the draft, or nothing.
+        why = os.strerror(error.errno) if error.errno else error
+        raise UsageError(f"cannot write {target}: {why}") from error
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder_beside(draft: Path) -> Iterator[Path]:
+    """A folder beside a draft for parts of it, removed with all in it when the block ends.
+
+    Not that of the system, which may be smaller: an error then names the disk that is full.
+    """
+    *name, process, suffix = draft.name.split(".")
+    folder = draft.with_name(".".join([*name, "parts", process, suffix]))
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(target: Path) -> None:
@@ -73,4 +91,4 @@ def _sweep(target: Path) -> None:
         is_ours = draft.name.split(".")[-2].isdecimal()
         with contextlib.suppress(OSError):
             if is_ours and time.time() - draft.stat().st_mtime > OLD_DRAFT:
-                draft.unlink()
+                shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
