@@ -147,6 +147,26 @@ def test_killed_at_any_point_the_next_run_finishes_it(
     assert points > 20
 
 
+def test_one_that_is_killed_early_forgets_all_its_ids_later(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also those that are in no row of `generations`."""
+
+    def strike(*_: object) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("connector.warehouse.forgotten.scrub_files", strike)
+        with Warehouse.writing(root) as warehouse:
+            warehouse.forget([ID, "gone"])
+    with Warehouse.writing(root):
+        pass
+    assert "2 task IDs to forget: going on with it" in caplog.text
+    assert "are back" not in caplog.text
+    assert connector.read("rejects", root).empty
+    assert "gone" not in set(connector.read("answers", root).task_id)
+
+
 def test_a_damaged_file_does_not_stop_it(root: Path) -> None:
     with Warehouse.writing(root):
         pass

@@ -321,9 +321,12 @@ class Warehouse(RebuildableTables):
         return grown if grown and pc.count_distinct(task_ids).as_py() < len(task_ids) else []
 
     def _returned(self) -> list[str]:
-        """Forgotten task IDs that an older copy of a file has brought back."""
+        """Forgotten task IDs that an older copy of a file has brought back.
+
+        None during a forgetting, which has not reached all files yet and goes on soon.
+        """
         forgotten_ids = self.forgotten()
-        if not len(forgotten_ids):
+        if not len(forgotten_ids) or forgotten.under_way(self.storage):
             return []
         schema = pa.schema([GENERATIONS["task_id"].field])
         names = census.grown_files(self.storage, self.generations.rows_by_file())
