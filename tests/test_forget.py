@@ -104,6 +104,19 @@ def test_an_id_is_gone_from_every_file_and_stays_away(root: Path, cli: CommandLi
     assert len(json.loads((root / "forgotten.json").read_text())["hashes"]) == 1
 
 
+def test_what_cannot_be_an_id_is_named(root: Path, cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("half of, an ID\n\n")
+    refused = cli("forget", "ids.txt", "--warehouse", root, "--yes")
+    assert refused.returncode == 2
+    assert "no task ID to forget: 1 value of the list cannot be" in refused.stderr
+    assert "'half of, an ID' is text" in refused.stderr
+    assert not list(connector.read("runs", root).note.dropna())
+    (tmp_path / "ids.txt").write_text(f"half of, an ID\n{ID}\n")
+    done = cli("forget", "ids.txt", "--warehouse", root, "--yes")
+    assert "1 task ID forgotten, 4 rows removed" in done.stdout
+    assert "'half of, an ID' is text" in done.stderr
+
+
 class Killed(BaseException):
     """Ends a process in the middle of its work."""
 
@@ -155,9 +168,9 @@ def test_one_that_is_killed_early_forgets_all_its_ids_later(
     def strike(*_: object) -> None:
         raise Killed
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+    with pytest.MonkeyPatch.context() as patch, Warehouse.writing(root) as warehouse:
         patch.setattr("connector.warehouse.forgotten.scrub_files", strike)
-        with Warehouse.writing(root) as warehouse:
+        with pytest.raises(Killed):
             warehouse.forget([ID, "gone"])
     with Warehouse.writing(root):
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -11,12 +12,14 @@ from connector.cli.log import say
 from connector.cli.options import NONE, Common
 from connector.cli.shell import console, print_json
 from connector.storage.arrow import import_pyarrow
-from connector.words import REPORT, plural
+from connector.words import REPORT, plain, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from connector.warehouse.warehouse import Warehouse
+
+logger = logging.getLogger(__name__)
 
 
 def show(
@@ -106,14 +109,9 @@ def forget(
     if not sources:
         raise SourceError("no task IDs to forget: name a file, a task ID or `-`")
     import_pyarrow()
-    from connector.task_ids import read, valid_mask  # noqa: PLC0415  see above
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
 
-    given = {
-        name
-        for chunk in read(sources, column=column, query=query)
-        for name in chunk.filter(valid_mask(chunk)).to_pylist()
-    }
+    given = _read_valid(sources, column, query)
     count = plural(len(given), "task ID")
     found = Warehouse.existing(common.load(warehouse=warehouse).warehouse, look_at=())
     if dry_run:
@@ -134,6 +132,24 @@ def forget(
 
         write_report(found.storage.address, f"{found.storage.address.rstrip('/')}/{REPORT}")
     say(f"{count} forgotten, {rows:,} rows removed", forgotten=len(given), rows=rows)
+
+
+def _read_valid(sources: Sequence[str], column: str | None, query: str | None) -> set[str]:
+    """The task IDs of some sources; a warning or an error names one that cannot be an ID."""
+    from connector.errors import SourceError  # noqa: PLC0415  see above
+    from connector.task_ids import is_valid, read, why_invalid  # noqa: PLC0415  see above
+
+    given = {
+        name for chunk in read(sources, column=column, query=query) for name in chunk.to_pylist()
+    }
+    valid = set(filter(is_valid, given))
+    if invalid := sorted(given - valid - {""}):
+        are = f"{plural(len(invalid), 'value')} of the list cannot be task IDs, such as"
+        why = f"{are} {plain(why_invalid(invalid[0]))}"
+        if not valid:
+            raise SourceError(f"no task ID to forget: {why}")
+        logger.warning("%s", why)
+    return valid
 
 
 @contextlib.contextmanager
