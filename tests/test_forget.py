@@ -180,6 +180,15 @@ def test_one_that_is_killed_early_forgets_all_its_ids_later(
     assert "gone" not in set(connector.read("answers", root).task_id)
 
 
+def test_marts_of_a_killed_run_keep_nothing(root: Path) -> None:
+    """That run has made marts, but not yet noted that it has."""
+    (root / "marts.json").unlink()
+    assert ID in pd.read_parquet(root / "timings").task_id.tolist()
+    with Warehouse.writing(root) as warehouse:
+        warehouse.forget([ID])
+    is_clean(root)
+
+
 def test_a_damaged_file_does_not_stop_it(root: Path) -> None:
     with Warehouse.writing(root):
         pass

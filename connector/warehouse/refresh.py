@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from connector.errors import DamagedFile
 from connector.marts.resolutions import resolutions
 from connector.marts.timings import ALLOWANCE, MADE_FROM, timings
 from connector.record.mart_schema import TERM_PROMPTS
@@ -124,6 +125,19 @@ def are_current(
     state, built = _state(storage, files, allowance), _read_state(storage)
     built.pop(TERM_PROMPTS_KEY, None)
     return len(state) == len(files) and state == built
+
+
+def were_begun(storage: Storage) -> bool:
+    """Whether the marts were made, or some of them by a process that was killed."""
+    names = [name for table in MARTS for name in files_of(storage, table)]
+    return storage.exists(STATE) or any(_may_hold_rows(storage, name) for name in names)
+
+
+def _may_hold_rows(storage: Storage, name: str) -> bool:
+    try:
+        return parquet.read_rows(storage, name) > 0
+    except DamagedFile:
+        return True
 
 
 def was_left_out(storage: Storage, table: Table) -> bool:

@@ -276,7 +276,7 @@ class Warehouse(RebuildableTables):
             rows = forgotten.scrub_files(self.storage, task_ids)
         self.generations.forget()
         self.take_census()
-        if self.storage.exists(marts.STATE):
+        if marts.were_begun(self.storage):
             self.refresh_marts(again=True)
         run_id = sequence.run_id_of(self.next_sequence())
         runs.record_forgetting(self.storage, run_id, len(task_ids), rows)
