@@ -408,6 +408,28 @@ def test_a_negative_time_is_none(
     assert bounds(row) == (94, 96, "reported"), "the finish is told all the same"
 
 
+NOT_SET = ["0002-01-01T00:00:00Z", "1200-01-31T23:00:00Z", "1970-01-01T00:00:00Z", 1, "1999-12-31"]
+
+
+@pytest.mark.parametrize("none", NOT_SET)
+def test_a_time_before_2000_is_of_a_clock_that_was_not_set(none: str | int) -> None:
+    """It neither contradicts what is known nor makes a wait of centuries."""
+    row = timed(seen("completed", 0, clock(50, 0), submitted_at=none, finished_at=none))
+    assert row["basis"] == "backfilled"
+    assert row["seconds_upper"] == 605
+    row = timed(seen("completed", 0, none, started_at=clock(50, 9), finished_at=clock(51, 0)))
+    assert (row["queue_seconds"], row["work_seconds"]) == (None, 51)
+    assert bounds(row) == (0, None, "undated")
+    assert row["created_at"] is not None, "what the gateway says is kept"
+
+
+@pytest.mark.parametrize("state", ["dreaming", "completed"])
+def test_a_start_ahead_of_all_that_was_seen_is_no_wait(state: str) -> None:
+    for ahead in ("9999-12-31T23:59:59Z", (NOON + timedelta(minutes=2)).isoformat()):
+        row = timed(seen(state, 0, clock(50, 0), started_at=ahead))
+        assert (row["queue_seconds"], row["work_seconds"]) == (None, None)
+
+
 def test_a_start_by_another_clock_than_the_creation_leaves_the_rest_as_it_is() -> None:
     """Of the case `output-and-meta`: begun 3.2 s before it was created, as the output has it."""
     body = (Path(__file__).parent / "cases/answers/output-and-meta.json").read_bytes()

@@ -16,6 +16,8 @@ exact.
 A reported finish must agree with what was seen: a gateway that says "unfinished" after the finish
 that it reports, or "finished" before it, contradicts itself, and nothing is claimed. A signature is
 no such witness: a video may well be uploaded and signed before the gateway counts it as finished.
+
+A time of the gateway's before the year 2000 is of a clock that was not set, and counts as none.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.column import TIMESTAMP
+from connector.record.order import of_set_clock
 from connector.record.schema import TERMINAL_STATUSES, TIMINGS
 
 REPORTED: Final = ("submitted_at", "started_at", "finished_at")
@@ -39,6 +42,7 @@ TIMES: Final = (
     "first_finished_at",
     "download_url_signed_at",
 )
+SIGHTS: Final = ("first_seen_at", "last_unfinished_at", "first_finished_at")
 MADE_FROM: Final = (
     "task_id",
     *TIMES,
@@ -85,7 +89,7 @@ def timings(generations: pa.Table, allowance: Allowance = ALLOWANCE) -> pa.Table
     columns = {
         **{name: generations[name] for name in MADE_FROM},
         **bounds,
-        **_stages(generations, bounds["basis"]),
+        **_stages(generations, bounds["basis"], allowance),
         "is_measured": pc.is_in(bounds["basis"], pa.array(MEASURED)),
         "created_hour": pc.hour(generations["created_at"]).cast(pa.int32()),
     }
@@ -110,7 +114,7 @@ class _Known(NamedTuple):
 
 
 def _known(rows: pa.Table) -> _Known:
-    created, seen, unfinished, finished, signed = (rows[name].cast(pa.int64()) for name in TIMES)
+    created, seen, unfinished, finished, signed = (_micros_of(rows, name) for name in TIMES)
     signed_by = pc.add(signed, SECOND)
     # A signature from before the creation is of another video, or by another clock.
     is_later = pc.fill_null(pc.greater_equal(signed_by, created), True)
@@ -121,7 +125,7 @@ def _known(rows: pa.Table) -> _Known:
         unfinished,
         finished,
         _where(is_its_own, signed_by),
-        rows["finished_at"].cast(pa.int64()),
+        _micros_of(rows, "finished_at"),
         pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES)),
     )
 
@@ -199,14 +203,18 @@ def _end_of(moments: pa.ChunkedArray, unit: int = SECOND) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(moments, cut), pc.add(moments, unit), moments)
 
 
-def _stages(rows: pa.Table, basis: pa.ChunkedArray) -> dict[str, Any]:
+def _stages(rows: pa.Table, basis: pa.ChunkedArray, allowance: Allowance) -> dict[str, Any]:
     """How long each generation waited and was worked on, as the gateway tells it.
 
     The wait is over when the work begins, also for one that is unfinished still; the work is over
-    only at the finish. Where the times contradict each other, they tell neither.
+    only at the finish. Where the times contradict each other, they tell neither; nor does a start
+    that lies ahead of all that was seen.
     """
-    submitted, started, finished = (rows[name].cast(pa.int64()) for name in REPORTED)
-    submitted = pc.coalesce(submitted, rows["created_at"].cast(pa.int64()))
+    submitted, started, finished = (_micros_of(rows, name) for name in REPORTED)
+    submitted = pc.coalesce(submitted, _micros_of(rows, "created_at"))
+    latest = pc.max_element_wise(*(_micros_of(rows, name) for name in SIGHTS))
+    latest = pc.add(latest, _micros(allowance.clock_skew + allowance.answer))
+    started = _where(pc.less_equal(started, latest), started)
     is_claimed = pc.not_equal(basis, "contradictory")
     is_over = pc.and_(is_claimed, pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES)))
     return {
@@ -244,9 +252,14 @@ def _any(*masks: pa.ChunkedArray) -> pa.ChunkedArray:
     return reduce(pc.or_, (pc.fill_null(mask, False) for mask in masks))
 
 
+def _micros_of(rows: pa.Table, name: str) -> pa.ChunkedArray:
+    return of_set_clock(rows[name]).cast(pa.int64())
+
+
 def _micros(span: timedelta) -> int:
     return span // timedelta(microseconds=1)
 
 
 def _seconds(micros: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.divide(micros.cast(pa.float64()), float(SECOND))
+    # Unsafe: 285 years are more microseconds than all floats can tell apart.
+    return pc.divide(micros.cast(pa.float64(), safe=False), float(SECOND))

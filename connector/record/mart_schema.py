@@ -315,7 +315,8 @@ def _timings(generations: Table) -> Table:
                 "unfinished, later finished. `signed`: its download URL was signed before anyone "
                 "here saw it finished. `backfilled`: first seen when long finished, so the upper "
                 "bound says next to nothing. `unfinished`: no upper bound yet. `undated`: when it "
-                "was created is not known. `contradictory`: what is known cannot all be true, so "
+                "was created is not known; a time before the year 2000 counts as none. "
+                "`contradictory`: what is known cannot all be true, so "
                 "nothing is claimed.",
                 example="signed",
                 allowed=BASES,

@@ -116,6 +116,11 @@ def count_ahead(generations: pa.Table) -> int:
 
 def plausible(times: pa.ChunkedArray, now: datetime) -> pa.ChunkedArray:
     """The times that can be true; null for those in the future, or of a clock that was not set."""
-    from_year = pc.greater_equal(pc.year(times), FIRST_YEAR)
-    can_be = pc.and_(from_year, pc.less_equal(times, pa.scalar(now, times.type)))
-    return pc.if_else(can_be, times, pa.scalar(None, times.type))
+    is_past = pc.less_equal(times, pa.scalar(now, times.type))
+    return pc.if_else(is_past, of_set_clock(times), pa.scalar(None, times.type))
+
+
+def of_set_clock(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The times from `FIRST_YEAR` on; null for earlier ones, such as 1970, which mean none."""
+    is_set = pc.greater_equal(pc.year(times), FIRST_YEAR)
+    return pc.if_else(is_set, times, pa.scalar(None, times.type))

@@ -33,6 +33,6 @@ BASES: Final = {
     "signed": "The download URL was signed before it was first seen finished. Measured.",
     "backfilled": "Already finished when first seen: its turnaround is unknown.",
     "unfinished": "Not finished yet when last seen.",
-    "undated": "The gateway does not report when it was created.",
+    "undated": "The gateway does not report when it was created, or says before the year 2000.",
     "contradictory": "The known times contradict each other, so no turnaround is given.",
 }

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from connector.marts.curves import INTERVALS, intervals
 from connector.marts.timings import MADE_FROM, timings
 from connector.record.mart_schema import BASES
+from connector.record.order import of_set_clock
 from connector.record.schema import FAILURE_CATEGORIES, STATUSES
 from connector.warehouse.highlights import created_day
 
@@ -292,7 +293,7 @@ def _coded(piece: pa.Table) -> dict[str, NDArray[Any]]:
         "status": _index(piece["status"], list(STATUSES), STATUSES.index("unknown")),
         "category": np.where(failed, category, NONE),
         "length": np.searchsorted(LENGTHS, characters),
-        "hour": pc.hour(piece["created_at"]).fill_null(NONE).to_numpy(),
+        "hour": pc.hour(of_set_clock(piece["created_at"])).fill_null(NONE).to_numpy(),
     }
 
 
