@@ -777,6 +777,24 @@ def test_a_warehouse_without_anything_has_a_page(browser: Page, tmp_path: Path) 
     assert browser.complaints() == []
 
 
+def test_times_of_any_year_are_no_trouble(browser: Page, tmp_path: Path) -> None:
+    """They are kept as they came, and count for no day, no hour and no turnaround."""
+    years = ("0002-01-01", "1200-02-03", "1970-01-01", "9999-12-31", "2025-12-30", "2025-12-31")
+    root = warehouse(
+        tmp_path / "w",
+        *(made(year, created_at=f"{year}T00:00:00Z", prompt=year) for year in years),
+        made("soon", "dreaming", started_at="9999-12-31T23:59:59Z"),
+    )
+    found = shown(root)
+    assert found["about"]["span"] == "30 Dec 2025 – 31 Dec 2025"
+    trend = next(card for card in found["cards"] if card["label"] == "Failure trend")
+    assert trend["note"] == "0.0% in the last day, 0.0% before"
+    browser.open(write_report(root, tmp_path / "report.html").path)
+    browser.draw()
+    assert "4 generations without a usable creation time" in browser.text("[data-chart=activity]")
+    assert browser.complaints() == []
+
+
 def test_one_generation_has_a_page(browser: Page, tmp_path: Path) -> None:
     root = warehouse(tmp_path / "w", answer("asked", example("completed")))
     browser.open(write_report(root, tmp_path / "report.html").path)

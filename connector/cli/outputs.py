@@ -11,7 +11,7 @@ from connector.cli.log import say
 from connector.cli.options import NONE, Common
 from connector.cli.shell import console
 from connector.storage.arrow import import_pyarrow
-from connector.words import REPORT
+from connector.words import REPORT, plural
 
 
 def report(
@@ -36,7 +36,7 @@ def report(
     address = common.load(warehouse=warehouse).warehouse
     done = write_report(address, output, by=by, thumbnails=thumbnails)
     say(
-        f"{done.path}: {done.generations:,} generations, {done.size / 1e6:.1f} MB",
+        f"{done.path}: {plural(done.generations, 'generation')}, {done.size / 1e6:.1f} MB",
         path=done.path,
         generations=done.generations,
         bytes=done.size,
@@ -86,6 +86,6 @@ def export(
     from connector.export.export import export_tables  # noqa: PLC0415  takes long
 
     for done in export_tables(common.load(warehouse=warehouse).warehouse, to, table, schema=schema):
-        say(f"{done.table}: {done.rows:,} rows", table=done.table, rows=done.rows)
+        say(f"{done.table}: {plural(done.rows, 'row')}", table=done.table, rows=done.rows)
         for note in done.notes:
             console().print(f"  {note}", markup=False, highlight=False)

@@ -82,7 +82,7 @@ def _cell(value: object) -> str:
 
 
 def _when(moment: Any) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+    return str(moment.replace(microsecond=0, tzinfo=None))
 
 
 def print_overview(console: Console, overview: Overview) -> None:

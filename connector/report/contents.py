@@ -12,7 +12,7 @@ from connector.report.facts import AGES, LENGTHS, OTHERS, STAGE_STEP
 from connector.report.prompts import TEXT_CHARACTERS
 from connector.report.tasks import EACH
 from connector.version import VERSION
-from connector.warehouse.highlights import quantile
+from connector.warehouse.highlights import last_days, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ def _cards(figures: Figures) -> list[dict[str, str]]:
     before = ""
     if trend.days:
         before = (
-            f"{words.percent(trend.failed, trend.finished)} in the last {trend.days} days,"
+            f"{words.percent(trend.failed, trend.finished)} in {last_days(trend.days)},"
             f" {words.percent(trend.failed_before, trend.finished_before)} before"
         )
     rejected = sum(figures.rejects.values())
@@ -217,7 +217,7 @@ def _prompt_rows(figures: Figures) -> list[Sequence[Any]]:
             row["failed"],
             row["unfinished"],
             row["prompt_characters"],
-            f"{row['last_used_at']:%Y-%m-%d}" if row["last_used_at"] else "",
+            row["last_used_at"].date().isoformat() if row["last_used_at"] else "",
         ]
         for row in {row["prompt_id"]: row for row in both}.values()
     ]

@@ -108,12 +108,13 @@ def _of_trend(trend: Trend) -> str:
         return f"Failed: {share} of {words.number(trend.finished)} finished generations"
     before = words.percent(trend.failed_before, trend.finished_before)
     return (
-        f"Failed: {share} in {_last(trend.days)}, {before} in the {_before(trend.days)}"
+        f"Failed: {share} in {last_days(trend.days)}, {before} in the {_before(trend.days)}"
         f" (difference {_points(trend.lower, trend.upper)})"
     )
 
 
-def _last(days: int) -> str:
+def last_days(days: int) -> str:
+    """Such as `the last 7 days`."""
     return "the last day" if days == 1 else f"the last {days} days"
 
 
@@ -137,9 +138,9 @@ def _of_term(row: Mapping[str, Any]) -> str:
     finished = row["completed"] + row["failed"]
     points = _points(row["failure_difference_lower"], row["failure_difference_upper"])
     return (
-        f"{_quote(row['term'])} fails in {row['failure_share']:.1%} of"
-        f" {words.plural(finished, 'use')}, other prompts in {row['failure_share_without']:.1%}"
-        f" (difference {points})"
+        f"{_quote(row['term'])} fails in {words.percent(row['failure_share'], 1)} of"
+        f" {words.plural(finished, 'use')}, other prompts in"
+        f" {words.percent(row['failure_share_without'], 1)} (difference {points})"
     )
 
 
