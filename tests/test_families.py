@@ -69,8 +69,13 @@ def test_scripts_without_blanks_have_families_too() -> None:
     assert len(set(found.values())) == 2
 
 
-def test_prompts_without_a_word_are_one_family() -> None:
-    assert len(set(in_turn("!!!", "…", "🎬").values())) == 1
+@pytest.mark.parametrize("others", [(), (CAT, f"{CAT}!")], ids=["alone", "among others"])
+def test_prompts_without_a_word_are_like_no_other(others: tuple[str, ...]) -> None:
+    """Two videos of emoji, or of what nobody can see, need not have anything in common."""
+    wordless = ("", "!!!", "…", "🎬🎥", "🐈", "\u200b", "\x00")
+    found = in_turn(*others, *wordless)
+    assert {text: found[text] for text in wordless} == dict(zip(wordless, wordless, strict=True))
+    assert {found[text] for text in others} == {*others[:1]}
 
 
 WORDS = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=8).map(" ".join)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 SIMILAR: Final = 0.7
+WORDLESS: Final = -1
 
 # A text is compared with the first wordings of a family, each of which counts for all texts of it.
 COMPARED: Final = 8
@@ -96,35 +97,39 @@ def families(
     """For each text, the one that its family is named after: its first.
 
     Args:
-        sets: Words of each text. A text without words is a family of its own kind, with its like.
+        sets: Words of each text. A text without words is like no other.
         order: In which the texts came.
         propose: Finds those that may be alike among some of the texts, by their places there;
             MinHash if not given.
     """
+    found = np.arange(len(order))
     same = _same(sets, order)
+    order = order[same[order] != WORDLESS]
     wordings = order[same[order] == order]
-    place = np.empty(len(order), np.int32)
+    place = np.empty(len(found), np.int32)
     place[wordings] = np.arange(len(wordings))
     proposals = (propose or _proposals)(sets, wordings)
-    of = _joined(sets, wordings, place[same[order]], proposals)
-    found: Ints = wordings[of[place[same]]]
+    arrivals = place[same[order]]
+    found[order] = wordings[_joined(sets, wordings, arrivals, proposals)[arrivals]]
     return found
 
 
 def _same(sets: Sets, order: Ints) -> Ints:
-    """For each text, the first one in order that has the very same words."""
+    """For each text, the first one in order that has the very same words; else `WORDLESS`."""
     mixed = sets.hashes * MIX
     mixed ^= mixed >> np.uint64(29)
     keys = np.empty(len(order), np.uint64)
+    has_words = np.empty(len(order), bool)
     for start in range(0, len(order), PIECE_TEXTS):
         words, lengths = sets.distinct(order[start : start + PIECE_TEXTS])
         sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed[words])])
         ends = np.cumsum(lengths)
         summed = sums[ends] - sums[ends - lengths]
+        has_words[start : start + len(ends)] = lengths > 0
         keys[start : start + len(ends)] = summed * np.uint64(31) + lengths.astype(np.uint64)
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     same = np.empty(len(order), np.int64)
-    same[order] = order[first[inverse]]
+    same[order] = np.where(has_words, order[first[inverse]], WORDLESS)
     return same
 
 
