@@ -260,6 +260,8 @@ def test_other_times_are_read_where_safe_and_always_told(
         ("width", "wide", None),
         ("url", 3, "3"),
         ("url", True, "true"),
+        ("url", math.nan, None),
+        ("url", -math.inf, None),
         ("url", ["a"], None),
         ("url", {"a": 1}, None),
     ],

@@ -40,12 +40,13 @@ _LONGEST_NUMBER = 40
 
 
 def to_string(value: Any) -> str | None:
-    """Return text with lone surrogates replaced; numbers and booleans as JSON."""
+    """Return text with lone surrogates replaced; booleans and finite numbers as JSON."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    return None
+    # NaN stands for a value that is missing: no prompt and no model has this name.
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return json.dumps(value) if isinstance(value, bool | int | float) else None
 
 
 def to_json(value: Any) -> str:
