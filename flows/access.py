@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # Default name of the Secret block.
 KEY_BLOCK: Final = "luma-api-key"
+
+_LIKE_A_KEY = re.compile("[0-9a-fA-F]{8}|[0-9a-zA-Z_]{20}")
 
 _LOOK_UP_SECONDS = 1.0
 
@@ -207,7 +210,9 @@ def _key_in(block: str) -> SecretStr | None:
     except ValueError:
         if block == KEY_BLOCK:
             return None
-        raise SettingsError(f"there is no Prefect Secret block named {block!r}") from None
+        # Perhaps it is the key itself, which belongs in no log.
+        shown = "as the parameter key_block says" if _LIKE_A_KEY.search(block) else repr(block)
+        raise SettingsError(f"there is no Prefect Secret block named {shown}") from None
     # Not `loaded.get()`, which reads JSON: a key of digits would become a number.
     value = loaded.value.get_secret_value()
     if not isinstance(value, str):

@@ -25,7 +25,7 @@ from connector.settings import Settings
 from connector.storage.address import is_object_store
 from connector.summary import Summary
 from connector.warehouse.runs import latest_runs
-from connector.words import plural
+from connector.words import plain, plural
 from flows import parameters, run_log, runners, states
 from flows.access import KEY_BLOCK, Access, load_with_key, share_gateway
 from flows.runners import Where
@@ -44,7 +44,8 @@ def _run_name() -> str:
     elif "://" in task_ids and not is_object_store(task_ids):
         what = "a database"  # its URL may hold a password
     else:
-        what = task_ids.rpartition("/")[2]
+        # Perhaps a folder, or many task IDs in one text.
+        what = plain(task_ids.rstrip("/").rpartition("/")[2], 60) or "nothing"
     again = [word for name, word in AGAIN.items() if given.get(name)]
     what = ", ".join([what, *(f"{word} again" for word in again)])
     return f"{what}, {flow_run.get_scheduled_start_time():%Y-%m-%d %H:%M:%S} UTC"

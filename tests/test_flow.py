@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from uuid import UUID
 
 import cloudpickle
 import pandas as pd
@@ -342,6 +343,7 @@ def test_the_key_of_a_secret_block_is_used_and_stays_there(
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ({"key_block": f"luma-{UUID(int=7)}"}, "block named as the parameter key_block says"),
         ({"key_block": "no-such-key"}, "there is no Prefect Secret block named 'no-such-key'"),
         ({"task_ids": "no-such-file.csv"}, "no-such-file.csv"),
         ({"base_url": "http://gateway.example"}, "would carry the key unencrypted"),
@@ -353,6 +355,7 @@ def test_a_run_that_cannot_start_fails_with_the_reason(
     state = run(**{"task_ids": IDS, **parameters})
     assert state.is_failed()
     assert message in (state.message or "")
+    assert str(UUID(int=7)) not in (state.message or "")
 
 
 def test_without_any_key_the_run_says_how_to_give_one(
@@ -553,11 +556,25 @@ def test_only_the_batch_size_has_a_default_of_its_own() -> None:
         {"max_wait": -1},
         {"task_ids": 7},
         {"task_ids": ["a"] * 10_001},
+        {"task_ids": "ids\0.txt"},
+        {"warehouse": "ware\ud800house"},
+        {"config": "a\0b"},
     ],
 )
 def test_senseless_parameters_are_refused(parameters: dict[str, Any]) -> None:
     with pytest.raises(ParameterTypeError, match=next(iter(parameters))):
         ingest_generations.validate_parameters({"task_ids": ["a"], **parameters})
+
+
+def test_an_emptied_field_is_one_that_was_left_alone() -> None:
+    """Of the form in Prefect's UI: its descriptions say what an empty one means."""
+    form = ingest_generations.parameters.properties
+    names = [name for name in form if "Empty:" in form[name].get("description", "")]
+    texts = {name for name in names if {"type": "string"} in form[name].get("anyOf", [])}
+    assert texts >= {"warehouse", "base_url", "keep", "config", "profile", "dask_scheduler"}
+    given = {"task_ids": "ids.txt", **dict.fromkeys(texts, " ")}
+    found = ingest_generations.validate_parameters(given)
+    assert {name: found[name] for name in texts} == dict.fromkeys(texts)
 
 
 def test_a_collector_hears_of_a_flow_to_its_end(
