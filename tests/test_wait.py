@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from conftest import KEY
 
+import connector
 from connector.errors import SettingsError
 from connector.record.answer import Answer, Outcome, usual_concern
 from connector.record.judge import judge
-from connector.run.poll import GROWTH, Polls, due
+from connector.run.poll import GROWTH, Polls, Until, due
 from connector.run.watcher import Watcher
 from connector.sandbox import task_ids
 from connector.settings import load
@@ -168,6 +170,29 @@ def test_the_deadline_ends_the_wait_and_the_rest_is_left_to_the_next_run(
     assert (done.returncode, account["outcome"], account["unfinished"]) == (0, "done", 5)
     assert account["polls"] >= 5
     assert set(pd.read_parquet(tmp_path / "warehouse/generations").fetches) != {1}
+
+
+def test_a_pause_that_the_gateway_asks_for_ends_with_the_wait(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five requests in 100 seconds: all polls are refused."""
+    sandbox.change(unfinished=1.0, finish_after=1e6, window=100.0, rate_limit=0.05)
+    monkeypatch.setattr("connector.run.pipeline.LAST", 0.2)
+    settings: dict[str, Any] = {"base_url": sandbox.base_url, "poll_first": 0.05, "wait": "1s"}
+    began = time.monotonic()
+    done = connector.ingest(task_ids(5), key=KEY, warehouse=tmp_path / "w", **settings)
+    assert time.monotonic() - began < 30
+    assert (done.outcome, done.fetched, done.unfinished, done.polls) == ("done", 5, 5, 0)
+
+
+def test_an_event_until_a_moment_is_set_by_either() -> None:
+    stop, now = threading.Event(), [0.0]
+    until = Until(stop, 9.0, lambda: now[0])
+    assert (until.is_set(), until.wait(0.0)) == (False, False)
+    now[0] = 9.0
+    assert (until.is_set(), until.wait()) == (True, True)
+    stop.set()
+    assert Until(stop, 99.0, lambda: now[0]).wait()
 
 
 def test_rows_are_there_while_it_waits_and_a_signal_ends_it(

@@ -11,18 +11,20 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from connector.errors import RunStopped
 from connector.metrics.meters import open_metrics
-from connector.run.poll import due
+from connector.run.poll import LAST, Until, due
 from connector.run.resources import check_access, open_client, open_warehouse
 from connector.run.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
+    from threading import Event
 
     import pyarrow as pa
 
@@ -117,9 +119,11 @@ def poll(run: Run, client: Client) -> None:
     if not run.settings.wait or not len(run.polls) or run.watcher.stop.is_set():
         return
     run.commit()
-    for task_ids in due(run.polls, run.settings.wait.total_seconds(), run.watcher):
+    seconds = run.settings.wait.total_seconds()
+    stop = Until(run.watcher.stop, time.monotonic() + seconds + LAST)
+    for task_ids in due(run.polls, seconds, run.watcher):
         unfinished = len(run.polls)
-        answers = _receive(task_ids, client, run, run.save_polls)
+        answers = _receive(task_ids, client, run, run.save_polls, stop)
         with closing(answers):
             # An answer counts once it is saved; until then, the previous one does.
             deque(answers, maxlen=0)
@@ -133,8 +137,10 @@ def _texts(task_ids: pa.StringArray | pa.ChunkedArray) -> Iterator[str]:
         yield from task_ids.slice(start, CONVERTED).to_numpy(zero_copy_only=False).tolist()
 
 
-def _receive(task_ids: Iterable[str], client: Client, run: Run, save: Save) -> Generator[Answer]:
+def _receive(
+    task_ids: Iterable[str], client: Client, run: Run, save: Save, stop: Event | None = None
+) -> Generator[Answer]:
     from connector.run.receive import receive  # noqa: PLC0415  see `connector.run.resources`
 
-    stop, count = run.watcher.stop, run.tally.add_requests
+    stop, count = stop or run.watcher.stop, run.tally.add_requests
     return receive(task_ids, client, run.settings, stop, save, on_request=count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,9 @@ GROWTH: Final = 1.25
 
 # Fraction of the first interval: polls due this soon after another go along with it.
 TOGETHER: Final = 0.1
+
+# Seconds after the end of the wait, in which the last polls may still start or be tried again.
+LAST: Final = 5.0
 
 
 def is_unfinished(answer: Answer) -> bool:
@@ -83,6 +87,34 @@ class Polls:
         while self._due and self._due[0][0] <= now + TOGETHER * self._first:
             due.append(heapq.heappop(self._due)[1])
         return due
+
+
+class Until(threading.Event):
+    """An event that is set once another one is, or at a moment: what ends the last polls.
+
+    Retries, and pauses that the gateway asks for, would else go on long after the wait.
+
+    Args:
+        stop: The other event.
+        at: The moment.
+        clock: Monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, stop: threading.Event, at: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._stop, self._at, self._clock = stop, at, clock
+
+    def is_set(self) -> bool:
+        """Whether the other event is set, or the moment has come."""
+        return self._stop.is_set() or self._clock() >= self._at
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, for at most this many seconds."""
+        left = max(0.0, self._at - self._clock())
+        self._stop.wait(left if timeout is None else min(timeout, left))
+        return self.is_set()
 
 
 def due(
