@@ -442,6 +442,11 @@ def test_a_missing_source_is_told_at_once_and_near_names_suggested(tmp_path: Pat
     (tmp_path / "tasks.txt").write_text("a")
     with pytest.raises(SourceError, match=r"no file .*taks\.txt.* Did you mean tasks\.txt\?"):
         read([["a"], tmp_path / "taks.txt"])
+    (tmp_path / "ring.txt").symlink_to("ring.txt")
+    (tmp_path / "moved.txt").symlink_to("gone.txt")
+    for name, target in (("ring.txt", "ring.txt"), ("moved.txt", "gone.txt")):
+        with pytest.raises(SourceError, match=rf"{name} is a link to {target}, which leads to no"):
+            read([tmp_path / name])
 
 
 @pytest.mark.parametrize(

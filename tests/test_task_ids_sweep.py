@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import tarfile
 import time
 from pathlib import Path
 from typing import Any
@@ -116,6 +119,16 @@ def test_a_sentence_is_one_invalid_value_that_quotes_it(tmp_path: Path) -> None:
     assert second == "'It has no IDs.' is text, not a task ID"
 
 
+def packed(content: bytes) -> bytes:
+    """A tar archive with a file of this content."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        member = tarfile.TarInfo("ids.txt")
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -127,10 +140,13 @@ def test_a_sentence_is_one_invalid_value_that_quotes_it(tmp_path: Path) -> None:
         ("f.txt", f"{A}\0{B}".encode(), "zero bytes"),
         ("g.7z", b"7z\xbc\xaf\x27\x1c", "Unpack it"),
         ("h.csv", b"\xfd7zXZ\0", "compressed with xz"),
+        ("h.gz", gzip.compress(gzip.compress(A.encode())), "compressed twice"),
+        ("h.tgz", gzip.compress(packed(A.encode())), "Unpack it"),
         ("i.csv", f"name,luma task\nx,{A}\n".encode(), "--column"),
         ("j.json", f'[{{"id":"{A}"}},{{"id":"{B}"'.encode(), "not JSON"),
         ("k.json", f'{{"id":"{A}"}} {{"id":'.encode(), "not JSON"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_holds_no_list_is_refused(
     tmp_path: Path, name: str, content: bytes, message: str

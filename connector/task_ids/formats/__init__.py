@@ -65,7 +65,12 @@ _REFUSED: Final = {
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive. Unpack it first.",
     b"\xfd7zXZ\0": "compressed with xz. Decompress it first, or use gzip, bzip2 or zstd.",
     b"\x04\x22\x4d\x18": "compressed with lz4. Decompress it first, or use gzip, bzip2 or zstd.",
+    b"\x1f\x8b": "compressed twice. Decompress it once first.",
+    b"\x28\xb5\x2f\xfd": "compressed twice. Decompress it once first.",
 }
+# The name of the first file, filled up with zero bytes; then this, at its place.
+_TAR = re.compile(rb"[^\0]{1,100}\0(?s:.*)ustar", re.ASCII)
+_TAR_BYTES: Final = 262
 _MARKUP = re.compile(
     r"\s*<(?:(!doctype html|html|head|body|meta|table|script)\b"
     r"|\?xml\b|!--|[a-z][^<>]*>.*?</[a-z])",
@@ -89,9 +94,7 @@ def choose_format(content: Content, column: str | None) -> Format:
     by_suffix = next((one for one in FORMATS if content.suffix in one.suffixes), None)
     if by_suffix and by_suffix.signs:
         return by_suffix
-    for sign, what in _REFUSED.items():
-        if content.head.startswith(sign):
-            raise SourceError(f"{content.name} is {what}")
+    _refuse_others(content.head, content.name)
     head = content.head_text()
     _refuse_markup(head, content.name)
     if by_suffix is DELIMITED:
@@ -102,6 +105,14 @@ def choose_format(content: Content, column: str | None) -> Format:
         if by_suffix or not _is_broken_array(head):
             return JSON
     return DELIMITED if is_delimited(head, column) else TEXT
+
+
+def _refuse_others(head: bytes, name: str) -> None:
+    for sign, what in _REFUSED.items():
+        if head.startswith(sign):
+            raise SourceError(f"{name} is {what}")
+    if _TAR.fullmatch(head[:_TAR_BYTES]):
+        raise SourceError(f"{name} is an archive (tar). Unpack it first.")
 
 
 def _refuse_markup(head: str, name: str) -> None:

@@ -29,6 +29,8 @@ def find_files(source: str) -> list[Path]:
         raise SourceError(f"{source} cannot be read: {exc.strerror}.") from exc
     if any(sign in source for sign in "*?["):
         return _matches(str(path))
+    if path.is_symlink():
+        raise SourceError(f"{source} is a link to {path.readlink()}, which leads to no file.")
     raise SourceError(f"There is no file {source}.{_suggestion(path)}")
 
 
