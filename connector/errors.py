@@ -123,6 +123,14 @@ class StorageFailed(RunStopped):
         self.may_pass = may_pass
 
     @classmethod
+    def of(cls, error: OSError) -> StorageFailed:
+        """A file, a folder or a disk failed, not the program."""
+        return cls(
+            f"cannot use {error.filename or 'a file'}: {error.strerror or error}. What was saved"
+            " before is kept; mend it, and run this again."
+        )
+
+    @classmethod
     def reading(cls, what: str, why: object) -> StorageFailed:
         """The error where a file or folder is there, but the storage does not give it."""
         return cls(

@@ -15,7 +15,7 @@ from prefect import State, flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from connector.errors import ConnectorError, Interrupted, RunStopped
+from connector.errors import ConnectorError, Interrupted, RunStopped, StorageFailed
 from connector.metrics.meters import open_metrics
 from connector.run.resources import open_warehouse
 from connector.run.run import Run
@@ -159,7 +159,10 @@ def ingest_generations(
             summary = _ingest(
                 selection, settings, key_block, Where(runner, processes, dask_scheduler)
             )
-    except ConnectorError as error:
+    except (ConnectorError, OSError) as raised:
+        if isinstance(raised, OSError) and raised.errno is None:
+            raise  # Prefect's, or Dask's: a time-out
+        error = StorageFailed.of(raised) if isinstance(raised, OSError) else raised
         state = states.of_error(error)
         run_log.say_last(get_run_logger(), state, error)
         return state

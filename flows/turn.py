@@ -91,13 +91,13 @@ def _slot(name: str, end: float) -> AbstractContextManager[None]:
 
 def limit_name(warehouse: str | Path) -> str:
     """Name the limit of a warehouse, without characters that Prefect does not accept."""
-    return "writes to " + re.sub(r"[/%&<>]+", ":", in_full(warehouse)).strip(":")
+    return "writes to " + re.sub(r"[/%&<>?#\x00-\x1f\x7f]+", ":", in_full(warehouse)).strip(":")
 
 
 def in_full(warehouse: str | Path) -> str:
     """Return a warehouse's address as a URL or an absolute path."""
     address = str(warehouse)
-    return address if "://" in address else str(Path(address).expanduser().resolve())
+    return address if "://" in address else str(Path(address).resolve())
 
 
 def _make_limit(client: SyncPrefectClient, name: str) -> None:

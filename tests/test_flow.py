@@ -358,6 +358,15 @@ def test_a_run_that_cannot_start_fails_with_the_reason(
     assert str(UUID(int=7)) not in (state.message or "")
 
 
+@pytest.mark.parametrize("name", ["~nobody/w", "lines\nand#fragments?", "x" * 300])
+def test_any_name_of_a_warehouse_works_or_is_refused_in_words(
+    run: Callable[..., State[Any]], prefect: Prefect, name: str
+) -> None:
+    state = run(IDS[:1], warehouse=name)
+    assert state.is_completed() or "File name too long. What was" in (state.message or "")
+    assert not any("Traceback" in line for line in prefect.log(flow_run_id(state)))
+
+
 def test_without_any_key_the_run_says_how_to_give_one(
     run: Callable[..., State[Any]], monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
 ) -> None:

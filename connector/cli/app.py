@@ -56,11 +56,7 @@ def main() -> None:
         log.log_error(plain(error), error=type(error).__name__, exit_code=error.exit_code)
         sys.exit(error.exit_code)
     except OSError as error:
-        # A file, a folder or a disk failed, not the program.
-        failed = StorageFailed(
-            f"cannot use {error.filename or 'a file'}: {error.strerror or error}. What was saved"
-            " before is kept; mend it, and run this again."
-        )
+        failed = StorageFailed.of(error)
         log.log_error(plain(failed), error=type(error).__name__, exit_code=failed.exit_code)
         sys.exit(failed.exit_code)
     finally:
