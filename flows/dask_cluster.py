@@ -27,6 +27,9 @@ WORKERS_SECONDS: Final = 300.0
 # While one batch waits for its last answers or for the flow, the other uses the core.
 BATCHES_PER_PROCESS: Final = 2
 
+# Hundreds on two cores were seen to keep the machine busy for minutes with their start alone.
+PROCESSES_PER_CORE: Final = 16
+
 _LOOK_UP_SECONDS = 5.0
 
 
@@ -95,11 +98,16 @@ def open_local_cluster(processes: int | None, run_id: str, most: int) -> Iterato
         most: As for `open_cluster`.
 
     Raises:
-        SettingsError: Dask is not installed.
+        SettingsError: Dask is not installed, or the machine could hardly start so many processes.
     """
     _require_dask()
     from dask.system import CPU_COUNT  # noqa: PLC0415  slow to import
 
+    allowed = PROCESSES_PER_CORE * CPU_COUNT
+    if (processes or 0) > allowed:
+        raise SettingsError(
+            f"processes: {processes:,} are too many for this machine, which takes {allowed} at most"
+        )
     distributed = _distributed()
     # The start and the end of the cluster do not belong in the run's log.
     logging.getLogger("distributed").setLevel(logging.WARNING)

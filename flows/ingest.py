@@ -124,7 +124,7 @@ def ingest_generations(
         profile: Profile of that file. Empty: LUMA_PROFILE, or none.
         runner: `threads` of the flow's process, `processes` of this machine, or `dask`: the workers
             of a cluster.
-        processes: Number of processes, for that runner. Empty: one per core.
+        processes: Number of processes, for that runner, up to 16 per core. Empty: one per core.
         dask_scheduler: Address of the scheduler, for `dask`. Empty: DASK_SCHEDULER_ADDRESS.
 
     Returns:

@@ -346,6 +346,7 @@ def test_the_key_of_a_secret_block_is_used_and_stays_there(
         ({"key_block": f"luma-{UUID(int=7)}"}, "block named as the parameter key_block says"),
         ({"key_block": "no-such-key"}, "there is no Prefect Secret block named 'no-such-key'"),
         ({"task_ids": "no-such-file.csv"}, "no-such-file.csv"),
+        ({"runner": "processes", "processes": 10_000}, "processes: 10,000 are too many"),
         ({"base_url": "http://gateway.example"}, "would carry the key unencrypted"),
     ],
 )
