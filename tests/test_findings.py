@@ -6,11 +6,13 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from histories import NIGHT, history
 
 from connector.marts.findings import failing_terms, failure_trend, hidden_prompts, slow_hours
-from connector.marts.hours import gehan
+from connector.marts.hours import FOLDED, by_model_and_hour, gehan
+from connector.marts.turnbull import EDGES, NO_END
 from connector.record.schema import GENERATIONS
 from connector.storage import parquet
 from connector.warehouse import refresh
@@ -106,6 +108,27 @@ def test_pairs_of_intervals_that_overlap_tell_nothing() -> None:
     start, end = np.array([0, 1, 0, 3]), np.array([1, 2, 5, 4])
     assert gehan(start, end, np.ones(4, int)).tolist() == [-2, 0, 0, 2]
     assert gehan(start, end, np.array([1, 1, 1, 3])).tolist() == [-4, -2, 0, 2]
+
+
+def test_an_hour_whose_generations_were_lost_is_not_a_slow_one() -> None:
+    """Nor does it say anything that many more were first seen when long finished."""
+    day = int(np.searchsorted(EDGES, 86_400.0))
+    parts = {
+        "exact": ([n % 24 for n in range(600)], lambda n: (300 + n % 97, 301 + n % 97)),
+        "lost": ([5] * 40, lambda n: (day + 150 + n, NO_END)),
+        "first seen too late": ([5] * 400, lambda n: (0, day + 200 + n % 9)),
+    }
+    rows = [
+        {"model": "m", "hour": hour, "start": start, "end": end, "generations": 1}
+        for hours, interval in parts.values()
+        for n, hour in enumerate(hours)
+        for start, end in (interval(n),)
+    ]
+    found = by_model_and_hour(pa.Table.from_pylist(rows, schema=FOLDED)).to_pylist()
+    assert [row for row in found if row["is_sure"]] == []
+    (five,) = (row for row in found if row["created_hour"] == 5)
+    assert five["generations"] == 25 + 400
+    assert 0.8 < five["times_slower"] < 1.25
 
 
 def hour(model: str, number: int, p50: float, *, is_sure: bool) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Gehan's rank test decides, generalized to intervals: of two generations, one too
 interval begins after the other's has ended; otherwise the pair says nothing. So an interval that is
 wide because nobody looked says little, rather than something wrong. Each hour of
 a model is compared with its other hours, and the test counts for all hours of all models
-(Bonferroni).
+(Bonferroni). A generation that was still unfinished after a week is lost rather than slow, and says
+nothing of the hour.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.marts.turnbull import Intervals, estimate
+from connector.marts.turnbull import EDGES, NO_END, Intervals, estimate
 from connector.record.schema import TURNAROUND_HOURS
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ FOLDED: Final = pa.schema(
 )
 
 MOST_MODELS: Final = 12
-# The distribution of the ranks of fewer is not normal yet.
+# The distribution of the ranks of fewer that say something is not normal yet.
 LEAST: Final = 20
 ALPHA: Final = 0.01
+LOST: Final = int(np.searchsorted(EDGES, 7 * 86_400.0))
 # Bins that count as one where a median is read, not tested.
 COARSE: Final = 3
 
@@ -64,17 +66,21 @@ def _most_used(rows: pa.Table) -> list[str | None]:
 
 def _hours(model: str | None, rows: pa.Table) -> list[dict[str, Any]]:
     is_of_it = pc.is_null(rows["model"]) if model is None else pc.equal(rows["model"], model)
+    is_lost = pc.and_(pc.greater_equal(rows["start"], LOST), pc.equal(rows["end"], NO_END))
+    of_it = rows.filter(pc.and_not(is_of_it, is_lost))
     hour, start, end, weight = (
-        rows.filter(is_of_it)[name].to_numpy() for name in ("hour", "start", "end", "generations")
+        of_it[name].to_numpy() for name in ("hour", "start", "end", "generations")
     )
     scores = gehan(start, end, weight)
+    tells = scores != 0
     total, squares = int(weight.sum()), float((weight * scores**2).sum())
     found = []
     for one in np.unique(hour).tolist():
         here = hour == one
         count = int(weight[here].sum())
         variance = count * (total - count) / max(total * (total - 1), 1) * squares
-        is_tested = min(count, total - count) >= LEAST and variance > 0
+        telling = int(weight[here & tells].sum())
+        is_tested = min(telling, int(weight[tells].sum()) - telling) >= LEAST and variance > 0
         summed = float((weight[here] * scores[here]).sum())
         p50, others = (median(start[of], end[of], weight[of]) for of in (here, ~here))
         found.append(

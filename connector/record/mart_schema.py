@@ -212,7 +212,11 @@ def _turnaround_hours(generations: Table) -> Table:
         (
             generations["model"],
             Column("created_hour", pa.int32(), "Hour of the day of `created_at`, 0 to 23.", "UTC"),
-            Column("generations", COUNT, "Generations created in that hour of any day."),
+            Column(
+                "generations",
+                COUNT,
+                "Generations created in that hour of any day; none that was unfinished for a week.",
+            ),
             Column(
                 "p50",
                 SHARE,
