@@ -57,6 +57,12 @@ def test_all_spellings_are_one_folder_with_one_lock(folder: Path, spelling: str)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
+def test_a_home_folder_that_nobody_has_is_a_folder_of_that_name(folder: Path) -> None:
+    """In a container, not even the process itself may have one."""
+    with Warehouse.writing("~no-such-user/w"):
+        assert (folder.parent / "~no-such-user/w").is_dir()
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [

@@ -359,7 +359,7 @@ def test_a_run_that_cannot_start_fails_with_the_reason(
     assert str(UUID(int=7)) not in (state.message or "")
 
 
-@pytest.mark.parametrize("name", ["~nobody/w", "lines\nand#fragments?", "x" * 300])
+@pytest.mark.parametrize("name", ["~no-such-user/w", "lines\nand#fragments?", "x" * 300])
 def test_any_name_of_a_warehouse_works_or_is_refused_in_words(
     run: Callable[..., State[Any]], prefect: Prefect, name: str
 ) -> None:

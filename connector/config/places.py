@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from connector.config.env_file import ENV_FILE, read_env_file
 from connector.config.origin import ARGUMENT, Origin, Place
 from connector.config.profiles import ConfigFile, read_config
 from connector.errors import SettingsError
+from connector.storage.file_url import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -105,7 +105,7 @@ class Places:
     def _config(self, found: Mapping[str, Found], names: Collection[str]) -> ConfigFile | None:
         if "config" not in found:
             return None
-        path, origin = Path(found["config"].value).expanduser(), found["config"].origin
+        path, origin = expanded(found["config"].value), found["config"].origin
         # A relative path in the environment names another file in each folder.
         is_of_folder = origin.place is Place.ENV_FILE or (
             origin.place is Place.ENVIRONMENT and not path.is_absolute()

@@ -69,7 +69,7 @@ def read_config(path: Path, known: Collection[str], *, is_of_folder: bool) -> Co
     import tomllib  # noqa: PLC0415  only with such a file
 
     try:
-        content = tomllib.loads(path.expanduser().read_bytes().decode("utf-8-sig"))
+        content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"the config file {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -1,8 +1,10 @@
-"""`file:` addresses: one folder, however it is written."""
+"""Paths and `file:` addresses: one folder, however it is written."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
@@ -35,3 +37,8 @@ def path_of(address: str) -> str:
     if not (host + path).strip():
         raise UsageError(f"{address} names no path: write file:///folder")
     return unquote(host + path)
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with a home folder in place of `~` or `~name`; as it is if nobody has that home."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  that of Path raises where there is none

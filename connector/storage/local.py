@@ -8,18 +8,19 @@ import errno
 import filecmp
 import os
 import shutil
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from connector.errors import StorageFailed
+from connector.storage.file_url import expanded
 from connector.storage.lock import writer_lock
 from connector.storage.replace import put_in_place, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 # Folder of files being written; not beside the tables' files, as Polars reads hidden files too.
 DRAFTS: Final = ".tmp"
@@ -60,7 +61,7 @@ class LocalStorage:
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
 
     @property
     def address(self) -> str:

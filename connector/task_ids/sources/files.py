@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from connector.errors import SourceError
+from connector.storage.file_url import expanded
 
 
 def find_files(source: str) -> list[Path]:
@@ -16,7 +17,7 @@ def find_files(source: str) -> list[Path]:
     Raises:
         SourceError: There is none.
     """
-    path = Path(source).expanduser() if source.startswith("~/") else Path(source)
+    path = expanded(source) if source.startswith("~/") else Path(source)
     if not source.strip():
         raise SourceError("The name of a source is empty: name a file, a glob or a task ID.")
     try:
