@@ -117,6 +117,17 @@ def test_what_cannot_be_an_id_is_named(root: Path, cli: CommandLine, tmp_path: P
     assert "'half of, an ID' is text" in done.stderr
 
 
+@pytest.mark.parametrize("command", [("forget", ID, "--yes"), ("rebuild",), ("compact",)])
+def test_what_changes_tables_waits_for_another_run_if_asked(
+    root: Path, cli: CommandLine, command: tuple[str, ...]
+) -> None:
+    with Warehouse.writing(root):
+        told = cli(*command, "--warehouse", root, "--lock-timeout", "0.1")
+        assert told.returncode == 2
+        assert "another run is writing to" in told.stderr
+    assert cli(*command, "--warehouse", root, "--lock-timeout", "0.1").returncode == 0
+
+
 class Killed(BaseException):
     """Ends a process in the middle of its work."""
 

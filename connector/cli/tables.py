@@ -54,15 +54,20 @@ def show(
 
 
 def rebuild(
-    *, warehouse: str | None = None, may_shrink: bool = False, common: Common = NONE
+    *,
+    warehouse: str | None = None,
+    may_shrink: bool = False,
+    lock_timeout: float | None = None,
+    common: Common = NONE,
 ) -> None:
     """Rebuild all tables from the log of answers, without asking the gateway.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         may_shrink: Accept tables with fewer task IDs than before, if files of the log are lost.
+        lock_timeout: Longest wait in seconds for another run on this warehouse. [default: 0]
     """
-    with _open_to_change(warehouse, common) as found:
+    with _open_to_change(warehouse, lock_timeout, common) as found:
         done = found.rebuild(may_shrink=may_shrink)
     say(
         f"{done.generations:,} generations from {done.answers:,} answers;"
@@ -71,13 +76,16 @@ def rebuild(
     )
 
 
-def compact(*, warehouse: str | None = None, common: Common = NONE) -> None:
+def compact(
+    *, warehouse: str | None = None, lock_timeout: float | None = None, common: Common = NONE
+) -> None:
     """Join the small files of `answers` into one per month, and those of `runs` into one.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
+        lock_timeout: Longest wait in seconds for another run on this warehouse. [default: 0]
     """
-    with _open_to_change(warehouse, common) as found:
+    with _open_to_change(warehouse, lock_timeout, common) as found:
         joined = found.compact()
     say(f"{joined:,} files joined", joined=joined)
 
@@ -89,6 +97,7 @@ def forget(
     query: str | None = None,
     dry_run: bool = False,
     yes: bool = False,
+    lock_timeout: float | None = None,
     common: Common = NONE,
 ) -> None:
     """Remove task IDs from every table and from the log of answers, for good.
@@ -103,6 +112,7 @@ def forget(
         query: SQL that selects the task IDs from the database.
         dry_run: Print how many of them the tables hold, and change nothing.
         yes: Do not ask for confirmation.
+        lock_timeout: Longest wait in seconds for another run on this warehouse. [default: 0]
     """
     from connector.errors import SourceError, UsageError  # noqa: PLC0415  see above
 
@@ -124,7 +134,7 @@ def forget(
             raise UsageError(f"{count} would be removed for good: confirm it with --yes")
         if input(f"Remove {count} from {found.storage.address} for good? [y/N] ").lower() != "y":
             raise UsageError("nothing was changed")
-    with _open_to_change(warehouse, common) as opened:
+    with _open_to_change(warehouse, lock_timeout, common) as opened:
         has_page = opened.storage.exists(REPORT)
         rows = opened.forget(sorted(given))
     if has_page:
@@ -153,12 +163,14 @@ def _read_valid(sources: Sequence[str], column: str | None, query: str | None) -
 
 
 @contextlib.contextmanager
-def _open_to_change(address: str | None, common: Common) -> Iterator[Warehouse]:
+def _open_to_change(
+    address: str | None, lock_timeout: float | None, common: Common
+) -> Iterator[Warehouse]:
     """Open an existing warehouse for writing."""
     import_pyarrow()
     from connector.warehouse.warehouse import Warehouse  # noqa: PLC0415  see above
 
-    settings = common.load(warehouse=address)
+    settings = common.load(warehouse=address, lock_timeout=lock_timeout)
     Warehouse.existing(settings.warehouse, look_at=())
     with Warehouse.writing(settings.warehouse, lock_timeout=settings.lock_timeout) as found:
         yield found
