@@ -236,6 +236,40 @@ def test_a_short_id_is_a_word_of_its_own() -> None:
     assert Scrubber(["c"]).rows(rows) is rows
 
 
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ({"x": {"id": {"of": ID}}}, {"x": {"id": {"of": "forgotten"}}}),
+        ({"id": ID, "prompt": PROMPT}, {"id": "forgotten"}),  # the answer to another request
+        ({"id": "other", "task_id": ID, "a": 1}, {"id": "other", "task_id": "forgotten", "a": 1}),
+        ({"id": [ID], "u": f"/{ID.upper()}.mp4"}, {"id": ["forgotten"], "u": "/forgotten.mp4"}),
+        ({"parent": {"id": ID.upper(), "prompt": PROMPT}}, {}),
+        ({"all": {ID: {"prompt": PROMPT}, "b": 1}}, {"all": {"b": 1}}),
+        ({"raw": json.dumps([{"id": ID.replace("-", ""), "prompt": PROMPT}])}, {"raw": "[]"}),
+    ],
+)
+def test_no_shape_of_json_keeps_an_id_or_stops_it(body: Any, left: Any) -> None:
+    assert json.loads(Scrubber([ID]).text(json.dumps(body).encode())) == left
+
+
+@pytest.mark.parametrize("depth", [300, 900, 5000])
+def test_json_of_any_depth_loses_the_id(depth: int) -> None:
+    body = "[" * depth + f'"{ID}"' + "]" * depth
+    assert Scrubber([ID]).text(body) == "forgotten"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f'{{"id": "{ID}", "prompt": "{PROMPT}', "forgotten"),
+        (f"[wide] {PROMPT}, as in {ID}", f"[wide] {PROMPT}, as in forgotten"),
+        (f'{{"prompt": "{PROMPT}', f'{{"prompt": "{PROMPT}'),
+    ],
+)
+def test_json_that_is_cut_off_keeps_nothing_but_text_does(text: str, left: str) -> None:
+    assert Scrubber([ID]).text(text) == left
+
+
 def test_kept_columns_go_too_and_stay_away(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "ids.csv").write_text(f"task_id,owner\n{ID},Ann\nother,Bob\n")
     assert cli("ingest", "ids.csv", "--keep", "owner").returncode == 0

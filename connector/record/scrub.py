@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -21,6 +22,11 @@ GONE: Final = "forgotten"
 LONG: Final = 16
 WORD: Final = "[0-9A-Za-z_-]"
 
+UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+# How JSON starts; a text may start with a bracket too.
+JSON: Final = re.compile(r'\s*(\{\s*"|\[\s*[\[{"])')
+
 # IDs in one pattern; more would be slow to compile.
 AT_ONCE: Final = 200
 
@@ -35,6 +41,7 @@ class Scrubber:
     def __init__(self, task_ids: Sequence[str]) -> None:
         self._task_ids = pa.array(task_ids, pa.string())
         self._names = frozenset(task_ids)
+        self._digits = {_digits(task_id) for task_id in task_ids if UUID.fullmatch(task_id)}
         parts = [task_ids[at : at + AT_ONCE] for at in range(0, len(task_ids), AT_ONCE)]
         self._found = ["|".join(map(_in_text, part)) for part in parts]
         self._replaced = [re.compile("|".join(map(_alone, part))) for part in parts]
@@ -73,39 +80,75 @@ class Scrubber:
         """A text, or the bytes of one, without the IDs."""
         is_bytes = isinstance(value, bytes)
         text = value.decode("utf-8", "surrogateescape") if is_bytes else value
-        if text.lstrip()[:1] in {"{", "["}:
-            try:
-                document = orjson.loads(value)
-            except ValueError:
-                pass
-            else:
-                text = orjson.dumps(self._without(document)).decode()
+        text = self._scrub_json(text)
         for pattern in self._replaced:
-            text = pattern.sub(GONE, text)
+            text, number = pattern.subn(GONE, text)
+            if number and JSON.match(text) and not _is_json(text):
+                text = GONE  # cut off, or too deep: what else is about the ID cannot be found
         return text.encode("utf-8", "surrogateescape") if is_bytes else text
+
+    def _scrub_json(self, text: str) -> str:
+        if text.lstrip()[:1] in {"{", "["}:
+            with suppress(ValueError, RecursionError, orjson.JSONEncodeError):
+                document = orjson.loads(text)
+                if self._is_about(document, alone=True):
+                    document = dict.fromkeys(id_keys(tuple(document)), GONE)
+                return orjson.dumps(self._without(document)).decode()
+        return text
 
     def _without(self, value: Any) -> Any:
         """A JSON value without objects that are about one of the IDs."""
         if isinstance(value, list):
             return [self._without(item) for item in value if not self._is_about(item)]
         if isinstance(value, dict):
-            kept = {key: item for key, item in value.items() if not self._is_about(item)}
-            return {key: self._without(item) for key, item in kept.items()}
-        return value
+            return {
+                key: self._without(item)
+                for key, item in value.items()
+                if not self._is_about(item) and not self._is_theirs(key)
+            }
+        is_document = isinstance(value, str) and value.lstrip()[:1] in {"{", "["}
+        return self.text(value) if is_document else value
 
-    def _is_about(self, value: Any) -> bool:
+    def _is_about(self, value: Any, *, alone: bool = False) -> bool:
+        """Whether an object has one of the IDs; `alone`: and no other."""
         if not isinstance(value, dict):
             return False
-        return any(value[key] in self._names for key in id_keys(tuple(value)))
+        found = [self._is_theirs(value[key]) for key in id_keys(tuple(value)) if value[key]]
+        return all(found) and bool(found) if alone else any(found)
+
+    def _is_theirs(self, name: Any) -> bool:
+        if not isinstance(name, str):
+            return False
+        return name in self._names or _digits(name) in self._digits
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.dumps(orjson.loads(text))
+    except (ValueError, orjson.JSONEncodeError):
+        return False
+    return True
+
+
+def _digits(task_id: str) -> str:
+    """Of a UUID, however it is spelled, its hexadecimal digits."""
+    return task_id.replace("-", "").lower()
+
+
+def _escaped(task_id: str) -> str:
+    """A pattern of an ID; of a UUID in any spelling."""
+    if UUID.fullmatch(task_id):
+        return f"(?i:{task_id.replace('-', '-?')})"
+    return re.escape(task_id)
 
 
 def _in_text(task_id: str) -> str:
-    escaped = re.escape(task_id)
+    escaped = _escaped(task_id)
     if len(task_id) >= LONG:
         return escaped
     return f"(^|[^{WORD[1:-1]}]){escaped}($|[^{WORD[1:-1]}])"
 
 
 def _alone(task_id: str) -> str:
-    escaped = re.escape(task_id)
+    escaped = _escaped(task_id)
     return escaped if len(task_id) >= LONG else f"(?<!{WORD}){escaped}(?!{WORD})"
