@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connector.record.dialects import parse
 from connector.record.keys import id_keys
 
 if TYPE_CHECKING:
@@ -89,11 +91,11 @@ class Scrubber:
 
     def _scrub_json(self, text: str) -> str:
         if text.lstrip()[:1] in {"{", "["}:
-            with suppress(ValueError, RecursionError, orjson.JSONEncodeError):
-                document = orjson.loads(text)
+            with suppress(ValueError, RecursionError):
+                document = parse(text.encode("utf-8", "surrogateescape"))
                 if self._is_about(document, alone=True):
                     document = dict.fromkeys(id_keys(tuple(document)), GONE)
-                return orjson.dumps(self._without(document)).decode()
+                return _dumped(self._without(document))
         return text
 
     def _without(self, value: Any) -> Any:
@@ -122,10 +124,17 @@ class Scrubber:
         return name in self._names or _digits(name) in self._digits
 
 
+def _dumped(document: Any) -> str:
+    try:
+        return orjson.dumps(document).decode()
+    except orjson.JSONEncodeError:  # a lone surrogate, or deep
+        return json.dumps(document)
+
+
 def _is_json(text: str) -> bool:
     try:
-        orjson.dumps(orjson.loads(text))
-    except (ValueError, orjson.JSONEncodeError):
+        parse(text.encode("utf-8", "surrogateescape"))
+    except ValueError:
         return False
     return True
 
