@@ -299,3 +299,14 @@ def test_an_older_copy_of_a_file_does_not_bring_an_id_back(root: Path) -> None:
     with Warehouse.writing(root):
         pass
     is_clean(root)
+
+
+def test_an_older_copy_of_rejects_does_not_bring_an_id_back(root: Path) -> None:
+    path = root / "rejects/rejects.parquet"
+    before = path.read_bytes()
+    with Warehouse.writing(root) as warehouse:
+        warehouse.forget([ID, "gone"])
+    path.write_bytes(before)
+    with Warehouse.writing(root) as warehouse:
+        assert connector.read("rejects", root).empty
+        warehouse.rebuild()

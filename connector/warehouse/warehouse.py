@@ -331,11 +331,12 @@ class Warehouse(RebuildableTables):
         schema = pa.schema([GENERATIONS["task_id"].field])
         names = census.grown_files(self.storage, self.generations.rows_by_file())
         rows = [parquet.read_table(self.storage, name, schema)["task_id"] for name in names]
-        return [
+        found = {
             task_id
-            for task_ids in rows
+            for task_ids in (*rows, self.rejects()["task_id"])
             for task_id in task_ids.filter(forgotten_ids.mask(task_ids)).to_pylist()
-        ]
+        }
+        return sorted(found)
 
 
 def _why_rebuild(
