@@ -301,6 +301,18 @@ def test_an_older_copy_of_a_file_does_not_bring_an_id_back(root: Path) -> None:
     is_clean(root)
 
 
+def test_a_rebuild_forgets_again_what_a_backup_of_the_log_holds(root: Path) -> None:
+    backup = root.with_name("backup")
+    with Warehouse.writing(root) as warehouse:
+        shutil.copytree(root / "answers", backup)
+        warehouse.forget([ID])
+    shutil.copytree(backup, root / "answers", dirs_exist_ok=True)
+    with Warehouse.writing(root) as warehouse:
+        warehouse.rebuild()
+    assert ID not in pd.read_parquet(root / "answers").to_csv()
+    is_clean(root)
+
+
 def test_an_older_copy_of_rejects_does_not_bring_an_id_back(root: Path) -> None:
     path = root / "rejects/rejects.parquet"
     before = path.read_bytes()

@@ -151,7 +151,13 @@ def _scrub(storage: Storage, name: str, table: Table, scrubber: Scrubber) -> int
 
 
 def drop_forgotten(storage: Storage, names: Iterable[str], forgotten: Forgotten) -> None:
-    """Remove answers about forgotten task IDs from files of the inbox: they came too late."""
+    """Remove answers about forgotten task IDs from files of the inbox or the log.
+
+    They came too late, or from a backup.
+
+    Raises:
+        DamagedFile: A file is damaged.
+    """
     if not len(forgotten):
         return
     from connector.record.scrub import Scrubber  # noqa: PLC0415  as above

@@ -18,6 +18,7 @@ from connector.warehouse import refresh as marts
 from connector.warehouse.damage import set_aside
 from connector.warehouse.dictionary import write_dictionary
 from connector.warehouse.files import files_of
+from connector.warehouse.forgotten import Forgotten, drop_forgotten
 from connector.warehouse.generations import Last
 from connector.warehouse.marker import write_marker
 from connector.warehouse.tables import Committed, Tables
@@ -90,6 +91,8 @@ class RebuildableTables(Tables):
         made = Tables(shadow.shadow_of(self.storage), self.partition_by)
         made.given = self.given  # no answer has it
         names = inbox.logged_files(self.storage)
+        # A backup that somebody put back may hold them.
+        drop_forgotten(self.storage, names, Forgotten(self.storage))
         committed = made.merge(self.storage, names, runs.gateways_by_run(self.storage))
         made.generations.refile()
         founding.found(made.storage, self.partition_by, shadow.REBUILT)
