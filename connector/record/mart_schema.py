@@ -254,7 +254,8 @@ def _resolutions(generations: Table) -> Table:
     return Table(
         "resolutions",
         "Sizes of videos beside what was requested, a row for each pair. Where no size is known, "
-        "what was requested stands for it: `uses` adds up to all generations.",
+        "what was requested stands for it: `uses` adds up to all generations. A failed generation "
+        "has no video, so no failure stands beside a size: compare shares by what was requested.",
         (
             Column(
                 "label",
