@@ -177,6 +177,8 @@ def test_an_encrypted_workbook_is_refused_as_such() -> None:
 def test_a_value_in_memory_may_hold_several() -> None:
     assert ids([f"{A}, {B}", "a b", C]) == [A, B, "a b", C]
     assert ids(pa.array(["x", f"{A};{TASK}"]).slice(1)) == [A, TASK]
+    assert ids([f"{A},, {B},"]) == [A, B]
+    assert ids(f"{A}, ") == [A]
 
 
 @pytest.mark.parametrize("what", ["a|", f"{A} x ", "a-", "<a>", "**", "_", "0a ", "|  "])

@@ -75,7 +75,7 @@ def is_usual(task_id: str) -> bool:
 
 def usual_parts(text: str) -> list[str]:
     """The task IDs of a usual shape that `text` consists of; none if it holds anything else."""
-    parts = [tidied(part) for part in _BETWEEN.split(text.strip(BLANKS))]
+    parts = [tidied(part) for part in _BETWEEN.split(text.strip(BLANKS)) if part]
     return parts if all(map(is_usual, parts)) else []
 
 
