@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -346,7 +347,11 @@ def test_the_key_of_a_secret_block_is_used_and_stays_there(
         ({"key_block": f"luma-{UUID(int=7)}"}, "block named as the parameter key_block says"),
         ({"key_block": "no-such-key"}, "there is no Prefect Secret block named 'no-such-key'"),
         ({"task_ids": "no-such-file.csv"}, "no-such-file.csv"),
-        ({"runner": "processes", "processes": 10_000}, "processes: 10,000 are too many"),
+        pytest.param(
+            {"runner": "processes", "processes": 10_000},
+            "processes: 10,000 are too many",
+            marks=pytest.mark.skipif(not find_spec("dask"), reason="needs Dask: extra [dask]"),
+        ),
         ({"base_url": "http://gateway.example"}, "would carry the key unencrypted"),
     ],
 )
