@@ -183,7 +183,7 @@ class Client:
         inquiry.request = request
         if inquiry.began is None:
             inquiry.began = inquiry.sent
-        if not _needs_a_fresh_connection(inquiry):
+        if not inquiry.needs_fresh_connection:
             inquiry.connection = self._transport.start(inquiry.question.path)
         return 0.0
 
@@ -193,7 +193,7 @@ class Client:
         Returns:
             The connection, whose `look` says when `step` may follow; None if that may wait.
         """
-        if inquiry.unclear is None and not _needs_a_fresh_connection(inquiry):
+        if inquiry.unclear is None and not inquiry.needs_fresh_connection:
             try:
                 inquiry.connection = self._transport.open(inquiry.question.path)
             except AttemptFailed as failure:
@@ -247,7 +247,7 @@ class Client:
         now, witness = self._clock(), self._witness
         if attempt.verdict.concerns is not Concern.UNCLEAR:
             return self._policy.delay(inquiry, attempt, now)
-        witness.keep_out(inquiry, now)
+        inquiry.note_unclear(now)
         delay = self._policy.delay(inquiry, attempt, now, witness.most_attempts())
         if delay is None and witness.can_tell(inquiry):
             inquiry.unclear, delay = attempt, 0.0
@@ -346,8 +346,3 @@ class Client:
             self._on_attempt(outcome.value, sample.latency)
         self._policy.observe(outcome, self._clock())
         return attempt
-
-
-def _needs_a_fresh_connection(inquiry: Inquiry) -> bool:
-    """Whether it is in doubt whose an answer over a connection that was used may be."""
-    return bool(inquiry.others) or inquiry.is_stale

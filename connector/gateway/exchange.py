@@ -38,12 +38,12 @@ class Exchange:
 
     def make(self, inquiry: Inquiry) -> Attempt:
         """Make the attempt whose turn it is."""
-        question, others = inquiry.question, inquiry.others
+        question = inquiry.question
         try:
             if inquiry.failure is not None:
                 raise inquiry.failure
             sent = question.send(
-                is_fresh=bool(others) or inquiry.is_stale, started=inquiry.connection
+                is_fresh=inquiry.needs_fresh_connection, started=inquiry.connection
             )
         except AttemptFailed as failure:
             attempt = from_failure(failure)

@@ -56,3 +56,13 @@ class Inquiry:
     unclear: Attempt | None = None
     unclear_at: float | None = None
     unclear_since: float = 0.0
+
+    @property
+    def needs_fresh_connection(self) -> bool:
+        """Whether it is in doubt whose an answer over a connection that was used may be."""
+        return bool(self.others) or self.is_stale
+
+    def note_unclear(self, now: float) -> None:
+        """Note that an answer of unclear scope has arrived."""
+        self.unclear_since = now if self.unclear_at is None else self.unclear_at
+        self.unclear_at = now

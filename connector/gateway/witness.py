@@ -79,11 +79,6 @@ class Witness:
             self._let_in_at = max(self._let_in_at, inquiry.sent)
         self._is_fickle |= inquiry.unclear_at is not None
 
-    def keep_out(self, inquiry: Inquiry, now: float) -> None:
-        """Note an inquiry whose refusal is unclear, and arrived now."""
-        inquiry.unclear_since = now if inquiry.unclear_at is None else inquiry.unclear_at
-        inquiry.unclear_at = now
-
     def can_tell(self, inquiry: Inquiry) -> bool:
         """Whether another task can show what an unclear refusal is true of."""
         is_of_task = not inquiry.question.is_list and not inquiry.is_probe

@@ -42,7 +42,6 @@ TIMES: Final = (
     "first_finished_at",
     "download_url_signed_at",
 )
-SIGHTS: Final = ("first_seen_at", "last_unfinished_at", "first_finished_at")
 MADE_FROM: Final = (
     "task_id",
     *TIMES,
@@ -85,11 +84,12 @@ def timings(generations: pa.Table, allowance: Allowance = ALLOWANCE) -> pa.Table
         generations: With the columns `MADE_FROM`.
         allowance: What the bounds have to bear.
     """
-    bounds = _bounds(_known(generations), allowance)
+    known = _known(generations)
+    bounds = _bounds(known, allowance)
     columns = {
         **{name: generations[name] for name in MADE_FROM},
         **bounds,
-        **_stages(generations, bounds["basis"], allowance),
+        **_stages(generations, known, bounds["basis"], allowance),
         "is_measured": pc.is_in(bounds["basis"], pa.array(MEASURED)),
         "created_hour": pc.hour(generations["created_at"]).cast(pa.int32()),
     }
@@ -203,23 +203,25 @@ def _end_of(moments: pa.ChunkedArray, unit: int = SECOND) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(moments, cut), pc.add(moments, unit), moments)
 
 
-def _stages(rows: pa.Table, basis: pa.ChunkedArray, allowance: Allowance) -> dict[str, Any]:
+def _stages(
+    rows: pa.Table, known: _Known, basis: pa.ChunkedArray, allowance: Allowance
+) -> dict[str, Any]:
     """How long each generation waited and was worked on, as the gateway tells it.
 
     The wait is over when the work begins, also for one that is unfinished still; the work is over
     only at the finish. Where the times contradict each other, they tell neither; nor does a start
     that lies ahead of all that was seen.
     """
-    submitted, started, finished = (_micros_of(rows, name) for name in REPORTED)
-    submitted = pc.coalesce(submitted, _micros_of(rows, "created_at"))
-    latest = pc.max_element_wise(*(_micros_of(rows, name) for name in SIGHTS))
+    submitted = pc.coalesce(_micros_of(rows, "submitted_at"), known.created)
+    started = _micros_of(rows, "started_at")
+    latest = pc.max_element_wise(known.seen, known.unfinished, known.finished)
     latest = pc.add(latest, _micros(allowance.clock_skew + allowance.answer))
     started = _where(pc.less_equal(started, latest), started)
     is_claimed = pc.not_equal(basis, "contradictory")
-    is_over = pc.and_(is_claimed, pc.is_in(rows["status"], pa.array(TERMINAL_STATUSES)))
+    is_over = pc.and_(is_claimed, known.is_final)
     return {
         "queue_seconds": _not_negative(_where(is_claimed, pc.subtract(started, submitted))),
-        "work_seconds": _not_negative(_where(is_over, pc.subtract(finished, started))),
+        "work_seconds": _not_negative(_where(is_over, pc.subtract(known.reported, started))),
     }
 
 
