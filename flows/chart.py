@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-import connector
+from connector.record.schema import GENERATIONS
+from connector.warehouse.reading import pieces, retried, schema_of
+from connector.warehouse.warehouse import Warehouse
 from connector.words import day, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 DAYS: Final = 30
 
@@ -28,24 +33,39 @@ def outcomes_chart(warehouse: str) -> str | None:
         An image in Markdown, with a text for those who do not see it; None without a generation
         whose time of creation is known.
     """
-    rows = connector.read("generations", warehouse, columns=["created_at", "status"])
-    rows = rows[rows["created_at"] <= pd.Timestamp.now("UTC")]
-    if rows.empty:
+    # Counted by Arrow: pandas takes a tenth of a second to import.
+    counted = retried(lambda: _count(warehouse))
+    if not counted:
         return None
-    days = rows["created_at"].dt.floor("D")
-    outcomes = rows["status"].where(rows["status"].isin(["completed", "failed"]), "unfinished")
-    last = days.max()
-    span = pd.date_range(end=last, periods=DAYS, freq="D")
-    counts = pd.crosstab(days, outcomes).reindex(index=span, columns=list(COLORS), fill_value=0)
-    said = ", ".join(f"{number(counts[name].sum())} {name}" for name in COLORS)
-    text = f"Generations by day of creation, {day(span[0])} to {day(last)}: {said}"
+    last = max(when for when, _ in counted)
+    days = [last - timedelta(days=back) for back in reversed(range(DAYS))]
+    counts = {when: [counted[when, name] for name in COLORS] for when in days}
+    sums = zip(COLORS, map(sum, zip(*counts.values(), strict=True)), strict=True)
+    said = ", ".join(f"{number(count)} {name}" for name, count in sums)
+    text = f"Generations by day of creation, {day(days[0])} to {day(last)}: {said}"
     image = b64encode(_svg(counts, text).encode()).decode()
     return f"![{text}](data:image/svg+xml;base64,{image})"
 
 
-def _svg(counts: pd.DataFrame, title: str) -> str:
+def _count(warehouse: str) -> Counter[tuple[date, str]]:
+    """Generations by day of creation and outcome, without times that are yet to come."""
+    storage = Warehouse.existing(warehouse).storage
+    schema = schema_of(GENERATIONS, ["created_at", "status"])
+    now = pa.scalar(datetime.now(UTC), schema.field("created_at").type)
+    counted: Counter[tuple[date, str]] = Counter()
+    for piece in pieces(storage, GENERATIONS, schema):
+        rows = piece.filter(pc.less_equal(piece["created_at"], now))
+        days = pa.table({"day": rows["created_at"].cast(pa.date32()), "status": rows["status"]})
+        for row in days.group_by(["day", "status"]).aggregate([([], "count_all")]).to_pylist():
+            outcome = row["status"] if row["status"] in COLORS else "unfinished"
+            counted[row["day"], outcome] += row["count_all"]
+    return counted
+
+
+def _svg(counts: Mapping[date, list[int]], title: str) -> str:
     """Stacked bars; on white, because the UI may be light or dark."""
-    most = int(counts.sum(axis=1).max())
+    most = max(map(sum, counts.values()))
+    first, *_, last = counts
     return "".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}">',
@@ -57,16 +77,16 @@ def _svg(counts: pd.DataFrame, title: str) -> str:
             _label(LEFT - 6, BOTTOM, "0", "end"),
             f'<path d="M{LEFT} {BOTTOM}H{WIDTH - 10}" stroke="#e4e7ec"/>',
             *_bars(counts, (BOTTOM - TOP) / most),
-            _label(LEFT, HEIGHT - 12, day(counts.index[0]), "start"),
-            _label(WIDTH - 10, HEIGHT - 12, day(counts.index[-1]), "end"),
+            _label(LEFT, HEIGHT - 12, day(first), "start"),
+            _label(WIDTH - 10, HEIGHT - 12, day(last), "end"),
             "</svg>",
         )
     )
 
 
-def _bars(counts: pd.DataFrame, scale: float) -> Iterator[str]:
+def _bars(counts: Mapping[date, list[int]], scale: float) -> Iterator[str]:
     step = (WIDTH - 10 - LEFT) / len(counts)
-    for place, row in enumerate(counts.itertuples(index=False)):
+    for place, row in enumerate(counts.values()):
         top = float(BOTTOM)
         for count, color in zip(row, COLORS.values(), strict=True):
             top -= count * scale
