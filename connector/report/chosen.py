@@ -36,6 +36,9 @@ class Chosen:
     def __init__(self, marts: Marts, top: Prompts) -> None:
         first = next(marts.read(TERMS), TERMS.schema.empty_table()).slice(0, TERMS_READ)
         self.terms = _different(first.to_pylist())
+        # Once: to compile what finds words takes longer than to find those of a text.
+        split = words(pa.array([row["term"] for row in self.terms], pa.string()))
+        self._words: list[list[str]] = split.to_pylist()
         rows = next(marts.read(FAMILIES), FAMILIES.schema.empty_table()).slice(0, FAMILIES_SHOWN)
         self.families = [row for row in rows.to_pylist() if row["prompts"] > 1]
         both = (*top.most_used[:PROMPTS_SHOWN], *top.most_failing[:PROMPTS_SHOWN])
@@ -83,13 +86,12 @@ class Chosen:
         if not self.terms:
             return found
         plain = pc.utf8_lower(pc.utf8_normalize(pc.fill_null(texts, ""), form="NFKC"))
-        each = [words(pa.array([row["term"]])).to_pylist()[0] for row in self.terms]
         # To find all words takes long: only of texts that have the letters of a term.
-        may_hold = reduce(pc.or_, (pc.match_substring(plain, _letters(own)) for own in each))
+        may_hold = reduce(pc.or_, (pc.match_substring(plain, _letters(own)) for own in self._words))
         rows = np.flatnonzero(may_hold.to_numpy())
         joined = pc.binary_join(words(texts.take(pa.array(rows))), " ")
         padded = pc.binary_join_element_wise("", joined, "", " ")
-        for bit, own in enumerate(each):
+        for bit, own in enumerate(self._words):
             text = " ".join(word for word in own if word != BREAK)
             held = pc.match_substring(padded, f" {text} ").to_numpy(zero_copy_only=False)
             found[rows] |= held.astype(np.int64) << bit

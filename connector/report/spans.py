@@ -50,7 +50,7 @@ def estimate_spans(facts: Facts) -> dict[str, Any]:
                 if len(of_status):
                     curves[f"{period}|{model}|{status}"] = _curve(of_status)
             if len(of_model):
-                hours[f"{period}|{model}"] = [_hour(of_model, hour) for hour in range(24)]
+                hours[f"{period}|{model}"] = _hours(of_model)
     return {"curves": curves, "hours": hours, "models": len(models)}
 
 
@@ -81,11 +81,14 @@ def _bins(rows: pa.Table) -> pa.Table:
     return found.rename_columns([*keys, "generations", "exact"])
 
 
-def _hour(rows: pa.Table, hour: int) -> list[float | None]:
-    """The median, and how many generations it is of."""
-    here = _bins(_only(rows, "hour", hour))
-    start, end, weight = (here[name].to_numpy() for name in ("start", "end", "generations"))
-    return [_rounded(median(start, end, weight)), int(weight.sum())]
+def _hours(rows: pa.Table) -> list[list[float | None]]:
+    """For each hour the median, and how many generations it is of."""
+    hour, *bins = (rows[name].to_numpy() for name in ("hour", "start", "end", "generations"))
+    found: list[list[float | None]] = []
+    for one in range(24):
+        start, end, weight = (column[hour == one] for column in bins)
+        found.append([_rounded(median(start, end, weight)), int(weight.sum())])
+    return found
 
 
 def _rounded(value: float | None) -> float | None:
