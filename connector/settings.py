@@ -23,9 +23,9 @@ from pydantic import (
 from connector.config.misspelt import misspelt_variables
 from connector.config.origin import DEFAULT, Origin, Place
 from connector.config.places import PREFIX, look_up
-from connector.config.values import (
-    LONGEST_WAIT,
+from connector.config.values import (  # noqa: TC001  pydantic reads them
     Address,
+    AnySeconds,
     BaseUrl,
     Duration,
     Names,
@@ -95,13 +95,8 @@ class Settings(BaseModel):
     partition_by: Literal["month", "day"] | None = _setting(
         None, "Partitions of a new warehouse; `month` if unset. A warehouse keeps what it has."
     )
-    lock_timeout: float = _setting(
-        0,
-        "Longest wait for another run on this warehouse.",
-        "seconds",
-        ge=0,
-        le=LONGEST_WAIT,
-        allow_inf_nan=False,
+    lock_timeout: AnySeconds = _setting(
+        0, "Longest wait for another run on this warehouse.", "seconds"
     )
     keep: Names = _setting(
         (),

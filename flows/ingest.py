@@ -152,6 +152,7 @@ def ingest_generations(
             profile=profile,
         )
         settings.ready()
+        selection.check(settings)
         with (
             run_log.forwarding_to(get_run_logger()),
             turn(settings.warehouse, settings.lock_timeout),

@@ -165,6 +165,14 @@ def test_wrong_use_is_told_in_a_line_and_exits_with_2(
     assert KEY not in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize("source", ["missing.txt", "*.missing", "sqlite:///ids.db"])
+def test_a_source_that_is_missing_leaves_no_warehouse(
+    cli: CommandLine, tmp_path: Path, source: str
+) -> None:
+    assert cli("ingest", source, "--warehouse", str(tmp_path / "none")).returncode == 2
+    assert not (tmp_path / "none").exists()
+
+
 def test_without_a_command_the_help_is_shown(cli: CommandLine) -> None:
     done = cli()
     assert done.returncode == 0, done.stderr

@@ -120,13 +120,27 @@ def test_the_wait_ends_where_no_poll_is_due_before_the_deadline() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("30m", 1800), ("1.5 h", 5400), ("7d", 604_800), ("PT2M", 120)],
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("30m", 1800),
+        ("1.5 h", 5400),
+        ("1h30m", 5400),
+        ("2 Hours 5 minutes", 7500),
+        ("1hr 10 secs", 3610),
+        ("7d", 604_800),
+        ("PT2M", 120),
+    ],
 )
 def test_a_length_of_time_is_written_as_people_do(text: str, seconds: float) -> None:
-    assert load(wait=text, give_up_after=text).wait == timedelta(seconds=seconds)
+    settings = load(wait=text, give_up_after=text, max_wait=text, lock_timeout=text)
+    assert settings.wait == settings.give_up_after == timedelta(seconds=seconds)
+    assert settings.max_wait == settings.lock_timeout == seconds
 
 
-@pytest.mark.parametrize("text", ["soon", "2 weeks", "-5m", "-PT5M", "P"])
+@pytest.mark.parametrize(
+    "text", ["soon", "2 months", "1h30", "30m1h", "500ms", "-5m", "-PT5M", "P", ""]
+)
 def test_what_is_no_length_of_time_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="settings: wait: "):
         load(wait=text)

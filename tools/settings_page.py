@@ -37,9 +37,9 @@ Each setting has a variable. The first place that has a value counts:
 5. the default.
 
 `luma-to-parquet check` says where each setting comes from. An empty variable counts as unset. A
-length of time is `90s`, `30m`, `2h`, `7d`, `PT30M` (ISO 8601), or plain seconds. The key has no
-option, so that it does not show up in the list of processes; the flow also finds it in a
-[Secret block](prefect.md#key).
+length of time is `90s`, `1h30m`, `7 days`, `PT30M` (ISO 8601), or plain seconds; what is measured
+in seconds may be written so too. The key has no option, so that it does not show up in the list of
+processes; the flow also finds it in a [Secret block](prefect.md#key).
 """
 FLOW_NOTE: Final = """
 A flow parameter with a value beside it has a default of its own, so its variable has no effect in

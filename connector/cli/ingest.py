@@ -40,12 +40,12 @@ def ingest(
     max_concurrency: Annotated[int | None, WHOLE] = None,
     requests_per_second: float | None = None,
     ids_per_request: Annotated[int | None, WHOLE] = None,
-    max_wait: float | None = None,
+    max_wait: str | None = None,
     wait: str | None = None,
     give_up_after: str | None = None,
     partition_by: Literal["month", "day"] | None = None,
     rejects_allowed: Annotated[float | None, Parameter(validator=Number(gte=0, lte=100))] = None,
-    lock_timeout: float | None = None,
+    lock_timeout: str | None = None,
     redact_signatures: bool = False,
     metrics_file: str | None = None,
     allow_http: bool = False,
@@ -77,13 +77,13 @@ def ingest(
         max_concurrency: Most requests in flight.
         requests_per_second: Highest rate of requests per second.
         ids_per_request: Task IDs in one request, for gateways that answer for many at once.
-        max_wait: Longest wait in seconds that the gateway may ask for; beyond it, the run stops.
+        max_wait: Longest wait, such as 5m, that the gateway may ask for; beyond it, the run stops.
         wait: Poll unfinished generations at growing intervals until all are finished or this much
             time has passed, such as 30m.
         give_up_after: Age at which an unfinished generation is given up, such as 7d.
         partition_by: Partitions of a new warehouse. [default: month]
         rejects_allowed: Percent of answers that may be rejects; beyond it, the exit code is 4.
-        lock_timeout: Longest wait in seconds for another run on this warehouse.
+        lock_timeout: Longest wait, such as 5m, for another run on this warehouse.
         redact_signatures: Cut the query, which is a credential, off presigned URLs.
         metrics_file: File for the run's metrics, read by Prometheus's node exporter.
         allow_http: Send the key over plain http to another machine.

@@ -57,7 +57,7 @@ def rebuild(
     *,
     warehouse: str | None = None,
     may_shrink: bool = False,
-    lock_timeout: float | None = None,
+    lock_timeout: str | None = None,
     common: Common = NONE,
 ) -> None:
     """Rebuild all tables from the log of answers, without asking the gateway.
@@ -65,7 +65,7 @@ def rebuild(
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
         may_shrink: Accept tables with fewer task IDs than before, if files of the log are lost.
-        lock_timeout: Longest wait in seconds for another run on this warehouse. [default: 0]
+        lock_timeout: Longest wait, such as 5m, for another run on this warehouse. [default: 0]
     """
     with _open_to_change(warehouse, lock_timeout, common) as found:
         done = found.rebuild(may_shrink=may_shrink)
@@ -77,13 +77,13 @@ def rebuild(
 
 
 def compact(
-    *, warehouse: str | None = None, lock_timeout: float | None = None, common: Common = NONE
+    *, warehouse: str | None = None, lock_timeout: str | None = None, common: Common = NONE
 ) -> None:
     """Join the small files of `answers` into one per month, and those of `runs` into one.
 
     Args:
         warehouse: Folder or bucket of the tables; also LUMA_WAREHOUSE. [default: warehouse]
-        lock_timeout: Longest wait in seconds for another run on this warehouse. [default: 0]
+        lock_timeout: Longest wait, such as 5m, for another run on this warehouse. [default: 0]
     """
     with _open_to_change(warehouse, lock_timeout, common) as found:
         joined = found.compact()
@@ -97,7 +97,7 @@ def forget(
     query: str | None = None,
     dry_run: bool = False,
     yes: bool = False,
-    lock_timeout: float | None = None,
+    lock_timeout: str | None = None,
     common: Common = NONE,
 ) -> None:
     """Remove task IDs from every table and from the log of answers, for good.
@@ -112,7 +112,7 @@ def forget(
         query: SQL that selects the task IDs from the database.
         dry_run: Print how many of them the tables hold, and change nothing.
         yes: Do not ask for confirmation.
-        lock_timeout: Longest wait in seconds for another run on this warehouse. [default: 0]
+        lock_timeout: Longest wait, such as 5m, for another run on this warehouse. [default: 0]
     """
     from connector.errors import SourceError, UsageError  # noqa: PLC0415  see above
 
@@ -164,7 +164,7 @@ def _read_valid(sources: Sequence[str], column: str | None, query: str | None) -
 
 @contextlib.contextmanager
 def _open_to_change(
-    address: str | None, lock_timeout: float | None, common: Common
+    address: str | None, lock_timeout: str | None, common: Common
 ) -> Iterator[Warehouse]:
     """Open an existing warehouse for writing."""
     import_pyarrow()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
 
 from connector.errors import UsageError
 from connector.record.base_url import as_base_url
@@ -17,7 +18,7 @@ from connector.words import REPORT
 
 # Beyond these, a number is a slip of the hand, and some overflow.
 _LONGEST = timedelta(days=36_500)
-LONGEST_WAIT = 7 * 86_400.0
+_LONGEST_WAIT = 7 * 86_400.0
 
 
 def _as_text(address: object) -> object:
@@ -38,25 +39,53 @@ def _path_of(text: str) -> str:
 # Text, so that `s3://bucket/prefix` stays what it is; a path is taken too.
 Address = Annotated[str, BeforeValidator(_as_text)]
 BaseUrl = Annotated[str, AfterValidator(as_base_url)]
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", re.IGNORECASE)
-_SECONDS_IN = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+# Each unit once, from the longest to the shortest: `1h30m`, `2 hours 5 min`.
+_UNITS = (
+    (r"w(?:eeks?)?", timedelta(weeks=1)),
+    (r"d(?:ays?)?", timedelta(days=1)),
+    (r"h(?:(?:ou)?rs?)?", timedelta(hours=1)),
+    (r"m(?:in(?:ute)?s?)?", timedelta(minutes=1)),
+    (r"s(?:ec(?:ond)?s?)?", timedelta(seconds=1)),
+)
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_DURATION = re.compile(
+    r"\s*".join(["", *(rf"(?:{_NUMBER}\s*{unit})?" for unit, _ in _UNITS), ""]), re.IGNORECASE
+)
+_ISO: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 
 
 def _as_duration(value: object) -> object:
-    """Take `30m`, `2h`, `7d` and plain seconds too; the rest is ISO 8601, which pydantic reads."""
+    """Take `90`, `30m`, `1h30m`, `2 hours` and ISO 8601; what is not text is left to pydantic."""
     if not isinstance(value, str):
         return value
-    if short := _DURATION.fullmatch(value):
-        seconds = float(short[1]) * _SECONDS_IN[short[2].lower()]
-        # More than this overflows; the limit of the setting says so in words.
-        return timedelta(seconds=min(seconds, 2 * _LONGEST.total_seconds()))
+    if re.fullmatch(rf"\s*{_NUMBER}\s*", value):
+        return _at_most(float(value))
+    if (parts := _DURATION.fullmatch(value)) and any(parts.groups()):
+        each = zip(parts.groups(), _UNITS, strict=True)
+        return _at_most(sum(float(count or 0) * unit.total_seconds() for count, (_, unit) in each))
     if not re.match(r"\s*-?P", value):
-        raise ValueError("is not a length of time, such as 30m, 2h, 7d or PT30M")
-    return value
+        raise ValueError("is not a length of time, such as 30m, 1h30m, 7d or PT30M")
+    return _ISO.validate_python(value.strip())
+
+
+def _at_most(seconds: float) -> timedelta:
+    """More than this overflows; the limit of the setting says so in words."""
+    return timedelta(seconds=min(seconds, 2 * _LONGEST.total_seconds()))
+
+
+def _as_seconds(value: object) -> object:
+    """Take what `_as_duration` takes, as seconds, and any number as it is."""
+    with suppress(ValueError, TypeError):
+        return float(value)  # type: ignore[arg-type]  # what is no number raises
+    found = _as_duration(value)
+    return found.total_seconds() if isinstance(found, timedelta) else found
 
 
 Duration = Annotated[timedelta, BeforeValidator(_as_duration), Field(ge=timedelta(0), le=_LONGEST)]
-Seconds = Annotated[float, Field(gt=0, le=LONGEST_WAIT, allow_inf_nan=False)]
+AnySeconds = Annotated[
+    float, BeforeValidator(_as_seconds), Field(ge=0, le=_LONGEST_WAIT, allow_inf_nan=False)
+]
+Seconds = Annotated[AnySeconds, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0.0001, le=100_000, allow_inf_nan=False)]
 
 

@@ -60,6 +60,25 @@ class Selection:
         """Whether the gateway's list is the source."""
         return LISTING in (source for source in self.sources if isinstance(source, str))
 
+    def check(self, settings: Settings) -> None:
+        """Refuse sources that are missing or do not go together, before anything is written.
+
+        Raises:
+            SourceError: There is one.
+        """
+        if not self.is_listing:
+            task_ids.check(self.sources, self.query)
+            return
+        if len(self.sources) > 1 or self.column or self.query:
+            raise SourceError(f"{LISTING} must be the only source, without a column or a query")
+        if settings.api == "agents":
+            raise SourceError(
+                f"{LISTING}: the agents API has no list of generations: name task IDs, or a"
+                " file of them"
+            )
+        if settings.keep:
+            raise SourceError(f"{LISTING} has no columns to keep: leave out --keep and LUMA_KEEP")
+
 
 def make_plan(
     selection: Selection, settings: Settings, warehouse: Warehouse | None, take: Take | None = None
@@ -74,15 +93,6 @@ def make_plan(
         SourceError: The task IDs cannot be read, or there are none.
     """
     if selection.is_listing:
-        if len(selection.sources) > 1 or selection.column or selection.query:
-            raise SourceError(f"{LISTING} must be the only source, without a column or a query")
-        if settings.api == "agents":
-            raise SourceError(
-                f"{LISTING}: the agents API has no list of generations: name task IDs, or a"
-                " file of them"
-            )
-        if settings.keep:
-            raise SourceError(f"{LISTING} has no columns to keep: leave out --keep and LUMA_KEEP")
         return NOTHING
     values = task_ids.read(
         selection.sources,
@@ -120,10 +130,9 @@ def preview(selection: Selection, settings: Settings) -> Plan:
     Raises:
         UsageError: The task IDs or the warehouse cannot be read.
     """
+    selection.check(settings)
     if selection.is_listing:
-        if settings.api != "agents":
-            raise SourceError(f"only the gateway knows {LISTING}: leave out --dry-run")
-        return make_plan(selection, settings, None)
+        raise SourceError(f"only the gateway knows {LISTING}: leave out --dry-run")
     has_warehouse = Warehouse.exists(settings.warehouse)
     warehouse = Warehouse.existing(settings.warehouse) if has_warehouse else None
     return make_plan(selection, settings, warehouse)
