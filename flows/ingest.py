@@ -224,7 +224,11 @@ def _fetch(run: Run, access: Access, where: Where) -> Summary:
                 # Pages come one after another, so there is nothing to split into batches.
                 pipeline.fetch(run, gateway.client)
             else:
-                batches.Batches(run, access, runner, artifacts.Progress(run).update).fetch()
+                progress = artifacts.Progress(run)
+                try:
+                    batches.Batches(run, access, runner, progress.update).fetch()
+                finally:
+                    progress.end()
             pipeline.poll(run, gateway.client)
         except RunStopped as stopped:
             return run.finish(stopped)
