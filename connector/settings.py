@@ -173,7 +173,7 @@ class Settings(BaseModel):
         if self.api == "agents" and self.ids_per_request > 1:
             raise ValueError(
                 "ids_per_request: the agents API has no request for many task IDs: leave out"
-                " --ids-per-request and LUMA_IDS_PER_REQUEST"
+                " `ids_per_request` and LUMA_IDS_PER_REQUEST"
             )
         return self
 
@@ -199,8 +199,8 @@ class Settings(BaseModel):
         if url.scheme == "http" and not self.allow_http and not _is_loopback(url.hostname or ""):
             shown = hide_user(url._replace(query="", fragment="").geturl())
             raise SettingsError(
-                f"{shown} would carry the key unencrypted: use https, or --allow-http if"
-                " the network in between is yours"
+                f"{shown} would carry the key unencrypted: use https, or set `allow_http` or"
+                " LUMA_ALLOW_HTTP=true if the network in between is yours"
             )
         if (
             self.origin("base_url").is_of_folder
@@ -211,7 +211,7 @@ class Settings(BaseModel):
                 f"the base URL {hide_user(self.base_url)} comes from"
                 f" {self.origin('base_url').text} in this folder, but the key from the environment:"
                 " somebody else's folder could send your"
-                f" key anywhere. If it is meant, add --base-url {hide_user(self.base_url)} or set"
+                f" key anywhere. If it is meant, set `base_url={hide_user(self.base_url)}` or"
                 " LUMA_BASE_URL in the environment"
             )
         return self.key

@@ -165,8 +165,8 @@ def test_rows_land_in_the_same_tables(cli: CommandLine, sandbox: Sandbox, tmp_pa
 @pytest.mark.parametrize(
     ("key", "api", "hint"),
     [
-        ("luma-api-0123456789", "dream-machine", "try --api agents"),
-        ("luma-0123456789", "agents", "without --api agents"),
+        ("luma-api-0123456789", "dream-machine", "try `api=agents`"),
+        ("luma-0123456789", "agents", "without `api=agents`"),
         ("luma-0123456789", "dream-machine", None),
         ("luma-api-0123456789", "agents", None),
     ],
@@ -181,8 +181,9 @@ def test_a_key_of_the_other_api_is_hinted_at(
         options = ("--api", api, "--base-url", server.base_url)
         checked = cli("check", *options, LUMAAI_API_KEY=key)
     assert checked.returncode == 3
-    for text in (str(stopped.value), checked.stdout):
-        assert (hint in text) if hint else ("Agents API" not in text)
+    in_options = hint and hint.replace("`api=agents`", "--api agents")
+    for text, said in ((str(stopped.value), hint), (checked.stdout, in_options)):
+        assert (said in text) if said else ("Agents API" not in text)
         assert key not in text
 
 

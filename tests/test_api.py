@@ -16,11 +16,13 @@ from pydantic import SecretStr, TypeAdapter
 
 import connector
 import connector.run.keywords
-from connector.errors import SettingsError
+from connector.errors import SettingsError, UsageError
 from connector.settings import Settings, load
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from conftest import CommandLine
 
 
 def test_everything_public_is_found_before_it_is_used() -> None:
@@ -80,3 +82,24 @@ def test_the_keywords_are_the_settings() -> None:
         for kind in {one.get("type") for one in kinds} & plainest.keys():
             if "enum" not in str(schema[name]):
                 keyword.validate_python(plainest[kind])
+
+
+def test_an_error_names_what_is_to_be_set_as_each_reader_knows_it(
+    tmp_path: Path, cli: CommandLine
+) -> None:
+    """The parameter of Python and of the flow, the option of the command line."""
+    (tmp_path / "ids.csv").write_text("name,state\na,done\n")
+    for source, settings, name in (
+        (str(tmp_path / "ids.csv"), {}, "column"),
+        ("sqlite:///jobs.db", {}, "query"),
+        ("a-b-c.txt", {"profile": "x"}, "config"),
+        ("luma:list", {"keep": "owner"}, "keep"),
+        ("luma:list", {"base_url": "http://gateway.example"}, "allow_http"),
+    ):
+        given: Any = {"key": "luma-key", "warehouse": str(tmp_path / "warehouse"), **settings}
+        with pytest.raises(UsageError, match=f"`{name}`") as told:
+            connector.ingest(source, **given)
+        assert "--" not in str(told.value)
+        options = [f"--{option.replace('_', '-')}={value}" for option, value in settings.items()]
+        option = f"--{name.replace('_', '-')}"
+        assert option in cli("ingest", source, *options, LUMAAI_API_KEY="luma-key").stderr

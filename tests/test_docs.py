@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from connector import errors
+from connector.cli.ingest import ingest
+from connector.cli.shell import OPTIONS
 from connector.record.answer import REJECT_REASONS
+from connector.run.selection import Selection
+from connector.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -102,12 +107,36 @@ def is_in_code(message: str) -> bool:
     return any(map(pattern.search, texts()))
 
 
+def test_a_text_names_a_setting_as_its_readers_know_it() -> None:
+    """An option is the command line's, which spells it so itself; Python and the flow have none."""
+    names = {*Settings.model_fields, *Selection.__slots__}
+    options = "|".join(names).replace("_", "-")
+    of_all = [
+        path
+        for path in (ROOT / "connector").rglob("*.py")
+        if not {"cli", "sandbox"} & {*path.parts} and path.name != "schema.py"
+    ]
+    said = texts(*of_all)
+    assert [text for text in said if re.search(rf"(?<!ingest )--({options})\b", text)] == []
+    named = {name for text in said for name in re.findall(r"`(\w+)(?:=[^`]*)?`", text)} & names
+    assert named == {*OPTIONS.split("|")}
+    assert {*inspect.signature(ingest).parameters, "config"} >= named
+
+
 @cache
-def texts() -> list[str]:
-    """All texts in the code, with `…` for each value that is put in."""
+def texts(*paths: Path) -> list[str]:
+    """All texts in the code, docstrings aside, with `…` for each value that is put in."""
     found = []
-    for path in [*(ROOT / "connector").rglob("*.py"), *(ROOT / "flows").rglob("*.py")]:
-        for node in ast.walk(ast.parse(read(path))):
+    for path in paths or [*(ROOT / "connector").rglob("*.py"), *(ROOT / "flows").rglob("*.py")]:
+        tree = ast.parse(read(path))
+        docstrings = {
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        }
+        for node in ast.walk(tree):
+            if node in docstrings:
+                continue
             if isinstance(node, ast.JoinedStr):
                 parts = (
                     value.value if isinstance(value, ast.Constant) else "…" for value in node.values

@@ -611,7 +611,7 @@ def test_a_damaged_file_is_set_aside(
     keep(source)
     (tmp_path / "warehouse/given/given.parquet").write_bytes(b"PAR1 and no more")
     assert keep(source).team.tolist() == ["red"]
-    assert "give the lists again with --keep" in caplog.text
+    assert "give the lists again with `keep`" in caplog.text
     assert (tmp_path / "warehouse/damaged/given.parquet").exists()
 
 

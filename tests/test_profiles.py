@@ -146,7 +146,7 @@ def test_what_is_wrong_in_a_file_is_said_without_its_secrets(
 
 
 def test_a_profile_needs_a_file_and_a_file_must_be_there(folder: Path) -> None:
-    with pytest.raises(SettingsError, match="name it with --config or LUMA_CONFIG"):
+    with pytest.raises(SettingsError, match="name it with `config` or LUMA_CONFIG"):
         load(profile="studio-a")
     with pytest.raises(SettingsError, match=r"nowhere.toml cannot be read: No such file"):
         load(config="nowhere.toml")

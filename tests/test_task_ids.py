@@ -319,7 +319,7 @@ def test_a_missing_column_is_an_error_that_lists_those_found(tmp_path: Path) -> 
         message = refused(path)
         assert "task_id, generation_id, id, uuid or job_id" in message
         assert "job, state" in message
-        assert "--column" in message
+        assert "`column`" in message
         assert ids(path, column="job") == ["a"]
         assert "no column nope" in refused(path, column="nope")
 
@@ -456,7 +456,7 @@ def test_a_missing_source_is_told_at_once_and_near_names_suggested(tmp_path: Pat
         ("", "empty"),
         ("x" * 5000, "cannot be read"),
         (".", "without Parquet files"),
-        ("https://example.com/ids.csv", "--query"),
+        ("https://example.com/ids.csv", "`query`"),
     ],
 )
 def test_a_source_that_is_none_is_refused(
@@ -594,7 +594,7 @@ def test_a_password_is_in_no_error_and_in_no_traceback(url: str) -> None:
 def test_a_query_and_a_url_need_each_other(tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("a")
     assert "SQLAlchemy URL" in refused(tmp_path / "ids.txt", query="SELECT 1")
-    assert "--query" in refused("sqlite:///jobs.db")
+    assert "`query`" in refused("sqlite:///jobs.db")
 
 
 def test_importing_loads_nothing_heavy() -> None:

@@ -142,7 +142,7 @@ def packed(content: bytes) -> bytes:
         ("h.csv", b"\xfd7zXZ\0", "compressed with xz"),
         ("h.gz", gzip.compress(gzip.compress(A.encode())), "compressed twice"),
         ("h.tgz", gzip.compress(packed(A.encode())), "Unpack it"),
-        ("i.csv", f"name,luma task\nx,{A}\n".encode(), "--column"),
+        ("i.csv", f"name,luma task\nx,{A}\n".encode(), "`column`"),
         ("j.json", f'[{{"id":"{A}"}},{{"id":"{B}"'.encode(), "not JSON"),
         ("k.json", f'{{"id":"{A}"}} {{"id":'.encode(), "not JSON"),
     ],

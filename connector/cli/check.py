@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from connector.cli.mode import Mode
 from connector.cli.options import NONE, WHOLE, Common
-from connector.cli.shell import console, print_json
+from connector.cli.shell import as_options, console, print_json
 from connector.storage.arrow import import_pyarrow
 from connector.words import plain
 
@@ -61,7 +61,8 @@ def check(
             line = console(stderr=Mode.is_quiet and result.state != "ok")
             line.print(f"{result.name:10}", end="", highlight=False)
             line.print(f"{result.state:8}", end="", style=STYLES[result.state])
-            line.print(plain(result.text), markup=False, highlight=False, soft_wrap=True)
+            text = as_options(plain(result.text))
+            line.print(text, markup=False, highlight=False, soft_wrap=True)
             for detail in result.details:
                 line.print(f"{'':18}{plain(detail)}", markup=False, highlight=False, soft_wrap=True)
     exit_code = next((result.exit_code for result in results if result.exit_code), 0)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.cli.mode import Mode
-from connector.cli.shell import console
+from connector.cli.shell import as_options, console
 from connector.words import plain
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def set_up(arguments: Sequence[str]) -> None:
     Mode.is_quiet = "--quiet" in arguments
     handler = logging.StreamHandler()
     handler.setFormatter(
-        JsonFormatter() if Mode.is_json else logging.Formatter("%(levelname)s: %(message)s")
+        JsonFormatter() if Mode.is_json else TextFormatter("%(levelname)s: %(message)s")
     )
     logging.basicConfig(handlers=[handler], force=True)
     level = os.environ.get("LUMA_LOG_LEVEL", "").upper()
@@ -77,7 +77,9 @@ def log_error(message: str, **fields: Any) -> None:
     if Mode.is_json:
         logger.error("%s", message, extra={"fields": fields})
         return
-    console(stderr=True).print(f"error: {message}", style="bold red", markup=False, highlight=False)
+    console(stderr=True).print(
+        f"error: {as_options(message)}", style="bold red", markup=False, highlight=False
+    )
 
 
 def _log_format(arguments: Sequence[str]) -> str | None:
@@ -87,6 +89,14 @@ def _log_format(arguments: Sequence[str]) -> str | None:
         if name == "--log-format":
             return value or following
     return None
+
+
+class TextFormatter(logging.Formatter):
+    """A record as a line for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        return as_options(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -103,7 +113,7 @@ class JsonFormatter(logging.Formatter):
                     timespec="milliseconds"
                 ),
                 "level": record.levelname.lower(),
-                "message": record.getMessage(),
+                "message": as_options(record.getMessage()),
                 "fields": fields,
             },
             default=_as_json,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,23 @@ if TYPE_CHECKING:
 
 # Columns where the output is not a terminal: more than any table has.
 PIPED_WIDTH: Final = 2_000
+
+# Settings that texts of other packages name in backquotes, as Python and the flow know them.
+OPTIONS: Final = (
+    "allow_http|api|base_url|column|config|give_up_after|ids_per_request|keep|lock_timeout|max_wait"
+    "|query|retry_rejected"
+)
+_SETTING: Final = re.compile(rf"`({OPTIONS})(?:=([^`]*))?`")
+
+
+def as_options(text: str) -> str:
+    """A text as people at a command line know it: `--max-wait` for max_wait in backquotes."""
+    return _SETTING.sub(_option, text)
+
+
+def _option(setting: re.Match[str]) -> str:
+    name, value = setting.groups()
+    return f"--{name.replace('_', '-')}" + (f" {value}" if value else "")
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from connector import words
+from connector.cli.shell import as_options
 from connector.run.account import ends_of, headline
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def log_summary(summary: Summary, exit_code: int) -> None:
 def print_summary(console: Console, summary: Summary) -> None:
     """Print the account of a run."""
     if summary.message:
-        console.print(Text(f"Stopped early: {words.plain(summary.message)}", "bold red"))
+        message = as_options(words.plain(summary.message))
+        console.print(Text(f"Stopped early: {message}", "bold red"))
     rate = summary.asked / max(summary.elapsed_seconds, 1e-3)
     took = f" ({summary.elapsed_seconds:.1f} s, {rate:,.0f}/s)" if summary.asked else ""
     console.print(Text.assemble((headline(summary), "bold green"), took))
@@ -49,7 +51,7 @@ def print_summary(console: Console, summary: Summary) -> None:
     table.add_column()
     for end in ends_of(summary):
         style = "yellow" if end.name == "rejected" else ""
-        table.add_row(f"{end.task_ids:,}", Text(end.name, style), Text(end.note, "dim"))
+        table.add_row(f"{end.task_ids:,}", Text(end.name, style), Text(as_options(end.note), "dim"))
     console.print(table)
     for example in summary.invalid_examples:
         console.print(Text(f"  invalid: {words.plain(example)}", "yellow"))

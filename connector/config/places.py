@@ -81,7 +81,7 @@ class Places:
         elif "profile" in found:
             raise SettingsError(
                 f"there is no file to take profile {found['profile'].value!r} from: name it with"
-                " --config or LUMA_CONFIG"
+                " `config` or LUMA_CONFIG"
             )
         if "key" not in found:
             variable = found["key_variable"].value if "key_variable" in found else key_variable

@@ -18,10 +18,10 @@ def key_hint(key: str, api: str) -> str:
     """What to say of a refused key that looks like one of the other API; empty if it does not."""
     is_of_agents = key.startswith(AGENTS_KEY)
     if is_of_agents and api != "agents":
-        return f" A key that starts with {AGENTS_KEY} is one of the Agents API: try --api agents."
+        return f" A key that starts with {AGENTS_KEY} is one of the Agents API: try `api=agents`."
     if not is_of_agents and api == "agents":
         return (
             f" Keys of the Agents API start with {AGENTS_KEY}, and this one does not: it may be one"
-            " of the Dream Machine API, which is asked without --api agents."
+            " of the Dream Machine API, which is asked without `api=agents`."
         )
     return ""

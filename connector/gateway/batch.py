@@ -142,7 +142,7 @@ class Batches:
             unknown, self._unknown = self._unknown, -math.inf
         logger.warning(
             "%s knew none of the first %d task IDs when asked for many at once; each is asked for "
-            "singly. If it stays so, leave out --ids-per-request.",
+            "singly. If it stays so, leave out `ids_per_request`.",
             self._base_url,
             unknown,
         )

@@ -300,7 +300,7 @@ class Client:
             raise WrongGateway(
                 f"the first {self._doubt.count} answers from {self._base_url} are all the same"
                 f" refusal: {answer.message}. This base URL has never given a generation."
-                f" {self.probe()} No task is given up: set LUMA_BASE_URL or --base-url and start"
+                f" {self.probe()} No task is given up: set `base_url` or LUMA_BASE_URL and start"
                 " again."
             )
 

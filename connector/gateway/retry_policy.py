@@ -91,6 +91,6 @@ class RetryPolicy:
             resume = self._now() + timedelta(seconds=seconds)
             raise WaitTooLong(
                 f"{base_url} asks to wait {seconds:,.0f} s ({attempt.message}); a run waits at most"
-                f" {settings.max_wait:,.0f} s (--max-wait). Start again after"
+                f" {settings.max_wait:,.0f} s (`max_wait`). Start again after"
                 f" {resume.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC; what was fetched is kept."
             )

@@ -47,7 +47,7 @@ def ends_of(summary: Summary) -> list[End]:
         End(
             "given up",
             summary.given_up + summary.given_up_before,
-            "unfinished for longer than --give-up-after; --retry-rejected asks again",
+            "unfinished for longer than `give_up_after`; `retry_rejected` asks again",
         ),
         End("rejected", summary.rejected, _listed(summary.reasons)),
         End(

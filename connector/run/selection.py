@@ -77,7 +77,7 @@ class Selection:
                 " file of them"
             )
         if settings.keep:
-            raise SourceError(f"{LISTING} has no columns to keep: leave out --keep and LUMA_KEEP")
+            raise SourceError(f"{LISTING} has no columns to keep: leave out `keep` and LUMA_KEEP")
 
 
 def make_plan(
@@ -93,6 +93,8 @@ def make_plan(
         SourceError: The task IDs cannot be read, or there are none.
     """
     if selection.is_listing:
+    if selection.is_listing:
+        return NOTHING
         return NOTHING
     values = task_ids.read(
         selection.sources,

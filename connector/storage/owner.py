@@ -54,5 +54,5 @@ def locked_message(address: object, owner: object, sign_of_life: str = "") -> st
     """The message that another run is writing."""
     return (
         f"another run is writing to {address} ({describe(owner)}{sign_of_life}): wait for it, or"
-        " let this one wait with --lock-timeout SECONDS"
+        " let this one wait with `lock_timeout=600`, in seconds"
     )

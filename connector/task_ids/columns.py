@@ -79,7 +79,7 @@ def choose_column(names: Sequence[str], column: str | None, where: str, hint: st
     shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     raise SourceError(
         f"{where} has no column {wanted}. Its columns: {shown}. "
-        f"Name the one that holds the task IDs with --column.{hint}"
+        f"Name the one that holds the task IDs with `column`.{hint}"
     )
 
 

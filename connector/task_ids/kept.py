@@ -152,6 +152,6 @@ def missing(name: str, names: Sequence[str], where: str) -> SourceError:
 def without_columns(where: str, why: str) -> SourceError:
     """The error for a source that cannot have columns."""
     return SourceError(
-        f"{where} has no columns to keep: {why}. Leave out --keep and LUMA_KEEP, or give a table"
+        f"{where} has no columns to keep: {why}. Leave out `keep` and LUMA_KEEP, or give a table"
         " such as CSV."
     )

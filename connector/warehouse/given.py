@@ -125,4 +125,4 @@ def set_aside(storage: Storage, error: DamagedFile) -> None:
     except DamagedFile:
         table = GIVEN
     damage.set_aside(storage, FILE, error, table)
-    logger.warning("Columns that came with task IDs are lost: give the lists again with --keep.")
+    logger.warning("Columns that came with task IDs are lost: give the lists again with `keep`.")

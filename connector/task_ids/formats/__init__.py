@@ -61,7 +61,7 @@ FORMATS: Final = (
 _REFUSED: Final = {
     b"%PDF-": "a PDF document. Save the list as text or CSV.",
     b"{\\rtf": "a rich-text document. Save it as plain text.",
-    b"SQLite format 3\0": "a SQLite database. Give sqlite:///PATH as the source, and --query.",
+    b"SQLite format 3\0": "a SQLite database. Give sqlite:///PATH as the source, and `query`.",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive. Unpack it first.",
     b"\xfd7zXZ\0": "compressed with xz. Decompress it first, or use gzip, bzip2 or zstd.",
     b"\x04\x22\x4d\x18": "compressed with lz4. Decompress it first, or use gzip, bzip2 or zstd.",

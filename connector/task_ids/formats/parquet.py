@@ -91,7 +91,7 @@ def _rows_at_once(group: pq.RowGroupMetaData, name: str, wanted: Sequence[str], 
         if one == name and size > _LARGEST and size > group.num_rows * _LONGEST:
             raise SourceError(
                 f"{where}: the column {name} has {size:,} bytes in {group.num_rows:,} rows, so it "
-                "does not hold task IDs. Name another one with --column."
+                "does not hold task IDs. Name another one with `column`."
             )
         if size > _LARGEST and size > group.num_rows * LONGEST_KEPT:
             raise SourceError(
@@ -192,6 +192,6 @@ def _column_name(schema: pa.Schema, column: str | None, where: str) -> str:
     if pa.types.is_nested(kind) or pa.types.is_temporal(kind) or pa.types.is_boolean(kind):
         raise SourceError(
             f"{where}: the column {name} is of type {kind}, not task IDs. Name another one with"
-            " --column."
+            " `column`."
         )
     return name

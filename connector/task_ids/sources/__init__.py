@@ -107,7 +107,7 @@ def _query(url: str, query: str | None) -> Query:
         # The rest of the URL may hold a password.
         scheme = url.partition("://")[0]
         raise SourceError(
-            f"{scheme}://… is read as the URL of a database: say what to ask it for with --query. "
+            f"{scheme}://… is read as the URL of a database: say what to ask it for with `query`. "
             "A file on the web must be downloaded first."
         )
     return Query(url, query)
