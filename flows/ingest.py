@@ -135,31 +135,29 @@ def ingest_generations(
         [task_ids], column, query, limit, refresh=refresh, retry_rejected=retry_rejected
     )
     try:
-        settings = load_with_key(
-            key_block,
-            warehouse=warehouse,
-            api=api,
-            base_url=base_url,
-            batch_size=batch_size,
-            max_concurrency=max_concurrency,
-            requests_per_second=requests_per_second,
-            ids_per_request=ids_per_request,
-            keep=keep or None,
-            max_wait=max_wait,
-            wait=wait,
-            lock_timeout=lock_timeout,
-            config=config,
-            profile=profile,
-        )
-        settings.ready()
-        selection.check(settings)
-        with (
-            run_log.forwarding_to(get_run_logger()),
-            turn(settings.warehouse, settings.lock_timeout),
-        ):
-            summary = _ingest(
-                selection, settings, key_block, Where(runner, processes, dask_scheduler)
+        with run_log.forwarding_to(get_run_logger()):
+            settings = load_with_key(
+                key_block,
+                warehouse=warehouse,
+                api=api,
+                base_url=base_url,
+                batch_size=batch_size,
+                max_concurrency=max_concurrency,
+                requests_per_second=requests_per_second,
+                ids_per_request=ids_per_request,
+                keep=keep or None,
+                max_wait=max_wait,
+                wait=wait,
+                lock_timeout=lock_timeout,
+                config=config,
+                profile=profile,
             )
+            settings.ready()
+            selection.check(settings)
+            with turn(settings.warehouse, settings.lock_timeout):
+                summary = _ingest(
+                    selection, settings, key_block, Where(runner, processes, dask_scheduler)
+                )
     except (ConnectorError, OSError) as raised:
         if isinstance(raised, OSError) and raised.errno is None:
             raise  # Prefect's, or Dask's: a time-out

@@ -1,39 +1,43 @@
-"""The log of a flow run: records of the connector, without Prefect's tracebacks."""
+"""The log of a flow run: the connector's records of this run, without Prefect's tracebacks."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from prefect.runtime import flow_run
+
+from connector.errors import ConnectorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prefect import State
 
-    from connector.errors import ConnectorError
-
     RunLogger = logging.Logger | logging.LoggerAdapter[Any]
+
+_CONNECTOR: Final = logging.getLogger("connector")
+
+# The logger of the run that works in a context. Threads of the connector have their run's context.
+_run_logger: ContextVar[RunLogger] = ContextVar("run_logger")
 
 
 @contextmanager
 def forwarding_to(run_logger: RunLogger) -> Iterator[None]:
-    """Send the connector's log records to a flow run's logger.
+    """Send the connector's log records of this flow run to its logger, and those of no other run.
 
-    PREFECT_LOGGING_EXTRA_LOGGERS finds the run by the thread's context, which the threads that send
-    the requests do not have.
+    Not by PREFECT_LOGGING_EXTRA_LOGGERS, which would have to be set before Prefect is imported.
     """
-    logger, handler = logging.getLogger("connector"), _Forwarder(run_logger)
-    earlier = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    # The run's logger also prints to the console; without this, each line would appear twice.
-    logger.propagate = False
+    token = _run_logger.set(run_logger)
+    _forwarder.begin()
     try:
         yield
     finally:
-        logger.level, logger.propagate = earlier
-        logger.removeHandler(handler)
+        _forwarder.end()
+        _run_logger.reset(token)
 
 
 def say_last(run_logger: RunLogger, state: State[Any], error: ConnectorError) -> None:
@@ -43,19 +47,65 @@ def say_last(run_logger: RunLogger, state: State[Any], error: ConnectorError) ->
     of a failed state again, through thirty lines of traceback that help nobody to correct a key.
     """
     run_logger.error("%s: %s", state.name, error)
-    last = f"Finished in state {state.name}("
-    logging.getLogger("prefect.flow_runs").addFilter(
-        lambda record: (
-            not record.getMessage().startswith(last)
-            and (record.exc_info is None or record.exc_info[1] is not error)
-        )
-    )
+    _said_last.of_runs.add(flow_run.id)
+    logging.getLogger("prefect.flow_runs").addFilter(_said_last)
 
 
 class _Forwarder(logging.Handler):
-    def __init__(self, run_logger: RunLogger) -> None:
+    """Hands each record of the connector to the run that it is of, while there are flow runs."""
+
+    def __init__(self) -> None:
         super().__init__()
-        self._run_logger = run_logger
+        self._runs = 0
+        self._counting = threading.Lock()
+        self._earlier = (_CONNECTOR.level, _CONNECTOR.propagate)
+
+    def begin(self) -> None:
+        """One more run has begun."""
+        with self._counting:
+            self._runs += 1
+            if self._runs > 1:
+                return
+            self._earlier = _CONNECTOR.level, _CONNECTOR.propagate
+            _CONNECTOR.addHandler(self)
+            _CONNECTOR.setLevel(logging.INFO)
+            # A run's logger prints to the console too: without this, it would have lines twice.
+            _CONNECTOR.propagate = False
+
+    def end(self) -> None:
+        """One of them has ended."""
+        with self._counting:
+            self._runs -= 1
+            if not self._runs:
+                level, _CONNECTOR.propagate = self._earlier
+                _CONNECTOR.setLevel(level)
+                _CONNECTOR.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._run_logger.log(record.levelno, "%s", record.getMessage(), exc_info=record.exc_info)
+        run_logger = _run_logger.get(None)
+        if run_logger:
+            run_logger.log(record.levelno, "%s", record.getMessage(), exc_info=record.exc_info)
+        elif record.levelno >= logging.WARNING:
+            # Of no flow run, but of a call of the connector beside it.
+            logging.getLogger().handle(record)
+
+
+class _SaidLast(logging.Filter):
+    """Drops what Prefect says of the end of a run that has said it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_runs: set[str | None] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "flow_run_id", "") not in self.of_runs:
+            return True
+        error = record.exc_info and record.exc_info[1]
+        return not (
+            isinstance(error, ConnectorError)
+            or record.getMessage().startswith("Finished in state ")
+        )
+
+
+_forwarder: Final = _Forwarder()
+_said_last: Final = _SaidLast()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from connector.errors import WarehouseLocked
+from connector.words import at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,9 +68,9 @@ def _await(name: str, warehouse: str | Path, end: float) -> None:
         _make_limit(client, name)
         if not _is_taken(client, name):
             return
-        seconds = timedelta(seconds=round(end - time.monotonic()))
+        longest = at_most(max(0, end - time.monotonic()))
         get_run_logger().info(
-            "another run is writing to %s: waiting for at most %s h", warehouse, seconds
+            "another run is writing to %s: waiting for %s at most", warehouse, longest
         )
         while _is_taken(client, name):
             if time.monotonic() >= end:

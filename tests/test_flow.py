@@ -23,9 +23,11 @@ import pandas as pd
 import pytest
 from builders import answer
 from conftest import DOCUMENTED_ID, KEY
+from prefect import flow
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ParameterTypeError
+from prefect.states import Failed
 from pydantic import SecretStr
 from raw_server import RawServer, always, reply
 from test_metrics import collector, counts, metrics_in
@@ -319,6 +321,56 @@ def test_the_log_has_a_line_a_batch_and_none_a_task_id(
     assert not [line for line in log if any(task_id in line for task_id in IDS)]
 
 
+def test_runs_side_by_side_have_a_log_each(
+    run: Callable[..., State[Any]],
+    prefect: Prefect,
+    sandbox: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of threads of one process: two flow runs, and a call of the connector that is of neither."""
+    sandbox.change(latency=1.0, batch_hidden=1.0)
+    root = logging.getLogger("connector")
+    earlier = root.level, root.propagate, [*root.handlers]
+    many, few, others = task_ids(119, seed=1), task_ids(61, seed=2), task_ids(118, seed=3)
+    of_all: dict[str, Any] = {"base_url": sandbox.base_url, "max_concurrency": 2}
+    with ThreadPoolExecutor() as threads:
+        asking_for_many = partial(run, many, warehouse="a", ids_per_request=17, **of_all)
+        first = threads.submit(copy_context().run, asking_for_many)
+        second = threads.submit(copy_context().run, partial(run, few, warehouse="b", **of_all))
+        wait_for(lambda: first.done() or logged(prefect, "119 task IDs given"))
+        wait_for(lambda: second.done() or logged(prefect, "61 task IDs given"))
+        third = threads.submit(ingest, others, warehouse="c", ids_per_request=17, **of_all)
+        wait_for(lambda: third.done() or Path("c").exists())
+        assert not first.done()
+        assert not second.done()
+        sandbox.change(latency=0.0)
+    assert third.result().fetched == len(others)
+    assert (root.level, root.propagate, root.handlers) == earlier
+    logs = [prefect.log(flow_run_id(state.result())) for state in (first, second)]
+    for ids, warnings, log in zip((many, few), (1, 0), logs, strict=True):
+        assert sum(line.startswith("rebuilt the marts") for line in log) == 1, log
+        assert [line for line in log if line.startswith("answers committed")] == [
+            f"answers committed: {len(ids)} ({len(ids)} new, 0 updated)"
+        ]
+        assert sum("knew none" in line for line in log) == warnings, log
+    warned = {one.name for one in caplog.records if "knew none" in one.message}
+    assert warned == {"connector.gateway.batch", "prefect.flow_runs"}, "the third is of no flow"
+
+
+def test_a_run_that_stopped_leaves_other_flows_their_last_line(
+    run: Callable[..., State[Any]], prefect: Prefect
+) -> None:
+    @flow
+    def another() -> State[None]:
+        return Failed(message="for a reason of its own")
+
+    own, others = run("nowhere.txt"), another(return_state=True)
+    assert own.name == others.name == "Failed"
+    assert not [line for line in prefect.log(flow_run_id(own)) if line.startswith("Finished")]
+    last = prefect.log(flow_run_id(others))[-1]
+    assert last == "Finished in state Failed('for a reason of its own')"
+
+
 def test_the_key_of_a_secret_block_is_used_and_stays_there(
     run: Callable[..., State[Any]],
     prefect: Prefect,
@@ -408,7 +460,7 @@ def test_a_run_waits_for_another_one_or_leaves_the_work_to_it(
         assert (refused.name, refused.type) == ("WarehouseBusy", StateType.CANCELLED)
         assert "another flow run is writing to warehouse" in (refused.message or "")
         second = threads.submit(copy_context().run, partial(run, IDS, lock_timeout=600))
-        wait_for(lambda: logged(prefect, "waiting for at most 0:10:00 h"))
+        wait_for(lambda: logged(prefect, "waiting for 10 min at most"))
         sandbox.change(latency=0.0)
         assert first.result().is_completed()
     unfinished = first.result().result().unfinished

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from connector.gateway.flights import Flights
@@ -139,7 +140,9 @@ class _Crew:
 
         name = f"fetch-{self._started}"
         self._started += 1
-        threading.Thread(target=run_to_the_end, name=name, daemon=True).start()
+        # In the context of the run that it works for, whose log follows that.
+        run_here = copy_context().run
+        threading.Thread(target=run_here, args=(run_to_the_end,), name=name, daemon=True).start()
 
     def _fail(self, failure: BaseException) -> None:
         """End the run, for the first reason that there is."""

@@ -93,8 +93,6 @@ def make_plan(
         SourceError: The task IDs cannot be read, or there are none.
     """
     if selection.is_listing:
-    if selection.is_listing:
-        return NOTHING
         return NOTHING
     values = task_ids.read(
         selection.sources,

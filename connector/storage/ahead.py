@@ -1,10 +1,15 @@
-"""Works ahead in other threads, where pieces are small: Arrow releases Python's lock."""
+"""Works ahead in other threads, where pieces are small: Arrow releases Python's lock.
+
+Each piece of work runs in the context of the run that it is for, whose log follows that.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -31,17 +36,17 @@ def ahead(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
     Not where `side_by_side` keeps two threads busy already.
     """
-    source = iter(pieces)
     if threading.current_thread().name.startswith(BESIDE):
-        yield from source
+        yield from pieces
         return
+    make = partial(next, iter(pieces), None)
     with ThreadPoolExecutor(1) as thread:
-        coming: Future[pa.Table | None] | None = thread.submit(next, source, None)
+        coming: Future[pa.Table | None] | None = thread.submit(copy_context().run, make)
         while coming is not None and (piece := coming.result()) is not None:
-            coming = None if is_large(piece) else thread.submit(next, source, None)
+            coming = None if is_large(piece) else thread.submit(copy_context().run, make)
             yield piece
             del piece  # or it would stay in memory while the next one is made
-            coming = coming or thread.submit(next, source, None)
+            coming = coming or thread.submit(copy_context().run, make)
 
 
 def is_large(piece: pa.Table) -> bool:
@@ -68,7 +73,7 @@ def side_by_side(
             if alone:
                 yield work(item)
             else:
-                running.append(threads.submit(work, item))
+                running.append(threads.submit(copy_context().run, work, item))
             del item  # or it would stay in memory while the next one is made
         while running:
             yield running.popleft().result()

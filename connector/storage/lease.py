@@ -24,6 +24,7 @@ import random
 import secrets
 import threading
 import time
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.errors import StorageFailed, WarehouseError, WarehouseLocked
@@ -145,7 +146,9 @@ class Lease:
         """
         self._acquire(timeout)
         done = threading.Event()
-        renewing = threading.Thread(target=self._keep, args=(done,), daemon=True)
+        # As in `connector.gateway.fetch`, in the run's context.
+        keep = copy_context().run
+        renewing = threading.Thread(target=keep, args=(self._keep, done), daemon=True)
         renewing.start()
         try:
             yield list(self._replacing)
