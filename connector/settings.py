@@ -199,8 +199,8 @@ class Settings(BaseModel):
         if url.scheme == "http" and not self.allow_http and not _is_loopback(url.hostname or ""):
             shown = hide_user(url._replace(query="", fragment="").geturl())
             raise SettingsError(
-                f"{shown} would carry the key unencrypted: use https, or set `allow_http` or"
-                " LUMA_ALLOW_HTTP=true if the network in between is yours"
+                f"{shown} would carry the key unencrypted: use https, or set"
+                " LUMA_ALLOW_HTTP=true or `allow_http` if the network in between is yours"
             )
         if (
             self.origin("base_url").is_of_folder

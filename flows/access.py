@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from prefect.blocks.system import Secret
 from pydantic import SecretStr
 
+from connector.config.origin import Place
 from connector.errors import SettingsError
 from connector.metrics.meters import open_metrics
 from connector.run.resources import open_client
@@ -167,8 +168,7 @@ def _open(
 ) -> Gateway:
     found = load_with_key(access.key_block, key_variable=access.settings.key_variable)
     settings = access.settings.model_copy(update={"key": found.key})
-    is_in_block = key_in_block(access.key_block) is not None
-    place = f"the Secret block {access.key_block!r}" if is_in_block else None
+    place = key_place(found, access.key_block)
     client = open_client(settings, meters, proof=access.proof, key_place=place)
     return Gateway(client, stop or threading.Event())
 
@@ -204,6 +204,12 @@ def load_with_key(block: str | None, **given: Any) -> Settings:
     return settings
 
 
+def key_place(settings: Settings, block: str | None) -> str | None:
+    """Where the key of `load_with_key` is, if it is in the Secret block."""
+    is_in_block = settings.origin("key").place is Place.ARGUMENT
+    return f"the Secret block {block!r}" if is_in_block else None
+
+
 def _key_in(block: str) -> SecretStr | None:
     try:
         loaded = cast("Secret[Any]", Secret.load(block))  # not a coroutine: nothing here is async
@@ -212,7 +218,9 @@ def _key_in(block: str) -> SecretStr | None:
             return None
         # Perhaps it is the key itself, which belongs in no log.
         shown = "as the parameter key_block says" if _LIKE_A_KEY.search(block) else repr(block)
-        raise SettingsError(f"there is no Prefect Secret block named {shown}") from None
+        raise SettingsError(
+            f"there is no Prefect Secret block named {shown}: create it, or correct key_block"
+        ) from None
     # Not `loaded.get()`, which reads JSON: a key of digits would become a number.
     value = loaded.value.get_secret_value()
     if not isinstance(value, str):

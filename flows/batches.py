@@ -7,11 +7,11 @@ import math
 import secrets
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from prefect import State, task
+from prefect import State, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Cancelled, Completed
 
@@ -21,6 +21,7 @@ from connector.run.receive import receive
 from connector.run.save import AnswersLost, save_answers
 from connector.run.tally import Tally
 from connector.warehouse.warehouse import Warehouse
+from flows import run_log
 from flows.access import Access, Gateway, batch_gateway
 from flows.account import in_words
 
@@ -76,7 +77,9 @@ def fetch_batch(number: int, task_ids: list[str], access: Access) -> State[Recei
         not raised, as each batch would log a traceback.
     """
     batch = _Batch(number, access)
-    with batch_gateway(access) as gateway:
+    # In a process of its own, nobody else hands on what the connector logs.
+    log = run_log.forwarding_to(get_run_logger()) if access.is_apart else nullcontext()
+    with log, batch_gateway(access) as gateway:
         failure = batch.fetch(task_ids, gateway)
         size = gateway.client.batches.size
     received = Received(batch.tally, batch.unfinished, size, failure)

@@ -147,7 +147,8 @@ def open_cluster(
                 f"no Dask cluster with a worker at {address}: {str(error).rstrip('.')}"
             ) from error
         cluster = Cluster(runner, run_id, most, ours=ours)
-        get_run_logger().info("running %s batches at once on the Dask cluster", cluster.at_once)
+        where = "processes of this machine" if ours else f"the Dask cluster at {address}"
+        get_run_logger().info("running %s batches at once in %s", cluster.at_once, where)
         yield cluster
 
 

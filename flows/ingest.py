@@ -15,9 +15,9 @@ from prefect import State, flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from connector.errors import ConnectorError, Interrupted, RunStopped, StorageFailed
+from connector.errors import ConnectorError, Interrupted, RunStopped, SourceError, StorageFailed
 from connector.metrics.meters import open_metrics
-from connector.run.resources import open_warehouse
+from connector.run.resources import check_access, open_warehouse
 from connector.run.run import Run
 from connector.run.selection import Selection
 from connector.run.watcher import Watcher
@@ -27,7 +27,7 @@ from connector.summary import Summary
 from connector.warehouse.runs import latest_runs
 from connector.words import plain, plural
 from flows import parameters, run_log, runners, states
-from flows.access import KEY_BLOCK, Access, load_with_key, share_gateway
+from flows.access import KEY_BLOCK, Access, key_place, load_with_key, share_gateway
 from flows.runners import Where
 from flows.turn import turn
 
@@ -136,6 +136,9 @@ def ingest_generations(
     )
     try:
         with run_log.forwarding_to(get_run_logger()):
+            if task_ids == "-":
+                # A worker's may stay open for ever.
+                raise SourceError("a flow reads no standard input: name a file, or give the IDs")
             settings = load_with_key(
                 key_block,
                 warehouse=warehouse,
@@ -152,7 +155,7 @@ def ingest_generations(
                 config=config,
                 profile=profile,
             )
-            settings.ready()
+            check_access(settings, key_place(settings, key_block))
             selection.check(settings)
             with turn(settings.warehouse, settings.lock_timeout):
                 summary = _ingest(
@@ -163,7 +166,7 @@ def ingest_generations(
             raise  # Prefect's, or Dask's: a time-out
         error = StorageFailed.of(raised) if isinstance(raised, OSError) else raised
         state = states.of_error(error)
-        run_log.say_last(get_run_logger(), state, error)
+        run_log.say_last(get_run_logger(), state)
         return state
     return states.of_summary(summary, rejects_allowed)
 

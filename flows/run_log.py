@@ -40,13 +40,13 @@ def forwarding_to(run_logger: RunLogger) -> Iterator[None]:
         _run_logger.reset(token)
 
 
-def say_last(run_logger: RunLogger, state: State[Any], error: ConnectorError) -> None:
+def say_last(run_logger: RunLogger, state: State[Any]) -> None:
     """Log why a run stopped, as an error and as its last line.
 
     Prefect would say it again at the level INFO. And the process of a deployed run raises the error
     of a failed state again, through thirty lines of traceback that help nobody to correct a key.
     """
-    run_logger.error("%s: %s", state.name, error)
+    run_logger.error("%s: %s", state.name, state.message)
     _said_last.of_runs.add(flow_run.id)
     logging.getLogger("prefect.flow_runs").addFilter(_said_last)
 

@@ -21,6 +21,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from connector.errors import RunStopped, WarehouseLocked
 from connector.run.account import headline
+from connector.words import plain
 
 if TYPE_CHECKING:
     from prefect import State
@@ -49,7 +50,7 @@ def of_summary(summary: Summary, rejects_allowed: float) -> State[Summary]:
 
 def of_error(error: ConnectorError) -> State[Summary]:
     """Return the state of a run that could not start or stopped early."""
-    message, data = str(error), error.with_traceback(None)
+    message, data = plain(error), error.with_traceback(None)
     if isinstance(error, WarehouseLocked):
         return Cancelled(name=WAREHOUSE_BUSY, message=message, data=data)
     if isinstance(error, RunStopped):

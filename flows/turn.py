@@ -68,10 +68,10 @@ def _await(name: str, warehouse: str | Path, end: float) -> None:
         _make_limit(client, name)
         if not _is_taken(client, name):
             return
-        longest = at_most(max(0, end - time.monotonic()))
-        get_run_logger().info(
-            "another run is writing to %s: waiting for %s at most", warehouse, longest
-        )
+        if (seconds := end - time.monotonic()) <= 0:
+            raise TimeoutError
+        text = "another run is writing to %s: waiting for %s at most"
+        get_run_logger().info(text, warehouse, at_most(seconds))
         while _is_taken(client, name):
             if time.monotonic() >= end:
                 raise TimeoutError

@@ -405,15 +405,28 @@ def test_the_key_of_a_secret_block_is_used_and_stays_there(
             marks=pytest.mark.skipif(not find_spec("dask"), reason="needs Dask: extra [dask]"),
         ),
         ({"base_url": "http://gateway.example"}, "would carry the key unencrypted"),
+        ({"base_url": "https://bob:hunter2@gateway.example"}, "without user, query or fragment"),
+        ({"key_block": "two-lines"}, "set the Secret block 'two-lines'"),
+        ({"task_ids": "-"}, "a flow reads no standard input"),
+        ({"task_ids": "mysql://bob:hunter2@host/jobs", "query": "select 1"}, "install its driver"),
+        ({"task_ids": "nocol.csv"}, "Name the one that holds the task IDs with `column`"),
     ],
 )
 def test_a_run_that_cannot_start_fails_with_the_reason(
-    run: Callable[..., State[Any]], parameters: dict[str, Any], message: str
+    run: Callable[..., State[Any]], prefect: Prefect, parameters: dict[str, Any], message: str
 ) -> None:
+    Path("nocol.csv").write_text("name,state\na,done\n")
+    Secret(value="luma-of-two\nlines").save("two-lines", overwrite=True)
     state = run(**{"task_ids": IDS, **parameters})
     assert state.is_failed()
     assert message in (state.message or "")
     assert str(UUID(int=7)) not in (state.message or "")
+    log = prefect.log(flow_run_id(state))
+    assert log[-1] == f"Failed: {state.message}"
+    assert "hunter2" not in "".join(log)
+    if not {"task_ids", "runner"} & {*parameters}:
+        assert not Path("warehouse").exists()
+    assert "60 to request" not in "".join(log)
 
 
 @pytest.mark.parametrize("name", ["~no-such-user/w", "lines\nand#fragments?", "x" * 300])

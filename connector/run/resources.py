@@ -23,13 +23,17 @@ def open_warehouse(settings: Settings) -> AbstractContextManager[Warehouse]:
     return Warehouse.writing(settings.warehouse, settings.partition_by, settings.lock_timeout)
 
 
-def check_access(settings: Settings) -> None:
+def check_access(settings: Settings, key_place: str | None = None) -> None:
     """Check, without a client, that the key and the base URL can be used.
+
+    Args:
+        settings: Settings with a key.
+        key_place: As for `open_client`.
 
     Raises:
         SettingsError: One of them cannot.
     """
-    checked_key(settings.ready(), settings.key_variable)
+    checked_key(settings.ready(), key_place or settings.key_variable)
     checked_base_url(settings.base_url)
 
 

@@ -92,9 +92,11 @@ def translate_errors(url: URL, error: type[UsageError] = UsageError) -> Iterator
             f"{display(url)}: SQLAlchemy does not know {url.drivername}. Is its package installed?"
         ) from None
     except ImportError as exc:
+        extra = "pip install 'luma-to-parquet[postgresql]'"
+        remedy = extra if url.get_backend_name() == "postgresql" else "install its driver"
         raise error(
-            f"{display(url)} needs a Python package that is not installed: {exc.name or exc}."
-            " For PostgreSQL: pip install 'luma-to-parquet[postgresql]'"
+            f"{display(url)} needs a Python package that is not installed: {exc.name or exc};"
+            f" {remedy}"
         ) from None
     except SQLAlchemyError as exc:
         # Not chained: the cause may quote the password, and has the rows.
