@@ -8,7 +8,6 @@ batches only fetch, into their own files in the inbox.
 # text in place of types would be looked up among names that do not travel with it.
 
 import math
-from contextlib import suppress
 from typing import Final
 
 from prefect import State, flow, get_run_logger
@@ -235,8 +234,10 @@ def _fetch(run: Run, access: Access, where: Where) -> Summary:
             return run.finish(stopped)
         except BaseException as error:
             # SIGTERM is an exception too: Prefect's TerminationSignal.
-            with suppress(RunStopped):
+            try:
                 run.finish(Interrupted(_why(error)))
+            except RunStopped as stopped:
+                run_log.say_interrupted(get_run_logger(), stopped)
             raise
         return run.finish()
 

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from prefect.runtime import flow_run
 
 from connector.errors import ConnectorError
+from connector.run.account import headline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prefect import State
+
+    from connector.errors import RunStopped
 
     RunLogger = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -47,7 +50,19 @@ def say_last(run_logger: RunLogger, state: State[Any]) -> None:
     of a failed state again, through thirty lines of traceback that help nobody to correct a key.
     """
     run_logger.error("%s: %s", state.name, state.message)
-    _said_last.of_runs.add(flow_run.id)
+    _drop_last_line(str(state.name))
+
+
+def say_interrupted(run_logger: RunLogger, stopped: RunStopped) -> None:
+    """Log how far a run came that was cancelled; Prefect's own last line is its state before."""
+    summary = stopped.summary
+    kept = f" ({headline(summary)}; {summary.not_reached:,} not reached)" if summary else ""
+    run_logger.warning("%s%s", stopped, kept)
+    _drop_last_line("Running")
+
+
+def _drop_last_line(state: str) -> None:
+    _said_last.states[flow_run.id] = state
     logging.getLogger("prefect.flow_runs").addFilter(_said_last)
 
 
@@ -95,16 +110,15 @@ class _SaidLast(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.of_runs: set[str | None] = set()
+        self.states: dict[str | None, str] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if getattr(record, "flow_run_id", "") not in self.of_runs:
+        state = self.states.get(getattr(record, "flow_run_id", ""))
+        if state is None:
             return True
         error = record.exc_info and record.exc_info[1]
-        return not (
-            isinstance(error, ConnectorError)
-            or record.getMessage().startswith("Finished in state ")
-        )
+        last = f"Finished in state {state}("
+        return not (isinstance(error, ConnectorError) or record.getMessage().startswith(last))
 
 
 _forwarder: Final = _Forwarder()

@@ -496,7 +496,9 @@ def test_called_directly_it_returns_its_account(
     assert summary.fetched == 3
 
 
-def test_sigterm_commits_what_has_come(prefect: Prefect, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_sigterm_commits_what_has_come(
+    prefect: Prefect, sandbox: Sandbox, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """As when a worker ends, or a machine shuts down."""
     program = textwrap.dedent(f"""
         from flows.ingest import ingest_generations
@@ -528,6 +530,13 @@ def test_sigterm_commits_what_has_come(prefect: Prefect, sandbox: Sandbox, tmp_p
         "POST", "flow_runs/filter", {**started, "sort": "START_TIME_DESC", "limit": 1}
     )
     assert runs[0]["state"]["type"] == "CRASHED"
+    # The process may end before Prefect has sent its last lines.
+    console = capfd.readouterr().err
+    kept, left = account["fetched"], account["not_reached"]
+    assert (
+        "interrupted; the next run goes on from here"
+        f" ({kept} generations: {kept} new, 0 updated; 0 rejected; {left} not reached)"
+    ) in console
 
 
 def test_a_batch_repeated_replaces_its_own_files(
