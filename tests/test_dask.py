@@ -11,6 +11,7 @@ import pytest
 from conftest import KEY
 from dask_cluster import DaskCluster
 from s3 import S3Server
+from servers import free_port
 from test_flow import wait_for
 
 from connector.sandbox import task_ids
@@ -165,6 +166,24 @@ def test_processes_of_this_machine_need_no_cluster_and_end_with_the_run(
     assert set(sandbox.stats()["by_task_id"].values()) == {1}
     assert len(seen) == 2
     assert not [child for child in seen if child.is_running()]
+
+
+def test_what_a_process_logs_is_in_the_log_of_the_flow(
+    prefect: Prefect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUMAAI_API_KEY", KEY)
+    monkeypatch.setenv("LUMA_MAX_ATTEMPTS", "1")
+    state = ingest_generations(
+        IDS[:2],
+        str(tmp_path / "warehouse"),
+        f"http://127.0.0.1:{free_port()}",
+        runner="processes",
+        processes=1,
+        return_state=True,
+    )
+    log = prefect.log(str(state.state_details.flow_run_id))
+    assert [line for line in log if line.startswith("cannot connect to 127.0.0.1")], log
+    assert "running 2 batches at once in processes of this machine" in log
 
 
 @pytest.mark.parametrize(
