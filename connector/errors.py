@@ -11,7 +11,7 @@
     │       └── DamagedFile       a file of it cannot be read
     └── RunStopped            the run ended early; everything received is kept     exit 4
         ├── KeyRefused          the gateway refuses the key                        exit 3
-        ├── AccountRefused      no credit, no quota, or a login or challenge page
+        ├── AccountRefused      no credit, no quota, a login page, or a firewall
         ├── GatewayDown         only failures in a row
         ├── WrongGateway        the first answers are all the same refusal
         ├── NothingFetched      every answer was a refusal that may pass

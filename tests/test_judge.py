@@ -33,7 +33,6 @@ REFUSALS: list[tuple[int, Any, Outcome, Concern]] = [
     (429, {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}},
      O.FORBIDDEN, A),
     (500, {"error": {"message": "x", "code": "insufficient_user_quota"}}, O.FORBIDDEN, A),
-    (403, CLOUDFLARE, O.FORBIDDEN, A),
     (503, CLOUDFLARE, O.FORBIDDEN, A),
     (200, LOGIN, O.FORBIDDEN, A),
     (200, "<html><title>Sign in to continue</title></html>", O.FORBIDDEN, A),
@@ -107,7 +106,6 @@ REFUSALS: list[tuple[int, Any, Outcome, Concern]] = [
     (202, {"message": "accepted"}, O.NOT_READY, M),
     # The address, or something on the way.
     (404, NGINX, O.NOT_FOUND, G),
-    (403, "<html><h1>403 Forbidden</h1></html>", O.FORBIDDEN, G),
     (400, "<html>Bad Request</html>", O.BAD_REQUEST, G),
     (200, "<!doctype html><div id=root></div>", O.NOT_JSON, G),
     (404, {"error": {"message": "Invalid URL (GET /dream-machine/v1/generations/x)"}},
@@ -139,9 +137,12 @@ REFUSALS: list[tuple[int, Any, Outcome, Concern]] = [
     # Of the task, or of everyone who asks: other answers say which.
     *((403, body, O.FORBIDDEN, U) for body in (
         {"message": "Forbidden"}, {"detail": "Forbidden"}, {}, "", "Access Denied", "forbidden",
-        {"code": 403}, {"error": {"code": "forbidden"}},
+        {"code": 403}, {"error": {"code": "forbidden"}}, CLOUDFLARE,
+        "<html><h1>403 Forbidden</h1></html>", "<Error><Code>AccessDenied</Code></Error>",
     )),
     (200, {"code": 403, "message": "forbidden"}, O.FORBIDDEN, U),
+    (405, CLOUDFLARE, O.FORBIDDEN, U),
+    (200, "<html>Request unsuccessful. Incapsula incident ID: 1</html>", O.FORBIDDEN, U),
     # Nobody can tell: it is asked again.
     (200, {"success": False, "message": "internal error", "id": "r"}, O.NOT_A_GENERATION, M),
     (200, {"code": "success", "message": "", "data": None}, O.NOT_A_GENERATION, M),

@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from connector.summary import Summary
 
 FORBIDDEN = reply(b'{"message":"Forbidden"}', "403 Forbidden")
+PAGES = {
+    "nginx": b"<html><head><title>403 Forbidden</title></head></html>",
+    "akamai": b"<HTML><HEAD><TITLE>Access Denied</TITLE></HEAD>Reference&#32;&#35;18&#46;1</HTML>",
+    "challenge": b"<!DOCTYPE html><title>Just a moment...</title><script>_cf_chl_opt</script>",
+    "s3": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+}
 GOOD = [f"good-{number}" for number in range(300)]
 FOREIGN = [f"foreign-{number}" for number in range(100)]
 # Foreign tasks in a stretch, after some that have generations.
@@ -42,10 +48,11 @@ LISTED = [*GOOD[:150], *FOREIGN, *GOOD[150:]]
 class Guarded(RawServer):
     """A gateway whose answer `keeps_out` may replace by a 403, by task ID."""
 
-    def __init__(self, keeps_out: Callable[[str], bool]) -> None:
+    def __init__(self, keeps_out: Callable[[str], bool], refusal: bytes = FORBIDDEN) -> None:
         super().__init__(self._serve_one)
         self.asked: Counter[str] = Counter()
         self._keeps_out = keeps_out
+        self._refusal = refusal
 
     def _serve_one(self, head: str, connection: socket.socket) -> None:
         task_id = head.split(" ")[1].rpartition("/")[2]
@@ -53,7 +60,8 @@ class Guarded(RawServer):
             connection.sendall(self._many(head, connection))
             return
         self.asked[task_id] += 1
-        connection.sendall(FORBIDDEN if self._keeps_out(task_id) else reply(generation(task_id)))
+        is_out = self._keeps_out(task_id)
+        connection.sendall(self._refusal if is_out else reply(generation(task_id)))
 
     def _many(self, head: str, connection: socket.socket) -> bytes:
         size = next(int(line[16:]) for line in head.split("\r\n") if line[:15] == "Content-Length:")
@@ -134,6 +142,40 @@ def test_refusals_at_random_give_up_nothing(threads: int, many: int) -> None:
         answers, error = ask_for(server, GOOD, threads, many)
     assert error is None
     assert Counter(one.outcome for one in answers) == {Outcome.GENERATION: len(GOOD)}
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+@pytest.mark.parametrize("threads", [1, 64])
+def test_a_page_for_one_task_stops_nothing_even_if_it_comes_first(
+    page: bytes, threads: int
+) -> None:
+    task_ids = ["foreign-0", *GOOD[:30], "foreign-1"]
+    with Guarded(is_foreign, reply(page, "403 Forbidden")) as server:
+        answers, error = ask_for(server, task_ids, threads)
+    assert error is None
+    assert sorted(one.task_id for one in answers) == sorted(task_ids)
+    foreign = [one for one in answers if one.outcome is not Outcome.GENERATION]
+    assert {(one.task_id, one.concerns) for one in foreign} == {
+        ("foreign-0", Concern.TASK),
+        ("foreign-1", Concern.TASK),
+    }
+    assert min(server.asked[one.task_id] for one in foreign) >= 2
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_a_page_for_everyone_stops_the_run_early_and_the_next_one_fetches_all(
+    page: bytes, tmp_path: Path
+) -> None:
+    blocked = [True]
+    with Guarded(lambda _: blocked[0], reply(page, "403 Forbidden")) as server:
+        with pytest.raises(AccountRefused, match="also a made-up one") as stopped:
+            ingested(server, GOOD, tmp_path)
+        assert stopped.value.summary is not None
+        assert (stopped.value.summary.fetched, stopped.value.summary.rejected) == (0, 0)
+        assert len(server.asked) <= 100
+        blocked[0] = False
+        rest = ingested(server, GOOD, tmp_path)
+    assert (rest.new, rest.rejected, rest.not_reached) == (len(GOOD), 0, 0)
 
 
 def test_after_a_block_the_next_run_fetches_what_is_left(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -222,7 +222,11 @@ class Client:
             RunStopped: As `fetch`.
         """
         if inquiry.unclear is not None:
-            return self._answer(inquiry, self._witness.cleared_up(inquiry, inquiry.unclear))
+            attempt = self._witness.cleared_up(inquiry, inquiry.unclear)
+            if inquiry.later is None:
+                return self._answer(inquiry, attempt)
+            inquiry.unclear, inquiry.delay = None, inquiry.later
+            return None
         attempt = self._attempt(inquiry)
         inquiry.attempts += 1
         inquiry.is_stale = attempt.is_stale
@@ -248,9 +252,9 @@ class Client:
         if attempt.verdict.concerns is not Concern.UNCLEAR:
             return self._policy.delay(inquiry, attempt, now)
         inquiry.note_unclear(now)
-        delay = self._policy.delay(inquiry, attempt, now, witness.most_attempts())
-        if delay is None and witness.can_tell(inquiry):
-            inquiry.unclear, delay = attempt, 0.0
+        delay = self._policy.delay(inquiry, attempt, now, witness.most_attempts(inquiry, attempt))
+        if witness.can_tell(inquiry, attempt, is_last=delay is None):
+            inquiry.unclear, inquiry.later, delay = attempt, delay, 0.0
         return delay
 
     def _ask_witness(self, task_id: str) -> tuple[Inquiry, Answer]:

@@ -34,6 +34,7 @@ class Inquiry:
         refusals: How often it was refused in a row, up to now.
         refused_at: When the last of those refusals arrived, in seconds of the client's clock.
         unclear: The last attempt, if other answers must say what it is true of.
+        later: Seconds from then to the next attempt; None if it was the last one.
         unclear_at: When the last answer of unclear scope arrived.
         unclear_since: When the one before it did; it itself if there was none.
     """
@@ -54,6 +55,7 @@ class Inquiry:
     refusals: int = 0
     refused_at: float = 0.0
     unclear: Attempt | None = None
+    later: float | None = None
     unclear_at: float | None = None
     unclear_since: float = 0.0
 

@@ -2,7 +2,8 @@
 
 A 403 such as `{"message": "Forbidden"}` may be of its task, or keep everyone out: firewalls answer
 so once they begin to block a client. If others are let in after it, it is of its task. If none is,
-a task that had its generation is asked for again: the witness.
+a task that had its generation is asked for again: the witness. If the refusal is a web page, a
+made-up task will do: a firewall that stands before the gateway does not know its tasks.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import math
 import threading
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 from connector.errors import AccountRefused
 from connector.record.answer import Concern
+from connector.record.wordings import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +60,13 @@ class Witness:
         self._names: tuple[str | None, str | None] = (None, None)
         self._let_in_at = self._many_let_in_at = -math.inf
 
-    def most_attempts(self) -> int:
+    def most_attempts(self, inquiry: Inquiry, attempt: Attempt) -> int:
         """Attempts at a task whose refusal is unclear."""
-        if self._names[0] is None:
+        is_proven = self._names[0] is not None
+        if inquiry.is_probe and _is_page(attempt.body):
+            # Meanwhile others are sent to a firewall that may keep them out.
+            return min(self._max_attempts, MOST_UNPROVEN) if is_proven else 1
+        if not is_proven:
             return min(self._max_attempts, MOST_UNPROVEN)
         if self._cleared >= STEADY and not self._is_fickle:
             return FEWEST
@@ -79,10 +86,15 @@ class Witness:
             self._let_in_at = max(self._let_in_at, inquiry.sent)
         self._is_fickle |= inquiry.unclear_at is not None
 
-    def can_tell(self, inquiry: Inquiry) -> bool:
-        """Whether another task can show what an unclear refusal is true of."""
-        is_of_task = not inquiry.question.is_list and not inquiry.is_probe
-        return is_of_task and self._other_than(inquiry.question.name) is not None
+    def can_tell(self, inquiry: Inquiry, attempt: Attempt, *, is_last: bool) -> bool:
+        """Whether another task can show what an unclear refusal is true of.
+
+        Of a page, it may show so at once: a firewall that blocks everyone is not to be asked on.
+        """
+        if inquiry.question.is_list or inquiry.is_probe:
+            return False
+        is_known = self._other_than(inquiry.question.name) is not None
+        return _is_page(attempt.body) or (is_last and is_known)
 
     def cleared_up(self, inquiry: Inquiry, attempt: Attempt) -> Attempt:
         """An attempt whose scope other answers show, as far as they do; may ask for one.
@@ -91,7 +103,7 @@ class Witness:
         that is refused: between the two, nothing has changed.
 
         Raises:
-            AccountRefused: A task that had its generation is refused now.
+            AccountRefused: A task that had its generation is refused now, or a made-up one too.
         """
         since = inquiry.unclear_since
         with self._turn:
@@ -99,30 +111,50 @@ class Witness:
                 raise self._refused
             if self._let_in_at < since:
                 self._summon(inquiry)
-            if self._let_in_at < since:
+            if self._let_in_at < since or inquiry.later is not None:
                 return attempt
             self._cleared += 1
         return attempt._replace(verdict=attempt.verdict._replace(concerns=Concern.TASK))
 
     def _summon(self, inquiry: Inquiry) -> None:
-        """Ask for a task that had its generation."""
-        name = self._other_than(inquiry.question.name) or ""
-        asked, answer = self._ask(name)
+        """Ask for a task that had its generation, else for a made-up one."""
+        name = self._other_than(inquiry.question.name)
+        asked, answer = self._ask(name or str(uuid4()))
         inquiry.attempts += asked.attempts
-        if answer.concerns is Concern.TASK:
+        is_refused = answer.concerns is Concern.UNCLEAR
+        # The gateway itself may refuse a made-up task; then no firewall did.
+        is_by_gateway = is_refused and name is None and not _is_page(answer.body)
+        if is_by_gateway or answer.concerns is Concern.TASK:
             self._let_in_at = max(self._let_in_at, asked.sent)
+            return
         # Requests for many at once may have other rights.
         are_many_let_in = self._many_let_in_at >= inquiry.unclear_since
-        if answer.concerns is Concern.UNCLEAR and not are_many_let_in:
-            self._refused = AccountRefused(
-                f"{self._base_url} keeps out every task ({answer.message}), also {name!r}, which it"
-                " gave before. It may block this program or address for a while: start again later,"
-                " or ask the gateway's operator to let it in. If the key is that of another account"
-                " now, use another warehouse for it. No task is given up, and what was fetched is"
-                " kept."
-            )
+        if is_refused and not are_many_let_in:
+            self._refused = _kept_out(self._base_url, answer.message, name)
             raise self._refused
 
     def _other_than(self, task_id: str) -> str | None:
         """Another task that has given a generation; None if there is none yet."""
         return next((name for name in self._names if name not in (None, task_id)), None)
+
+
+def _kept_out(base_url: str, said: str | None, task_id: str | None) -> AccountRefused:
+    """The end of a run, as a task is refused that was given before; None is a made-up one."""
+    kept = "No task is given up, and what was fetched is kept."
+    if task_id is not None:
+        return AccountRefused(
+            f"{base_url} keeps out every task ({said}), also {task_id!r}, which it gave before. It"
+            " may block this program or address for a while: start again later, or ask the"
+            " gateway's operator to let it in. If the key is that of another account now, use"
+            f" another warehouse for it. {kept}"
+        )
+    return AccountRefused(
+        f"{base_url} keeps out every task ({said}), also a made-up one. A firewall blocks this"
+        " program or address, or the base URL is wrong: check LUMA_BASE_URL or --base-url, start"
+        f" again later, or ask the gateway's operator to let this program in. {kept}"
+    )
+
+
+def _is_page(body: bytes | None) -> bool:
+    """Whether a refusal is a web page, which a firewall or a proxy sends."""
+    return PAGE.match(body or b"") is not None

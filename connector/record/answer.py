@@ -15,8 +15,8 @@ class Concern(StrEnum):
     TASK = "task"  # given up, once the gateway is known to give generations
     MOMENT = "moment"  # requested again: the gateway is busy, broken or not ready
     GATEWAY = "gateway"  # requested again: a wrong address or a proxy gave this answer
-    UNCLEAR = "unclear"  # requested again: a 403 that may be of the task, or keep everyone out
-    ACCOUNT = "account"  # the run stops: no credit, no quota, or a login or challenge page
+    UNCLEAR = "unclear"  # requested again: a 403 or a block page, of the task or of everyone
+    ACCOUNT = "account"  # the run stops: no credit, no quota, or a login page
     KEY = "key"  # the run stops: the key is refused
 
 

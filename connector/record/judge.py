@@ -7,7 +7,7 @@ counts as temporary: requesting a task again costs a request, giving it up wrong
 ::
 
     judge -> generation?                 dialects.find
-          -> a web page?                 blocked, or a wrong address
+          -> a web page?                 blocked, perhaps for this task only, or a wrong address
           -> codes, then texts           key, account, rate, missing task, not now
           -> the status                  HTTP's, or the one in the body; a 403 needs words too
 """
@@ -15,6 +15,7 @@ counts as temporary: requesting a task again costs a request, giving it up wrong
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import unescape
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -40,6 +41,7 @@ from connector.record.wordings import (
     QUOTES_A_REQUEST,
     STATUS_IN_TEXT,
     TEXTS,
+    TITLE,
     first_match,
 )
 
@@ -77,6 +79,9 @@ OF_THE_ADDRESS: Final = frozenset({405, 406, 411, 412, 415, 416, 417, 421, 426, 
 
 NOT_READY: Final = frozenset({202, 204, 205, 206})
 
+# With these, a challenge is not about one request.
+TO_ALL: Final = frozenset({429, 503})
+
 
 def judge(http_status: int, body: bytes, task_id: str = "") -> Verdict:
     """Judge a complete answer.
@@ -112,12 +117,19 @@ def _judge_page(http_status: int, body: bytes) -> Verdict:
     start = body[: 64 * 1024]
     if http_status == HTTPStatus.UNAUTHORIZED:
         return Verdict(Outcome.FORBIDDEN, said + "a login page", Concern.KEY)
+    title = TITLE.search(start)
+    came = f"came in place of JSON{_quoted(title[1])}" if title else "came in place of JSON"
     # A page of a gateway that is broken is about this minute, whatever scripts it carries.
     is_broken = http_status in range(500, 600) and http_status != HTTPStatus.SERVICE_UNAVAILABLE
-    if not is_broken and (CHALLENGE.search(start) or LOGIN.search(start)):
-        what = "a challenge page" if CHALLENGE.search(start) else "a login page"
-        return Verdict(Outcome.FORBIDDEN, said + f"{what} came in place of JSON", Concern.ACCOUNT)
-    message = said + "a web page came in place of JSON: check the base URL"
+    if not is_broken and LOGIN.search(start):
+        return Verdict(Outcome.FORBIDDEN, f"{said}a login page {came}", Concern.ACCOUNT)
+    if not is_broken and CHALLENGE.search(start):
+        # Firewalls also block a single request, for what its ID looks like.
+        scope = Concern.ACCOUNT if http_status in TO_ALL else Concern.UNCLEAR
+        return Verdict(Outcome.FORBIDDEN, f"{said}a challenge page {came}", scope)
+    message = f"{said}a web page {came}: check the base URL"
+    if http_status == HTTPStatus.FORBIDDEN:
+        return Verdict(Outcome.FORBIDDEN, message, Concern.UNCLEAR)
     if http_status in range(200, 300):
         return Verdict(Outcome.NOT_JSON, message, Concern.GATEWAY)
     by_status = _by_status(http_status, message)
@@ -125,6 +137,11 @@ def _judge_page(http_status: int, body: bytes) -> Verdict:
     if concerns is not Concern.MOMENT and concerns is not Concern.ACCOUNT:
         concerns = Concern.GATEWAY
     return Verdict(by_status.outcome, message, concerns)
+
+
+def _quoted(title: bytes) -> str:
+    words = " ".join(unescape(title.decode(errors="replace")).split())
+    return f' ("{words}")' if words else ""
 
 
 def _empty(http_status: int) -> Verdict:

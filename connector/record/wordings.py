@@ -180,6 +180,8 @@ LOGIN: Final = re.compile(
 
 PAGE: Final = re.compile(rb"^(\xef\xbb\xbf)?\s*<")
 
+TITLE: Final = re.compile(rb"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
+
 QUOTES_A_REQUEST: Final = re.compile(r"https?://|/v1/|GET /")
 
 ACCOUNT_CODE: Final = re.compile("insufficient|user")
