@@ -37,6 +37,8 @@ REFUSALS: list[tuple[int, Any, Outcome, Concern]] = [
     (200, LOGIN, O.FORBIDDEN, A),
     (200, "<html><title>Sign in to continue</title></html>", O.FORBIDDEN, A),
     (403, "error code: 1020", O.FORBIDDEN, A),
+    (403, "error code: 1106", O.FORBIDDEN, A),
+    (403, {"error": {"message": "用户已被封禁"}}, O.FORBIDDEN, A),
     (403, {"message": "Your IP address is not allowed"}, O.FORBIDDEN, A),
     (403, {"message": "IP 192.0.2.7 is not in the whitelist"}, O.FORBIDDEN, A),
     (403, {"error": {"message": "Country, region, or territory not supported"}}, O.FORBIDDEN, A),
@@ -67,6 +69,7 @@ REFUSALS: list[tuple[int, Any, Outcome, Concern]] = [
     (200, {"error": {"type": "rate_limit_exceeded", "message": "x"}}, O.RATE_LIMITED, M),
     (400, {"error": {"message": "status code: 429, rate limited upstream"}}, O.RATE_LIMITED, M),
     (403, {"message": "API rate limit exceeded for user"}, O.RATE_LIMITED, M),
+    (403, {"message": "Limit Exceeded"}, O.RATE_LIMITED, M),
     (429, {"error": {"status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded: requests per"
      " minute"}}, O.RATE_LIMITED, M),
     (200, "Too many requests", O.RATE_LIMITED, M),
@@ -118,6 +121,17 @@ REFUSALS: list[tuple[int, Any, Outcome, Concern]] = [
     (200, "", O.NOT_JSON, G),
     (200, '{"id":', O.NOT_JSON, G),
     (304, "", O.NOT_A_GENERATION, G),
+    *((403, {"message": said}, O.FORBIDDEN, G) for said in (
+        "Missing Authentication Token",
+        "Authorization header requires 'Credential' parameter. Authorization=Bearer x",
+        "'x' not a valid key=value pair (missing equal-sign) in Authorization header: 'Bearer x'.",
+    )),
+    (400, {"message": "Invalid key=value pair (missing equal-sign) in Authorization header"},
+     O.BAD_REQUEST, G),
+    (404, {"title": "Not Found", "detail": "No static resource dream-machine/v1/generations/x."},
+     O.NOT_FOUND, G),
+    (404, {"code": 5, "message": "Method does not exist."}, O.NOT_FOUND, G),
+    (404, "default backend - 404", O.NOT_FOUND, G),
     # The task.
     (404, {"detail": "Generation not found"}, O.NOT_FOUND, T),
     (404, {"detail": "Not Found"}, O.NOT_FOUND, T),
@@ -141,6 +155,9 @@ REFUSALS: list[tuple[int, Any, Outcome, Concern]] = [
         "<html><h1>403 Forbidden</h1></html>", "<Error><Code>AccessDenied</Code></Error>",
     )),
     (200, {"code": 403, "message": "forbidden"}, O.FORBIDDEN, U),
+    (403, {"Message": "User: anonymous is not authorized to perform: execute-api:Invoke on"
+           " resource: arn:aws:execute-api:x:y/prod/GET/dream-machine/v1/generations/x"},
+     O.FORBIDDEN, U),
     (405, CLOUDFLARE, O.FORBIDDEN, U),
     (200, "<html>Request unsuccessful. Incapsula incident ID: 1</html>", O.FORBIDDEN, U),
     # Nobody can tell: it is asked again.

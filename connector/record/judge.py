@@ -32,12 +32,14 @@ from connector.record.wordings import (
     ABOUT_A_ROUTE,
     ABOUT_A_TASK,
     ACCOUNT_CODE,
+    AWS_KNOWS_NO_ROUTE,
     CHALLENGE,
     CODES,
     GONE,
     KEEPS_OUT,
     LOGIN,
     PAGE,
+    QUOTED_PATH,
     QUOTES_A_REQUEST,
     STATUS_IN_TEXT,
     TEXTS,
@@ -73,6 +75,8 @@ CLEAR_STATUSES: Final = frozenset({402, 408, 409, 423, 425, 429, *range(500, 600
 
 # Statuses of a request that is wrong for this task: 414 is about the length of its ID.
 OF_A_TASK: Final = frozenset({400, 413, 414, 422, 451})
+
+NO_ROUTE_OF_AWS: Final = frozenset({400, 403})
 
 # Statuses about the form of the request, which is the same for every task.
 OF_THE_ADDRESS: Final = frozenset({405, 406, 411, 412, 415, 416, 417, 421, 426, 428, 431, 505})
@@ -174,20 +178,29 @@ def _judge_refusal(http_status: int, document: Any) -> Verdict:
     refusal = _Refusal(http_status, status_in(document), said[:LONGEST_MESSAGE])
     is_success = http_status in range(200, 300)
     message = said if is_success and said else f"HTTP {http_status}: {said or _phrase(http_status)}"
+    is_of_aws = refusal.status in NO_ROUTE_OF_AWS and AWS_KNOWS_NO_ROUTE.search(refusal.text)
     kind = _kind_of(refusal, document)
-    if kind is not None:
+    if kind is not None and not is_of_aws:
         return _of_kind(kind, message)
     if refusal.status in range(200, 300):
         is_early = refusal.status in NOT_READY
         return _not_ready(refusal.status) if is_early else _no_generation(document, said)
     verdict = _by_status(refusal.status, message)
+    if is_of_aws:
+        why = f"{message} (Amazon API Gateway says so of a path that it lacks: check the base URL)"
+        return Verdict(verdict.outcome, why, Concern.GATEWAY)
+    return _of_status(verdict, refusal, document)
+
+
+def _of_status(verdict: Verdict, refusal: _Refusal, document: Any) -> Verdict:
+    """The verdict of a status alone, where a task is not what the words are about."""
     if verdict.concerns is not Concern.TASK:
         return verdict
     if _is_about_the_address(refusal.text):
-        return Verdict(verdict.outcome, message, Concern.GATEWAY)
+        return verdict._replace(concerns=Concern.GATEWAY)
     if verdict.outcome is Outcome.FORBIDDEN and not _names_a_task(refusal.text, document):
         # Also what a firewall answers to everyone, once it begins to block: others' answers decide.
-        return Verdict(verdict.outcome, message, Concern.UNCLEAR)
+        return verdict._replace(concerns=Concern.UNCLEAR)
     return verdict
 
 
@@ -290,7 +303,9 @@ def _keeps_everyone_out(refusal: _Refusal) -> bool:
 
 def _names_a_task(text: str, document: Any) -> bool:
     codes = " ".join(codes_in(document)).replace("_", " ")
-    return bool(ABOUT_A_TASK.search(text) or ABOUT_A_TASK.search(codes))
+    # A path that a message quotes has the word too.
+    said = QUOTED_PATH.sub(" ", text)
+    return bool(ABOUT_A_TASK.search(said) or ABOUT_A_TASK.search(codes))
 
 
 def _is_about_the_address(text: str) -> bool:

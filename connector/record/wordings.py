@@ -80,6 +80,7 @@ TEXTS: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
         r"slow down",
         r"spike arrest",
         r"(requests?|calls?) per (second|minute|hour)",
+        r"^limit exceeded",
         r"请求过于频繁|频率|限流",
     ),
     Outcome.NOT_READY: _words(
@@ -96,7 +97,7 @@ TEXTS: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
         r"payment required|billing|top.?up|recharge|add (more )?(credits|funds)|overdue|past due",
         r"(account|user|organi[sz]ation|subscription|plan)\W+(\w+\W+){0,3}(suspended|disabled"
         r"|deactivated|banned|blocked|locked|inactive|expired|cancell?ed)",
-        r"额度|余额|欠费|配额|充值",
+        r"额度|余额|欠费|配额|充值|封禁",
     ),
     Concern.KEY: _words(
         r"(invalid|incorrect|expired|missing|revoked|wrong|unknown|bad|no)\W+(\w+\W+){0,2}"
@@ -125,7 +126,7 @@ TEXTS: Final[dict[Concern | Outcome, re.Pattern[str]]] = {
 
 # With a 403, what keeps out everyone with this key, from here, whichever task it asks for.
 KEEPS_OUT: Final = _words(
-    r"error code: 10\d\d",  # of Cloudflare, to programs
+    r"error code: 1[0-2]\d\d",  # of Cloudflare, to programs
     r"\bIPs?\b.{0,60}\b(not|block|ban|den[iy]|forbid|restrict)|\b(white|allow)[ -]?list|白名单",
     r"(country|region|territory)\b.{0,40}\b(not|un\w+|block\w*|restrict\w*)\b",
     r"^(your |the |this )?request (is |was |has been )?blocked|security (service|policy|rule)"
@@ -149,8 +150,21 @@ ABOUT_A_ROUTE: Final = _words(
     r"no such (host|service|app)",
     r"unknown (host|service|api)",
     r"application not found",
-    r"method not allowed",
+    r"method (is )?not allowed",
+    r"no static resource",  # of Spring
+    r"method does not exist",  # of Google
+    r"default backend",
 )
+
+# For a path that it does not know, it wants a signature in place of a key.
+AWS_KNOWS_NO_ROUTE: Final = _words(
+    r"^missing authentication token\.?$",
+    r"key=value pair \(missing equal.sign\) in authorization header",
+    r"authorization header requires .?(credential|signature|signedheaders)",
+    r"unable to determine service/operation name to be authorized",
+)
+
+QUOTED_PATH: Final = re.compile(r"\S*/\S*")
 
 GONE: Final = _words(
     r"(task|generation|job|record)\b.{0,300}\b(not (be )?found|not exist|doesn.t exist"
