@@ -13,6 +13,10 @@ from connector.record.states import failure_category, status
     [
         ("succeeded SUCCESS Finished done COMPLETE TASK_SUCCEEDED", "completed"),
         ("failure error cancelled CANCELED Expired rejected moderated timed-out", "failed"),
+        ("CREATE_TASK_FAILED generate-failed Request-Moderated nsfw 失败", "failed"),
+        ("已完成 CALLBACK_FAILED", "completed"),
+        ("生成中", "running"),
+        ("排队中", "queued"),
         ("in_progress RUNNING generating Upscaling InProgress dreaming", "running"),
         ("submitted NOT_START staged waiting pending Queued", "queued"),
         ("UNKNOWN paused somersaulting ok", "unknown"),

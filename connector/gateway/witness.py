@@ -67,7 +67,8 @@ class Witness:
             # Meanwhile others are sent to a firewall that may keep them out.
             return min(self._max_attempts, MOST_UNPROVEN) if is_proven else 1
         if not is_proven:
-            return min(self._max_attempts, MOST_UNPROVEN)
+            fewest = FEWEST if _is_page(attempt.body) else 1
+            return max(min(self._max_attempts, MOST_UNPROVEN), fewest)
         if self._cleared >= STEADY and not self._is_fickle:
             return FEWEST
         return max(self._max_attempts, FEWEST)

@@ -29,6 +29,7 @@ from connector.record.keys import (
     OF_ERRORS,
     OF_TASKS,
     STATE_KEYS,
+    STATE_NUMBER,
     WRAPPERS,
     folded,
     has_plain_shape,
@@ -44,6 +45,15 @@ if TYPE_CHECKING:
     from connector.record.keys import Json
 
 DEEPEST: Final = 6
+
+# Of the one family of gateways that has numbers for states: the words that it has elsewhere.
+WORDS_OF_NUMBERS: Final = {
+    "0": "GENERATING",
+    "1": "SUCCESS",
+    "2": "CREATE_TASK_FAILED",
+    "3": "GENERATE_FAILED",
+    "4": "CALLBACK_FAILED",
+}
 
 
 def parse(body: bytes) -> Any:
@@ -297,4 +307,7 @@ def is_address(value: Any) -> bool:
 def _state_in(document: Json) -> Any:
     keys = folded(document)
     words = [document[keys[name]] for name in STATE_KEYS if name in keys]
-    return next((word for word in words if isinstance(word, str) and word.strip()), None)
+    word = next((word for word in words if isinstance(word, str) and word.strip()), None)
+    if word is None and STATE_NUMBER in keys:
+        return WORDS_OF_NUMBERS.get(str(document[keys[STATE_NUMBER]]))
+    return word

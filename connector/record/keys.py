@@ -65,6 +65,9 @@ OF_WRAPPERS: Final = frozenset({*WRAPPERS, *LISTS, *LOOSE})
 
 STATE_KEYS: Final = GENERATIONS["state"].paths
 
+# Says the state where none of these does.
+STATE_NUMBER: Final = "success_flag"
+
 IDS: Final = ("id", "task_id", "generation_id")
 
 # An object with one of these is a task's record: an integer `id` is the record's own.
@@ -113,6 +116,7 @@ OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
     *OF_ERRORS,
     "success",
     "type",
+    STATE_NUMBER,
 }
 
 

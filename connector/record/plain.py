@@ -67,6 +67,8 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     # Of each layer, the keys whose values are in columns.
     taken: list[set[tuple[str, ...]]] = [set() for _ in layers]
     fields = _fields(values, found.state, taken)
+    if found.state is not None:
+        fields.setdefault("state", found.state)  # that of a number, which is left over
     # The requested task ID has its own column.
     for layer, of_layer in zip(layers, taken, strict=True):
         of_layer.update((key,) for key in id_keys(tuple(layer)) if layer[key] == task_id)

@@ -24,6 +24,7 @@ from connector.record.keys import (
     OTHER_DIALECTS,
     PLAIN_KEYS,
     STATE_KEYS,
+    STATE_NUMBER,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ KEY: Final = re.compile(r"(?!.*null)[a-z0-9_-]*[a-z][a-z0-9_-]*", re.ASCII)
 ARTIFACT: Final = "artifact"
 
 # With one of these, a body is read otherwise; `extra` has names like the last two.
-DECISIVE: Final = OF_WRAPPERS | {"success", ARTIFACT, "wrapper", "others"}
+DECISIVE: Final = OF_WRAPPERS | {"success", STATE_NUMBER, ARTIFACT, "wrapper", "others"}
 
 # Of a generation, they belong to the API that lists its files.
 OF_OUTPUTS: Final = frozenset({"output", "type"})

@@ -10,16 +10,17 @@ from typing import Final
 STATES: Final = {
     "queued": """pending queued queueing queue in_queue enqueued waiting wait submitted submitting
         not_start not_started staged staging created accepted scheduled received initialized
-        initializing preparing throttled new""",
+        initializing preparing throttled new 排队中 等待中 未开始""",
     "running": """processing process dreaming running run in_progress in_process inprogress progress
         generating generation upscaling rendering starting started working active executing ongoing
         encoding uploading downloading preprocessing pre_processing postprocessing post_processing
-        extending reframing modifying finalizing finishing doing""",
-    "completed": "completed complete completion succeeded succeed success successful finished"
-    " finish done",
+        extending reframing modifying finalizing finishing doing 生成中 处理中 进行中""",
+    # That a callback was not delivered is no failure of the generation.
+    "completed": """completed complete completion succeeded succeed success successful finished
+        finish done callback_failed 已完成 完成 成功 生成成功""",
     "failed": """failed fail failure error errored cancelled canceled cancel expired expire rejected
         reject moderated moderation_failed content_moderated timed_out timeout aborted terminated
-        blocked denied""",
+        blocked denied request_moderated nsfw 失败 已失败 生成失败 已取消""",
 }
 STATUS_OF_STATE: Final = {word: name for name, words in STATES.items() for word in words.split()}
 
@@ -27,7 +28,15 @@ STATUS_OF_STATE: Final = {word: name for name, words in STATES.items() for word 
 CATEGORY_OF_STATE: Final = {
     **dict.fromkeys(("cancelled", "canceled", "cancel", "aborted"), "cancelled"),
     **dict.fromkeys(
-        ("moderated", "moderation_failed", "content_moderated", "blocked"), "moderation"
+        [
+            "moderated",
+            "moderation_failed",
+            "content_moderated",
+            "request_moderated",
+            "nsfw",
+            "blocked",
+        ],
+        "moderation",
     ),
     **dict.fromkeys(("timed_out", "timeout", "expired", "expire"), "gateway_error"),
 }
@@ -61,8 +70,12 @@ _STATE_PREFIX = re.compile(r"^(task|job|generation|video|state|status)_(state_|s
 @lru_cache(maxsize=4096)
 def status(state: str | None) -> str:
     """Map a state, in any case and spelling, to one of five statuses; a new one is `unknown`."""
-    word = _word(state or "")
-    return STATUS_OF_STATE.get(word) or STATUS_OF_STATE.get(_STATE_PREFIX.sub("", word), "unknown")
+    text = (state or "").strip()
+    word = _word(text) or text  # of other scripts, as it is
+    short = _STATE_PREFIX.sub("", word)
+    found = STATUS_OF_STATE.get(word) or STATUS_OF_STATE.get(short)
+    # `CREATE_TASK_FAILED`: whichever step failed, nothing follows.
+    return found or ("failed" if word.endswith("_failed") else "unknown")
 
 
 def _word(text: str) -> str:
