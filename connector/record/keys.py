@@ -61,6 +61,10 @@ LOOSE: Final = frozenset(
     ["attributes", "body", "payload", "item", "items", "list", "records", "job", "prediction"]
 )
 
+# Lists of files, beside `output`: of a generation, or of the object that it keeps its results in.
+FILE_LISTS: Final = ("result_urls", "video_urls", "videos")
+RESULTS: Final = ("response", "task_result")
+
 OF_WRAPPERS: Final = frozenset({*WRAPPERS, *LISTS, *LOOSE})
 
 STATE_KEYS: Final = GENERATIONS["state"].paths
@@ -117,6 +121,8 @@ OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
     "success",
     "type",
     STATE_NUMBER,
+    *FILE_LISTS,
+    *RESULTS,
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from connector.record.dialects import is_address
+from connector.record.dialects import is_address, media_of
+from connector.record.keys import FILE_LISTS, RESULTS, folded
 
 if TYPE_CHECKING:
     from connector.record.keys import Json
@@ -76,3 +77,38 @@ def _has_place(item: Any, free: Json) -> bool:
         return False
     kind, url = item.get("type"), item.get("url")
     return isinstance(kind, str) and kind in free and isinstance(url, str) and bool(url)
+
+
+def with_listed_video(generation: Json) -> Json:
+    """The same generation with the first video of a list of files where other dialects have it.
+
+    A generation that has media of its own is left as it is.
+    """
+    if media_of(generation) is not None or generation.get("video") is not None:
+        return generation
+    keys = folded(generation)
+    if (taken := _without_first_video(generation)) is not None:
+        rest, video = taken
+        return {**rest, "video": video}
+    for key in (keys[name] for name in RESULTS if name in keys):
+        if isinstance(generation[key], dict) and (taken := _without_first_video(generation[key])):
+            rest, video = taken
+            return {**generation, key: rest, "video": video}
+    return generation
+
+
+def _without_first_video(holder: Json) -> tuple[Json, Json] | None:
+    """What is left of an object, and the first video in its lists of files; None without one."""
+    keys = folded(holder)
+    for key in (keys[name] for name in FILE_LISTS if name in keys):
+        items = holder[key] if isinstance(holder[key], list) else []
+        for number, item in enumerate(items):
+            video = {"url": item} if is_address(item) else item
+            if isinstance(video, dict) and _is_video(video.get("url")):
+                left = [*items[:number], *items[number + 1 :]]
+                return {**holder, key: left or None}, video
+    return None
+
+
+def _is_video(value: Any) -> bool:
+    return is_address(value) and ENDINGS["image"].search(value) is None

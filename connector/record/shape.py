@@ -18,11 +18,13 @@ from connector.record.column import TIMESTAMP
 from connector.record.dialects import find
 from connector.record.fields import ARRAY_TYPES
 from connector.record.keys import (
+    FILE_LISTS,
     FROM_JSON,
     HEADS,
     OF_WRAPPERS,
     OTHER_DIALECTS,
     PLAIN_KEYS,
+    RESULTS,
     STATE_KEYS,
     STATE_NUMBER,
 )
@@ -39,8 +41,8 @@ ARTIFACT: Final = "artifact"
 # With one of these, a body is read otherwise; `extra` has names like the last two.
 DECISIVE: Final = OF_WRAPPERS | {"success", STATE_NUMBER, ARTIFACT, "wrapper", "others"}
 
-# Of a generation, they belong to the API that lists its files.
-OF_OUTPUTS: Final = frozenset({"output", "type"})
+# Of a generation, they belong to an API that lists its files.
+OF_OUTPUTS: Final = frozenset({"output", "type", *FILE_LISTS, *RESULTS})
 
 # Objects and lists within each other.
 DEEPEST: Final = 9
