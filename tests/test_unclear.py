@@ -37,7 +37,6 @@ PAGES = {
     "nginx": b"<html><head><title>403 Forbidden</title></head></html>",
     "akamai": b"<HTML><HEAD><TITLE>Access Denied</TITLE></HEAD>Reference&#32;&#35;18&#46;1</HTML>",
     "challenge": b"<!DOCTYPE html><title>Just a moment...</title><script>_cf_chl_opt</script>",
-    "s3": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
 }
 GOOD = [f"good-{number}" for number in range(300)]
 FOREIGN = [f"foreign-{number}" for number in range(100)]
@@ -156,10 +155,21 @@ def test_a_page_for_one_task_stops_nothing_even_if_it_comes_first(
     assert sorted(one.task_id for one in answers) == sorted(task_ids)
     foreign = [one for one in answers if one.outcome is not Outcome.GENERATION]
     assert {(one.task_id, one.concerns) for one in foreign} == {
-        ("foreign-0", Concern.TASK),
-        ("foreign-1", Concern.TASK),
+        ("foreign-0", Concern.UNCLEAR),
+        ("foreign-1", Concern.UNCLEAR),
     }
     assert min(server.asked[one.task_id] for one in foreign) >= 2
+
+
+def test_a_store_that_refuses_what_it_does_not_have_is_believed() -> None:
+    refusal = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'
+    task_ids = ["foreign-0", *GOOD[:5], "foreign-1"]
+    # It refuses made-up tasks too.
+    with Guarded(lambda it: it not in GOOD, reply(refusal, "403 Forbidden")) as server:
+        answers, error = ask_for(server, task_ids, 1)
+    assert error is None
+    foreign = {one.task_id: one.concerns for one in answers if one.task_id.startswith("foreign")}
+    assert foreign == {"foreign-0": Concern.UNCLEAR, "foreign-1": Concern.TASK}
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)

@@ -3,7 +3,8 @@
 A 403 such as `{"message": "Forbidden"}` may be of its task, or keep everyone out: firewalls answer
 so once they begin to block a client. If others are let in after it, it is of its task. If none is,
 a task that had its generation is asked for again: the witness. If the refusal is a web page, a
-made-up task will do: a firewall that stands before the gateway does not know its tasks.
+made-up task will do: a firewall that stands before the gateway does not know its tasks. So no task
+is given up for a page.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from uuid import uuid4
 
 from connector.errors import AccountRefused
 from connector.record.answer import Concern
-from connector.record.wordings import PAGE
+from connector.record.wordings import PAGE, XML_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,7 @@ class Witness:
                 raise self._refused
             if self._let_in_at < since:
                 self._summon(inquiry)
-            if self._let_in_at < since or inquiry.later is not None:
+            if self._let_in_at < since or inquiry.later is not None or _is_page(attempt.body):
                 return attempt
             self._cleared += 1
         return attempt._replace(verdict=attempt.verdict._replace(concerns=Concern.TASK))
@@ -157,5 +158,9 @@ def _kept_out(base_url: str, said: str | None, task_id: str | None) -> AccountRe
 
 
 def _is_page(body: bytes | None) -> bool:
-    """Whether a refusal is a web page, which a firewall or a proxy sends."""
-    return PAGE.match(body or b"") is not None
+    """Whether a refusal is a web page, which a firewall or a proxy sends.
+
+    An error in XML is none: stores such as S3 refuse so what they do not have, a made-up task too.
+    """
+    start = body or b""
+    return PAGE.match(start) is not None and XML_ERROR.match(start) is None

@@ -194,6 +194,10 @@ LOGIN: Final = re.compile(
 
 PAGE: Final = re.compile(rb"^(\xef\xbb\xbf)?\s*<")
 
+XML_ERROR: Final = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>)?\s*<(error|fault|response|result)\b", re.IGNORECASE
+)
+
 TITLE: Final = re.compile(rb"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
 QUOTES_A_REQUEST: Final = re.compile(r"https?://|/v1/|GET /")
