@@ -175,7 +175,7 @@ def _inside(
 ) -> Found | None:
     """Find the generation under one of the keys that wrappers use."""
     for name, key in inner_keys(tuple(document)):
-        value = _from_text(document[key])
+        value = from_text(document[key])
         if name not in (lists if isinstance(value, list) else objects) or not value:
             continue
         found = _unwrap(value, task_id, depth - 1)
@@ -184,7 +184,7 @@ def _inside(
     return None
 
 
-def _from_text(value: Any) -> Any:
+def from_text(value: Any) -> Any:
     """The object in a text, where a gateway keeps JSON as text; any other value as it is."""
     if type(value) is str and value.lstrip()[:1] == "{":
         with suppress(ValueError):

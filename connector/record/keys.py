@@ -65,6 +65,9 @@ LOOSE: Final = frozenset(
 FILE_LISTS: Final = ("result_urls", "video_urls", "videos")
 RESULTS: Final = ("response", "task_result")
 
+# The request, as JSON kept as text.
+REQUEST_TEXTS: Final = ("param_json", "prompt_json", "param")
+
 OF_WRAPPERS: Final = frozenset({*WRAPPERS, *LISTS, *LOOSE})
 
 STATE_KEYS: Final = GENERATIONS["state"].paths
@@ -123,6 +126,7 @@ OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
     STATE_NUMBER,
     *FILE_LISTS,
     *RESULTS,
+    *REQUEST_TEXTS,
 }
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.record.coerce import is_no_time
-from connector.record.dialects import Found, is_address, is_plain_shape
+from connector.record.dialects import Found, from_text, is_address, is_plain_shape
 from connector.record.keys import (
     FAILURE,
     FROM_JSON,
     HEADS,
     MAY_BE_NOTHING,
     OF_RECORDS,
+    REQUEST_TEXTS,
     TIME_NAMES,
     Json,
     folded,
@@ -66,6 +67,8 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
         _gather(number, layer, values)
     if found.status == "completed":
         _move_urls(values)
+    if "prompt" not in values and (prompt := _prompt_in_text(found.generation)):
+        values["prompt"] = [(0, 0, (), prompt)]  # the text stays, as it says more
     # Of each layer, the keys whose values are in columns.
     taken: list[set[tuple[str, ...]]] = [set() for _ in layers]
     fields = _fields(values, found.state, taken)
@@ -164,6 +167,18 @@ def _gather(number: int, layer: Json, values: dict[str, list[_Value]]) -> None:
             if is_checked and not _counts(name, key, value, number, is_record=is_record, rest=rest):
                 continue
             values.setdefault(name, []).append((number, rank, keys, value))
+
+
+def _prompt_in_text(generation: Json) -> str | None:
+    """The prompt in a request that is kept as text."""
+    keys = folded(generation)
+    for name in REQUEST_TEXTS:
+        request = from_text(generation.get(keys.get(name, "")))
+        for holder in (request, request.get("input")) if isinstance(request, dict) else ():
+            prompt = holder.get("prompt") if isinstance(holder, dict) else None
+            if isinstance(prompt, str) and prompt:
+                return prompt
+    return None
 
 
 def _move_urls(values: dict[str, list[_Value]]) -> None:

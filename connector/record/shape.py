@@ -24,6 +24,7 @@ from connector.record.keys import (
     OF_WRAPPERS,
     OTHER_DIALECTS,
     PLAIN_KEYS,
+    REQUEST_TEXTS,
     RESULTS,
     STATE_KEYS,
     STATE_NUMBER,
@@ -41,8 +42,8 @@ ARTIFACT: Final = "artifact"
 # With one of these, a body is read otherwise; `extra` has names like the last two.
 DECISIVE: Final = OF_WRAPPERS | {"success", STATE_NUMBER, ARTIFACT, "wrapper", "others"}
 
-# Of a generation, they belong to an API that lists its files.
-OF_OUTPUTS: Final = frozenset({"output", "type", *FILE_LISTS, *RESULTS})
+# Of a generation, they belong to an API that lists its files, or keeps the request as text.
+OF_OUTPUTS: Final = frozenset({"output", "type", *FILE_LISTS, *RESULTS, *REQUEST_TEXTS})
 
 # Objects and lists within each other.
 DEEPEST: Final = 9
