@@ -164,6 +164,8 @@ REFUSALS: list[tuple[int, Any, Outcome, Concern]] = [
     (200, {"success": False, "message": "internal error", "id": "r"}, O.NOT_A_GENERATION, M),
     (200, {"code": "success", "message": "", "data": None}, O.NOT_A_GENERATION, M),
     (200, {"status": "error", "message": "no luck"}, O.NOT_A_GENERATION, M),
+    (200, {"status": "COMPLETED", "request_id": "r"}, O.NOT_A_GENERATION, M),
+    (200, {"name": "operations/x", "done": False}, O.NOT_A_GENERATION, M),
 ]  # fmt: skip
 
 

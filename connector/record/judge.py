@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from connector.record.answer import Concern, Outcome
 from connector.record.dialects import find, is_refusal, other_ids, parse
+from connector.record.keys import STATE_KEYS, folded
 from connector.record.refusal import (
     LONGEST_MESSAGE,
     codes_in,
@@ -354,14 +355,21 @@ OF_STATUS: Final = {
 
 
 def _no_generation(document: Any, said: str) -> Verdict:
-    """Judge a success without a generation: an object that reports a fault may be temporary."""
+    """Judge a success without a generation: one that reports a fault or a state may be temporary.
+
+    `{"status": "COMPLETED", "request_id": …}` is of a queue, whose result is elsewhere.
+    """
     kind = type(document).__name__ if not isinstance(document, dict) else "object"
     message = said or f"a JSON {kind} without a generation"
-    is_fault = isinstance(document, dict) and (
-        is_refusal(document) or reports_a_fault(document) or "data" in document
+    may_pass = isinstance(document, dict) and (
+        is_refusal(document) or reports_a_fault(document) or not PASSES.isdisjoint(folded(document))
     )
-    concerns = Concern.MOMENT if is_fault else Concern.TASK
+    concerns = Concern.MOMENT if may_pass else Concern.TASK
     return Verdict(Outcome.NOT_A_GENERATION, message, concerns)
+
+
+# Keys of a state, and of what holds a generation once there is one.
+PASSES: Final = frozenset({*STATE_KEYS, "done", "data"})
 
 
 def _phrase(status: int) -> str:
