@@ -245,6 +245,9 @@ def _fetch(run: Run, access: Access, where: Where) -> Summary:
 def _log_plan(run: Run) -> None:
     given, asked = plural(run.plan.given, "task ID"), f"{len(run.plan.task_ids):,}"
     get_run_logger().info("%s given, %s to request", given, asked)
+    if run.plan.invalid:
+        examples = "; ".join(run.plan.invalid_examples)
+        get_run_logger().warning("%s invalid and left out: %s", f"{run.plan.invalid:,}", examples)
 
 
 class _LogWatcher(Watcher):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import subprocess
 import sys
@@ -319,6 +320,14 @@ def test_the_log_has_a_line_a_batch_and_none_a_task_id(
         "the connector's own"
     )
     assert not [line for line in log if any(task_id in line for task_id in IDS)]
+
+
+def test_the_log_says_which_task_ids_are_invalid(
+    run: Callable[..., State[Any]], prefect: Prefect
+) -> None:
+    state = run([IDS[0], "..", "x" * 300])
+    line = next(line for line in prefect.log(flow_run_id(state)) if "invalid" in line)
+    assert re.match(r"2 invalid and left out: '\.\.': .+; 'x+'…: .+", line)
 
 
 def test_runs_side_by_side_have_a_log_each(

@@ -147,10 +147,9 @@ def _of_term(row: Mapping[str, Any]) -> str:
 def _of_turnaround(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return ""
-    half, most = (quantile(row, level) for level in ("p50", "p90"))
-    if half == most == words.NOT_KNOWN:
-        return "Turnaround: not known yet"
-    return f"Turnaround: half within {half}, nine in ten within {most}"
+    shares = {"half": quantile(row, "p50"), "nine in ten": quantile(row, "p90")}
+    known = [f"{share} within {time}" for share, time in shares.items() if time != words.NOT_KNOWN]
+    return f"Turnaround: {', '.join(known) or 'not known yet'}"
 
 
 def quantile(row: Mapping[str, Any], level: str) -> str:
