@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import KEY
 from histories import NIGHT, history
 
+from connector import ingest
 from connector.marts.findings import failing_terms, failure_trend, hidden_prompts, slow_hours
 from connector.marts.hours import FOLDED, by_model_and_hour, gehan
 from connector.marts.turnbull import EDGES, NO_END
 from connector.record.schema import GENERATIONS
+from connector.sandbox import task_ids
 from connector.storage import parquet
 from connector.warehouse import refresh
 from connector.warehouse.overview import Overview, overview
@@ -21,6 +25,8 @@ from connector.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from connector.sandbox import Sandbox
 
 
 def shown(root: Path, **planted: Any) -> Overview:
@@ -182,3 +188,10 @@ def test_days_that_differ_for_no_reason_are_hardly_ever_a_trend() -> None:
         days = {date(2026, 1, 1) + timedelta(n): (200 - k, int(k)) for n, k in enumerate(failed)}
         alarms += failure_trend(days, (0, 0)).is_sure
     assert alarms <= 2
+
+
+def test_a_turnaround_that_is_half_known_is_half_told(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Of a few generations, nobody can say within which time nine in ten are ready."""
+    ingest(task_ids(8), warehouse=str(tmp_path), base_url=sandbox.base_url, key=KEY)
+    took = overview(Warehouse.existing(tmp_path), timedelta(days=7)).facts[-1]
+    assert re.fullmatch(r"Turnaround: half within at most [\d.]+ d", took)
