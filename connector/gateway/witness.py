@@ -152,7 +152,7 @@ def _kept_out(base_url: str, said: str | None, task_id: str | None) -> AccountRe
         )
     return AccountRefused(
         f"{base_url} keeps out every task ({said}), also a made-up one. A firewall blocks this"
-        " program or address, or the base URL is wrong: check LUMA_BASE_URL or --base-url, start"
+        " program or address, or the base URL is wrong: check `base_url` or LUMA_BASE_URL, start"
         f" again later, or ask the gateway's operator to let this program in. {kept}"
     )
 
