@@ -33,6 +33,8 @@ EPOCH_NANOSECONDS_END: Final = 1e20
 # `2025-02-03T04:05:06Z[Europe/Paris]`: the offset is enough.
 _ZONE_NAME = re.compile(r"\[[^\]]*\]\s*$")
 _SLASHES = re.compile(r"^(\d{4})/(\d{1,2})/(\d{1,2})(?=\D|$)")
+# `2025-02-03 04:05:06.789 +0000 UTC m=+0.01`, as Go prints times.
+_NAME_AFTER_OFFSET = re.compile(r"(?<= [+-]\d{4}) [A-Z]{3,5}( m=\S+)?$")
 _UTC_WORD = re.compile(r"\s*(UTC|GMT|Z)$", re.IGNORECASE)
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
@@ -113,8 +115,9 @@ def to_time(value: Any) -> datetime | None:
 
 
 def _from_usual_forms(text: str) -> datetime | None:
-    """Parse RFC 822, slashes, a zone in brackets, or `UTC` for an offset."""
-    plain = _UTC_WORD.sub("+00:00", _ZONE_NAME.sub("", text))
+    """Parse RFC 822, slashes, a zone in brackets or after an offset, or `UTC` for an offset."""
+    plain = _NAME_AFTER_OFFSET.sub("", _ZONE_NAME.sub("", text))
+    plain = _UTC_WORD.sub("+00:00", plain)
     if match := _SLASHES.match(plain):
         plain = f"{match[1]}-{match[2]:0>2}-{match[3]:0>2}{plain[match.end() :]}"
     if moment := parse_time(plain)[0]:
