@@ -61,9 +61,9 @@ LOOSE: Final = frozenset(
     ["attributes", "body", "payload", "item", "items", "list", "records", "job", "prediction"]
 )
 
-# Lists of files, beside `output`: of a generation, or of the object that it keeps its results in.
-FILE_LISTS: Final = ("result_urls", "video_urls", "videos")
-RESULTS: Final = ("response", "task_result")
+# Files, beside `output`: of a generation, or of the object that it keeps its results in.
+FILES: Final = ("result_urls", "video_urls", "videos", "result_url", "url")
+RESULTS: Final = ("response", "task_result", "result", "result_json", "video_info")
 
 # The request, as JSON kept as text.
 REQUEST_TEXTS: Final = ("param_json", "prompt_json", "param")
@@ -124,7 +124,7 @@ OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
     "success",
     "type",
     STATE_NUMBER,
-    *FILE_LISTS,
+    *FILES,
     *RESULTS,
     *REQUEST_TEXTS,
 }

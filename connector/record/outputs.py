@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from connector.record.dialects import is_address, media_of
-from connector.record.keys import FILE_LISTS, RESULTS, folded
+from connector.record.dialects import from_text, is_address, media_of
+from connector.record.keys import FILES, RESULTS, folded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from connector.record.keys import Json
 
 # Keys of a generation by which the first output of a kind gets into its column.
@@ -22,6 +24,9 @@ ENDINGS: Final = {
     "video": re.compile(r"\.(mp4|m4v|mov|webm|mkv)(?:[?#]|$)", re.IGNORECASE),
     "image": re.compile(r"\.(jpe?g|png|webp|avif|gif)(?:[?#]|$)", re.IGNORECASE),
 }
+
+# Of an object that holds results; of a generation, other code knows the first.
+OF_RESULTS: Final = ("video_url", *FILES)
 
 
 def has_outputs(generation: Json) -> bool:
@@ -80,35 +85,41 @@ def _has_place(item: Any, free: Json) -> bool:
 
 
 def with_listed_video(generation: Json) -> Json:
-    """The same generation with the first video of a list of files where other dialects have it.
+    """The same generation with its first video where other dialects have it.
 
     A generation that has media of its own is left as it is.
     """
     if media_of(generation) is not None or generation.get("video") is not None:
         return generation
-    keys = folded(generation)
-    if (taken := _without_first_video(generation)) is not None:
+    if (taken := _without_first_video(generation, FILES)) is not None:
         rest, video = taken
         return {**rest, "video": video}
+    keys = folded(generation)
     for key in (keys[name] for name in RESULTS if name in keys):
-        if isinstance(generation[key], dict) and (taken := _without_first_video(generation[key])):
+        held = from_text(generation[key])
+        if isinstance(held, dict) and (taken := _without_first_video(held, OF_RESULTS)):
             rest, video = taken
             return {**generation, key: rest, "video": video}
     return generation
 
 
-def _without_first_video(holder: Json) -> tuple[Json, Json] | None:
-    """What is left of an object, and the first video in its lists of files; None without one."""
+def _without_first_video(holder: Json, names: Sequence[str]) -> tuple[Json, Json] | None:
+    """What is left of an object, and the first video under these keys; None without one."""
     keys = folded(holder)
-    for key in (keys[name] for name in FILE_LISTS if name in keys):
-        items = holder[key] if isinstance(holder[key], list) else []
+    for name in (name for name in names if name in keys):
+        value = holder[keys[name]]
+        items = value if isinstance(value, list) else [value]
         for number, item in enumerate(items):
             video = {"url": item} if is_address(item) else item
-            if isinstance(video, dict) and _is_video(video.get("url")):
+            if isinstance(video, dict) and _is_video(video.get("url"), name):
                 left = [*items[:number], *items[number + 1 :]]
-                return {**holder, key: left or None}, video
+                return {**holder, keys[name]: left or None}, video
     return None
 
 
-def _is_video(value: Any) -> bool:
-    return is_address(value) and ENDINGS["image"].search(value) is None
+def _is_video(value: Any, name: str) -> bool:
+    """Whether a file is a video: by the end of its path, if its key may be that of anything."""
+    if not is_address(value):
+        return False
+    is_vague = name in {"url", "result_url"}
+    return bool(ENDINGS["video"].search(value) if is_vague else not ENDINGS["image"].search(value))

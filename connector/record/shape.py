@@ -18,7 +18,7 @@ from connector.record.column import TIMESTAMP
 from connector.record.dialects import find
 from connector.record.fields import ARRAY_TYPES
 from connector.record.keys import (
-    FILE_LISTS,
+    FILES,
     FROM_JSON,
     HEADS,
     OF_WRAPPERS,
@@ -43,7 +43,7 @@ ARTIFACT: Final = "artifact"
 DECISIVE: Final = OF_WRAPPERS | {"success", STATE_NUMBER, ARTIFACT, "wrapper", "others"}
 
 # Of a generation, they belong to an API that lists its files, or keeps the request as text.
-OF_OUTPUTS: Final = frozenset({"output", "type", *FILE_LISTS, *RESULTS, *REQUEST_TEXTS})
+OF_OUTPUTS: Final = frozenset({"output", "type", *FILES, *RESULTS, *REQUEST_TEXTS})
 
 # Objects and lists within each other.
 DEEPEST: Final = 9
