@@ -84,7 +84,7 @@ def _has_place(item: Any, free: Json) -> bool:
     return isinstance(kind, str) and kind in free and isinstance(url, str) and bool(url)
 
 
-def with_listed_video(generation: Json) -> Json:
+def with_video(generation: Json) -> Json:
     """The same generation with its first video where other dialects have it.
 
     A generation that has media of its own is left as it is.

@@ -20,7 +20,7 @@ from connector.record.keys import (
     snake,
     wanted,
 )
-from connector.record.outputs import has_outputs, with_listed_video, with_media
+from connector.record.outputs import has_outputs, with_video, with_media
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -54,7 +54,7 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     if has_outputs(found.generation):
         found = found._replace(generation=with_media(found.generation))
     else:
-        found = found._replace(generation=with_listed_video(found.generation))
+        found = found._replace(generation=with_video(found.generation))
     is_alone = not found.wrappers and not found.others
     if is_alone and (flat := _flat(found.generation)):
         return flat, {}
