@@ -20,7 +20,7 @@ from connector.record.keys import (
     snake,
     wanted,
 )
-from connector.record.outputs import has_outputs, with_video, with_media
+from connector.record.outputs import has_outputs, with_media, with_video
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
