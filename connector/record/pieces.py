@@ -9,12 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
 # In characters. A gateway may send megabytes for a model or a reason, which nobody tells apart.
 LONGEST_TEXT: Final = 10_000
+
+GROUP_BYTES: Final = 32 * 1024 * 1024
 
 
 def fitting(table: pa.Table, rows: int, size: int) -> int:
@@ -35,6 +37,18 @@ def split(table: pa.Table, rows: int, size: int) -> Iterator[pa.Table]:
         count = fitting(table, rows, size)
         yield table.slice(0, count)
         table = table.slice(count)
+
+
+def grouped(pieces: Iterable[pa.Table], rows: int, size: int = GROUP_BYTES) -> Iterator[pa.Table]:
+    """Put pieces together until they have so many rows or bytes, where each costs time itself."""
+    held: list[pa.Table] = []
+    for piece in pieces:
+        held.append(piece)
+        if sum(map(len, held)) >= rows or sum(one.nbytes for one in held) >= size:
+            yield pa.concat_tables(held)
+            held = []
+    if held:
+        yield pa.concat_tables(held)
 
 
 def _bytes_of_rows(table: pa.Table) -> NDArray[np.int64]:

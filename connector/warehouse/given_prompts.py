@@ -10,14 +10,13 @@ import pyarrow.compute as pc
 from connector.errors import DamagedFile
 from connector.record import kept
 from connector.record.kept import KEY, TEXT, same_name
+from connector.record.pieces import grouped
 from connector.record.schema import GENERATIONS
 from connector.storage import parquet
 from connector.warehouse.given import FILE, PROMPT, set_aside
 from connector.warehouse.notes import read_note, write_note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from connector.record.column import Table
     from connector.storage.storage import Storage
     from connector.warehouse.generations import Generations
@@ -122,7 +121,7 @@ def apply_prompts(
     for name in () if is_certain else generations.files().values():
         if _differs(storage, name, prompts):
             pieces = parquet.read_pieces(storage, name, GENERATIONS.schema)
-            filled = (prompts.fill(rows) for rows in _grouped(pieces))
+            filled = (prompts.fill(rows) for rows in grouped(pieces, parquet.ROW_GROUP_ROWS))
             parquet.write_table(storage, name, GENERATIONS, filled)
     write_note(storage, STATE, state)
 
@@ -130,17 +129,5 @@ def apply_prompts(
 def _differs(storage: Storage, name: str, prompts: Prompts) -> bool:
     """Whether a file of `generations` has prompts that are to be filled in."""
     pieces = parquet.read_pieces(storage, name, NARROW)
-    groups = _grouped(pieces, NARROW_ROWS)
+    groups = grouped(pieces, NARROW_ROWS)
     return any(not prompts.fill(rows).equals(rows) for rows in groups)
-
-
-def _grouped(pieces: Iterable[pa.Table], rows: int = parquet.ROW_GROUP_ROWS) -> Iterator[pa.Table]:
-    """Pieces put together, because the kept prompts are read once for each."""
-    held: list[pa.Table] = []
-    for piece in pieces:
-        held.append(piece)
-        if sum(map(len, held)) >= rows:
-            yield pa.concat_tables(held)
-            held = []
-    if held:
-        yield pa.concat_tables(held)
