@@ -44,7 +44,7 @@ PAGE_KEY = "ingest-page"
 
 
 class Progress:
-    """A progress bar of a run, which an update of 20 ms moves at most once a second."""
+    """A progress bar of a run."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -54,13 +54,13 @@ class Progress:
             created = create_progress_artifact(0.0, description=self._description())
             self._artifact_id = cast("UUID", created)  # not a coroutine: nothing here is async
 
-    def update(self) -> None:
-        """Move the bar, if it is time."""
+    def update_if_due(self) -> None:
+        """Move the bar, but not twice in a second: each time takes requests to the server."""
         if time.monotonic() >= self._next_at:
-            self.end()
+            self.update()
             self._next_at = time.monotonic() + 1
 
-    def end(self) -> None:
+    def update(self) -> None:
         """Move the bar to where the run is."""
         share = self._run.tally.answers / len(self._run.plan.task_ids)
         if self._artifact_id:

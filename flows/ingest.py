@@ -226,9 +226,9 @@ def _fetch(run: Run, access: Access, where: Where) -> Summary:
             else:
                 progress = artifacts.Progress(run)
                 try:
-                    batches.Batches(run, access, runner, progress.update).fetch()
+                    batches.Batches(run, access, runner, progress.update_if_due).fetch()
                 finally:
-                    progress.end()
+                    progress.update()
             pipeline.poll(run, gateway.client)
         except RunStopped as stopped:
             return run.finish(stopped)

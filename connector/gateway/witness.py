@@ -141,7 +141,7 @@ class Witness:
 
 
 def _kept_out(base_url: str, said: str | None, task_id: str | None) -> AccountRefused:
-    """The end of a run, as a task is refused that was given before; None is a made-up one."""
+    """The error for a task that was given before and is refused now; for a made-up one if None."""
     kept = "No task is given up, and what was fetched is kept."
     if task_id is not None:
         return AccountRefused(

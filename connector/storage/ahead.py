@@ -39,14 +39,14 @@ def ahead(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
     if threading.current_thread().name.startswith(BESIDE):
         yield from pieces
         return
-    make = partial(next, iter(pieces), None)
+    make = partial(copy_context().run, next, iter(pieces), None)
     with ThreadPoolExecutor(1) as thread:
-        coming: Future[pa.Table | None] | None = thread.submit(copy_context().run, make)
+        coming: Future[pa.Table | None] | None = thread.submit(make)
         while coming is not None and (piece := coming.result()) is not None:
-            coming = None if is_large(piece) else thread.submit(copy_context().run, make)
+            coming = None if is_large(piece) else thread.submit(make)
             yield piece
             del piece  # or it would stay in memory while the next one is made
-            coming = coming or thread.submit(copy_context().run, make)
+            coming = coming or thread.submit(make)
 
 
 def is_large(piece: pa.Table) -> bool:
