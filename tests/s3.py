@@ -118,7 +118,7 @@ class S3Server:
     def _answers(self) -> bool:
         try:
             return requests.get(f"{self.url}/moto-api/data.json", timeout=10).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def __exit__(self, *exc_info: object) -> None:

@@ -181,7 +181,7 @@ def shorten(path: Path, long: str, short: str) -> None:
 def answers(url: str) -> bool:
     try:
         return requests.get(url, timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 
