@@ -87,7 +87,7 @@ class Sets(NamedTuple):
         words |= np.repeat(np.arange(len(texts)) << BITS, lengths)
         words = words[(words & MASK) > 0]
         words.sort()
-        words = words[np.diff(words, prepend=-1) > 0]
+        words = _distinct(words)
         return words & MASK, np.bincount(words >> BITS, minlength=len(texts))
 
 
@@ -215,8 +215,7 @@ def _proposals(sets: Sets, texts: Ints) -> Proposals:
 
 def _agreeing(sketches: NDArray[np.uint8], pairs: list[Ints]) -> list[Ints]:
     """Proposals from those pairs whose signatures agree; most come from several bands."""
-    different = np.sort(np.concatenate([np.empty(0, np.int64), *pairs]))
-    different = different[np.diff(different, prepend=-1) > 0]
+    different = _distinct(_merged([np.empty(0, np.int64), *pairs]))
     found, first = [], np.ascontiguousarray(sketches[:, :FIRST])
     for start in range(0, len(different), PIECE_PAIRS):
         piece = different[start : start + PIECE_PAIRS]
@@ -238,11 +237,21 @@ def _agreed(sketches: NDArray[np.uint8], one: Ints, other: Ints) -> NDArray[np.u
 
 def _nearest(proposals: list[Ints]) -> Ints:
     """The best proposals to each text."""
-    ranked = np.sort(np.concatenate(proposals))
-    ranked = ranked[np.diff(ranked, prepend=-1) > 0]
+    ranked = _distinct(_merged(proposals))
     starts = np.flatnonzero(np.diff(ranked // LATER, prepend=-1))
     places = np.arange(len(ranked)) - np.repeat(starts, np.diff(starts, append=len(ranked)))
     return ranked[places < KEPT]
+
+
+def _merged(numbers: list[Ints]) -> Ints:
+    # The stable sort merges numbers that are in order already, as these are for the most part.
+    return np.sort(np.concatenate(numbers), kind="stable")
+
+
+def _distinct(ordered: Ints) -> Ints:
+    is_new = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
+    return ordered[is_new]
 
 
 def _bands(sets: Sets, texts: Ints) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
