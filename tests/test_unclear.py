@@ -183,6 +183,7 @@ def test_a_page_for_everyone_stops_the_run_early_and_the_next_one_fetches_all(
         assert stopped.value.summary is not None
         assert (stopped.value.summary.fetched, stopped.value.summary.rejected) == (0, 0)
         assert len(server.asked) <= 100
+        assert stopped.value.summary.requests == server.asked.total()
         blocked[0] = False
         rest = ingested(server, GOOD, tmp_path)
     assert (rest.new, rest.rejected, rest.not_reached) == (len(GOOD), 0, 0)

@@ -51,7 +51,8 @@ def fetch(
         grace_seconds: How long what is under way may take once the end is decided.
         on_idle: Called several times a second while no answer comes, in the caller's thread.
         on_request: Called with the attempts that a request for many IDs took, whatever its result:
-            the answers in it count none. In the caller's thread too.
+            the answers in it count none; and with those at an ID that was not reached. In the
+            caller's thread too.
 
     Raises:
         RunStopped: After the last answer: `GatewayDown`, or what `Client.fetch` raised.
@@ -106,7 +107,8 @@ class _Crew:
         self._stop = stop
         # Not `stop`, which is the caller's: the end of this fetch must not stop the next one.
         self._halt = threading.Event()
-        # A number is that of attempts at many; a None says that a thread has ended.
+        # A number is that of attempts without an answer of their own; a None says that a thread
+        # has ended.
         self._answers = _Answers(_BUFFERED_PER_THREAD * threads)
         self._started = 0
         if stop.is_set():

@@ -53,7 +53,7 @@ class Flights:
         client: Shared by all threads.
         most: Task IDs under way at once, those between two attempts included.
         stops: When one is set, no request starts any more.
-        put: Takes answers; may block.
+        put: Takes answers, and the attempts at a task that has none; may block.
         room: How many more answers may be put without blocking.
         fail: Takes what must end the run, and sets one of `stops`.
         start_thread: Runs a function in a thread.
@@ -66,7 +66,7 @@ class Flights:
         *,
         most: int,
         stops: tuple[threading.Event, ...],
-        put: Callable[[list[Answer]], None],
+        put: Callable[[list[Answer] | int], None],
         room: Callable[[], int],
         fail: Callable[[BaseException], None],
         start_thread: Callable[[Callable[[], None]], None],
@@ -98,6 +98,9 @@ class Flights:
                 self._receive(self._wait(seconds))
         finally:
             self._helpers.dismiss()
+            waiting = [*(pause.inquiry for pause in self._pauses), *(one for _, one in self._line)]
+            for inquiry in waiting:
+                self._give_up(inquiry)
 
     def _is_over(self) -> bool:
         """Whether nothing starts any more."""
@@ -214,6 +217,7 @@ class Flights:
 
     def _take(self, inquiry: Inquiry, result: Result, answers: list[Answer]) -> None:
         if isinstance(result, BaseException):
+            self._give_up(inquiry)
             self._fail(result)
         elif isinstance(result, Connection):
             self._fly(result, inquiry)
@@ -224,6 +228,11 @@ class Flights:
             self._give([result])
         else:
             answers.append(result)
+
+    def _give_up(self, inquiry: Inquiry) -> None:
+        """End an inquiry without an answer; its requests count."""
+        if inquiry.attempts:
+            self._put(inquiry.attempts)
 
     def _give(self, answers: list[Answer]) -> None:
         self._put(answers)

@@ -45,7 +45,7 @@ def receive(
         settings: The run's settings.
         stop: When set, no further request starts, and the iteration ends.
         save: Makes a batch durable.
-        on_request: Told how many attempts a request for many task IDs took.
+        on_request: Told of attempts that no answer counts, as `fetch` says.
 
     Raises:
         RunStopped: Going on is pointless.
