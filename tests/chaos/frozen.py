@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import boto3
+import pandas as pd
 import pyarrow.parquet as pq
 from chaos.buckets import BucketWorld
 from chaos.checks import Lost, Tables, check_accounts, check_tidy, read_all
@@ -26,6 +27,7 @@ from chaos.forks import Ended, Forks, Job
 from s3 import CREDENTIALS
 
 from connector.record.answer import Outcome
+from connector.record.schema import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,9 +205,16 @@ def _check(world: FrozenWorld, prefix: str, ended: Ended) -> None:
 
 
 def _check_latest(tables: Tables) -> None:
-    """Each task has one row, of its latest answer in the log; an older one may come to it late."""
-    log = tables["answers"].select(["task_id", "fetched_at", "outcome"]).to_pandas()
-    good = log[log.outcome == Outcome.GENERATION.value].groupby("task_id").fetched_at.max()
+    """Each task has one row, of its latest answer in the log; an older one may come to it late.
+
+    A finished generation stays finished: a writer that was frozen while an answer was on its way
+    notes it when it wakes, after another has seen the end.
+    """
+    log = tables["answers"].select(["task_id", "fetched_at", "outcome", "status"]).to_pandas()
+    good = log[log.outcome == Outcome.GENERATION.value]
+    finished = good[good.status.isin(TERMINAL_STATUSES)]
+    good = pd.concat([finished, good[~good.task_id.isin(finished.task_id)]])
+    good = good.groupby("task_id").fetched_at.max()
     rows = tables["generations"].select(["task_id", "fetched_at"]).to_pandas()
     if rows.task_id.duplicated().any():
         raise Lost("a task has two rows")
