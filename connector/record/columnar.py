@@ -233,9 +233,8 @@ class Columns:
         return chosen
 
     def _times(self, texts: pa.Array) -> pa.Array:
-        is_usual = pc.match_substring_regex(texts, USUAL_TIME)
         try:
-            return pc.if_else(is_usual, texts, None).cast(TIMESTAMP)
+            return pc.if_else(self.is_sure, texts, None).cast(TIMESTAMP)
         except pa.ArrowInvalid:  # a date that does not exist
             self._require(pc.is_null(texts))
             return pa.nulls(len(texts), TIMESTAMP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
@@ -34,7 +35,8 @@ class Part(NamedTuple):
 
 
 PARTITION: Final = "__partition"
-MEMORY_BYTES: Final = 48 * 1024 * 1024
+# Three times this is in memory: what is added, what is written, and the same by partition.
+MEMORY_BYTES: Final = 32 * 1024 * 1024
 
 # Read back at once.
 CHUNK_ROWS: Final = 100_000
@@ -47,8 +49,8 @@ BATCH_BYTES: Final = 16 * 1024 * 1024
 class Spill:
     """Rows by partition, in the order in which they were added.
 
-    Beyond `MEMORY_BYTES` they are appended to one file per partition, removed at the end of the
-    `with` block. `Storage.sweep` removes what a dead run leaves.
+    Beyond `MEMORY_BYTES` they are appended to one file per partition, by a thread beside, and
+    removed at the end of the `with` block. `Storage.sweep` removes what a dead run leaves.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -56,6 +58,8 @@ class Spill:
         self._held: list[pa.Table] = []
         self._held_bytes = 0
         self._spilled: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
+        self._writing: Future[None] | None = None
+        self._thread = ThreadPoolExecutor(1)
         self._procession = Procession()
         self._partitions: set[str] = set()
 
@@ -63,6 +67,7 @@ class Spill:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._thread.shutdown()
         for writer in self._spilled.values():
             with contextlib.suppress(OSError):  # its content is no longer needed
                 writer.close()
@@ -75,8 +80,7 @@ class Spill:
         self._held.append(rows.append_column(PARTITION, partitions))
         self._held_bytes += rows.nbytes
         if self._held_bytes > MEMORY_BYTES:
-            with trying_to(f"write to {self._folder}"):
-                self._write_out()
+            self._write_out()
 
     @property
     def has_one(self) -> bool:
@@ -88,9 +92,10 @@ class Spill:
 
         A task's rows are in the order of the log, or in one chunk.
         """
-        if self._spilled:
+        if self._writing:
+            self._write_out()
+            self._wait()
             with trying_to(f"write to {self._folder}"):
-                self._write_out()
                 for writer in self._spilled.values():
                     writer.close()
             for partition in sorted(self._spilled):
@@ -99,12 +104,22 @@ class Spill:
                 read = self._read_back if is_in_order else self._read_back_by_task
                 yield Part(partition, size, read(partition))
         else:
-            for partition, rows in self._split_held():
+            for partition, rows in _by_partition(self._held):
                 yield Part(partition, rows.nbytes, iter([rows.to_batches()]))
 
     def _write_out(self) -> None:
+        self._wait()
+        self._writing = self._thread.submit(self._append, self._held)
+        self._held, self._held_bytes = [], 0
+
+    def _wait(self) -> None:
+        if self._writing:
+            with trying_to(f"write to {self._folder}"):
+                self._writing.result()
+
+    def _append(self, held: list[pa.Table]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        for partition, rows in self._split_held():
+        for partition, rows in _by_partition(held):
             if partition not in self._spilled:
                 # Not compressed: it lives for seconds, mostly in the page cache.
                 path = str(self._folder / partition)
@@ -112,22 +127,6 @@ class Spill:
             for piece in split(rows, CHUNK_ROWS, BATCH_BYTES):
                 self._spilled[partition].write_table(piece)
         release()
-
-    def _split_held(self) -> Iterator[tuple[str, pa.Table]]:
-        if not self._held:
-            return
-        held = pa.concat_tables(self._held)
-        self._held, self._held_bytes = [], 0
-        partitions = pc.unique(held[PARTITION]).sort()
-        numbers = pc.index_in(held[PARTITION], partitions)
-        # All at once: of many columns, a copy for each of many partitions costs three times this.
-        rows = held.drop_columns(PARTITION).take(pc.sort_indices(numbers))
-        del held
-        ends = np.cumsum(np.bincount(numbers.to_numpy())).tolist()
-        for partition, (start, end) in zip(
-            partitions.to_pylist(), pairwise([0, *ends]), strict=True
-        ):
-            yield partition, rows.slice(start, end - start)
 
     def _read_back(self, partition: str) -> Iterator[Chunk]:
         gathered: Chunk = []
@@ -166,6 +165,22 @@ class Spill:
                     is_here = pc.and_(is_here, pc.less(batch["task_id"], last))
                 gathered.append(batch.filter(is_here))
             yield gathered
+
+
+def _by_partition(held: list[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
+    """The rows of each partition; empties the list."""
+    if not held:
+        return
+    whole = pa.concat_tables(held)
+    held.clear()
+    partitions = pc.unique(whole[PARTITION]).sort()
+    numbers = pc.index_in(whole[PARTITION], partitions)
+    # All at once: of many columns, a copy for each of many partitions costs three times this.
+    rows = whole.drop_columns(PARTITION).take(pc.sort_indices(numbers))
+    del whole
+    ends = np.cumsum(np.bincount(numbers.to_numpy())).tolist()
+    for partition, (start, end) in zip(partitions.to_pylist(), pairwise([0, *ends]), strict=True):
+        yield partition, rows.slice(start, end - start)
 
 
 def join(chunk: Chunk) -> pa.Table:
