@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from connector.errors import SourceError
 from connector.task_ids.spelling import BLANKS, is_usual, tidied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+T = TypeVar("T", bound="Sequence[Any]")
 
 # The first of these that there is, in any spelling, has the IDs.
 USUAL: Final = ("task_id", "generation_id", "id", "uuid", "job_id")
@@ -96,16 +99,43 @@ def has_ids(row: Sequence[str]) -> bool:
 def find_header(rows: Sequence[Sequence[str]], column: str | None) -> tuple[int, int] | None:
     """Which of the first `rows` is the header, and which column of it has the task IDs.
 
-    What stands above a header is narrower: a title, a date, a comment. If there is no header, but
-    one column of IDs, the row is -1.
+    What stands above a header is narrower: a title, a date. A row that begins with `#` is the
+    header only if no other one is: else it is a comment. If there is no header, but one column of
+    IDs, the row is -1.
     """
+    top = list(enumerate(rows[:HEADER_WITHIN]))
+    plain = [(position, row) for position, row in top if not is_comment(row)]
+    header = _header_among(plain, column) or _header_among(top, column)
+    if header is not None:
+        return header
+    ids = [index for index, cell in enumerate(first_row(rows)) if is_usual(tidied(cell))]
+    return (-1, ids[0]) if len(ids) == 1 and column is None else None
+
+
+def _header_among(
+    rows: Iterable[tuple[int, Sequence[str]]], column: str | None
+) -> tuple[int, int] | None:
     widest = 1
-    for position, row in enumerate(rows[:HEADER_WITHIN]):
+    for position, row in rows:
         filled = sum(map(bool, row))
         index = None if has_ids(row) else find_column(row, column)
-        if index is not None and (position == 0 or filled > widest or widest == 1):
+        if index is not None and (filled > widest or widest == 1):
             return position, index
         widest = max(widest, filled)
-    first = next(filter(any, rows), ())
-    ids = [index for index, cell in enumerate(first) if is_usual(tidied(cell))]
-    return (-1, ids[0]) if len(ids) == 1 and column is None else None
+    return None
+
+
+def first_row(rows: Iterable[Sequence[str]]) -> Sequence[str]:
+    """The first row that is neither empty nor a comment."""
+    return next((row for row in rows if any(row) and not is_comment(row)), ())
+
+
+def rows_below(rows: Sequence[T], header: int) -> Sequence[T]:
+    """The rows below a header; without one (-1), all but comments above them."""
+    comments = takewhile(is_comment, rows) if header < 0 else ()
+    return rows[header + 1 + sum(1 for _ in comments) :]
+
+
+def is_comment(row: Sequence[object]) -> bool:
+    """Whether a row begins with `#`, as a comment above a header does."""
+    return bool(row) and str(row[0]).lstrip(BLANKS).startswith("#")

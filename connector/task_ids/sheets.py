@@ -16,12 +16,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.errors import SourceError
-from connector.task_ids.columns import HEADER_WITHIN, choose_column, find_header
+from connector.task_ids.columns import (
+    HEADER_WITHIN,
+    choose_column,
+    find_header,
+    first_row,
+    rows_below,
+)
 from connector.task_ids.parts import CELL, in_parts
 from connector.task_ids.validity import unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MOST_MEMORY = 768 << 20
 
@@ -53,13 +59,13 @@ def read_rows(
     Raises:
         SourceError: It cannot be read, or no sheet has such a column.
     """
-    first: list[str] | None = None
+    first: Sequence[str] = ()
     for rows in _sheets(data, name):
         texts = [list(map(str, row)) for row in rows[:HEADER_WITHIN]]
         header = find_header(texts, column)
         if header is not None:
             position, index = header
-            below = (row for row in rows[position + 1 :] if any(cell != "" for cell in row))
+            below = (row for row in rows_below(rows, position) if any(cell != "" for cell in row))
             size_of = partial(_size_of, name=name)
             if whole:
                 yield {"header": [rows[max(position, 0)], position, index]}
@@ -68,8 +74,8 @@ def read_rows(
             for part in in_parts(([_short(row[index])] for row in below), size_of):
                 yield [cell for (cell,) in part]
             return
-        first = first or next(filter(any, texts), None)
-    if first is not None:
+        first = first or first_row(texts)
+    if first:
         choose_column([one for one in first if one], column, name)
 
 

@@ -15,14 +15,17 @@ from connector.task_ids.columns import (
     choose_column,
     find_column,
     find_header,
+    first_row,
     has_ids,
+    is_comment,
+    rows_below,
 )
 from connector.task_ids.kept import Rows
 from connector.task_ids.parts import CELL, in_parts
 from connector.task_ids.spelling import BLANKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from connector.task_ids.content import Content
     from connector.task_ids.kept import Keep
@@ -73,11 +76,12 @@ def _cells(
         return
     header = find_header(first, column)
     if header is None:
-        choose_column(first[0], column, where, _hint(first[0]))
+        names = first_row(first) or first[0]
+        choose_column(names, column, where, _hint(names))
         return
     position, index = header
     name = first[position][index] if position >= 0 else None
-    below = chain(first[position + 1 :], rows)
+    below = chain(rows_below(first, position), rows)
     if keep:
         yield from _kept(below, keep.choose_below(first, position, index, where), index, name)
         return
@@ -129,7 +133,8 @@ def _delimiter_of(head: str, column: str | None) -> str:
             headers[delimiter] = header[0] if header[0] >= 0 else HEADER_WITHIN
     if headers:
         return min(headers, key=headers.__getitem__)
-    return max(DELIMITERS, key=head.partition("\n")[0].count)
+    line = next((line for line in head.splitlines() if not is_comment([line])), "")
+    return max(DELIMITERS, key=line.count)
 
 
 def _first_rows(head: str, delimiter: str) -> list[list[str]]:
@@ -150,5 +155,5 @@ def _without_sep_line(rows: list[list[str]]) -> list[list[str]]:
     return filled[1:] if is_there else filled
 
 
-def _hint(header: list[str]) -> str:
+def _hint(header: Sequence[str]) -> str:
     return " A list without a header belongs in a .txt file." if len(header) == 1 else ""
