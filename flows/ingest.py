@@ -18,7 +18,7 @@ from connector.errors import ConnectorError, Interrupted, RunStopped, SourceErro
 from connector.metrics.meters import open_metrics
 from connector.run.resources import check_access, open_warehouse
 from connector.run.run import Run
-from connector.run.selection import Selection
+from connector.run.selection import Given, Selection
 from connector.run.watcher import Watcher
 from connector.settings import Settings
 from connector.storage.address import is_object_store
@@ -155,10 +155,10 @@ def ingest_generations(
                 profile=profile,
             )
             check_access(settings, key_place(settings, key_block))
-            selection.check(settings)
+            given = selection.open(settings)
             with turn(settings.warehouse, settings.lock_timeout):
                 summary = _ingest(
-                    selection, settings, key_block, Where(runner, processes, dask_scheduler)
+                    given, settings, key_block, Where(runner, processes, dask_scheduler)
                 )
     except (ConnectorError, OSError) as raised:
         if isinstance(raised, OSError) and raised.errno is None:
@@ -170,15 +170,16 @@ def ingest_generations(
     return states.of_summary(summary, rejects_allowed)
 
 
-def _ingest(
-    selection: Selection, settings: Settings, key_block: str | None, where: Where
-) -> Summary:
+def _ingest(given: Given, settings: Settings, key_block: str | None, where: Where) -> Summary:
     """Run, and publish the summary, also of a run that stopped early.
 
     A run that asks for nothing and changes nothing publishes nothing: its state and its log say so.
     """
-    with open_metrics(settings.metrics_file) as meters, open_warehouse(settings) as warehouse:
-        run = Run(selection, settings, warehouse, meters, _LogWatcher())
+    with (
+        open_metrics(settings.metrics_file) as meters,
+        open_warehouse(settings, given) as warehouse,
+    ):
+        run = Run(given, settings, warehouse, meters, _LogWatcher())
         if not run.has_requests and not warehouse.has_changed:
             _log_plan(run)
             return run.finish()

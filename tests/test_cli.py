@@ -165,11 +165,26 @@ def test_wrong_use_is_told_in_a_line_and_exits_with_2(
     assert KEY not in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize("source", ["missing.txt", "*.missing", "sqlite:///ids.db"])
-def test_a_source_that_is_missing_leaves_no_warehouse(
-    cli: CommandLine, tmp_path: Path, source: str
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["missing.txt"],
+        ["*.missing"],
+        ["sqlite:///ids.db"],
+        ["-"],
+        ["blank.txt"],
+        ["ids.csv", "--column", "nope"],
+        ["ids.csv", "--keep", "nope"],
+        ["ids.json"],
+    ],
+)
+def test_a_source_that_cannot_be_read_leaves_no_warehouse(
+    cli: CommandLine, tmp_path: Path, arguments: list[str]
 ) -> None:
-    assert cli("ingest", source, "--warehouse", str(tmp_path / "none")).returncode == 2
+    (tmp_path / "blank.txt").write_text("\n" * 10_000 + "# none\n")
+    (tmp_path / "ids.csv").write_text(f"task_id,prompt\n{DOCUMENTED_ID},x\n")
+    (tmp_path / "ids.json").write_text("[1, ")
+    assert cli("ingest", *arguments, "--warehouse", str(tmp_path / "none")).returncode == 2
     assert not (tmp_path / "none").exists()
 
 

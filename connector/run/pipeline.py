@@ -53,9 +53,12 @@ def ingest(selection: Selection, settings: Settings, watcher: Watcher | None = N
         RunStopped: The run ended early; its `summary` says how far it got.
     """
     check_access(settings)
-    selection.check(settings)
-    with open_metrics(settings.metrics_file) as meters, open_warehouse(settings) as warehouse:
-        run = Run(selection, settings, warehouse, meters, watcher)
+    given = selection.open(settings)
+    with (
+        open_metrics(settings.metrics_file) as meters,
+        open_warehouse(settings, given) as warehouse,
+    ):
+        run = Run(given, settings, warehouse, meters, watcher)
         run.watcher.progress(run.plan, run.tally)
         if not run.has_requests:
             return run.finish()

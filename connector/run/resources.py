@@ -15,11 +15,18 @@ if TYPE_CHECKING:
 
     from connector.gateway.client import Client
     from connector.metrics.meters import Meters
+    from connector.run.selection import Given
     from connector.settings import Settings
 
 
-def open_warehouse(settings: Settings) -> AbstractContextManager[Warehouse]:
-    """Open the warehouse of the settings as its only writer."""
+def open_warehouse(settings: Settings, given: Given) -> AbstractContextManager[Warehouse]:
+    """Open the warehouse of the settings as its only writer.
+
+    Raises:
+        SourceError: It would be a new one, and no task ID to fill it with can be read.
+    """
+    if not Warehouse.exists(settings.warehouse):
+        given.begin()
     return Warehouse.writing(settings.warehouse, settings.partition_by, settings.lock_timeout)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from connector.record.answer import Answer
     from connector.run.discover import Discovery
-    from connector.run.selection import Selection
+    from connector.run.selection import Given
     from connector.settings import Settings
     from connector.warehouse.warehouse import Warehouse
 
@@ -44,7 +44,7 @@ class Run:
     """One run over one warehouse.
 
     Args:
-        selection: Which task IDs to request.
+        given: The task IDs to request, if they are not settled.
         settings: The run's settings.
         warehouse: Opened to write.
         meters: Count requests, commits and the end.
@@ -63,7 +63,7 @@ class Run:
 
     def __init__(
         self,
-        selection: Selection,
+        given: Given,
         settings: Settings,
         warehouse: Warehouse,
         meters: Meters | None = None,
@@ -71,12 +71,12 @@ class Run:
     ) -> None:
         self.clock = Clock(warehouse.latest)
         self.run_id = run_id_of(warehouse.next_sequence())
-        self.selection = selection
+        self.selection = given.selection
         self.settings = settings
         self.meters = meters or Meters()
         self.watcher = watcher or Watcher()
         with Gathered(warehouse.storage) as gathered:
-            self.plan = make_plan(selection, settings, warehouse, gathered.add)
+            self.plan = make_plan(given, settings, warehouse, gathered.add)
             if settings.keep:
                 # Before the first request: a run that ends early has kept what came with the IDs.
                 warehouse.keep(gathered)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final
+
+import pyarrow.compute as pc
 
 from connector import task_ids
 from connector.errors import SettingsError, SourceError
@@ -15,10 +18,11 @@ from connector.warehouse.warehouse import Warehouse
 MOST: Final = 10**12
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
+    from connector.record.kept import Values
     from connector.settings import Settings
     from connector.task_ids.kept import Take
 
@@ -60,15 +64,17 @@ class Selection:
         """Whether the gateway's list is the source."""
         return LISTING in (source for source in self.sources if isinstance(source, str))
 
-    def check(self, settings: Settings) -> None:
-        """Refuse sources that are missing or do not go together, before anything is written.
+    def open(self, settings: Settings) -> Given:
+        """Find the sources, before anything is written; none is read yet.
 
         Raises:
-            SourceError: There is one.
+            SourceError: One is missing, or they do not go together.
         """
-        if not self.is_listing:
-            task_ids.check(self.sources, self.query)
-            return
+        if self.is_listing:
+            self._check_listing(settings)
+        return Given(self, settings)
+
+    def _check_listing(self, settings: Settings) -> None:
         if len(self.sources) > 1 or self.column or self.query:
             raise SourceError(f"{LISTING} must be the only source, without a column or a query")
         if settings.api == "agents":
@@ -80,9 +86,56 @@ class Selection:
             raise SourceError(f"{LISTING} has no columns to keep: leave out `keep` and LUMA_KEEP")
 
 
-def make_plan(
-    selection: Selection, settings: Settings, warehouse: Warehouse | None, take: Take | None = None
-) -> Plan:
+class Given:
+    """The task IDs that the sources of a selection give, and the columns to keep with them.
+
+    Each source is found, and read, once.
+    """
+
+    def __init__(self, selection: Selection, settings: Settings) -> None:
+        self.selection = selection
+        self._take: Take | None = None
+        self._early: list[tuple[str, pa.Array, Mapping[str, Values], bool]] = []
+        self._chunks: Iterator[pa.StringArray] = iter(())
+        if not selection.is_listing:
+            self._chunks = task_ids.read(
+                selection.sources,
+                column=selection.column,
+                query=selection.query,
+                keep=settings.keep,
+                take=self._receive,
+            )
+
+    def begin(self) -> None:
+        """Read as far as the first task ID.
+
+        Raises:
+            SourceError: That is not possible, or there is none.
+        """
+        begun = []
+        for chunk in self._chunks:
+            begun.append(chunk)
+            if pc.any(pc.not_equal(chunk, "")).as_py():
+                break
+        self._chunks = chain(begun, self._chunks)
+
+    def chunks(self, take: Take) -> Iterator[pa.StringArray]:
+        """The task IDs, as `task_ids.read` yields them; `take` receives the columns to keep."""
+        self._take = take
+        for where, ids, columns, has_types in self._early:
+            take(where, ids, columns, has_types=has_types)
+        return self._chunks
+
+    def _receive(
+        self, where: str, task_ids: pa.Array, columns: Mapping[str, Values], *, has_types: bool
+    ) -> None:
+        if self._take:
+            self._take(where, task_ids, columns, has_types=has_types)
+        else:
+            self._early.append((where, task_ids, columns, has_types))
+
+
+def make_plan(given: Given, settings: Settings, warehouse: Warehouse | None, take: Take) -> Plan:
     """Decide which task IDs to request, given what the warehouse holds; None holds nothing.
 
     `take` receives the columns to keep.
@@ -92,19 +145,13 @@ def make_plan(
     Raises:
         SourceError: The task IDs cannot be read, or there are none.
     """
+    selection = given.selection
     if selection.is_listing:
         return NOTHING
-    values = task_ids.read(
-        selection.sources,
-        column=selection.column,
-        query=selection.query,
-        keep=settings.keep,
-        take=take,
-    )
     settled = warehouse and settled_in(warehouse, selection, settings)
     given_up = warehouse and given_up_in(warehouse, selection, settings)
     is_forgotten = warehouse.forgotten().mask if warehouse else None
-    return plan(values, settled, selection.limit, given_up, is_forgotten)
+    return plan(given.chunks(take), settled, selection.limit, given_up, is_forgotten)
 
 
 def settled_in(warehouse: Warehouse, selection: Selection, settings: Settings) -> pa.ChunkedArray:
@@ -130,9 +177,9 @@ def preview(selection: Selection, settings: Settings) -> Plan:
     Raises:
         UsageError: The task IDs or the warehouse cannot be read.
     """
-    selection.check(settings)
+    given = selection.open(settings)
     if selection.is_listing:
         raise SourceError(f"only the gateway knows {LISTING}: leave out --dry-run")
     has_warehouse = Warehouse.exists(settings.warehouse)
     warehouse = Warehouse.existing(settings.warehouse) if has_warehouse else None
-    return make_plan(selection, settings, warehouse)
+    return make_plan(given, settings, warehouse, lambda *_, **__: None)

@@ -29,16 +29,7 @@ if TYPE_CHECKING:
 
     from connector.task_ids.kept import Take
 
-__all__ = ["Source", "check", "is_valid", "read", "valid_mask", "why_invalid"]
-
-
-def check(sources: Sequence[Source], query: str | None = None) -> None:
-    """Look whether all sources exist; none is opened. See `read` for the arguments.
-
-    Raises:
-        SourceError: One is missing.
-    """
-    locate(sources, query=query, stdin=None)
+__all__ = ["Source", "is_valid", "read", "valid_mask", "why_invalid"]
 
 
 def read(
