@@ -17,13 +17,14 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from connector.config.misspelt import misspelt_variables
 from connector.config.origin import DEFAULT, Origin, Place
 from connector.config.places import PREFIX, look_up
-from connector.config.values import (  # noqa: TC001  pydantic reads them
+from connector.config.values import (
     Address,
     AnySeconds,
     BaseUrl,
@@ -33,6 +34,7 @@ from connector.config.values import (  # noqa: TC001  pydantic reads them
     Rate,
     Seconds,
     Variable,
+    reason_of,
 )
 from connector.errors import SettingsError
 from connector.words import did_you_mean, hide_user, plain
@@ -168,6 +170,14 @@ class Settings(BaseModel):
         is_of_agents = values.get("api") == "agents"
         return {"base_url": AGENTS_BASE_URL, **values} if is_of_agents else values
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_zero_bytes(cls, value: object) -> object:
+        """No path, address or name has one, and what comes upon it says nothing of a setting."""
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("must be text without zero bytes")
+        return value
+
     @model_validator(mode="after")
     def _asks_for_what_there_is(self) -> Self:
         if self.api == "agents" and self.ids_per_request > 1:
@@ -240,7 +250,10 @@ def load(**given: Any) -> Settings:
     try:
         settings = Settings(**{name: one.value for name, one in found.items()})
     except ValidationError as error:
-        reasons = [_reason(problem, found) for problem in error.errors(include_context=False)]
+        reasons = [
+            _reason(problem, found)
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
         raise SettingsError(f"settings: {'; '.join(reasons)}") from None
     settings._origins = {name: one.origin for name, one in found.items()}  # noqa: SLF001  not a field
     settings._misspelt = _misspelt(places.variables(), settings)  # noqa: SLF001  as above
@@ -273,9 +286,9 @@ def _warn_once(sentence: str) -> None:
 
 def _reason(problem: Any, found: Mapping[str, Found]) -> str:
     """What is wrong with which setting; one that speaks of several names them itself."""
-    said = problem["msg"].removeprefix("Value error, ")
     name = ".".join(map(str, problem["loc"]))
     setting = "key" if name == variable_of("key") else name.partition(".")[0]
+    said = reason_of(problem)
     if setting not in found:
         return f"{name}: {said}" if name else said
     value, origin = found[setting]

@@ -125,6 +125,7 @@ def test_final_rejects_are_asked_again_only_on_request(cli: CommandLine) -> None
         (["ingest", "-"], {"LUMA_BASE_URL": "ftp://x"}, "base URL"),
         (["ingest", "-"], {"LUMA_BASE_URL": "http://gateway.example"}, "unencrypted"),
         (["ingest", "-"], {"LUMA_MAX_ATTEMPTS": "0"}, "max_attempts"),
+        (["ingest", "x", "--keep", "[x"], {}, "--keep must be a JSON list of names"),
         (["show"], {}, "no warehouse"),
         (["show", "nowhere"], {}, "show takes no 'nowhere'"),
         (["ingest", KEY], {}, "There is no file [key]"),

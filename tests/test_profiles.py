@@ -37,20 +37,22 @@ ids_per_request = 7
 [profiles.studio-b]
 key_variable = "STUDIO_B_KEY"
 """
-NUMBERS = {
+SENSELESS = {
     "max_concurrency": ["0", "-5", "1e9", "nan", "99999999999999999999", "many"],
     "requests_per_second": ["0", "-1", "nan", "inf", "1e300", "1e-300"],
     "ids_per_request": ["0", "-1", "1001", "nan"],
     "max_attempts": ["0", "-1", "1e9"],
     "max_wait": ["0", "-1", "nan", "inf", "1e300"],
-    "lock_timeout": ["-1", "nan", "inf", "1e300"],
+    "lock_timeout": ["-1", "nan", "inf", "1e300", "-PT5M", "PT99999999999999H"],
     "connect_timeout": ["0", "-1", "nan", "1e300"],
     "max_body_bytes": ["0", "-1", "1e30"],
     "batch_size": ["0", "-1", "1e30"],
     "term_prompts": ["0", "-1", "1e30"],
     "poll_first": ["0", "-1", "nan", "1e300"],
-    "wait": ["-1", "nan", "9" * 400, "P99999999D"],
+    "wait": ["-1", "nan", "inf", "1e300", "9" * 400, "P99999999D", "-PT5M", "PT", "P1H"],
     "give_up_after": ["-1", "nan", "1e9d", "9999999d"],
+    "marts": ["2", "nan"],
+    "partition_by": ["week"],
 }
 
 
@@ -132,6 +134,7 @@ def test_a_profile_takes_the_key_of_its_own_variable_and_no_other(
         ("key_variable = 'luma-secret'", "never the key itself"),
         ("warehouse = [", "is not TOML"),
         ("max_concurrency = 'many luma-secret'", "max_concurrency: .*"),
+        ('max_wait = "\\u0000"', "max_wait: must be text without zero bytes"),
         ("[profiles.a]\nmax_concurrency = -5", r"not '-5' \(profile a of luma.toml\)"),
     ],
 )
@@ -228,17 +231,17 @@ def test_a_misspelt_variable_is_mentioned_and_others_are_not(cli: CommandLine) -
     assert "luma-x" not in done.stderr
 
 
-@pytest.mark.parametrize("name", NUMBERS)
-def test_a_number_that_makes_no_sense_is_refused_and_quoted(
+@pytest.mark.parametrize("name", SENSELESS)
+def test_a_value_that_makes_no_sense_is_refused_and_quoted(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     assert folder  # without a `.env` and without variables
-    for text in NUMBERS[name]:
+    for text in SENSELESS[name]:
         monkeypatch.setenv(f"LUMA_{name.upper()}", text)
         with pytest.raises(SettingsError) as told:
             load()
         monkeypatch.delenv(f"LUMA_{name.upper()}")
-        assert str(told.value).startswith(f"settings: {name}: ")
+        assert str(told.value).startswith(f"settings: {name}: must be ")
         assert f"not '{text[:60]}" in str(told.value)
         assert f"(LUMA_{name.upper()} in the environment)" in str(told.value)
         with pytest.raises(SettingsError, match=name):

@@ -16,7 +16,7 @@ from connector.cli.mode import Mode
 from connector.cli.options import NONE, WHOLE, Common
 from connector.cli.shell import console, print_json
 from connector.cli.signals import stop_on_signals
-from connector.errors import RunStopped, SourceError
+from connector.errors import RunStopped, SettingsError, SourceError
 from connector.storage.arrow import import_pyarrow
 
 if TYPE_CHECKING:
@@ -166,7 +166,10 @@ def _names(keep: list[str] | None) -> list[str] | None:
         return None
     from connector.config.values import names_in  # noqa: PLC0415  see above
 
-    return [name for word in keep for name in names_in(word)]
+    try:
+        return [name for word in keep for name in names_in(word)]
+    except ValueError as error:
+        raise SettingsError(f"--keep {error}") from None
 
 
 def _preview(selection: Selection, settings: Settings, *, as_json: bool) -> None:

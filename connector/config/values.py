@@ -7,7 +7,7 @@ import os
 import re
 from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
 
@@ -18,7 +18,26 @@ from connector.words import REPORT
 
 # Beyond these, a number is a slip of the hand, and some overflow.
 _LONGEST = timedelta(days=36_500)
-_LONGEST_WAIT = 7 * 86_400.0
+_LONGEST_WAIT = 7 * 86_400
+
+LENGTH_OF_TIME: Final = "must be a length of time, such as 30m, 1h30m, 7d or PT30M"
+_NUMBER_WANTED: Final = "must be a number"
+_WHOLE_WANTED: Final = "must be a whole number"
+_BOUNDS: Final = {
+    "greater_than_equal": ("at least", "ge"),
+    "less_than_equal": ("at most", "le"),
+}
+# How the types of pydantic's errors begin, and what a person is told.
+_WANTED: Final = {
+    "float": _NUMBER_WANTED,
+    "finite": _NUMBER_WANTED,
+    "int": _WHOLE_WANTED,
+    "bool": "must be true or false",
+    "time": LENGTH_OF_TIME,
+    "string": "must be text",
+    "path": "must be the path of a file",
+    "tuple": "must be names, separated by commas",
+}
 
 
 def _as_text(address: object) -> object:
@@ -64,7 +83,7 @@ def _as_duration(value: object) -> object:
         each = zip(parts.groups(), _UNITS, strict=True)
         return _at_most(sum(float(count or 0) * unit.total_seconds() for count, (_, unit) in each))
     if not re.match(r"\s*-?P", value):
-        raise ValueError("is not a length of time, such as 30m, 1h30m, 7d or PT30M")
+        raise ValueError(LENGTH_OF_TIME)
     return _ISO.validate_python(value.strip())
 
 
@@ -81,12 +100,41 @@ def _as_seconds(value: object) -> object:
     return found.total_seconds() if isinstance(found, timedelta) else found
 
 
-Duration = Annotated[timedelta, BeforeValidator(_as_duration), Field(ge=timedelta(0), le=_LONGEST)]
-AnySeconds = Annotated[
-    float, BeforeValidator(_as_seconds), Field(ge=0, le=_LONGEST_WAIT, allow_inf_nan=False)
-]
-Seconds = Annotated[AnySeconds, Field(gt=0)]
+def _in_a_lifetime(length: timedelta) -> timedelta:
+    if not timedelta(0) <= length <= _LONGEST:
+        raise ValueError(f"must be from 0 to {_LONGEST.days:,} days")
+    return length
+
+
+def _in_a_week(seconds: float) -> float:
+    if not 0 <= seconds <= _LONGEST_WAIT:  # as NaN is not
+        raise ValueError(f"must be from 0 to {_LONGEST_WAIT:,} seconds, which are 7 days")
+    return seconds
+
+
+def _some(seconds: float) -> float:
+    if not seconds:
+        raise ValueError("must be more than 0 seconds")
+    return seconds
+
+
+Duration = Annotated[timedelta, BeforeValidator(_as_duration), AfterValidator(_in_a_lifetime)]
+AnySeconds = Annotated[float, BeforeValidator(_as_seconds), AfterValidator(_in_a_week)]
+Seconds = Annotated[AnySeconds, AfterValidator(_some)]
 Rate = Annotated[float, Field(ge=0.0001, le=100_000, allow_inf_nan=False)]
+
+
+def reason_of(problem: Any) -> str:
+    """What a value must be, of an error of pydantic."""
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind in _BOUNDS:
+        words, name = _BOUNDS[kind]
+        bound = f"{context[name]:,}".removesuffix(".0")
+        return f"must be {words} {bound}"
+    if kind == "literal_error":
+        return f"must be {context['expected']}"
+    said: str = problem["msg"]
+    return _WANTED.get(kind.partition("_")[0], said.removeprefix("Value error, "))
 
 
 def _as_variable(name: str) -> str:
@@ -121,7 +169,7 @@ def names_in(text: str) -> list[Any]:
         try:
             names: list[Any] = json.loads(text)
         except ValueError:
-            raise ValueError('is not a JSON list of names, such as ["campaign"]') from None
+            raise ValueError('must be a JSON list of names, such as ["campaign"]') from None
         return names
     return [name.strip() for name in text.split(",") if name.strip()]
 
