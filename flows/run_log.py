@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _CONNECTOR: Final = logging.getLogger("connector")
 
+# Runs of one process that may be ending at once: Prefect still has its last words of them.
+_ENDING: Final = 1_000
+
 # The logger of the run that works in a context. Threads of the connector have their run's context.
 _run_logger: ContextVar[RunLogger] = ContextVar("run_logger")
 
@@ -62,7 +65,7 @@ def say_interrupted(run_logger: RunLogger, stopped: RunStopped) -> None:
 
 
 def _drop_last_line(state: str) -> None:
-    _said_last.states[flow_run.id] = state
+    _said_last.add(flow_run.id, state)
     logging.getLogger("prefect.flow_runs").addFilter(_said_last)
 
 
@@ -105,15 +108,24 @@ class _Forwarder(logging.Handler):
             logging.getLogger().handle(record)
 
 
-class _SaidLast(logging.Filter):
-    """Drops what Prefect says of the end of a run that has said it."""
+class SaidLast(logging.Filter):
+    """Drops what Prefect says of the end of a run that has said it; older runs are forgotten."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.states: dict[str | None, str] = {}
+        self._states: dict[str | None, str] = {}
+        self._adding = threading.Lock()
+
+    def add(self, run: str | None, state: str) -> None:
+        """Note the state of which a run has said why it ends."""
+        with self._adding:
+            self._states[run] = state
+            if len(self._states) > _ENDING:
+                del self._states[next(iter(self._states))]
 
     def filter(self, record: logging.LogRecord) -> bool:
-        state = self.states.get(getattr(record, "flow_run_id", ""))
+        """Whether a record is not the last line, or the traceback, of such a run."""
+        state = self._states.get(getattr(record, "flow_run_id", ""))
         if state is None:
             return True
         error = record.exc_info and record.exc_info[1]
@@ -122,4 +134,4 @@ class _SaidLast(logging.Filter):
 
 
 _forwarder: Final = _Forwarder()
-_said_last: Final = _SaidLast()
+_said_last: Final = SaidLast()

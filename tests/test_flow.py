@@ -45,6 +45,7 @@ from flows.access import Access, share_gateway
 from flows.assets import key_of
 from flows.batches import fetch_batch
 from flows.ingest import ingest_generations
+from flows.run_log import SaidLast
 from flows.turn import limit_name
 
 if TYPE_CHECKING:
@@ -378,6 +379,16 @@ def test_a_run_that_stopped_leaves_other_flows_their_last_line(
     assert not [line for line in prefect.log(flow_run_id(own)) if line.startswith("Finished")]
     last = prefect.log(flow_run_id(others))[-1]
     assert last == "Finished in state Failed('for a reason of its own')"
+
+
+def test_a_process_that_lives_long_forgets_the_last_lines_of_old_runs() -> None:
+    said_last = SaidLast()
+    line = logging.makeLogRecord({"msg": "Finished in state Failed('x')", "flow_run_id": "first"})
+    said_last.add("first", "Failed")
+    assert not said_last.filter(line)
+    for number in range(1_000):
+        said_last.add(str(number), "Failed")
+    assert said_last.filter(line)
 
 
 def test_the_key_of_a_secret_block_is_used_and_stays_there(
