@@ -101,6 +101,14 @@ def test_prompts_without_a_known_time_are_counted_too() -> None:
     assert (row["uses"], row["first_used_at"], row["last_used_at"]) == (1, None, None)
 
 
+@pytest.mark.parametrize("wrong", ["1970-01-01T00:00:00Z", "2999-12-31T00:00:00Z"])
+def test_a_prompt_was_not_used_when_no_clock_was_right(wrong: str) -> None:
+    at_odds = answer("w", {"state": "failed", "prompt": "x", "created_at": wrong})
+    row = prompts_of(at_odds, made("a", "x", day=1), made("b", "x", day=2))["x"]
+    assert (row["first_used_at"].day, row["last_used_at"].day) == (1, 2)
+    assert (row["uses"], row["tries_until_completed"], row["tries_after_failure"]) == (3, 1, 0)
+
+
 def test_counts_do_not_depend_on_how_the_rows_come(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = merged(
         *(

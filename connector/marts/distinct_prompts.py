@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from connector.marts import near_duplicates
 from connector.marts.fold import COUNTS, counts
 from connector.marts.tokens import Tokens
+from connector.record.order import of_possible_year
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -132,10 +133,11 @@ def _uses(read: Read, number: NDArray[np.int32], count: int) -> dict[str, NDArra
     for piece, of in _numbered_pieces(
         read, number, ("created_at", "first_seen_at", "status", "failure_category")
     ):
-        created, seen = _micros(piece["created_at"], UNKNOWN), piece["first_seen_at"]
-        np.minimum.at(uses["first_seen_at"], of, _micros(seen, UNKNOWN))
+        created_at = of_possible_year(piece["created_at"])
+        created = _micros(created_at, UNKNOWN)
+        np.minimum.at(uses["first_seen_at"], of, _micros(piece["first_seen_at"], UNKNOWN))
         np.minimum.at(uses["first_used_at"], of, created)
-        np.maximum.at(uses["last_used_at"], of, _micros(piece["created_at"], -UNKNOWN))
+        np.maximum.at(uses["last_used_at"], of, _micros(created_at, -UNKNOWN))
         is_moderated = pc.fill_null(pc.equal(piece["failure_category"], "moderation"), False)
         masks = {name: mask.to_numpy() > 0 for name, mask in counts(piece["status"]).items()}
         masks["moderated"] = masks["failed"] & is_moderated.to_numpy()
@@ -145,7 +147,7 @@ def _uses(read: Read, number: NDArray[np.int32], count: int) -> dict[str, NDArra
             np.minimum.at(uses[f"first_{status}"], of[masks[status]], created[masks[status]])
     completed, failed = uses.pop("first_completed"), uses.pop("first_failed")
     for piece, of in _numbered_pieces(read, number, ("created_at",)):
-        created = _micros(piece["created_at"], UNKNOWN)
+        created = _micros(of_possible_year(piece["created_at"]), UNKNOWN)
         np.add.at(uses["tries_until_completed"], of[created < completed[of]], np.int32(1))
         np.add.at(uses["tries_after_failure"], of[created > failed[of]], np.int32(1))
     return uses

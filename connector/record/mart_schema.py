@@ -80,8 +80,8 @@ def _prompts(generations: Table) -> Table:
                 pa.string(),
                 "Reason that most of the failures gave, its first 10,000 characters; null if none.",
             ),
-            Column("first_used_at", TIMESTAMP, "Earliest `created_at`.", "UTC"),
-            Column("last_used_at", TIMESTAMP, "Latest `created_at`.", "UTC"),
+            Column("first_used_at", TIMESTAMP, "Earliest `created_at` from 2000 to 2099.", "UTC"),
+            Column("last_used_at", TIMESTAMP, "Latest `created_at` from 2000 to 2099.", "UTC"),
             generations["prompt_words"],
             generations["prompt_characters"],
             Column(
@@ -120,8 +120,8 @@ def _families(generations: Table) -> Table:
             ),
             Column("prompts", COUNT, "Distinct prompts."),
             *OUTCOMES,
-            Column("first_used_at", TIMESTAMP, "Earliest `created_at`.", "UTC"),
-            Column("last_used_at", TIMESTAMP, "Latest `created_at`.", "UTC"),
+            Column("first_used_at", TIMESTAMP, "Earliest `created_at` from 2000 to 2099.", "UTC"),
+            Column("last_used_at", TIMESTAMP, "Latest `created_at` from 2000 to 2099.", "UTC"),
         ),
         key=("family_id",),
     )
@@ -160,8 +160,8 @@ def _terms() -> Table:
                 SHARE,
                 "Failures by moderation ÷ (completed + failed); null while none is finished.",
             ),
-            Column("first_used_at", TIMESTAMP, "Earliest `created_at`.", "UTC"),
-            Column("last_used_at", TIMESTAMP, "Latest `created_at`.", "UTC"),
+            Column("first_used_at", TIMESTAMP, "Earliest `created_at` from 2000 to 2099.", "UTC"),
+            Column("last_used_at", TIMESTAMP, "Latest `created_at` from 2000 to 2099.", "UTC"),
         ),
         key=("term",),
     )

@@ -124,3 +124,10 @@ def of_set_clock(times: pa.ChunkedArray) -> pa.ChunkedArray:
     """The times from `FIRST_YEAR` on; null for earlier ones, such as 1970, which mean none."""
     is_set = pc.greater_equal(pc.year(times), FIRST_YEAR)
     return pc.if_else(is_set, times, pa.scalar(None, times.type))
+
+
+def of_possible_year(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The times from `FIRST_YEAR` to `LAST_YEAR`; null for others, which mean none."""
+    year = pc.year(times)
+    is_possible = pc.and_(pc.greater_equal(year, FIRST_YEAR), pc.less_equal(year, LAST_YEAR))
+    return pc.if_else(is_possible, times, pa.scalar(None, times.type))
