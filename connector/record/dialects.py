@@ -255,12 +255,12 @@ def other_ids(found: Found, task_id: str) -> tuple[str, ...]:
         return ()
     names = _ids_of(found)
     given = set(map(str, names))
-    if task_id in given or (_UUID.fullmatch(task_id) and task_id.lower() in map(str.lower, given)):
+    if task_id in given or (UUID.fullmatch(task_id) and task_id.lower() in map(str.lower, given)):
         return ()
     return tuple(dict.fromkeys(name for name in names if name and isinstance(name, str)))
 
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def _ids_of(found: Found) -> list[Any]:

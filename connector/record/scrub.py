@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.dialects import parse
+from connector.record.dialects import UUID, parse
 from connector.record.keys import id_keys
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ GONE: Final = "forgotten"
 # A shorter ID may be part of another word, so it counts only as a word of its own.
 LONG: Final = 16
 WORD: Final = "[0-9A-Za-z_-]"
-
-UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # How JSON starts; a text may start with a bracket too.
 JSON: Final = re.compile(r'\s*(\{\s*"|\[\s*[\[{"])')
