@@ -12,8 +12,9 @@ from urllib.parse import unquote
 
 from connector.task_ids.validity import unreadable
 
-# All that Python calls a blank, the byte order mark, and the zero-width space that web pages add.
-BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff\u200b"
+ZERO_WIDTH: Final = "\u200b"  # a space that web pages add
+# All that Python calls a blank, the byte order mark, and that space.
+BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff" + ZERO_WIDTH
 
 # Soft hyphens, joiners and marks of direction, which come along when text is copied.
 UNSEEN: Final = "\u00ad\ufeff" + "".join(

@@ -2,21 +2,32 @@
 
 A line is split into words. If some are IDs of a usual shape (`spelling.is_usual`) and others cannot
 be IDs, it is a record, such as a line of a log, and gives the former only. If no word can be an ID,
-it is a sentence, and gives one invalid value that quotes it. All other words are IDs as they are:
-an ID may have any shape.
+it is a sentence, and gives one invalid value that quotes it; so does a word without a digit that is
+alone on its line, in a list with IDs of a usual shape. All other words are IDs as they are: an ID
+may have any shape, but it has a letter or a digit.
 """
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.task_ids.columns import is_header
 from connector.task_ids.kept import without_columns
-from connector.task_ids.spelling import BLANKS, NOTHING, QUOTES, UUID, find_usual, is_usual, tidied
+from connector.task_ids.spelling import (
+    BLANKS,
+    NOTHING,
+    QUOTES,
+    UUID,
+    ZERO_WIDTH,
+    find_usual,
+    is_usual,
+    tidied,
+)
 from connector.task_ids.validity import unreadable
 
 if TYPE_CHECKING:
@@ -27,8 +38,9 @@ if TYPE_CHECKING:
 
 # A block of nothing else consists of lines with an ID each.
 _PLAIN = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-\n"
-_PLAIN_LINE = re.compile(r"\w[\w-]*", re.ASCII)
-_SEPARATORS = rf"{re.escape(BLANKS)},;，；、"  # the last ones from Chinese keyboards
+_PLAIN_LINE = re.compile(r"(?=[\w-]*\d)\w[\w-]*", re.ASCII)
+# Not the zero-width space, which may be within an ID. The last ones are of Chinese keyboards.
+_SEPARATORS = rf"{re.escape(BLANKS).replace(ZERO_WIDTH, '')},;，；、"
 _BLANKS_AND_COMMAS = f"{BLANKS},;，；、"
 _BRACKETS = {"[": "]", "(": ")", "{": "}", "<": ">"}
 
@@ -67,6 +79,7 @@ _MAY_BE_ID = re.compile(
 _ALMOST_USUAL = re.compile(
     r"(?:[\da-f]+-){3,}[\da-f]+|(?=.*\d)[\da-f]{32}|task_\w{8,}", re.IGNORECASE
 )
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 _LETTERS = re.compile(r"[^\W\d_]{2,}[.!?:…]*")
 _SHORTEST_USUAL = 36
 _CELLS = 50
@@ -124,14 +137,15 @@ def _chosen(words: list[str], line: str, *, has_usual: bool) -> list[str]:
     for word in words:
         usual = _usual_in(word)
         ids += usual or [word]
-        if not usual and word.casefold() not in NOTHING:
+        if not usual and word and word.casefold() not in NOTHING:
             others.append(word)
-    if not others or (len(words) == 1 and not line.endswith(":")):
+    is_alone = len(words) == 1 and not line.endswith(":")
+    if not others or (is_alone and (not has_usual or any(map(str.isdigit, words[0])))):
         return ids
     may_be_ids = set(filter(_MAY_BE_ID.fullmatch, others))
     if len(may_be_ids) == len(set(others)):
         return ids
-    letters = sum(1 for word in others if _LETTERS.fullmatch(word))
+    letters = 1 if is_alone else sum(1 for word in others if _LETTERS.fullmatch(word))
     meant = [one for one in ids if is_usual(one) or _ALMOST_USUAL.fullmatch(one)]
     if meant and (letters or any(map(is_usual, meant))):
         return meant
@@ -152,7 +166,7 @@ def _usual_in(word: str) -> list[str]:
         return [bare]
     # The end of an address is an ID of its own, unless it is a word or the name of a file.
     is_opaque = _ADDRESS.match(word) and _MAY_BE_ID.fullmatch(bare) and "." not in bare
-    return [] if is_opaque else find_usual(word)
+    return [] if is_opaque else find_usual(unquote(word))
 
 
 def _words(line: str) -> Iterator[str]:
@@ -216,10 +230,10 @@ def _within_brackets(line: str) -> str:
 
 
 def _without_brackets(word: str) -> str:
-    """`word` without brackets in pairs around it; "" for nothing but brackets."""
+    """`word` without brackets in pairs around it; "" if it has no letter and no digit."""
     if word.casefold() in NOTHING:
         return word  # some have brackets of their own
     for _ in range(_LAYERS):
         if len(word) > 1 and _BRACKETS.get(word[0]) == word[-1]:
             word = word[1:-1]
-    return word if word.strip("[](){}<>") else ""
+    return word if _LETTER_OR_DIGIT.search(word) else ""
