@@ -297,12 +297,42 @@ def test_a_listing_in_an_envelope_is_read(tmp_path: Path) -> None:
         {"Items": [{"task_id": {"S": U[0]}}, {"task_id": {"S": U[1]}}], "Count": 2},
         [{"_id": {"$uuid": U[0]}}, {"_id": {"$uuid": U[1]}}],
         {"hits": {"hits": [{"_id": "a", "_source": {"task_id": one}} for one in U[:2]]}},
+        {"documents": [{"fields": {"task_id": {"stringValue": one}}} for one in U[:2]]},
+        {"page": 1, "results": {"generations": [{"id": U[0]}, {"id": U[1]}]}},
+        [{"generations": [{"id": one}], "has_more": True} for one in U[:2]],
+        [{"task_ids": [one], "tags": ["x"]} for one in U[:2]],
     ],
-    ids=["sheets", "header", "rows", "pandas", "dynamodb", "mongodb", "elasticsearch"],
+    ids=[
+        "sheets",
+        "header",
+        "rows",
+        "pandas",
+        "dynamodb",
+        "mongodb",
+        "elasticsearch",
+        "firestore",
+        "nested",
+        "pages",
+        "lists",
+    ],
 )
 def test_what_databases_and_sheets_export_as_json_is_read(tmp_path: Path, document: Any) -> None:
     (tmp_path / "export.json").write_text(json.dumps(document))
     assert ids(tmp_path / "export.json") == U[:2]
+
+
+def test_saved_pages_are_read_line_by_line_with_what_is_kept(tmp_path: Path) -> None:
+    pages = [{"generations": [{"id": one, "model": "ray-2"}], "count": 1} for one in U[:2]]
+    lines = [{"level": "info", "files": [{"id": "no"}]}, *pages]
+    (tmp_path / "pages.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    kept: list[Any] = []
+
+    def take(_where: str, task_ids: Any, columns: Any, **_types: bool) -> None:
+        kept.extend(zip(task_ids.to_pylist(), columns["model"].texts.to_pylist(), strict=True))
+
+    assert ids(tmp_path / "pages.jsonl") == ["", *U[:2]]
+    assert ids(tmp_path / "pages.jsonl", keep=["model"], take=take) == ["", *U[:2]]
+    assert kept == [(U[0], "ray-2"), (U[1], "ray-2")]
 
 
 @pytest.mark.parametrize(

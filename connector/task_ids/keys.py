@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final
 
 from connector.task_ids.columns import SAYING_WHICH, USUAL, choose_column, find_column
@@ -29,8 +29,10 @@ ENVELOPES: Final = frozenset(
         "hits",
     )
 )
-# How DynamoDB and MongoDB export a text: `{"S": "…"}`, `{"$uuid": "…"}`.
-_TYPES: Final = frozenset(("S", "$uuid", "$oid"))
+# A list under these keys is a page of objects, each with its ID.
+PAGES: Final = frozenset(("data", "generations", "tasks", "jobs", "results", "items", "hits"))
+# How DynamoDB, MongoDB and Firestore export a text: `{"S": "…"}`, `{"$uuid": "…"}`.
+_TYPES: Final = frozenset(("S", "$uuid", "$oid", "stringValue"))
 _SHAPES = 1_000
 _DEPTH = 5
 _SHOWN = 20
@@ -99,6 +101,10 @@ class KeptKeys:
         return self._chosen[keys]
 
 
+class _Page(list[object]):
+    """Items in place of one: those of a list that an object holds."""
+
+
 class Picker:
     """Takes the task ID out of each item; where no object has one, `check` says so."""
 
@@ -113,7 +119,10 @@ class Picker:
         self._keys = KeptKeys(keep, where, self._holder) if keep else None
 
     def pick(self, item: object) -> object:
-        """The task ID of an object, "" if it has none; any other item is itself the ID."""
+        """The task ID of an object, "" if it has none; any other item is itself the ID.
+
+        Of an object that is a page, its items.
+        """
         if not isinstance(item, dict):
             return item
         names = tuple(item)
@@ -121,14 +130,20 @@ class Picker:
             return _unwrapped(item[self._key])
         found = self._search(item)
         if found is None:
+            pages = _pages(item)
+            if len(pages) == 1:
+                return _Page(pages[0])
             if len(self._lacking) <= _SHOWN:
                 self._lacking.update(dict.fromkeys(map(str, names)))
             return ""
         objects, key = found
         self._found = True
+        value = _unwrapped(objects[-1][key])
+        if isinstance(value, list):
+            return _Page(value)
         if len(objects) == 1:
             self._names, self._key = names, key
-        return _unwrapped(objects[-1][key])
+        return value
 
     def check(self) -> None:
         """Raise an error if there were objects and none had a task ID, or one of the columns.
@@ -144,6 +159,11 @@ class Picker:
     def pick_all(self, items: Sequence[object]) -> list[object] | Rows:
         """The task IDs of all items, with the columns to keep."""
         ids = [self.pick(item) for item in items]
+        while _Page in set(map(type, ids)):
+            pairs = zip(items, ids, strict=True)
+            parts = [found if isinstance(found, _Page) else [item] for item, found in pairs]
+            items = list(chain.from_iterable(parts))
+            ids = [self.pick(item) for item in items]
         return ids if self._keys is None else Rows(ids, self._keys.columns(items))
 
     def _search(
@@ -180,6 +200,18 @@ class Picker:
             index = find_column(list(map(str, names)), self._column, usual)
             self._known[names, usual] = None if index is None else names[index]
         return self._known[names, usual]
+
+
+def _pages(item: Object, depth: int = _DEPTH) -> list[list[object]]:
+    """The lists of objects in `item`, which has no ID of its own."""
+    found = []
+    for key, inner in item.items():
+        name = str(key).casefold()
+        if isinstance(inner, list) and name in PAGES and {*map(type, inner)} == {dict}:
+            found.append(inner)
+        elif isinstance(inner, dict) and depth and name in PAGES | ENVELOPES:
+            found += _pages(inner, depth - 1)
+    return found
 
 
 def _unwrapped(value: object) -> object:
