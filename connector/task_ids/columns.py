@@ -60,7 +60,7 @@ def _matches(names: Sequence[str], wanted: str) -> list[int]:
 
 
 def _bare(name: str) -> str:
-    return name.strip(BLANKS)
+    return tidied(name) or name.strip(BLANKS)
 
 
 def _spelt(name: str) -> str:
@@ -96,12 +96,17 @@ def has_ids(row: Sequence[str]) -> bool:
     return any(is_usual(tidied(cell)) for cell in row)
 
 
+def says_which(name: str) -> bool:
+    """Whether a name can mean nothing but the column of task IDs."""
+    return find_column([name], None, SAYING_WHICH) is not None
+
+
 def find_header(rows: Sequence[Sequence[str]], column: str | None) -> tuple[int, int] | None:
     """Which of the first `rows` is the header, and which column of it has the task IDs.
 
-    What stands above a header is narrower: a title, a date. A row that begins with `#` is the
-    header only if no other one is: else it is a comment. If there is no header, but one column of
-    IDs, the row is -1.
+    What stands above a header is narrower: a title, a date; unless the header says `task_id`. A
+    row that begins with `#` is the header only if no other one is: else it is a comment. If there
+    is no header, but one column of IDs, the row is -1.
     """
     top = list(enumerate(rows[:HEADER_WITHIN]))
     plain = [(position, row) for position, row in top if not is_comment(row)]
@@ -119,7 +124,7 @@ def _header_among(
     for position, row in rows:
         filled = sum(map(bool, row))
         index = None if has_ids(row) else find_column(row, column)
-        if index is not None and (filled > widest or widest == 1):
+        if index is not None and (filled > widest or widest == 1 or says_which(row[index])):
             return position, index
         widest = max(widest, filled)
     return None

@@ -36,8 +36,9 @@ _MOST_COLUMNS = 1 << 16
 
 # The line that tells Excel the delimiter.
 _SEP_LINE = re.compile(r"\s*\"?sep=([,;\t|])\"?[ ]*[\r\n]", re.IGNORECASE)
-# What Markdown and the shells of databases put between rows and below them.
-_DRAWN = re.compile(r"[-+:=|\s]*-{3}[-+:=|\s]*|\(\d+ rows?\)\s*")
+# What Markdown and the shells of databases put between rows, and what these put below them.
+_DRAWN = re.compile(r"[-+:=|\s]*-{3}[-+:=|\s]*")
+_COUNT = re.compile(r"\(?\d+ rows?( affected| selected)?[.)]?\s*")
 _SEP_CELL = re.compile(r"\s*sep=[,;\t|]?\s*", re.IGNORECASE)
 
 _rows = partial(csv.reader, strict=True)
@@ -70,7 +71,10 @@ def read_delimited(
 def _cells(
     rows: Iterator[list[str]], column: str | None, where: str, keep: Keep | None
 ) -> Iterator[list[str] | Rows]:
-    """The cells below the header, which files that were put together have several times."""
+    """The cells below the header, which files that were put together have several times.
+
+    A count of rows below them is left out.
+    """
     first = _without_sep_line(list(_narrow(islice(rows, HEADER_WITHIN), where)))
     if not first:
         return
@@ -86,7 +90,8 @@ def _cells(
         yield from _kept(below, keep.choose_below(first, position, index, where), index, name)
         return
     cells = (row[index] if index < len(row) else "" for row in below)
-    yield from in_parts((cell for cell in cells if cell != name), len)
+    wanted = (c for c in cells if c != name and not ("row" in c and _COUNT.fullmatch(c)))
+    yield from in_parts(wanted, len)
 
 
 def _narrow(rows: Iterable[list[str]], where: str) -> Iterator[list[str]]:
@@ -104,7 +109,11 @@ def _kept(
     places = [index, *chosen.values()]
     width = max(places) + 1
     whole = (row if len(row) >= width else row + [""] * (width - len(row)) for row in below)
-    wanted = ([row[place] for place in places] for row in whole if row[index] != header)
+    wanted = (
+        [row[place] for place in places]
+        for row in whole
+        if row[index] != header and not _COUNT.fullmatch(row[index])
+    )
     for part in in_parts(wanted, lambda cells: sum(map(len, cells)) + CELL * len(cells)):
         ids, *columns = map(list, zip(*part, strict=True))
         yield Rows(ids, dict(zip(chosen, columns, strict=True)), has_types=False)

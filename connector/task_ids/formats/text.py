@@ -4,7 +4,7 @@ A line is split into words. If some are IDs of a usual shape (`spelling.is_usual
 be IDs, it is a record, such as a line of a log, and gives the former only. If no word can be an ID,
 it is a sentence, and gives one invalid value that quotes it; so does a word without a digit that is
 alone on its line, in a list with IDs of a usual shape. All other words are IDs as they are: an ID
-may have any shape, but it has a letter or a digit.
+may have any shape, but not of signs only.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _MAY_BE_ID = re.compile(
 _ALMOST_USUAL = re.compile(
     r"(?:[\da-f]+-){3,}[\da-f]+|(?=.*\d)[\da-f]{32}|task_\w{8,}", re.IGNORECASE
 )
-_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
+_ANY_LETTER = re.compile(r"\w")
 _LETTERS = re.compile(r"[^\W\d_]{2,}[.!?:…]*")
 _SHORTEST_USUAL = 36
 _CELLS = 50
@@ -230,10 +230,10 @@ def _within_brackets(line: str) -> str:
 
 
 def _without_brackets(word: str) -> str:
-    """`word` without brackets in pairs around it; "" if it has no letter and no digit."""
+    """`word` without brackets in pairs around it; "" if it is only signs."""
     if word.casefold() in NOTHING:
         return word  # some have brackets of their own
     for _ in range(_LAYERS):
         if len(word) > 1 and _BRACKETS.get(word[0]) == word[-1]:
             word = word[1:-1]
-    return word if _LETTER_OR_DIGIT.search(word) else ""
+    return word if _ANY_LETTER.search(word) else ""
