@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import csv
+import errno
 import functools
 import gzip
 import io
@@ -433,6 +434,9 @@ def test_sources_and_globs_are_read_one_after_another(
     monkeypatch.chdir(tmp_path)
     assert ids("b.txt", "[ab].txt", ["x"]) == ["b.txt", "a.txt", "b.txt", "x"]
     assert ids("**/c.txt") == ["deep/er/c.txt"]
+    (tmp_path / "deep/loop").symlink_to(tmp_path / "deep")
+    (tmp_path / "deep/c.txt").symlink_to("c.txt")
+    assert ids("**/c.txt") == ["deep/er/c.txt"]
     assert ids("ids[1].txt") == ["ids[1].txt"]
     monkeypatch.setenv("HOME", str(tmp_path))
     assert ids("~/a.txt") == ["a.txt"]
@@ -479,6 +483,22 @@ def test_a_file_that_cannot_be_opened_is_an_error_that_names_it(
     with socket.socket(socket.AF_UNIX) as unopenable:
         unopenable.bind("ids.txt")
         assert "ids.txt cannot be read: No such device" in refused("ids.txt")
+
+
+def test_a_folder_that_cannot_be_read_in_a_folder_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "table/closed").mkdir(parents=True)
+    pq.write_table(pa.table({"task_id": ["a"]}), tmp_path / "table/a.parquet")
+    scanned = os.scandir
+
+    def scan(path: Any) -> Any:
+        if str(path).endswith("closed"):  # root can read what permissions forbid
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scanned(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert "closed cannot be read: Permission denied" in refused(tmp_path / "table")
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "# nothing\n"])

@@ -26,22 +26,28 @@ def find_files(source: str) -> list[Path]:
         # Before the glob: a file may be called `ids[1].txt`.
         if path.exists():
             return [path]
+        if any(sign in source for sign in "*?["):
+            return _matches(str(path))
     except OSError as exc:
-        raise SourceError(f"{source} cannot be read: {exc.strerror}.") from exc
-    if any(sign in source for sign in "*?["):
-        return _matches(str(path))
+        raise SourceError(f"{exc.filename or source} cannot be read: {exc.strerror}.") from exc
     if path.is_symlink():
         raise SourceError(f"{source} is a link to {path.readlink()}, which leads to no file.")
     raise SourceError(f"There is no file {source}.{_suggestion(path)}")
 
 
 def _parquet_files(folder: Path) -> list[Path]:
-    """Those in `folder` and below, without names in `_` or `.`, which Parquet readers skip."""
-    found = [
-        path
-        for path in sorted(folder.rglob("*.parquet"))
-        if path.is_file() and not path.name.startswith((".", "_"))
+    """Those in `folder` and below, without names in `_` or `.`, which Parquet readers skip.
+
+    Raises:
+        OSError: A folder in it cannot be read: what is there must not be missed.
+    """
+    names = [
+        Path(parent, name)
+        for parent, _, files in os.walk(folder, onerror=_stop)
+        for name in files
+        if name.endswith(".parquet") and not name.startswith((".", "_"))
     ]
+    found = sorted(path for path in names if path.is_file())
     if not found:
         raise SourceError(
             f"{folder} is a folder without Parquet files. "
@@ -50,12 +56,18 @@ def _parquet_files(folder: Path) -> list[Path]:
     return found
 
 
+def _stop(error: OSError) -> None:
+    raise error
+
+
 def _matches(pattern: str) -> list[Path]:
     names = glob.glob(pattern, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
-    found = sorted(path for path in map(Path, names) if path.is_file())
-    if not found:
+    # Once each: a link to a folder above leads to the same files forty times.
+    found = {os.path.realpath(name): Path(name) for name in sorted(names, reverse=True)}
+    files = sorted(path for path in found.values() if path.is_file())
+    if not files:
         raise SourceError(f"No file matches {pattern}.")
-    return found
+    return files
 
 
 def _suggestion(path: Path) -> str:
