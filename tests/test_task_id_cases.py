@@ -293,6 +293,7 @@ def test_a_listing_in_an_envelope_is_read(tmp_path: Path) -> None:
         {"values": [["Prompt", "Task ID"], ["x", U[0]], ["y", U[1]]]},
         [["task_id"], [U[0]], [U[1]]],
         [[U[0]], [U[1]]],
+        [U[:2]],
         {"columns": ["prompt", "task_id"], "index": [0, 1], "data": [["x", U[0]], ["y", U[1]]]},
         {"Items": [{"task_id": {"S": U[0]}}, {"task_id": {"S": U[1]}}], "Count": 2},
         [{"_id": {"$uuid": U[0]}}, {"_id": {"$uuid": U[1]}}],
@@ -306,6 +307,7 @@ def test_a_listing_in_an_envelope_is_read(tmp_path: Path) -> None:
         "sheets",
         "header",
         "rows",
+        "lists of IDs",
         "pandas",
         "dynamodb",
         "mongodb",
@@ -313,12 +315,15 @@ def test_a_listing_in_an_envelope_is_read(tmp_path: Path) -> None:
         "firestore",
         "nested",
         "pages",
-        "lists",
+        "objects with lists",
     ],
 )
 def test_what_databases_and_sheets_export_as_json_is_read(tmp_path: Path, document: Any) -> None:
     (tmp_path / "export.json").write_text(json.dumps(document))
     assert ids(tmp_path / "export.json") == U[:2]
+    if isinstance(document, list) and document[0] != ["task_id"]:
+        (tmp_path / "export.jsonl").write_text("\n".join(map(json.dumps, document)))
+        assert ids(tmp_path / "export.jsonl") == U[:2]
 
 
 def test_saved_pages_are_read_line_by_line_with_what_is_kept(tmp_path: Path) -> None:

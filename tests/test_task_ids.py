@@ -339,7 +339,7 @@ def test_task_id_comes_before_id_and_letter_case_does_not_count(tmp_path: Path) 
 
 def test_a_broken_line_of_json_is_counted_as_invalid_and_tells_its_number(tmp_path: Path) -> None:
     path = tmp_path / "ids.jsonl"
-    path.write_text('"a"\n{"id": "b"}\n{"id": \n\n{"x": 1}\n17\n["c"]\n{"id": null}\n{"id": "d')
+    path.write_text('"a"\n{"id": "b"}\n{"id": \n\n{"x": 1}\n17\n["c",2]\n{"id": null}\n{"id": "d')
     a, b, broken, blank, absent, number, array, null, cut = ids(path)
     assert [a, b, blank, absent, number, null] == ["a", "b", "", "", "17", ""]
     assert why_invalid(broken) == f"line 3 of {path} is not JSON"

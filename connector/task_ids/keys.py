@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from connector.task_ids.columns import SAYING_WHICH, USUAL, choose_column, find_column
 from connector.task_ids.kept import NOT_GIVEN, Keep, Rows, as_name, missing, without_columns
+from connector.task_ids.spelling import is_usual, tidied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,7 +103,7 @@ class KeptKeys:
 
 
 class _Page(list[object]):
-    """Items in place of one: those of a list that an object holds."""
+    """Items in place of one: those of a list, perhaps one that an object holds."""
 
 
 class Picker:
@@ -121,10 +122,10 @@ class Picker:
     def pick(self, item: object) -> object:
         """The task ID of an object, "" if it has none; any other item is itself the ID.
 
-        Of an object that is a page, its items.
+        Of a page, its items.
         """
         if not isinstance(item, dict):
-            return item
+            return _Page(item) if isinstance(item, list) and _is_page(item) else item
         names = tuple(item)
         if names == self._names:  # as the one before, which is how most lists are
             return _unwrapped(item[self._key])
@@ -212,6 +213,12 @@ def _pages(item: Object, depth: int = _DEPTH) -> list[list[object]]:
         elif isinstance(inner, dict) and depth and name in PAGES | ENVELOPES:
             found += _pages(inner, depth - 1)
     return found
+
+
+def _is_page(items: list[object]) -> bool:
+    """Whether a list holds nothing but IDs: others are rows of a table, without a header."""
+    are_usual = (isinstance(one, str) and is_usual(tidied(one)) for one in items)
+    return len(items) == 1 or (bool(items) and all(are_usual))
 
 
 def _unwrapped(value: object) -> object:

@@ -172,13 +172,13 @@ def _items(document: object, where: str, column: str | None) -> Iterable[object]
 
 
 def _from_rows(items: Iterable[object], column: str | None) -> Iterable[object]:
-    """Rows below a header, as Google Sheets has them, as objects; rows of one value as that."""
+    """Rows below a header, as Google Sheets has them, as objects."""
     if not isinstance(items, list) or not items or {*map(type, items)} != {list}:
         return items
     header, *rows = items
     if find_column(list(map(str, header)), column) is not None:
         return (dict(zip(map(str, header), row, strict=False)) for row in rows)
-    return [row[0] if len(row) == 1 else row for row in items]
+    return items
 
 
 def _records(document: dict[str, Any], column: str | None) -> Iterator[object] | None:
