@@ -135,6 +135,7 @@ def test_a_profile_takes_the_key_of_its_own_variable_and_no_other(
         ("warehouse = [", "is not TOML"),
         ("max_concurrency = 'many luma-secret'", "max_concurrency: .*"),
         ('max_wait = "\\u0000"', "max_wait: must be text without zero bytes"),
+        (f"max_wait = {'9' * 400}", "max_wait: must be a number"),
         ("[profiles.a]\nmax_concurrency = -5", r"not '-5' \(profile a of luma.toml\)"),
     ],
 )

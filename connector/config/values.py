@@ -94,7 +94,7 @@ def _at_most(seconds: float) -> timedelta:
 
 def _as_seconds(value: object) -> object:
     """Take what `_as_duration` takes, as seconds, and any number as it is."""
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, OverflowError):
         return float(value)  # type: ignore[arg-type]  # what is no number raises
     found = _as_duration(value)
     return found.total_seconds() if isinstance(found, timedelta) else found
