@@ -74,8 +74,6 @@ TWO_IDS: list[tuple[str, str, int]] = [
         f"┌{LINE}┐\n│ task_id {' ' * 30}│\n│ ---     │\n╞{LINE}╡\n│ {A} │\n│ {B} │\n",
         0,
     ),
-    ("polars-shape.out", f"shape: (2, 1)\n┌{LINE}┐\n│ task_id │\n│ {A} │\n│ {B} │\n", 2),
-    ("titles.txt", f"Done\n{A}\n\n[failed]\n{B}\n", 2),
     ("dump.sql", f"COPY jobs (id) FROM stdin;\n1\t{A}\n2\t{B}\n\\.\n", 1),
     ("hidden.txt", f"{A[:8]}\u200b{A[8:]}\n\u200b{B}\u200b\n", 0),
     ("redirects.txt", f"https://g.example/go?u=https%3A%2F%2Fg%2F{A}%3Fx\nhttps://g/?id={B}\n", 0),

@@ -2,9 +2,8 @@
 
 A line is split into words. If some are IDs of a usual shape (`spelling.is_usual`) and others cannot
 be IDs, it is a record, such as a line of a log, and gives the former only. If no word can be an ID,
-it is a sentence, and gives one invalid value that quotes it; so does a word without a digit that is
-alone on its line, in a list with IDs of a usual shape. All other words are IDs as they are: an ID
-may have any shape, but not of signs only.
+it is a sentence, and gives one invalid value that quotes it. All other words are IDs as they are:
+an ID may have any shape, but not of signs only.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 # A block of nothing else consists of lines with an ID each.
 _PLAIN = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-\n"
-_PLAIN_LINE = re.compile(r"(?=[\w-]*\d)\w[\w-]*", re.ASCII)
+_PLAIN_LINE = re.compile(r"\w[\w-]*", re.ASCII)
 # Not the zero-width space, which may be within an ID. The last ones are of Chinese keyboards.
 _SEPARATORS = rf"{re.escape(BLANKS).replace(ZERO_WIDTH, '')},;，；、"
 _BLANKS_AND_COMMAS = f"{BLANKS},;，；、"
@@ -139,13 +138,12 @@ def _chosen(words: list[str], line: str, *, has_usual: bool) -> list[str]:
         ids += usual or [word]
         if not usual and word and word.casefold() not in NOTHING:
             others.append(word)
-    is_alone = len(words) == 1 and not line.endswith(":")
-    if not others or (is_alone and (not has_usual or any(map(str.isdigit, words[0])))):
+    if not others or (len(words) == 1 and not line.endswith(":")):
         return ids
     may_be_ids = set(filter(_MAY_BE_ID.fullmatch, others))
     if len(may_be_ids) == len(set(others)):
         return ids
-    letters = 1 if is_alone else sum(1 for word in others if _LETTERS.fullmatch(word))
+    letters = sum(1 for word in others if _LETTERS.fullmatch(word))
     meant = [one for one in ids if is_usual(one) or _ALMOST_USUAL.fullmatch(one)]
     if meant and (letters or any(map(is_usual, meant))):
         return meant
