@@ -70,7 +70,7 @@ def test_no_output_and_no_layer_is_dropped() -> None:
         ["https://files.example/v"],
         [{"type": "video", "url": 7}],
         [{"type": ["video"], "url": "https://files.example/v.mp4"}],
-        [{"url": "https://files.example/v.mp4"}],
+        [{"url": "https://files.example/v"}],
         [None, 3, {"url": None, "type": "video"}],
         {"note": "no list"},
         "none",

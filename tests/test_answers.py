@@ -125,6 +125,29 @@ def test_each_case_ends_as_it_must(
     assert not wrong
 
 
+def test_what_gateways_have_names_of_their_own_for_is_in_its_columns(
+    ingest: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """In `gateways.json`, `x` is the task ID."""
+    cases: dict[str, dict[str, Any]] = json.loads((CASES / "gateways.json").read_text())
+    bodies = {
+        name: json.dumps(one["body"]).replace('x\\"', f'{name}\\"').replace('"x"', f'"{name}"')
+        for name, one in cases.items()
+    }
+    with RawServer(Gateway(lambda task_id: (200, bodies[task_id].encode()))) as server:
+        done = ingest(stdin="\n".join(cases), LUMA_BASE_URL=server.base_url)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["fetched"] == len(cases)
+    rows = table(tmp_path, "generations")
+    wrong = [
+        (name, column, rows.loc[name, column])
+        for name, one in cases.items()
+        for column, value in one["row"].items()
+        if not same(rows.loc[name, column], value)
+    ]
+    assert not wrong
+
+
 @pytest.mark.parametrize(
     "name", [name for name, one in EXPECTED.items() if one["outcome"] in STOPPING]
 )

@@ -41,6 +41,9 @@ def test_an_impossible_size_has_no_name(width: int | None, height: int | None) -
 
 def test_a_request_names_what_no_size_does() -> None:
     assert frames.requested_frame("1080P", "9:16") == ("1080p", "9:16", "portrait", None)
+    assert frames.requested_frame("1920x1080", None) == frames.frame(1920, 1080)
+    assert frames.requested_frame("720 * 1280", "16:9") == frames.frame(720, 1280)
+    assert frames.requested_frame("720", None).resolution == "720p"
     assert frames.requested_frame(None, "0:0") == frames.NO_FRAME
     assert frames.requested_frame("", "wide") == frames.NO_FRAME
 

@@ -225,6 +225,16 @@ def test_documented_times_are_read_without_remark(text: str, moment: datetime | 
         ("1728982579", MOMENT),
         (1728982579325, MOMENT.replace(microsecond=325000)),
         ("2024-10-15T08:56:19", MOMENT),
+        ("20241015085619", MOMENT),
+        (20241015085619, MOMENT),
+        ("20241015", MOMENT.replace(hour=0, minute=0, second=0)),
+        ("20241315", None),
+        ("/Date(1728982579325+0200)/", MOMENT.replace(microsecond=325000)),
+        ({"$date": "2024-10-15T08:56:19Z"}, MOMENT),
+        ({"$date": {"$numberLong": "1728982579000"}}, MOMENT),
+        ({"seconds": "1728982579", "nanos": 325000000}, MOMENT.replace(microsecond=325000)),
+        ({"_seconds": 1728982579, "_nanoseconds": 0}, MOMENT),
+        ({"seconds": 1728982579, "more": 1}, None),
         ("yesterday", None),
         (10**18, datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)),
         (10**20, None),
@@ -561,7 +571,7 @@ def kept_alike(kinds: dict[str, list[Any]]) -> st.SearchStrategy[dict[str, Any]]
 
 WORD = ["asked", "a", "", "0", "\u00e9", 'a "b"', "null", "a\x1fb"]
 TIMES = ["2024-10-15T08:56:19.325Z", "0001-01-01T00:00:00Z", "2024-10-15T08:56:19.1234567Z", ""]
-SECONDS = [0, 1738555506, 1738555507, 1738555506123]
+SECONDS = [0, 1738555506, 1738555507, 1738555506123, 20250203, 20250203040506]
 PICTURE = [{"url": "https://a.b/c/v.mp4", "width": 752, "odd": "x"}, {"url": None}, {}, None]
 OWN: dict[str, list[Any]] = {
     "id": WORD,
@@ -578,6 +588,13 @@ OWN: dict[str, list[Any]] = {
     "tags": [[], ["a", "b"], [None]],
     "request": [{"model": "a", "keyframes": {"frame0": {"url": "u"}}}, {"prompt": "a"}],
     "artifact": [None, {"id": "x", "tags": ["a"]}, {"created_at": TIMES[1], "video": PICTURE[0]}],
+    "assets": [{"video": "https://a.b/v.mp4"}, {"videos": ["https://a.b/v.mp4"]}, {}, None],
+    "videos": [None, ["https://a.b/v.mp4"], []],
+    "aspect_ratio": ["16:9", "", None],
+    "params": [{"prompt": "a", "ratio": "1:1"}, {"n": 1}, None],
+    "reason": WORD,
+    "errors": [None, ["a"], "a"],
+    "end_date": [*TIMES, None],
 }
 RECORD: dict[str, list[Any]] = {
     "id": [1, 2**70],
@@ -590,6 +607,8 @@ RECORD: dict[str, list[Any]] = {
     "quota": [500],
     "progress": ["100%"],
     "properties": [{"input": "a", "more": "b"}, {"input": ""}, None],
+    "message": ["", "a", None],
+    "metadata": [{"width": 5, "height": 6}, {"n": 1}, None],
 }
 
 
@@ -672,6 +691,8 @@ KEYS = [
     *{key for column in FROM_JSON for path in column.paths for key in path.split(".")},
     *("data", "output", "generation", "result", "artifact", "code", "message", "progress"),
     *("batch_id", "finishTime", "createdAt", "others", "wrapper", "meta", "quota"),
+    *("params", "generateParam", "videos", "works", "outputs", "uri", "type", "metadata", "size"),
+    *("completionTime", "errors", "reason", "cover", "name", "duration_ms", "width", "text"),
 ]
 WORDS = [
     "completed",
@@ -679,6 +700,11 @@ WORDS = [
     "IN_PROGRESS",
     "SUCCESS",
     "https://cdn.example/dream/v.mp4",
+    "https://cdn.example/i.png",
+    "video",
+    "1920x1080",
+    "5s",
+    '{"prompt":"x","url":"https://cdn.example/dream/v.mp4"}',
     "x",
     "",
 ]

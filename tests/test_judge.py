@@ -166,6 +166,9 @@ REFUSALS: list[tuple[int, Any, Outcome, Concern]] = [
     (200, {"status": "error", "message": "no luck"}, O.NOT_A_GENERATION, M),
     (200, {"status": "COMPLETED", "request_id": "r"}, O.NOT_A_GENERATION, M),
     (200, {"name": "operations/x", "done": False}, O.NOT_A_GENERATION, M),
+    (200, {"queuePosition": 3, "estimatedTime": 30}, O.NOT_A_GENERATION, M),
+    (200, {"queue": {"position": 1}}, O.NOT_A_GENERATION, M),
+    (200, '"OK"', O.NOT_A_GENERATION, M),
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector.record.derive import length_in_seconds
+from connector.record.coerce import length_in_seconds
 from connector.record.states import failure_category, status
 
 
@@ -19,7 +19,10 @@ from connector.record.states import failure_category, status
         ("排队中", "queued"),
         ("in_progress RUNNING generating Upscaling InProgress dreaming", "running"),
         ("submitted NOT_START staged waiting pending Queued", "queued"),
-        ("UNKNOWN paused somersaulting ok", "unknown"),
+        ("ready generated MEDIA_GENERATION_STATUS_SUCCESSFUL task-completed", "completed"),
+        ("MEDIA_GENERATION_STATUS_ACTIVE retrying", "running"),
+        ("safety_rejected policy_violation unsuccessful Stopped", "failed"),
+        ("UNKNOWN paused somersaulting ok incomplete not_completed partially_completed", "unknown"),
     ],
 )
 def test_a_word_is_a_status_in_any_spelling(words: str, expected: str) -> None:
@@ -55,12 +58,23 @@ def test_a_failure_has_a_category(
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("5s", 5.0), ("9", 9.0), ("5 sec", 5.0), ("PT9S", 9.0), ("1500ms", 1.5), ("1 min", 60.0)],
+    [
+        ("5s", 5.0),
+        ("9", 9.0),
+        ("5 sec", 5.0),
+        ("PT9S", 9.0),
+        ("1500ms", 1.5),
+        ("1 min", 60.0),
+        ("PT1M5S", 65.0),
+        ("1m5.5s", 65.5),
+        ("00:05", 5.0),
+        ("00:01:05.04", 65.04),
+    ],
 )
 def test_a_requested_length_is_a_number(text: str, seconds: float) -> None:
     assert length_in_seconds(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", [None, "", "long", "5-9s", "s", "-5s"])
+@pytest.mark.parametrize("text", [None, "", "long", "5-9s", "s", "-5s", "PT", "16:9", "1:2:3"])
 def test_what_is_no_length_is_null(text: str | None) -> None:
     assert length_in_seconds(text) is None

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from connector.record.dialects import find, parse
-from connector.record.keys import LISTS, id_keys, snake
+from connector.record.keys import LISTS, id_keys
+from connector.record.names import snake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,6 +11,7 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -30,15 +31,38 @@ ZERO_YEAR: Final = 1
 EPOCH_UNITS: Final = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))
 EPOCH_NANOSECONDS_END: Final = 1e20
 
+# Digits of a date, with or without a time, and not a number since 1970: `20250203`,
+# `20250203040506`.
+CALENDAR: Final = ((19_000_101, 21_001_231), (19_000_101_000_000, 21_001_231_235_959))
+
 # `2025-02-03T04:05:06Z[Europe/Paris]`: the offset is enough.
 _ZONE_NAME = re.compile(r"\[[^\]]*\]\s*$")
 _SLASHES = re.compile(r"^(\d{4})/(\d{1,2})/(\d{1,2})(?=\D|$)")
 # `2025-02-03 04:05:06.789 +0000 UTC m=+0.01`, as Go prints times.
 _NAME_AFTER_OFFSET = re.compile(r"(?<= [+-]\d{4}) [A-Z]{3,5}( m=\S+)?$")
+# `/Date(1738555506000+0000)/`, as .NET writes times; the number is in UTC.
+_DOTNET = re.compile(r"/Date\((-?\d{1,20})(?:[+-]\d{4})?\)/", re.ASCII)
+# Objects in place of a time: of Protobuf and Firestore in parts, of MongoDB by one key.
+_PARTS: Final = (("seconds", "nanos"), ("seconds", "nanoseconds"), ("_seconds", "_nanoseconds"))
+_NANOS: Final = range(1_000_000_000)
+_MONGO: Final = frozenset({"$date", "$numberLong"})
 _UTC_WORD = re.compile(r"\s*(UTC|GMT|Z)$", re.IGNORECASE)
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _LONGEST_NUMBER = 40
+
+# `5s`, `1500ms`, `PT1M5S`, `1m5s`, `00:01:05.5`
+_PART = r"(?:(\d{1,6}(?:\.\d{1,6})?)\s*(?:%s)\s*)?"
+_LENGTH = re.compile(
+    r"(?:P(?:0D)?T)?"
+    + _PART % "h|hours?|hrs?"
+    + _PART % "m|min|mins|minutes?"
+    + _PART % "s|sec|secs|seconds?"
+    + _PART % "ms|milliseconds?",
+    re.IGNORECASE | re.ASCII,
+)
+_CLOCK = re.compile(r"(?:(\d{1,2}):)?(\d{1,3}):(\d{2}(?:\.\d{1,6})?)", re.ASCII)
+_SECONDS_IN: Final = (3600.0, 60.0, 1.0, 0.001)
 
 
 def to_string(value: Any) -> str | None:
@@ -93,6 +117,23 @@ def to_float(value: Any) -> float | None:
         return None
 
 
+@lru_cache(maxsize=4096)
+def length_in_seconds(text: str | None) -> float | None:
+    """Convert a length, such as `5s`, `9`, `1500ms` or `00:05`, to seconds; None if invalid."""
+    text = (text or "").strip()
+    match = _CLOCK.fullmatch(text) or _LENGTH.fullmatch(f"{text}s" if text[-1:].isdigit() else text)
+    if match is None or not any(match.groups()):
+        return None
+    parts = zip(match.groups(), _SECONDS_IN, strict=False)
+    return sum(float(part) * unit for part, unit in parts if part)
+
+
+def to_seconds(value: Any) -> float | None:
+    """Return a number of seconds, from a number or a length in words."""
+    seconds = to_float(value)
+    return length_in_seconds(value) if seconds is None and isinstance(value, str) else seconds
+
+
 def to_bool(value: Any) -> bool | None:
     """Return a boolean, from text or from 1 and 0."""
     if isinstance(value, str):
@@ -103,19 +144,42 @@ def to_bool(value: Any) -> bool | None:
 def to_time(value: Any) -> datetime | None:
     """Return a time, from text in a common form (UTC without an offset) or a number since 1970.
 
-    Numbers are seconds, milliseconds, microseconds or nanoseconds, by their size.
+    Numbers are seconds, milliseconds, microseconds or nanoseconds, by their size. Of objects, those
+    are times that Protobuf, Firestore and MongoDB write.
     """
+    if isinstance(value, dict):
+        return _from_object(value)
     number = to_number(value)
     if number is not None:
-        return _from_epoch(number)
+        is_calendar = any(first <= number <= last for first, last in CALENDAR)
+        return _from_calendar(number) if is_calendar else _from_epoch(number)
     if not isinstance(value, str):
         return None
     text = value.strip()
     return parse_time(text)[0] or _from_usual_forms(text)
 
 
+def _from_object(value: dict[str, Any]) -> datetime | None:
+    if len(value) == 1 and _MONGO.issuperset(value):
+        return to_time(*value.values())
+    for parts in _PARTS:
+        if parts[0] in value and value.keys() <= set(parts):
+            seconds, nanos = (to_int(value.get(part, 0), 64) for part in parts)
+            if seconds is not None and nanos in _NANOS:
+                return _from_micros(seconds * 1_000_000 + (nanos or 0) // 1000)
+    return None
+
+
+def _from_calendar(digits: float) -> datetime | None:
+    text = str(int(digits))
+    moment, _ = parse_time(f"{text[:8]}T{text[8:] or '000000'}")
+    return moment if digits == int(digits) else None
+
+
 def _from_usual_forms(text: str) -> datetime | None:
     """Parse RFC 822, slashes, a zone in brackets or after an offset, or `UTC` for an offset."""
+    if match := _DOTNET.fullmatch(text):
+        return _from_micros(int(match[1]) * 1000)
     plain = _NAME_AFTER_OFFSET.sub("", _ZONE_NAME.sub("", text))
     plain = _UTC_WORD.sub("+00:00", plain)
     if match := _SLASHES.match(plain):
@@ -161,8 +225,17 @@ def _from_epoch(number: float) -> datetime | None:
         return None
     for end, micros in EPOCH_UNITS:
         if number < end:
-            return EPOCH + timedelta(microseconds=round(number * micros))
-    return EPOCH + timedelta(microseconds=int(number) // 1000)
+            return _from_micros(round(number * micros))
+    return _from_micros(int(number) // 1000)
+
+
+def _from_micros(micros: int) -> datetime | None:
+    return EPOCH + timedelta(microseconds=micros) if 0 < micros <= EPOCH_UNITS[-1][0] else None
+
+
+def coercer(kind: pa.DataType, unit: str | None = None) -> Callable[[Any], Any]:
+    """What converts values to a column of this type and unit."""
+    return to_seconds if unit == "seconds" else COERCERS[kind]
 
 
 COERCERS: Final[dict[pa.DataType, Callable[[Any], Any]]] = {

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.arrow_json import EXACT, OTHERWISE, json_texts, object_of
-from connector.record.coerce import EPOCH_UNITS
+from connector.record.coerce import CALENDAR, EPOCH_UNITS
 from connector.record.column import TIMESTAMP
 from connector.record.dialects import agreed
 from connector.record.fields import ARRAY_TYPES, USUAL_TIME
@@ -29,12 +29,20 @@ from connector.record.keys import (
     wanted,
 )
 from connector.record.shape import ARTIFACT
+from connector.record.states import status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from connector.record.column import Column
     from connector.record.shape import Shape
+
+PLACES: Final = tuple(
+    number
+    for name in ("state", "failure_reason")
+    for number, column in enumerate(FROM_JSON)
+    if column.name == name
+)
 
 NOTED: Final = "%Y-%m-%dT%H:%M:%S+00:00"
 
@@ -101,6 +109,7 @@ class Columns:
         """An array for each of `FROM_JSON`, then `extra` and `coercions`."""
         arrays = [self._column(column) for column in FROM_JSON]
         self._check_generation()
+        self._check_reasons(*(arrays[place] for place in PLACES))
         return [*arrays, self._extra(), self._notes]
 
     def _gathered(self) -> dict[str, list[_Value]]:
@@ -188,7 +197,7 @@ class Columns:
         for value in values:
             if value.array.type == pa.int64():
                 self._take(value, numbers)
-        self._require(pc.and_(pc.greater(numbers, 0), pc.less(numbers, int(EPOCH_UNITS[0][0]))))
+        self._require(pc.and_(_is_epoch(numbers), pc.less(numbers, int(EPOCH_UNITS[0][0]))))
         found = _from_epoch(numbers)
         note = '[{"column":"created_at","from":'
         text = pc.strftime(found.cast(pa.timestamp("s", "UTC"), safe=False), NOTED)
@@ -286,6 +295,14 @@ class Columns:
         self._require(is_there)
         if self._gathers:
             self._check_nothing(own)
+
+    def _check_reasons(self, states: pa.Array, reasons: pa.Array) -> None:
+        """A failure without a reason may have one under a key that says other things too."""
+        states = states.dictionary_encode()
+        failed = [status(state) == "failed" for state in states.dictionary.to_pylist()]
+        if any(failed):
+            has_failed = pa.array(failed, pa.bool_()).take(states.indices)
+            self._refuse(pc.and_(has_failed, pc.is_null(reasons)))
 
     def _check_nothing(self, own: _Left) -> None:
         """What means "none" is kept, where no key but those of the generation is of a column."""
@@ -423,8 +440,11 @@ def _is_filled(texts: pa.Array) -> pa.Array:
 
 
 def _is_epoch(numbers: pa.Array) -> pa.Array:
-    """Whether numbers are times of a usual unit."""
-    return pc.and_(pc.greater(numbers, 0), pc.less(numbers, int(EPOCH_UNITS[-1][0])))
+    """Whether numbers are times of a usual unit, and not the digits of a date."""
+    (_, first), (start, end) = CALENDAR
+    is_calendar = pc.and_(pc.greater_equal(numbers, start), pc.less_equal(numbers, end))
+    is_in_range = pc.and_(pc.greater(numbers, first), pc.less(numbers, int(EPOCH_UNITS[-1][0])))
+    return pc.and_not(is_in_range, is_calendar)
 
 
 def _from_epoch(numbers: pa.Array) -> pa.Array:

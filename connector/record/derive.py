@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.coerce import parse_time
+from connector.record.coerce import length_in_seconds, parse_time
 from connector.record.column import TIMESTAMP
 from connector.record.frames import NO_FRAME, Frame, frame, requested_frame
 from connector.record.schema import GENERATIONS, STRING
@@ -56,12 +54,6 @@ NOT_WATERMARKED: Final = (
     r"(?i)(?:^|[^a-z])(?:no|non|not|without|un|remove)[-_. ]?watermark"
     r"|watermark[-_. ]?(?:free|less|removed)"
 )
-
-_LENGTH = re.compile(
-    r"\s*(?:PT)?(\d{1,6}(?:\.\d{1,6})?)\s*(|ms|s|sec|secs|seconds?|m|min|minutes?)\s*",
-    re.IGNORECASE,
-)
-_SECONDS_IN: Final = {"ms": 0.001, "m": 60.0, "min": 60.0, "minute": 60.0, "minutes": 60.0}
 
 # Source: AWS Signature Version 4. Limited to the years 1000 to 2999 and to nine digits of seconds
 # (AWS itself allows a week), so that the times are valid.
@@ -180,13 +172,6 @@ def signature_times(urls: pa.Array) -> tuple[pa.Array, pa.Array]:
 def _basic_times(texts: pa.Array) -> pa.Array:
     """Parse ISO 8601 basic format, which Arrow does not read; null for an impossible date."""
     return _of_each(lambda text: parse_time(text)[0], texts.dictionary_encode(), TIMESTAMP)
-
-
-@lru_cache(maxsize=4096)
-def length_in_seconds(duration: str | None) -> float | None:
-    """Convert a requested length, such as `5s`, `9` or `1500ms`, to seconds; None if invalid."""
-    match = _LENGTH.fullmatch(duration or "")
-    return float(match[1]) * _SECONDS_IN.get(match[2].lower(), 1.0) if match else None
 
 
 def prompt_id(prompt: str) -> str:

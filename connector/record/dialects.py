@@ -1,7 +1,7 @@
 """Finds the generation in a body, in any dialect and any wrapper.
 
 The gateways behind one path answer in two dialects (the gateway's own, and the official one with
-`assets` and `request`), and Luma's newer API in a third (`connector.record.outputs`). They come
+`assets` and `request`), and Luma's newer API in a third, with a list of files. They come
 bare or wrapped: in an envelope `{"code", "message", "data"}`, in a record of the task with a status
 and times of its own, in a list. All are told apart by shape alone, never by a setting.
 
@@ -15,17 +15,18 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from connector.record.files import from_text, holds_video, is_address
 from connector.record.keys import (
     HEADS,
     LISTS,
     LOOSE,
     MEDIA,
+    NO_WRAPPERS,
     OF_ERRORS,
     OF_TASKS,
     STATE_KEYS,
@@ -36,6 +37,7 @@ from connector.record.keys import (
     id_keys,
     inner_keys,
 )
+from connector.record.names import STATE_WORDS
 from connector.record.schema import TERMINAL_STATUSES, UNFINISHED_STATUSES
 from connector.record.states import status
 
@@ -111,10 +113,14 @@ def find(document: Any, task_id: str = "") -> Found | None:
         document: Parsed JSON.
         task_id: The requested ID, which selects one of a list.
     """
+    if type(document) is str:
+        document = from_text(document)
     if type(document) is dict and is_plain_shape(document):
         state = document.get("state")
-        is_bare = state is None and document.get("id") is None and media_of(document) is None
-        return None if is_bare else Found(document, state=state, is_plain=True)
+        if type(state) is dict:
+            state = _state_in(document)
+        if state is not None or document.get("id") is not None or media_of(document) is not None:
+            return Found(document, state=state, is_plain=True)
     if type(document) is dict and (found := _under_data(document)) is not None:
         return found
     return _unwrap(document, task_id, DEEPEST)
@@ -162,7 +168,29 @@ def _unwrap(document: Any, task_id: str, depth: int) -> Found | None:
     bare = _bare(document)
     if bare is not None and _says_much(bare):
         return bare
-    return _inside(document, task_id, depth, lists=LOOSE, objects=LOOSE) or bare
+    return (
+        _inside(document, task_id, depth, lists=LOOSE, objects=LOOSE)
+        or bare
+        or _elsewhere(document, task_id, depth)
+    )
+
+
+def _elsewhere(document: Json, task_id: str, depth: int) -> Found | None:
+    """Find the generation under a key that no wrapper is known for, in an object without one.
+
+    It counts if it says a state, and has media or the requested ID, or that ID is the key.
+    """
+    for name, key in folded(document).items():
+        value = document[key]
+        if not isinstance(value, dict | list) or name in NO_WRAPPERS:
+            continue
+        found = _unwrap(value, task_id, depth - 1)
+        if found is None or found.state is None:
+            continue
+        is_asked = key == task_id or task_id in _ids_of(found)
+        if is_asked or media_of(found.generation) is not None or holds_video(found.generation):
+            return _wrapped(found, Wrapper(document, key))
+    return None
 
 
 def _inside(
@@ -182,14 +210,6 @@ def _inside(
         if found is not None and (_says_much(found) or not _says_itself(document)):
             return _wrapped(found, Wrapper(document, key))
     return None
-
-
-def from_text(value: Any) -> Any:
-    """The object in a text, where a gateway keeps JSON as text; any other value as it is."""
-    if type(value) is str and value.lstrip()[:1] == "{":
-        with suppress(ValueError):
-            return orjson.loads(value)
-    return value
 
 
 def _says_much(found: Found) -> bool:
@@ -274,13 +294,16 @@ def _bare(document: Json) -> Found | None:
     if media_of(document) is not None:
         return Found(document, state=state)
     if state is not None:
-        if not OF_TASKS.isdisjoint(folded(document)) or status(state) in UNFINISHED_STATUSES:
+        is_of_task = not OF_TASKS.isdisjoint(folded(document)) or holds_video(document)
+        if is_of_task or status(state) in UNFINISHED_STATUSES:
             return Found(document, state=state)
         # `{"state": "completed"}` is little, but `state` is the key of a generation's own state.
         is_error = any(document.get(name) for name in OF_ERRORS)
         return Found(document, state=state) if "state" in document and not is_error else None
     is_error = any(document.get(name) for name in OF_ERRORS)
-    return Found(document) if document.get("id") is not None and not is_error else None
+    if is_error or not (document.get("id") is not None or holds_video(document)):
+        return None
+    return Found(document)
 
 
 def is_refusal(document: Json) -> bool:
@@ -299,15 +322,22 @@ def _is_media(name: str, value: Any) -> bool:
     return is_address(value) or (isinstance(value, dict) and bool(value))
 
 
-def is_address(value: Any) -> bool:
-    """Whether a value is a file's URL, which some gateways send in place of an object."""
-    return type(value) is str and value.startswith(("http://", "https://"))
-
-
 def _state_in(document: Json) -> Any:
     keys = folded(document)
-    words = [document[keys[name]] for name in STATE_KEYS if name in keys]
-    word = next((word for word in words if isinstance(word, str) and word.strip()), None)
+    words = (_word_in(document[keys[name]]) for name in STATE_KEYS if name in keys)
+    word = next((word for word in words if word is not None), None)
     if word is None and STATE_NUMBER in keys:
-        return WORDS_OF_NUMBERS.get(str(document[keys[STATE_NUMBER]]))
+        number = document[keys[STATE_NUMBER]]
+        return WORDS_OF_NUMBERS.get(str(number)) or _word_in(number)
     return word
+
+
+def _word_in(state: Any) -> str | None:
+    """The word of a state, which some gateways put into an object."""
+    if isinstance(state, dict):
+        keys = folded(state)
+        words = [state[keys[name]] for name in STATE_WORDS if name in keys]
+        words = [word for word in words if isinstance(word, str) and word.strip()]
+        known = (word for word in words if status(word) != "unknown")
+        return next(known, words[0] if words else None)
+    return state if isinstance(state, str) and state.strip() else None

@@ -18,9 +18,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connector.record.coerce import COERCERS, EPOCH_UNITS, parse_time, to_json
+from connector.record.coerce import CALENDAR, EPOCH_UNITS, coercer, parse_time, to_json, to_time
 from connector.record.column import TIMESTAMP, Column
-from connector.record.dialects import is_address
+from connector.record.files import is_address
 from connector.record.keys import FROM_JSON, PLAIN_KEYS, Json
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class Fields:
         for row, value in enumerate(values):
             moment, as_documented = parse_time(value) if type(value) is str else (None, False)
             if not as_documented and value is not None:
-                moment = COERCERS[TIMESTAMP](value)
+                moment = to_time(value)
                 if not (moment and column.is_often_epoch and type(value) in {int, float}):
                     self._note(row, column.name, value, moment and moment.isoformat())
             is_cut = type(value) is str and _FINER_THAN_MICROSECONDS.search(value)
@@ -225,7 +225,7 @@ class Fields:
         return moments
 
     def _coerced(self, column: Column, values: list[Any]) -> list[Any]:
-        convert = to_json if column.name == KEEPS_ANYTHING else COERCERS[column.type]
+        convert = to_json if column.name == KEEPS_ANYTHING else coercer(column.type, column.unit)
         fits = NATIVE_TYPES[column.type]
         result = []
         for row, value in enumerate(values):
@@ -302,7 +302,7 @@ def _epoch_seconds(values: list[Any]) -> pa.Array | None:
     """Times since 1970 in whole seconds, as nearly all of such gateways are; None if one is not."""
     if not OPTIONAL_INT.issuperset(map(type, values)):
         return None
-    if not all(value is None or 0 < value < EPOCH_UNITS[0][0] for value in values):
+    if not all(value is None or CALENDAR[0][1] < value < EPOCH_UNITS[0][0] for value in values):
         return None
     return pa.array(values, pa.timestamp("s", tz="UTC")).cast(TIMESTAMP)
 

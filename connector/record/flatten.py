@@ -16,7 +16,7 @@ from connector.record.fields import Fields
 from connector.record.keys import FROM_JSON
 from connector.record.order import sequence_of
 from connector.record.pieces import split
-from connector.record.plain import plain
+from connector.record.plain import is_odd, plain
 from connector.record.schema import GENERATIONS, TERMINAL_STATUSES, UNFINISHED_STATUSES
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ def _document(body: bytes | None, task_id: str) -> tuple[Json, Json | None]:
         found = None
     if found is None:
         return {}, None
-    return (found.generation, None) if found.is_plain else plain(found, task_id)
+    if found.is_plain and not is_odd(found.generation):
+        return found.generation, None
+    return plain(found, task_id)
 
 
 def _lineage(answers: pa.Table, status: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:

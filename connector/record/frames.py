@@ -27,6 +27,10 @@ NEAR_RATIO: Final = 1.04
 
 _RATIO = re.compile(r"\s*(\d{1,5})\s*[:x/]\s*(\d{1,5})\s*", re.ASCII)
 
+# `1920x1080` and `1280*720` in place of a name; `720` in place of `720p`.
+_SIZE = re.compile(r"\s*(\d{2,5})\s*[x*×]\s*(\d{2,5})\s*(?:px)?\s*", re.ASCII | re.IGNORECASE)
+_HEIGHT = re.compile(r"\d{3,4}", re.ASCII)
+
 
 class Frame(NamedTuple):
     """The names of a size."""
@@ -59,7 +63,11 @@ def frame(width: int | None, height: int | None) -> Frame:
 @lru_cache(maxsize=4096)
 def requested_frame(resolution: str | None, aspect_ratio: str | None) -> Frame:
     """Name the requested size, where the actual one is unknown."""
+    if size := _SIZE.fullmatch(resolution or ""):
+        return frame(int(size[1]), int(size[2]))
     named = (resolution or "").strip().lower() or None
+    if named and _HEIGHT.fullmatch(named):
+        named += "p"
     match = _RATIO.fullmatch(aspect_ratio or "")
     width, height = (int(match[1]), int(match[2])) if match else (0, 0)
     if not width or not height:

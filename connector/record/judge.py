@@ -14,6 +14,7 @@ counts as temporary: requesting a task again costs a request, giving it up wrong
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import unescape
 from http import HTTPStatus
@@ -361,8 +362,13 @@ def _no_generation(document: Any, said: str) -> Verdict:
     """
     kind = type(document).__name__ if not isinstance(document, dict) else "object"
     message = said or f"a JSON {kind} without a generation"
-    may_pass = isinstance(document, dict) and (
-        is_refusal(document) or reports_a_fault(document) or not PASSES.isdisjoint(folded(document))
+    may_pass = isinstance(document, str | int | float) or (
+        isinstance(document, dict)
+        and (
+            is_refusal(document)
+            or reports_a_fault(document)
+            or any(name in PASSES or WAITS.search(name) for name in folded(document))
+        )
     )
     concerns = Concern.MOMENT if may_pass else Concern.TASK
     return Verdict(Outcome.NOT_A_GENERATION, message, concerns)
@@ -370,6 +376,9 @@ def _no_generation(document: Any, said: str) -> Verdict:
 
 # Keys of a state, and of what holds a generation once there is one.
 PASSES: Final = frozenset({*STATE_KEYS, "done", "data"})
+
+# And those of what says how far it is, such as `queue_position` and `estimated_time`.
+WAITS: Final = re.compile(r"(?:^|_)(?:queue|position|progress|percent|eta|estimated?|wait)(?:_|$)")
 
 
 def _phrase(status: int) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import pyarrow as pa
+
 from connector.record.column import TIMESTAMP
+from connector.record.names import MESSAGE_KEYS, by_words, holds_files, snake
 from connector.record.schema import GENERATIONS
 
 if TYPE_CHECKING:
@@ -61,13 +63,6 @@ LOOSE: Final = frozenset(
     ["attributes", "body", "payload", "item", "items", "list", "records", "job", "prediction"]
 )
 
-# Files, beside `output`: of a generation, or of the object that it keeps its results in.
-FILES: Final = ("result_urls", "video_urls", "videos", "result_url", "url")
-RESULTS: Final = ("response", "task_result", "result", "result_json", "video_info")
-
-# The request, as JSON kept as text.
-REQUEST_TEXTS: Final = ("param_json", "prompt_json", "param")
-
 OF_WRAPPERS: Final = frozenset({*WRAPPERS, *LISTS, *LOOSE})
 
 STATE_KEYS: Final = GENERATIONS["state"].paths
@@ -85,12 +80,13 @@ OF_RECORDS: Final = frozenset(
 # With these beside it, an `id` belongs to a request, not to a generation.
 OF_ERRORS: Final = ("error", "errors", "detail", "message", "msg", "code")
 
+# What is under these is no generation, but what went wrong, or what was asked for.
+NO_WRAPPERS: Final = frozenset({*OF_ERRORS, "err", "fault", "request", "input", "params", "user"})
+
 # Without any of these, a lone word such as "error" or "success" is about the request, not a task.
 OF_TASKS: Final = frozenset({*IDS, *MEDIA, "prompt", "request", "created_at", "progress"}) | (
     OF_RECORDS
 )
-
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def _heads() -> dict[str, list[tuple[str, str]]]:
@@ -112,6 +108,15 @@ TIME_NAMES: Final[frozenset[str]] = frozenset(
     column.name for column in FROM_JSON if column.type == TIMESTAMP
 )
 
+TEXTS: Final[frozenset[str]] = frozenset(
+    column.name for column in FROM_JSON if column.type == pa.string()
+) - {"queue_state"}
+
+# Keys whose value is a text, and not an object of values.
+TEXT_KEYS: Final = frozenset(
+    path for column in FROM_JSON if column.name in TEXTS for path in column.paths if "." not in path
+)
+
 FAILURE: Final = frozenset({"failure_reason", "failure_code"})
 
 MAY_BE_NOTHING: Final = FAILURE | TIME_NAMES
@@ -121,41 +126,37 @@ OTHER_DIALECTS: Final = (HEADS.keys() - PLAIN_KEYS) | {
     *IDS[1:],
     *OF_RECORDS,
     *OF_ERRORS,
+    *frozenset(MESSAGE_KEYS) - PLAIN_KEYS,
     "success",
     "type",
     STATE_NUMBER,
-    *FILES,
-    *RESULTS,
-    *REQUEST_TEXTS,
 }
 
 
 @lru_cache(maxsize=4096)
 def has_plain_shape(keys: tuple[str, ...]) -> bool:
     """Whether an object with these keys is in a documented dialect."""
-    return OTHER_DIALECTS.isdisjoint(keys) and all(map(str.islower, keys))
+    return OTHER_DIALECTS.isdisjoint(keys) and all(
+        key in PLAIN_KEYS or (key == snake(key) and not by_words(key) and not holds_files(key))
+        for key in keys
+    )
 
 
 def folded(document: Json) -> Mapping[str, str]:
     """The keys of an object by their form in snake case."""
-    return _folded_keys(tuple(document))
+    return snakes(tuple(document))
 
 
 @lru_cache(maxsize=4096)
-def _folded_keys(keys: tuple[str, ...]) -> Mapping[str, str]:
+def snakes(keys: tuple[str, ...]) -> Mapping[str, str]:
+    """Keys by their form in snake case."""
     return {snake(key): key for key in keys}
 
 
 @lru_cache(maxsize=4096)
 def inner_keys(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Those under which wrappers hold others, with their form in snake case."""
-    return tuple(item for item in _folded_keys(keys).items() if item[0] in OF_WRAPPERS)
-
-
-@lru_cache(maxsize=4096)
-def snake(key: str) -> str:
-    """A key in snake case."""
-    return key if key.islower() else _HUMP.sub("_", key).lower()
+    return tuple(item for item in snakes(keys).items() if item[0] in OF_WRAPPERS)
 
 
 class Want(NamedTuple):
@@ -164,30 +165,44 @@ class Want(NamedTuple):
     Attributes:
         rest: The key within the object under that key; empty if the value itself is wanted.
         is_checked: Whether some values do not count.
+        is_guess: Whether the words of the key say it, and no declared path.
     """
 
     name: str
     rank: int
     rest: str
     is_checked: bool
+    is_guess: bool = False
 
 
 @lru_cache(maxsize=4096)
 def wanted(keys: tuple[str, ...]) -> tuple[tuple[str, tuple[Want, ...]], ...]:
     """What columns look for in an object with these keys, by key."""
-    return tuple(
-        (key, tuple(_want(name, path) for name, path in HEADS[head]))
-        for head, key in _folded_keys(keys).items()
-        if head in HEADS
+    return tuple((key, wants) for head, key in snakes(keys).items() if (wants := wants_of(head)))
+
+
+@lru_cache(maxsize=4096)
+def wants_of(head: str) -> tuple[Want, ...]:
+    """What columns look for under a key in snake case."""
+    declared = HEADS.get(head, [])
+    guesses = (
+        Want(name, FIRST_GUESS + rank, rest, is_checked=True, is_guess=True)
+        for rank, (name, rest) in enumerate(by_words(head))
+        if (name, f"{head}.{rest}" if rest else head) not in declared
     )
+    return (*(_want(name, path) for name, path in declared), *guesses)
+
+
+# Declared paths come first.
+FIRST_GUESS: Final = 1_000
 
 
 def _want(name: str, path: str) -> Want:
-    is_checked = name in MAY_BE_NOTHING or name in {"id", "state"} or path == "error"
+    is_checked = name in MAY_BE_NOTHING or name in {"id", "state"} or name in TEXTS
     return Want(name, _RANK[name, path], path.partition(".")[2], is_checked)
 
 
 @lru_cache(maxsize=4096)
 def id_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
     """Those under which IDs stand."""
-    return tuple(key for name, key in _folded_keys(keys).items() if name in IDS)
+    return tuple(key for name, key in snakes(keys).items() if name in IDS)

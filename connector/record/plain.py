@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from connector.record.candidates import (
+    Candidate,
+    Candidates,
+    add_files,
+    add_reason,
+    gather,
+    move_urls,
+    open_texts,
+    size_in,
+)
 from connector.record.coerce import is_no_time
-from connector.record.dialects import Found, from_text, is_address, is_plain_shape
+from connector.record.dialects import Found, is_plain_shape
+from connector.record.files import files_in
 from connector.record.keys import (
-    FAILURE,
     FROM_JSON,
-    HEADS,
-    MAY_BE_NOTHING,
-    OF_RECORDS,
-    REQUEST_TEXTS,
-    TIME_NAMES,
+    MEDIA,
+    TEXT_KEYS,
     Json,
     folded,
     id_keys,
-    snake,
-    wanted,
+    snakes,
+    wants_of,
 )
-from connector.record.outputs import has_outputs, with_media, with_video
+from connector.record.names import holds_files, holds_request, snake
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
+
+    from connector.record.files import Path
 
 _MEDIA_KEYS: Final = {
     "video": frozenset({"url", "width", "height", "download_url"}),
@@ -40,10 +50,6 @@ _FLAT: Final = frozenset({"id", "liked", "state", "prompt", "created_at", "artif
 
 _FIRST_PATH: Final = {column.name: column.paths[0].partition(".")[::2] for column in FROM_JSON}
 
-_Value = tuple[int, int, tuple[str, ...], Any]
-
-"""A candidate for a column's value: its layer, the rank of its path, its keys, and itself."""
-
 
 def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     """Convert a generation to the documented shape; return it and the rest, in its original shape.
@@ -51,10 +57,6 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     Each column's value is at the first of the column's paths. What the generation lacks comes from
     the nearest wrapper that has it. A value that loses to another one is part of the rest.
     """
-    if has_outputs(found.generation):
-        found = found._replace(generation=with_media(found.generation))
-    else:
-        found = found._replace(generation=with_video(found.generation))
     is_alone = not found.wrappers and not found.others
     if is_alone and (flat := _flat(found.generation)):
         return flat, {}
@@ -62,15 +64,20 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
         return found.generation, _around(found, found.generation)
     layers = [found.generation, *_artifact(found.generation)]
     layers += [wrapper.fields for wrapper in reversed(found.wrappers)]
-    values: dict[str, list[_Value]] = {}
+    layers = list(map(open_texts, layers))
+    values: Candidates = {}
     for number, layer in enumerate(layers):
-        _gather(number, layer, values)
+        gather(number, layer, values)
     if found.status == "completed":
-        _move_urls(values)
-    if "prompt" not in values and (prompt := _prompt_in_text(found.generation)):
-        values["prompt"] = [(0, 0, (), prompt)]  # the text stays, as it says more
-    # Of each layer, the keys whose values are in columns.
-    taken: list[set[tuple[str, ...]]] = [set() for _ in layers]
+        move_urls(values)
+    # Of each layer, the paths whose values are in columns.
+    taken: list[set[Path]] = [set() for _ in layers]
+    # An inner object is a layer of its own; a list there also has other generations.
+    inner = (None,) * (len(layers) - len(found.wrappers))
+    keys = (*inner, *(wrapper.key for wrapper in reversed(found.wrappers)))
+    add_files(list(map(_but, layers, keys)), values, taken)
+    if found.status == "failed" and "failure_reason" not in values:
+        add_reason(layers[0], values)
     fields = _fields(values, found.state, taken)
     if found.state is not None:
         fields.setdefault("state", found.state)  # that of a number, which is left over
@@ -80,7 +87,48 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     return fields, _left_over(found, layers, taken)
 
 
-def _fields(values: dict[str, list[_Value]], state: Any, taken: list[set[tuple[str, ...]]]) -> Json:
+def is_odd(generation: Json) -> bool:
+    """Whether a value of a documented key is of a form that only `plain` reads."""
+    return any(
+        type(value) in _ODD_TYPES and _is_odd_value(key, value) for key, value in generation.items()
+    )
+
+
+_ODD_TYPES: Final = frozenset({dict, list, str})
+
+
+def _is_odd_value(key: str, value: Any) -> bool:
+    if type(value) is str:
+        return key == "request"
+    if type(value) is list:
+        is_one_text = len(value) == 1 and isinstance(value[0], str) and key in TEXT_KEYS
+        return is_one_text or (key in MEDIA and any(files_in({key: value})))
+    if key == "request" and size_in(value.get("resolution")):
+        return True
+    if any(type(value.get(rest)) in _HOLDERS for rest in PLACES.get(key, ())):
+        return any(files_in({key: value}))
+    return _has_other_names(key, tuple(value))
+
+
+_HOLDERS: Final = frozenset({dict, list})
+
+# Where an object or a list may be in place of an address.
+PLACES: Final = {"video": ("url",), "assets": ("video", "image")}
+
+
+@lru_cache(maxsize=4096)
+def _has_other_names(key: str, inner: tuple[str, ...]) -> bool:
+    """Whether an object has values for columns under other names than the documented ones."""
+    names = snakes(inner)
+    rests = {want.rest: want.is_guess for want in wants_of(key) if want.rest}
+    return (
+        any(rest in names and (rests[rest] or names[rest] != rest) for rest in rests)
+        or (holds_files(key) and any(map(holds_files, names.keys() - rests.keys())))
+        or (holds_request(key) and any(map(holds_request, names)))
+    )
+
+
+def _fields(values: Candidates, state: Any, taken: list[set[Path]]) -> Json:
     """The value of each column at its first path; the keys that have it are added to `taken`."""
     fields: Json = {}
     for name, candidates in values.items():
@@ -127,7 +175,11 @@ def _is_just_wrapped(found: Found) -> bool:
     """Whether a documented generation has only wrappers without a value for any column."""
     if found.others or not is_plain_shape(found.generation):
         return False
-    return all(HEADS.keys().isdisjoint(folded(wrapper.fields)) for wrapper in found.wrappers)
+    return not is_odd(found.generation) and not any(
+        wants_of(name) or (holds_files(name) and key != wrapper.key)
+        for wrapper in found.wrappers
+        for name, key in folded(wrapper.fields).items()
+    )
 
 
 def _around(found: Found, taken: Json) -> Json:
@@ -144,73 +196,7 @@ def _artifact(generation: Json) -> list[Json]:
     return [artifact] if isinstance(artifact, dict) else []
 
 
-def _gather(number: int, layer: Json, values: dict[str, list[_Value]]) -> None:
-    """Add what one object has for which column."""
-    is_record = number > 0 or not OF_RECORDS.isdisjoint(folded(layer))
-    for key, wants in wanted(tuple(layer)):
-        outer = layer[key]
-        if outer is None:
-            continue
-        inner = folded(outer) if isinstance(outer, dict) else None
-        for name, rank, rest, is_checked in wants:
-            keys: tuple[str, ...] = (key,)
-            value = outer
-            if rest and inner is not None:
-                if rest not in inner:
-                    continue
-                keys = (key, inner[rest])
-                value = outer[keys[1]]
-                if value is None:
-                    continue
-            elif rest and (rest != "url" or not is_address(outer)):
-                continue
-            if is_checked and not _counts(name, key, value, number, is_record=is_record, rest=rest):
-                continue
-            values.setdefault(name, []).append((number, rank, keys, value))
-
-
-def _prompt_in_text(generation: Json) -> str | None:
-    """The prompt in a request that is kept as text."""
-    keys = folded(generation)
-    for name in REQUEST_TEXTS:
-        request = from_text(generation.get(keys.get(name, "")))
-        for holder in (request, request.get("input")) if isinstance(request, dict) else ():
-            prompt = holder.get("prompt") if isinstance(holder, dict) else None
-            if isinstance(prompt, str) and prompt:
-                return prompt
-    return None
-
-
-def _move_urls(values: dict[str, list[_Value]]) -> None:
-    """Take a URL for the video's: some gateways reuse `fail_reason` for it on success."""
-    reasons = values.pop("failure_reason", [])
-    for layer, rank, keys, value in reasons:
-        name, offset = ("video_url", len(FROM_JSON)) if is_address(value) else ("failure_reason", 0)
-        values.setdefault(name, []).append((layer, rank + offset, keys, value))
-
-
-def _counts(name: str, key: str, value: Any, number: int, *, is_record: bool, rest: str) -> bool:
-    """Whether a value is one of the column, rather than another's or a spelling of "none"."""
-    if name in MAY_BE_NOTHING and _is_nothing(name, value):
-        return False
-    if isinstance(value, str):
-        return True
-    if name == "id":
-        return not is_record
-    if name == "state":
-        return number == 0
-    # Text is a value, otherwise it is an object of values.
-    return bool(rest) or snake(key) != "error"
-
-
-def _is_nothing(name: str, value: Any) -> bool:
-    """Whether a value is a gateway's spelling of "none"."""
-    if name in FAILURE:
-        return value in ("", 0, "0", False)
-    return name in TIME_NAMES and is_no_time(value)
-
-
-def _chosen(name: str, candidates: list[_Value], state: Any) -> Any:
+def _chosen(name: str, candidates: list[Candidate], state: Any) -> Any:
     if name == "state":
         return state if state is not None else candidates[0][-1]
     candidates.sort(key=_place)
@@ -218,7 +204,7 @@ def _chosen(name: str, candidates: list[_Value], state: Any) -> Any:
     return next((value for *_, value in candidates if value != ""), candidates[0][-1])
 
 
-def _place(candidate: _Value) -> tuple[int, int]:
+def _place(candidate: Candidate) -> tuple[int, int]:
     return candidate[:2]
 
 
@@ -234,7 +220,7 @@ def _put(fields: Json, name: str, value: Any) -> None:
         fields[head] = value
 
 
-def _left_over(found: Found, layers: list[Json], taken: list[set[tuple[str, ...]]]) -> Json:
+def _left_over(found: Found, layers: list[Json], taken: list[set[Path]]) -> Json:
     rests = list(map(_without, layers, taken))
     left = rests[0]
     own = 1
@@ -260,24 +246,52 @@ def _free_name(name: str, taken: Json) -> str:
     return name
 
 
-def _without(layer: Json, taken: AbstractSet[tuple[str, ...]]) -> Json:
+def _without(layer: Json, taken: AbstractSet[Path]) -> Json:
     """An object without the values of columns, without nulls, and without emptied objects."""
     rest: Json = {}
+    below = _below(taken)
     for key, value in layer.items():
-        if value is None or (key,) in taken:
+        paths = below.get(key, _NONE)
+        if value is None or () in paths:
             continue
-        if isinstance(value, dict) and snake(key) in HEADS:
-            left = {
-                name: item
-                for name, item in value.items()
-                if item is not None and (key, name) not in taken
-            }
-            if left:
-                rest[key] = left
-            continue
-        rest[key] = value
+        left = value
+        if isinstance(value, dict) and (paths or wants_of(snake(key))):
+            left = _pruned({name: one for name, one in value.items() if one is not None}, paths)
+        elif paths:
+            left = _pruned(value, paths)
+        if left is value or left:
+            rest[key] = left
     return rest
 
 
-def _but(fields: Json, key: str) -> Json:
-    return {name: value for name, value in fields.items() if name != key}
+def _pruned(value: Any, taken: AbstractSet[Path]) -> Any:
+    """A value without what is at these paths, and there without nulls and what is empty then."""
+    if not taken or not isinstance(value, dict | list):
+        return value
+    is_list = isinstance(value, list)
+    below = _below(taken)
+    kept: dict[Any, Any] = {}
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        paths = below.get(key, _NONE)
+        if () in paths or (item is None and not is_list):
+            continue
+        left = _pruned(item, paths)
+        if left or not paths:
+            kept[key] = left
+    return list(kept.values()) if is_list else kept
+
+
+_NONE: Final[frozenset[Path]] = frozenset()
+
+
+def _below(paths: AbstractSet[Path]) -> dict[Any, set[Path]]:
+    """For each first key of paths, the rest of those that start with it."""
+    below: dict[Any, set[Path]] = {}
+    for path in paths:
+        if path:
+            below.setdefault(path[0], set()).add(path[1:])
+    return below
+
+
+def _but(fields: Json, key: str | None) -> Json:
+    return fields if key is None else {name: value for name, value in fields.items() if name != key}

@@ -6,29 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from connector.record.keys import folded
+from connector.record.names import MESSAGE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-# Keys of the text in error bodies, likeliest first. In any spelling: `errorMessage`, `Message`.
-MESSAGE_KEYS: Final = (
-    "message",
-    "detail",
-    "error",
-    "errors",
-    "fault",
-    "faultstring",
-    "error_message",
-    "failure_reason",
-    "msg",
-    "error_msg",
-    "err_msg",
-    "info",
-    "exception",
-    "reason",
-    "title",
-    "description",
-)
 
 CODE_KEYS: Final = (
     "code",

@@ -77,7 +77,7 @@ DOCUMENTED = (
         "state",
         STRING,
         "State in the gateway's own words; `status` maps it to one of five.",
-        paths=("state", "status", "task_status"),
+        paths=("state", "status", "task_status", "task_state", "job_status"),
         example="completed",
     ),
     Column(
@@ -193,13 +193,13 @@ OFFICIAL = (
         "requested_aspect_ratio",
         STRING,
         "Requested aspect ratio, such as `16:9`.",
-        paths=("request.aspect_ratio", "input.aspect_ratio"),
+        paths=("request.aspect_ratio", "input.aspect_ratio", "aspect_ratio"),
     ),
     Column(
         "requested_resolution",
         STRING,
         "Requested resolution, such as `720p`.",
-        paths=("request.resolution", "input.resolution"),
+        paths=("request.resolution", "input.resolution", "resolution"),
     ),
     Column(
         "requested_duration",
@@ -211,7 +211,7 @@ OFFICIAL = (
         "requested_loop",
         BOOL,
         "Whether a loop was requested.",
-        paths=("request.loop", "input.loop"),
+        paths=("request.loop", "input.loop", "loop"),
     ),
 )
 

@@ -18,32 +18,28 @@ from connector.record.column import TIMESTAMP
 from connector.record.dialects import find
 from connector.record.fields import ARRAY_TYPES
 from connector.record.keys import (
-    FILES,
     FROM_JSON,
     HEADS,
     OF_WRAPPERS,
     OTHER_DIALECTS,
     PLAIN_KEYS,
-    REQUEST_TEXTS,
-    RESULTS,
     STATE_KEYS,
     STATE_NUMBER,
+    wants_of,
 )
+from connector.record.names import holds_files, holds_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Keys that Arrow's text and Python's have alike, and whose case does not matter.
-KEY: Final = re.compile(r"(?!.*null)[a-z0-9_-]*[a-z][a-z0-9_-]*", re.ASCII)
+KEY: Final = re.compile(r"(?!.*null)[a-z0-9_]*[a-z][a-z0-9_]*", re.ASCII)
 
 # An object of a generation, with values for its columns.
 ARTIFACT: Final = "artifact"
 
 # With one of these, a body is read otherwise; `extra` has names like the last two.
 DECISIVE: Final = OF_WRAPPERS | {"success", STATE_NUMBER, ARTIFACT, "wrapper", "others"}
-
-# Of a generation, they belong to an API that lists its files, or keeps the request as text.
-OF_OUTPUTS: Final = frozenset({"output", "type", *FILES, *RESULTS, *REQUEST_TEXTS})
 
 # Objects and lists within each other.
 DEEPEST: Final = 9
@@ -137,6 +133,8 @@ def shape_of(document: Any) -> Shape:
     chain = tuple(wrapper.key for wrapper in found.wrappers)
     if any(type(wrapper.fields[wrapper.key]) is not dict for wrapper in found.wrappers):
         raise Misfit
+    if not OF_WRAPPERS.issuperset(chain):
+        raise Misfit
     kind = _with_documented(_kind(document), chain)
     layers = layers_of(kind, chain)
     for key, layer in zip((*chain, ARTIFACT), reversed(layers), strict=True):
@@ -145,8 +143,6 @@ def shape_of(document: Any) -> Shape:
         _check(field for field in layer if field.name != key)
     if ARTIFACT in layers[0].names:
         _check_artifact(layers[0].field(ARTIFACT).type)
-    for name in OF_OUTPUTS.intersection(layers[0].names):
-        raise Misfit(name)
     return Shape(chain, OTHER_DIALECTS.isdisjoint(layers[0].names), kind)
 
 
@@ -251,6 +247,8 @@ def _check(layer: Iterable[pa.Field]) -> None:
         Misfit: There is one.
     """
     for field in layer:
+        if _needs_words(field):
+            raise Misfit(field.name)
         wants = HEADS.get(field.name, [])
         if not wants or not pa.types.is_struct(field.type):
             _check_value(field, [name for name, path in wants if path == field.name])
@@ -262,6 +260,25 @@ def _check(layer: Iterable[pa.Field]) -> None:
             for inner in field.type:
                 path = f"{field.name}.{inner.name}"
                 _check_value(inner, [name for name, one in wants if one == path])
+
+
+def _needs_words(field: pa.Field) -> bool:
+    """Whether a field may have a value that is found by the words of keys, or by its kind."""
+    if pa.types.is_null(field.type):
+        return False
+    guesses = {want.rest for want in wants_of(field.name) if want.is_guess}
+    is_file = holds_files(field.name)
+    if "" in guesses or (is_file and field.name not in HEADS):
+        return True
+    if not pa.types.is_struct(field.type):
+        return holds_request(field.name) and field.type == pa.string()
+    declared = {path.partition(".")[2] for _, path in HEADS.get(field.name, [])}
+    return any(
+        inner.name in guesses
+        or (is_file and holds_files(inner.name) and inner.name not in declared)
+        or (holds_request(inner.name) and holds_request(field.name))
+        for inner in field.type
+    )
 
 
 def _check_artifact(kind: pa.DataType) -> None:

@@ -14,13 +14,16 @@ STATES: Final = {
     "running": """processing process dreaming running run in_progress in_process inprogress progress
         generating generation upscaling rendering starting started working active executing ongoing
         encoding uploading downloading preprocessing pre_processing postprocessing post_processing
-        extending reframing modifying finalizing finishing doing 生成中 处理中 进行中""",
+        extending reframing modifying finalizing finishing doing retrying saving building booting
+        animating transcoding 生成中 处理中 进行中""",
     # That a callback was not delivered is no failure of the generation.
     "completed": """completed complete completion succeeded succeed success successful finished
-        finish done callback_failed 已完成 完成 成功 生成成功""",
+        finish done ready generated rendered processed available published delivered final
+        completed_successfully callback_failed 已完成 完成 成功 生成成功""",
     "failed": """failed fail failure error errored cancelled canceled cancel expired expire rejected
         reject moderated moderation_failed content_moderated timed_out timeout aborted terminated
-        blocked denied request_moderated nsfw 失败 已失败 生成失败 已取消""",
+        blocked denied request_moderated nsfw unsuccessful stopped killed crashed filtered
+        content_filtered policy_violation 失败 已失败 生成失败 已取消""",
 }
 STATUS_OF_STATE: Final = {word: name for name, words in STATES.items() for word in words.split()}
 
@@ -35,6 +38,9 @@ CATEGORY_OF_STATE: Final = {
             "request_moderated",
             "nsfw",
             "blocked",
+            "filtered",
+            "content_filtered",
+            "policy_violation",
         ],
         "moderation",
     ),
@@ -48,7 +54,7 @@ CATEGORIES: Final = {
         "cancelled": r"cancel|aborted by|取消",
         "moderation": r"moderat|nsfw|polic(y|ies)|safety|unsafe|sensitive|inappropriate|prohibited"
         r"|flagged|violat|nudity|sexual|violen|copyright|celebrit|public figure|guidelines"
-        r"|not allowed content|敏感|违规|审核",
+        r"|not allowed content|content.filter|敏感|违规|审核",
         "quota": r"quota|credit|balance|budget|billing|payment|insufficient.fund|rate.?limit"
         r"|too.many.requests|额度|余额|欠费",
         "invalid_input": r"invalid|unsupported|not.supported|bad.request|malformed|unprocessable"
@@ -61,10 +67,19 @@ CATEGORIES: Final = {
     }.items()
 }
 
+FAILED_ENDINGS: Final = (
+    "_failed",
+    "_failure",
+    "_rejected",
+    "_cancelled",
+    "_canceled",
+    "_violation",
+)
+
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NOT_A_WORD = re.compile(r"[^a-z0-9]+")
-# `TASK_STATUS_SUCCEED`, `JOB_STATE_RUNNING`
-_STATE_PREFIX = re.compile(r"^(task|job|generation|video|state|status)_(state_|status_)?")
+# `TASK_STATUS_SUCCEED`, `MEDIA_GENERATION_STATUS_ACTIVE`
+_STATE_PREFIX = re.compile(r"^((task|job|media|generation|video|run|state|status)_)+")
 
 
 @lru_cache(maxsize=4096)
@@ -75,7 +90,7 @@ def status(state: str | None) -> str:
     short = _STATE_PREFIX.sub("", word)
     found = STATUS_OF_STATE.get(word) or STATUS_OF_STATE.get(short)
     # `CREATE_TASK_FAILED`: whichever step failed, nothing follows.
-    return found or ("failed" if word.endswith("_failed") else "unknown")
+    return found or ("failed" if word.endswith(FAILED_ENDINGS) else "unknown")
 
 
 def _word(text: str) -> str:
