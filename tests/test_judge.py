@@ -224,6 +224,17 @@ def test_a_generation_is_found_whatever_wraps_it(body: Any, status: str) -> None
     assert (verdict.outcome, verdict.status) == (Outcome.GENERATION, status)
 
 
+def test_a_refusal_that_holds_the_whole_generation_is_that_generation() -> None:
+    failed = {"id": "x", "state": "failed", "prompt": "p", "failure_reason": "moderated"}
+    for status in (400, 422):
+        verdict = judge(status, encoded({"data": failed}), "x")
+        assert (verdict.outcome, verdict.status) == (O.GENERATION, "failed")
+        assert judge(status, encoded({"data": failed}), "y").outcome is O.BAD_REQUEST
+        error = {"id": "x", "status": "error", "message": "invalid ID"}
+        assert judge(status, encoded(error), "x").outcome is O.BAD_REQUEST
+    assert judge(404, encoded(failed), "x").outcome is O.NOT_FOUND
+
+
 @pytest.mark.parametrize("flag", [False, "false"])
 def test_what_says_that_it_is_no_success_is_no_generation(flag: Any) -> None:
     verdict = judge(200, encoded({"success": flag, "data": DONE}), "x")

@@ -57,7 +57,7 @@ _IN_VIDEOS: Final = {
 
 _SIDES: Final = ("video_width", "video_height")
 _SIZE: Final = re.compile(r"\s*(\d{2,5})\s*[x*×]\s*(\d{2,5})\s*", re.ASCII | re.IGNORECASE)
-_RESOLUTION: Final = re.compile(rf"\d{{3,4}}p?|\d{{1,2}}k|{_SIZE.pattern}", re.IGNORECASE)
+_RESOLUTION: Final = re.compile(rf"\d{{3,4}}p|\d{{1,2}}k|{_SIZE.pattern}", re.IGNORECASE)
 
 # Where a failed generation may say why, besides itself.
 _SAYING: Final = ("status", "state", "output", "result", "response", "base_resp", "moderation")
@@ -100,7 +100,7 @@ def gather(number: int, layer: Json, values: Candidates) -> None:
                 continue
             keys, value = found
             if want.is_guess or (want.name == "requested_resolution" and isinstance(value, dict)):
-                guessed = _guess(want.name, want.rest or key, value)
+                guessed = _guess(want.name, want.rest or key, value, inner)
                 keys, value = (keys if guessed is value else ()), guessed
             is_checked = want.is_checked and value is not None
             if value is not None and (
@@ -136,11 +136,17 @@ def _gather_inner_requests(
                 values.setdefault(want.name, []).append((number, want.rank, own, value))
 
 
-def _guess(name: str, key: str, value: Any) -> Any:
-    """The value of a column, if it can be what the words of its key say; else None."""
+def _guess(name: str, key: str, value: Any, beside: Mapping[str, str] | None = None) -> Any:
+    """The value of a column, if it can be what the words of its key say; else None.
+
+    `beside` are the keys of the object that it is in, if that may be no file.
+    """
     column = _COLUMNS[name]
     if name in TEXTS:
         return _guess_text(name, value)
+    # A duration beside no size may be how long the work took.
+    if key == "duration" and beside and "width" not in beside:
+        return None
     if name in _SIDES and (size := size_in(value)):
         return size[_SIDES.index(name)]
     converted = coercer(column.type, column.unit)(value)
@@ -171,11 +177,18 @@ def size_in(value: Any) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def add_files(layers: list[Json], values: Candidates, taken: list[set[Path]]) -> None:
-    """Add the first video, and the first image of a list of files, where no path has led to one."""
-    own = list(files_in(layers[0]))
+def add_files(
+    layers: list[Json], values: Candidates, taken: list[set[Path]], *, has_result: bool
+) -> None:
+    """Add the first video, and the first image of a list of files, where no path has led to one.
+
+    Without a result, a file may be what was asked to be worked on, unless its key says "video".
+    """
+    own = _results_in(layers[0], has_result)
     if "video_url" not in values:
-        others = ((n, file) for n in range(1, len(layers)) for file in files_in(layers[n]))
+        others = (
+            (n, file) for n in range(1, len(layers)) for file in _results_in(layers[n], has_result)
+        )
         files = chain(((0, file) for file in own), others)
         for number, video in islice((pair for pair in files if pair[1].kind == "video"), 1):
             _add_file("video_url", number, video, values, taken)
@@ -187,6 +200,11 @@ def add_files(layers: list[Json], values: Candidates, taken: list[set[Path]]) ->
         images = (file for file in own if file.kind == "image" and isinstance(file.path[-1], int))
         for image in islice(images, 1):
             _add_file("image_url", 0, image, values, taken)
+
+
+def _results_in(layer: Json, has_result: bool) -> list[File]:
+    files = files_in(layer)
+    return [file for file in files if has_result or "video" in snake(str(file.path[0]))]
 
 
 def _add_file(
@@ -228,12 +246,18 @@ def add_reason(generation: Json, values: Candidates) -> None:
         values["failure_code"] = [(0, 0, (keys["code"],), code)]
 
 
-def move_urls(values: Candidates) -> None:
-    """Take a URL for the video's: some gateways reuse `fail_reason` for it on success."""
-    reasons = values.pop("failure_reason", [])
-    for layer, rank, keys, value in reasons:
-        name, offset = ("video_url", len(FROM_JSON)) if is_address(value) else ("failure_reason", 0)
-        values.setdefault(name, []).append((layer, rank + offset, keys, value))
+def settle_success(values: Candidates) -> None:
+    """Of a completed generation, only declared paths say a failure, and a URL there is the video's.
+
+    Some gateways reuse `fail_reason` for it.
+    """
+    for name in FAILURE:
+        for layer, rank, path, value in values.pop(name, []):
+            if is_address(value):
+                moved = (layer, rank + len(FROM_JSON), path, value)
+                values.setdefault("video_url", []).append(moved)
+            elif rank < FIRST_GUESS:
+                values.setdefault(name, []).append((layer, rank, path, value))
 
 
 def _counts(name: str, value: Any, number: int, *, is_record: bool) -> bool:

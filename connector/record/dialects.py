@@ -23,6 +23,7 @@ import orjson
 from connector.record.files import from_text, holds_video, is_address
 from connector.record.keys import (
     HEADS,
+    IDS,
     LISTS,
     LOOSE,
     MEDIA,
@@ -263,6 +264,13 @@ def _least(states: list[Any]) -> Any:
     """The state furthest from completed; of several, the first."""
     order = {"completed": 2, "failed": 1}
     return min(states, key=lambda word: order.get(status(word) if isinstance(word, str) else "", 0))
+
+
+def says_all(found: Found, task_id: str) -> bool:
+    """Whether it is beyond doubt a generation of this task that is final: by ID, state and more."""
+    is_asked = bool(task_id) and task_id in map(str, _ids_of(found))
+    says_more = not OF_TASKS.difference(IDS, ["progress"]).isdisjoint(folded(found.generation))
+    return is_asked and found.status in TERMINAL_STATUSES and says_more
 
 
 def other_ids(found: Found, task_id: str) -> tuple[str, ...]:

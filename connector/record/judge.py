@@ -21,7 +21,7 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from connector.record.answer import Concern, Outcome
-from connector.record.dialects import find, is_refusal, other_ids, parse
+from connector.record.dialects import find, is_refusal, other_ids, parse, says_all
 from connector.record.keys import STATE_KEYS, folded
 from connector.record.refusal import (
     LONGEST_MESSAGE,
@@ -114,6 +114,10 @@ def judge(http_status: int, body: bytes, task_id: str = "") -> Verdict:
             return _empty(http_status)
         if not is_json:
             return _judge_text(body, said)
+    # Some gateways answer so for a task that has failed, with all of its generation.
+    found = find(document, task_id) if http_status in OF_A_TASK else None
+    if found is not None and says_all(found, task_id):
+        return Verdict(Outcome.GENERATION, status=found.status)
     return _judge_refusal(http_status, document if is_json else _as_text(body))
 
 

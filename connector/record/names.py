@@ -32,11 +32,7 @@ _IN_FAILURES: Final = (
     *(("failure_reason", key) for key in _SAID),
     *(("failure_code", key) for key in ("code", "error_code", "type", "name")),
 )
-_SIZES: Final = (
-    ("video_width", "width"),
-    ("video_height", "height"),
-    ("video_duration_seconds", "duration"),
-)
+_SIZES: Final = (("video_width", "width"), ("video_height", "height"))
 _SIDES: Final = ("video_width", "video_height")
 _UNITS: Final = ("seconds", "sec", "secs", "s", "ms")
 _IN_META: Final = (
@@ -53,6 +49,7 @@ _TIME = (
     r"(?:(?:task|job|generation|date|time|gmt)_)?(?:%s)(?:_(?:at|time|date|on|timestamp|ts|ms))*"
 )
 _FAILURE: Final = "(?:fail(?:ed|ure)?|err(?:or)?s?|reject(?:ed|ion)?|moderation|cancel(?:lation)?)"
+_WHY: Final = "_?(?:reason|message|msg|details?|desc(?:ription)?|text|info)"
 
 # Keys of a result's files, and of what holds them. `progress_video` and the like are no results.
 _FILES: Final = re.compile(
@@ -120,7 +117,7 @@ _RULES: Final = tuple(
         (_TIME % "start(?:ed)?|begin|began", (("started_at", ""),)),
         (_TIME % "finish(?:ed)?|complet(?:ed?|ion)|end(?:ed)?|done", (("finished_at", ""),)),
         (
-            rf"{_FAILURE}(?:_?(?:reason|message|msg|details?|desc(?:ription)?|text|info))?",
+            rf"{_FAILURE}{_WHY}|failure|err(?:or)?s?",
             (("failure_reason", ""), *_IN_FAILURES),
         ),
         (rf"{_FAILURE}_?(?:code|type|no)", (("failure_code", ""),)),
@@ -144,9 +141,9 @@ _RULES: Final = tuple(
                 *(("video_duration_seconds", f"duration_{unit}") for unit in _UNITS),
             ),
         ),
-        (r"metadata|meta", _SIZES),
+        (r"metadata|meta", (*_SIZES, ("video_duration_seconds", "duration"))),
         ("metadata", _IN_META),
-        *((key, ((column, ""),)) for column, key in _SIZES[:2]),
+        *((key, ((column, ""),)) for column, key in _SIZES),
         (r"type", (("generation_type", ""),)),
     )
 )

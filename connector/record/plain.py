@@ -11,8 +11,8 @@ from connector.record.candidates import (
     add_files,
     add_reason,
     gather,
-    move_urls,
     open_texts,
+    settle_success,
     size_in,
 )
 from connector.record.coerce import is_no_time
@@ -69,13 +69,14 @@ def plain(found: Found, task_id: str) -> tuple[Json, Json]:
     for number, layer in enumerate(layers):
         gather(number, layer, values)
     if found.status == "completed":
-        move_urls(values)
+        settle_success(values)
     # Of each layer, the paths whose values are in columns.
     taken: list[set[Path]] = [set() for _ in layers]
     # An inner object is a layer of its own; a list there also has other generations.
     inner = (None,) * (len(layers) - len(found.wrappers))
     keys = (*inner, *(wrapper.key for wrapper in reversed(found.wrappers)))
-    add_files(list(map(_but, layers, keys)), values, taken)
+    has_result = found.status in {"completed", "unknown"}
+    add_files(list(map(_but, layers, keys)), values, taken, has_result=has_result)
     if found.status == "failed" and "failure_reason" not in values:
         add_reason(layers[0], values)
     fields = _fields(values, found.state, taken)

@@ -21,10 +21,10 @@ from connector.record.keys import (
     FROM_JSON,
     HEADS,
     OF_WRAPPERS,
-    OTHER_DIALECTS,
     PLAIN_KEYS,
     STATE_KEYS,
     STATE_NUMBER,
+    has_plain_shape,
     wants_of,
 )
 from connector.record.names import holds_files, holds_request
@@ -98,7 +98,11 @@ class Shape(NamedTuple):
         """Whether columns take values from all objects, and not only from the generation."""
         own, *around = layers_of(self.type, self.chain)
         has_artifact = ARTIFACT in own.names and pa.types.is_struct(own.field(ARTIFACT).type)
-        is_around = any(not HEADS.keys().isdisjoint(one.names) for one in around)
+        is_around = any(
+            wants_of(name) or (name != key and holds_files(name))
+            for key, one in zip(reversed(self.chain), around, strict=True)
+            for name in one.names
+        )
         return has_artifact or is_around or not self.is_plain
 
     def merged(self, other: Shape) -> Shape:
@@ -143,7 +147,7 @@ def shape_of(document: Any) -> Shape:
         _check(field for field in layer if field.name != key)
     if ARTIFACT in layers[0].names:
         _check_artifact(layers[0].field(ARTIFACT).type)
-    return Shape(chain, OTHER_DIALECTS.isdisjoint(layers[0].names), kind)
+    return Shape(chain, has_plain_shape(tuple(layers[0].names)), kind)
 
 
 def form_of(value: Any, depth: int = DEEPEST) -> Any:
