@@ -332,12 +332,16 @@ def _is_media(name: str, value: Any) -> bool:
 
 def _state_in(document: Json) -> Any:
     keys = folded(document)
-    words = (_word_in(document[keys[name]]) for name in STATE_KEYS if name in keys)
-    word = next((word for word in words if word is not None), None)
-    if word is None and STATE_NUMBER in keys:
+    for name in STATE_KEYS:
+        if name in keys:
+            state = document[keys[name]]
+            word = state if type(state) is str and state.strip() else _word_in(state)
+            if word is not None:
+                return word
+    if STATE_NUMBER in keys:
         number = document[keys[STATE_NUMBER]]
         return WORDS_OF_NUMBERS.get(str(number)) or _word_in(number)
-    return word
+    return None
 
 
 def _word_in(state: Any) -> str | None:
