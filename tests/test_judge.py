@@ -211,6 +211,13 @@ GENERATIONS: list[tuple[Any, str]] = [
     ({"id": "x", "output": {"video": {"url": "https://cdn.example/v.mp4"}}}, "unknown"),
     ({"video": "https://cdn.example/v.mp4", "status": "done"}, "completed"),
     ({"id": "x"}, "unknown"),
+    ({"id": "x", "done": True}, "unknown"),
+    ({"done": "true", "response": {"videos": ["https://cdn.example/v.mp4"]}}, "completed"),
+    ({"done": False, "response": {"videos": ["https://cdn.example/v.mp4"]}}, "unknown"),
+    ({"state": {"name": "dreaming"}, "id": "x"}, "running"),
+    ({"status": {"id": 3, "label": "Completed"}, "id": "x"}, "completed"),
+    ({"getGeneration": {"id": "x", "state": "queued"}}, "queued"),
+    ({"x": {"state": "failed"}}, "failed"),
     ({"status": "pending"}, "queued"),
     # An identifier inside a generation is not another generation.
     ({**DONE, "result": {"id": "file-1"}}, "completed"),
@@ -239,6 +246,13 @@ def test_a_refusal_that_holds_the_whole_generation_is_that_generation() -> None:
 def test_what_says_that_it_is_no_success_is_no_generation(flag: Any) -> None:
     verdict = judge(200, encoded({"success": flag, "data": DONE}), "x")
     assert verdict.outcome is not Outcome.GENERATION
+
+
+def test_a_failed_generation_is_one_although_it_is_no_success() -> None:
+    failed = {"id": "x", "state": "failed", "prompt": "p"}
+    for body in ({"success": False, **failed}, {"success": False, "data": failed}):
+        assert judge(200, encoded(body), "x").status == "failed"
+        assert judge(200, encoded(body), "y").concerns is M
 
 
 @pytest.mark.parametrize("key", ["id", "task_id", "taskId", "TaskID", "generationId"])

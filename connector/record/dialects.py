@@ -59,6 +59,9 @@ WORDS_OF_NUMBERS: Final = {
 }
 
 
+DONE: Final = ("done", "completed", "finished")
+
+
 def parse(body: bytes) -> Any:
     """Parse JSON as leniently as is safe.
 
@@ -161,8 +164,16 @@ def _lacks_columns(artifact: Any) -> bool:
 def _unwrap(document: Any, task_id: str, depth: int) -> Found | None:
     if isinstance(document, list):
         return _in_list(document, task_id, depth)
-    if not isinstance(document, dict) or is_refusal(document) or depth == 0:
+    if not isinstance(document, dict) or depth == 0:
         return None
+    found = _in_object(document, task_id, depth)
+    if found is None or not is_refusal(document):
+        return found
+    # "success" may be of the request, or of the task.
+    return found if found.status == "failed" and says_all(found, task_id) else None
+
+
+def _in_object(document: Json, task_id: str, depth: int) -> Found | None:
     inner = _inside(document, task_id, depth)
     if inner is not None:
         return inner
@@ -341,7 +352,11 @@ def _state_in(document: Json) -> Any:
     if STATE_NUMBER in keys:
         number = document[keys[STATE_NUMBER]]
         return WORDS_OF_NUMBERS.get(str(number)) or _word_in(number)
-    return None
+    # `{"done": true}` with a video is also how an operation says it.
+    flags = (name for name in DONE if name in keys and str(document[keys[name]]).lower() == "true")
+    flag = next(flags, None)
+    has_result = flag and (media_of(document) is not None or holds_video(document))
+    return flag if has_result else None
 
 
 def _word_in(state: Any) -> str | None:
