@@ -30,7 +30,9 @@ they are. The same texts are in the files, as metadata of their fields, and in t
 - Timestamps are in UTC, to the microsecond.
 - Null means that nothing is known: the gateway did not say, or what it said made no sense (then
   `coercions` has it).
-- Source is the JSON path in the gateway's answer; the first path that exists counts.
+- Source is the JSON path in the gateway's answer; the first path that exists counts. If none does,
+  a key whose words mean the same counts (`createdTime`, `generateParam.prompt`), if its value fits;
+  a video is found in lists too.
 - Every table exists from the first run on, with all its columns, and with zero rows if there are
   none. For that, some folders have a file without rows.
 - Readers see the name of a partition folder as a column. A month is text such as `2024-10`. A day
