@@ -31,7 +31,7 @@ from connector.record.keys import (
     wanted,
     wants_of,
 )
-from connector.record.names import holds_request, snake
+from connector.record.names import MESSAGE_KEYS, holds_request, snake
 from connector.record.refusal import message_in
 from connector.record.states import status
 
@@ -61,6 +61,7 @@ _RESOLUTION: Final = re.compile(rf"\d{{3,4}}p|\d{{1,2}}k|{_SIZE.pattern}", re.IG
 
 # Where a failed generation may say why, besides itself.
 _SAYING: Final = ("status", "state", "output", "result", "response", "base_resp", "moderation")
+SAYS_WHY: Final = frozenset({*MESSAGE_KEYS, *_SAYING, "code"})
 _FINE: Final = (0, "0", 200, "200", "", "success")
 
 # No service of this kind is older: a number that means an earlier time is none.

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.arrow_json import EXACT, OTHERWISE, json_texts, object_of
+from connector.record.candidates import SAYS_WHY
 from connector.record.coerce import CALENDAR, EPOCH_UNITS
 from connector.record.column import TIMESTAMP
 from connector.record.dialects import agreed
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from connector.record.column import Column
     from connector.record.shape import Shape
+
+SAY_ONE_THING: Final = {("state",), ("failure_reason",)}
 
 PLACES: Final = tuple(
     number
@@ -298,6 +301,8 @@ class Columns:
 
     def _check_reasons(self, states: pa.Array, reasons: pa.Array) -> None:
         """A failure without a reason may have one under a key that says other things too."""
+        if SAYS_WHY.isdisjoint(path[0] for path in self._layers[0] if path not in SAY_ONE_THING):
+            return
         states = states.dictionary_encode()
         failed = [status(state) == "failed" for state in states.dictionary.to_pylist()]
         if any(failed):
