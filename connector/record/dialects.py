@@ -325,6 +325,9 @@ def _bare(document: Json) -> Found | None:
     return Found(document)
 
 
+ANY_MEDIUM: Final = frozenset(MEDIA)
+
+
 def is_refusal(document: Json) -> bool:
     """Whether a document reports failure by `{"success": false}`."""
     return document.get("success") in (False, "false", "False") and "success" in document
@@ -332,6 +335,8 @@ def is_refusal(document: Json) -> bool:
 
 def media_of(document: Json) -> Any:
     """The first medium in an object; empty ones do not count."""
+    if ANY_MEDIUM.isdisjoint(document):
+        return None
     return next((document[name] for name in MEDIA if _is_media(name, document.get(name))), None)
 
 
