@@ -100,7 +100,7 @@ class Flights:
             self._helpers.dismiss()
             waiting = [*(pause.inquiry for pause in self._pauses), *(one for _, one in self._line)]
             for inquiry in waiting:
-                self._give_up(inquiry)
+                self._end_unanswered(inquiry)
 
     def _is_over(self) -> bool:
         """Whether nothing starts any more."""
@@ -217,7 +217,7 @@ class Flights:
 
     def _take(self, inquiry: Inquiry, result: Result, answers: list[Answer]) -> None:
         if isinstance(result, BaseException):
-            self._give_up(inquiry)
+            self._end_unanswered(inquiry)
             self._fail(result)
         elif isinstance(result, Connection):
             self._fly(result, inquiry)
@@ -229,8 +229,8 @@ class Flights:
         else:
             answers.append(result)
 
-    def _give_up(self, inquiry: Inquiry) -> None:
-        """End an inquiry without an answer; its requests count."""
+    def _end_unanswered(self, inquiry: Inquiry) -> None:
+        """Count the requests of an inquiry that ends without an answer."""
         if inquiry.attempts:
             self._put(inquiry.attempts)
 

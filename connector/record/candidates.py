@@ -31,7 +31,7 @@ from connector.record.keys import (
     wanted,
     wants_of,
 )
-from connector.record.names import MESSAGE_KEYS, holds_request, snake
+from connector.record.names import MESSAGE_KEYS, SIDES, holds_request, snake
 from connector.record.refusal import message_in
 from connector.record.states import status
 
@@ -55,7 +55,6 @@ _IN_VIDEOS: Final = {
     "cover_image_url": "thumbnail_url",
 }
 
-_SIDES: Final = ("video_width", "video_height")
 _SIZE: Final = re.compile(r"\s*(\d{2,5})\s*[x*×]\s*(\d{2,5})\s*", re.ASCII | re.IGNORECASE)
 _RESOLUTION: Final = re.compile(rf"\d{{3,4}}p|\d{{1,2}}k|{_SIZE.pattern}", re.IGNORECASE)
 
@@ -148,8 +147,8 @@ def _guess(name: str, key: str, value: Any, beside: Mapping[str, str] | None = N
     # A duration beside no size may be how long the work took.
     if key == "duration" and beside and "width" not in beside:
         return None
-    if name in _SIDES and (size := size_in(value)):
-        return size[_SIDES.index(name)]
+    if name in SIDES and (size := size_in(value)):
+        return size[SIDES.index(name)]
     converted = coercer(column.type, column.unit)(value)
     if converted is None or (column.type == TIMESTAMP and converted.year < _FIRST_YEAR):
         return None
@@ -194,7 +193,7 @@ def add_files(
         for number, video in islice((pair for pair in files if pair[1].kind == "video"), 1):
             _add_file("video_url", number, video, values, taken)
     if "video_url" not in values:  # a size without a video is that of another file
-        for name in (*_SIDES, "video_duration_seconds"):
+        for name in (*SIDES, "video_duration_seconds"):
             declared = [one for one in values.pop(name, []) if one[1] < FIRST_GUESS]
             values |= {name: declared} if declared else {}
     if "image_url" not in values:

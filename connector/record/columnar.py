@@ -38,14 +38,8 @@ if TYPE_CHECKING:
     from connector.record.column import Column
     from connector.record.shape import Shape
 
+# They say nothing but the state, and why a generation failed.
 SAY_ONE_THING: Final = {("state",), ("failure_reason",)}
-
-PLACES: Final = tuple(
-    number
-    for name in ("state", "failure_reason")
-    for number, column in enumerate(FROM_JSON)
-    if column.name == name
-)
 
 NOTED: Final = "%Y-%m-%dT%H:%M:%S+00:00"
 
@@ -110,10 +104,10 @@ class Columns:
 
     def arrays(self) -> list[pa.Array]:
         """An array for each of `FROM_JSON`, then `extra` and `coercions`."""
-        arrays = [self._column(column) for column in FROM_JSON]
+        arrays = {column.name: self._column(column) for column in FROM_JSON}
         self._check_generation()
-        self._check_reasons(*(arrays[place] for place in PLACES))
-        return [*arrays, self._extra(), self._notes]
+        self._check_reasons(arrays["state"], arrays["failure_reason"])
+        return [*arrays.values(), self._extra(), self._notes]
 
     def _gathered(self) -> dict[str, list[_Value]]:
         """What the objects have for which column, best first."""

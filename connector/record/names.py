@@ -32,8 +32,8 @@ _IN_FAILURES: Final = (
     *(("failure_reason", key) for key in _SAID),
     *(("failure_code", key) for key in ("code", "error_code", "type", "name")),
 )
-_SIZES: Final = (("video_width", "width"), ("video_height", "height"))
-_SIDES: Final = ("video_width", "video_height")
+SIDES: Final = ("video_width", "video_height")
+_SIZES: Final = tuple(zip(SIDES, ("width", "height"), strict=True))
 _UNITS: Final = ("seconds", "sec", "secs", "s", "ms")
 _IN_META: Final = (
     ("created_at", "created_at"),
@@ -137,7 +137,7 @@ _RULES: Final = tuple(
         (
             "video",
             (
-                *((name, key) for name in _SIDES for key in ("resolution", "size", "dimensions")),
+                *((name, key) for name in SIDES for key in ("resolution", "size", "dimensions")),
                 *(("video_duration_seconds", f"duration_{unit}") for unit in _UNITS),
             ),
         ),

@@ -106,7 +106,7 @@ def _is_odd_value(key: str, value: Any) -> bool:
         return is_one_text or (key in MEDIA and any(files_in({key: value})))
     if key == "request" and size_in(value.get("resolution")):
         return True
-    if any(type(value.get(rest)) in _HOLDERS for rest in PLACES.get(key, ())):
+    if any(type(value.get(rest)) in _HOLDERS for rest in _MAY_HOLD.get(key, ())):
         return any(files_in({key: value}))
     return _has_other_names(key, tuple(value))
 
@@ -114,7 +114,7 @@ def _is_odd_value(key: str, value: Any) -> bool:
 _HOLDERS: Final = frozenset({dict, list})
 
 # Where an object or a list may be in place of an address.
-PLACES: Final = {"video": ("url",), "assets": ("video", "image")}
+_MAY_HOLD: Final = {"video": ("url",), "assets": ("video", "image")}
 
 
 @lru_cache(maxsize=4096)

@@ -12,9 +12,8 @@ import pyarrow.compute as pc
 from connector.errors import DamagedFile
 from connector.record.merge import KNOWN_COLUMNS, resolve, splice
 from connector.record.order import (
-    FIRST_YEAR,
-    LAST_YEAR,
     is_earlier,
+    of_possible_year,
     plausible,
     sequence_of,
     with_sequence,
@@ -307,8 +306,5 @@ class Generations:
     def _computed(self, rows: pa.Table) -> pa.ChunkedArray:
         """The partition of each row by its time of creation."""
         days = rows["created_at"].cast(pa.date32()).combine_chunks().dictionary_encode()
-        year = pc.year(days.dictionary)
-        sensible = pc.and_(pc.greater_equal(year, FIRST_YEAR), pc.less_equal(year, LAST_YEAR))
-        text = pc.strftime(days.dictionary, FORMATS[self._partition_by])
-        names = pc.if_else(sensible, text, self._without_time)
+        names = pc.strftime(of_possible_year(days.dictionary), FORMATS[self._partition_by])
         return pc.fill_null(names.take(days.indices), self._without_time)
