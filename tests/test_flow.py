@@ -22,6 +22,7 @@ from uuid import UUID
 import cloudpickle
 import pandas as pd
 import pytest
+import requests
 from builders import answer
 from conftest import DOCUMENTED_ID, KEY
 from prefect import flow
@@ -41,12 +42,13 @@ from connector.sandbox import task_ids
 from connector.settings import Settings, load
 from connector.summary import Summary
 from connector.warehouse.warehouse import Warehouse
+from flows import turn as turns
 from flows.access import Access, share_gateway
 from flows.assets import key_of
 from flows.batches import fetch_batch
 from flows.ingest import ingest_generations
 from flows.run_log import SaidLast
-from flows.turn import limit_name
+from flows.turn import limit_name, turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -506,6 +508,47 @@ def test_a_run_waits_for_another_one_or_leaves_the_work_to_it(
         state = run(IDS)
     assert state.name == "WarehouseBusy"
     assert "another run is writing" in (state.message or "")
+
+
+def test_a_limit_of_none_stops_runs_and_a_limit_that_is_off_lets_them_go_on(
+    run: Callable[..., State[Any]], prefect: Prefect
+) -> None:
+    """By which users stop all runs of a warehouse for a while."""
+    assert run(IDS[:1]).is_completed()
+    limit = f"{prefect.api_url}/v2/concurrency_limits/{quote(limit_name('warehouse'))}"
+    for change, name in (({"limit": 0}, "WarehouseBusy"), ({"active": False}, "Completed")):
+        requests.patch(limit, json=change, timeout=90).raise_for_status()
+        assert run(IDS[:1]).name == name
+    assert requests.get(limit, timeout=90).json()["limit"] == 0
+
+
+def test_a_turn_that_the_server_forgets_ends_no_run(
+    prefect: Prefect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after its restart; the warehouse's own lock still holds."""
+    leases: list[Any] = []
+    take = turns._take
+    monkeypatch.setattr(turns, "_take", lambda *given: leases.append(take(*given)) or leases[-1])
+    monkeypatch.setattr(turns, "_RENEW_SECONDS", 0.1)
+    limit = f"v2/concurrency_limits/{quote(limit_name(tmp_path))}"
+    said = "did not renew this run's turn"
+
+    @flow
+    def work() -> None:
+        with turn(tmp_path, 0):
+            time.sleep(1)
+            assert prefect.ask("GET", limit)["active_slots"] == 1
+            requests.post(
+                f"{prefect.api_url}/v2/concurrency_limits/decrement-with-lease",
+                json={"lease_id": str(leases[0])},
+                timeout=90,
+            ).raise_for_status()
+            wait_for(lambda: logged(prefect, said))
+
+    state = work(return_state=True)
+    assert state.is_completed()
+    assert sum(said in line for line in prefect.log(flow_run_id(state))) == 1
+    assert prefect.ask("GET", limit)["active_slots"] == 0
 
 
 def test_called_directly_it_returns_its_account(
