@@ -18,7 +18,7 @@ from connector.errors import WarehouseError, WarehouseLocked
 from connector.record.answer import Answer, Outcome
 from connector.record.schema import GENERATIONS, TABLES
 from connector.storage import parquet
-from connector.storage.ahead import LARGE, side_by_side
+from connector.storage.ahead import side_by_side
 from connector.storage.local import LocalStorage
 from connector.warehouse.warehouse import Warehouse
 
@@ -141,20 +141,21 @@ def test_a_commit_reads_only_the_partition_that_it_changes(
 MARCH = "generations/created_month=2025-03/generations.parquet"
 
 
-def test_small_pieces_are_worked_on_in_twos_and_large_ones_alone() -> None:
-    in_work: list[int] = []
-    most = dict.fromkeys([1, LARGE], 0)
+def test_what_fits_into_memory_is_worked_on_in_twos_and_the_rest_alone() -> None:
+    in_work: list[float] = []
+    most: dict[float, float] = {}
 
-    def work(size: int) -> int:
-        in_work.append(size)
-        most[size] = max(most[size], sum(in_work))
+    def work(share: float) -> float:
+        in_work.append(share)
+        most[share] = max(most.get(share, 0), sum(in_work))
         time.sleep(0.05)
-        in_work.remove(size)
-        return size
+        in_work.remove(share)
+        return share
 
-    sizes = [1, 1, 1, LARGE, 1, LARGE, LARGE, 1, 1]
-    assert list(side_by_side(work, sizes, lambda size: size >= LARGE)) == sizes
-    assert most == {1: 2, LARGE: LARGE}
+    shares = [0.4, 0.4, 0.6, 0.7, 1, 0.4, 2, 2, 0.4, 0.4]
+    assert list(side_by_side(work, shares, lambda share: share)) == shares
+    assert most.pop(0.6) <= 1
+    assert most == {0.4: 0.8, 0.7: 0.7, 1: 1, 2: 2}
 
 
 def test_what_a_dead_run_left_in_the_inbox_is_committed_first(tmp_path: Path) -> None:

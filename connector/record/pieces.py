@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -39,14 +40,19 @@ def split(table: pa.Table, rows: int, size: int) -> Iterator[pa.Table]:
         table = table.slice(count)
 
 
-def grouped(pieces: Iterable[pa.Table], rows: int, size: int = GROUP_BYTES) -> Iterator[pa.Table]:
+def grouped(
+    pieces: Iterable[pa.Table], *, rows: float = inf, size: int = GROUP_BYTES
+) -> Iterator[pa.Table]:
     """Put pieces together until they have so many rows or bytes, where each costs time itself."""
     held: list[pa.Table] = []
+    count = total = 0
     for piece in pieces:
         held.append(piece)
-        if sum(map(len, held)) >= rows or sum(one.nbytes for one in held) >= size:
+        # Added up, because to ask a table of many columns for its bytes costs 0.1 ms.
+        count, total = count + len(piece), total + piece.nbytes
+        if count >= rows or total >= size:
             yield pa.concat_tables(held)
-            held = []
+            held, count, total = [], 0, 0
     if held:
         yield pa.concat_tables(held)
 

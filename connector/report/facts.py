@@ -158,7 +158,7 @@ def read_facts(tables: Tables, chosen: Chosen, by: pa.Table | str | None = None)
     parts: dict[str, list[NDArray[Any]]] = {}
     found: list[pa.Table] = []
     columns = tuple(dict.fromkeys([*READ, *([by] if isinstance(by, str) else [])]))
-    for group in grouped(tables.generations(columns), GROUP_ROWS):
+    for group in grouped(tables.generations(columns), rows=GROUP_ROWS):
         piece = group.combine_chunks()
         for name, values in _named(piece, by).items():
             has_unknown = name not in KNOWN_ONLY

@@ -54,26 +54,32 @@ def is_large(piece: pa.Table) -> bool:
     return int(piece.nbytes) > min(LARGE, LARGE_ROW * len(piece))
 
 
+def share(piece: pa.Table) -> float:
+    """The share of memory that a piece takes in work: a large one takes all of it."""
+    return 1 if is_large(piece) else 1 / AT_ONCE
+
+
 def side_by_side(
-    work: Callable[[Item], Result], items: Iterable[Item], is_alone: Callable[[Item], bool]
+    work: Callable[[Item], Result], items: Iterable[Item], share: Callable[[Item], float]
 ) -> Iterator[Result]:
     """Yield the result for each item, in order; two are in work while one is used.
 
     Args:
         work: Takes an item, in any thread.
         items: Taken one by one, in this thread.
-        is_alone: Whether an item is too large to be worked on beside another.
+        share: The share of memory that an item takes in work: two are in work only if both have
+            room, and one that takes all of it, or more, in this thread, which may read ahead.
     """
-    running: deque[Future[Result]] = deque()
+    running: deque[tuple[Future[Result], float]] = deque()
     with ThreadPoolExecutor(AT_ONCE, BESIDE) as threads:
         for item in items:
-            alone = is_alone(item)
-            while len(running) >= (1 if alone else AT_ONCE):
-                yield running.popleft().result()
-            if alone:
+            mine = share(item)
+            while len(running) == AT_ONCE or (running and running[0][1] + mine > 1):
+                yield running.popleft()[0].result()
+            if mine >= 1:
                 yield work(item)
             else:
-                running.append(threads.submit(copy_context().run, work, item))
+                running.append((threads.submit(copy_context().run, work, item), mine))
             del item  # or it would stay in memory while the next one is made
         while running:
-            yield running.popleft().result()
+            yield running.popleft()[0].result()

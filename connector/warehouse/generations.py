@@ -24,7 +24,7 @@ from connector.storage.ahead import side_by_side
 from connector.warehouse.files import files_of
 from connector.warehouse.founding import WITHOUT_TIME
 from connector.warehouse.homes import PLACES, Homes
-from connector.warehouse.spill import Spill, join
+from connector.warehouse.spill import CHUNK_BYTES, Spill, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,8 +47,6 @@ LINEAGE: Final = pa.schema([GENERATIONS[name].field for name in KNOWN_COLUMNS])
 ORDER: Final = pa.schema(
     [GENERATIONS[name].field for name in ("task_id", "sequence", "fetched_at")]
 )
-# Bytes of a partition's rows, beyond which no other partition is written at the same time.
-LARGE_PART: Final = 16 * 1024 * 1024
 STARTS: Final = ("created_at", "first_seen_at")
 READ: Final = pa.schema(
     [*ORDER, *(GENERATIONS[name].field for name in ("status", "base_url", *STARTS))]
@@ -226,7 +224,7 @@ class Generations:
             upserted = side_by_side(
                 lambda part: self._upsert_part(part, files.get(part.partition)),
                 spill.by_partition(),
-                lambda part: part.size > LARGE_PART or spill.has_one,
+                lambda part: 1 if spill.has_one else part.size / CHUNK_BYTES,
             )
             for changed in upserted:
                 total = Upserted(*map(operator.add, total, changed))

@@ -121,7 +121,7 @@ def apply_prompts(
     for name in () if is_certain else generations.files().values():
         if _differs(storage, name, prompts):
             pieces = parquet.read_pieces(storage, name, GENERATIONS.schema)
-            filled = (prompts.fill(rows) for rows in grouped(pieces, parquet.ROW_GROUP_ROWS))
+            filled = (prompts.fill(rows) for rows in grouped(pieces, rows=parquet.ROW_GROUP_ROWS))
             parquet.write_table(storage, name, GENERATIONS, filled)
     write_note(storage, STATE, state)
 
@@ -129,5 +129,5 @@ def apply_prompts(
 def _differs(storage: Storage, name: str, prompts: Prompts) -> bool:
     """Whether a file of `generations` has prompts that are to be filled in."""
     pieces = parquet.read_pieces(storage, name, NARROW)
-    groups = grouped(pieces, NARROW_ROWS)
+    groups = grouped(pieces, rows=NARROW_ROWS)
     return any(not prompts.fill(rows).equals(rows) for rows in groups)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from connector.errors import DamagedFile
 from connector.record.answer import Answer, Concern, Outcome
+from connector.record.pieces import grouped
 from connector.record.schema import ANSWERS
 from connector.storage import parquet
 from connector.storage.memory import release
@@ -77,15 +78,8 @@ def read_groups(storage: Storage, names: Iterable[str]) -> Iterator[pa.Table]:
 
     Of a damaged file, what can be read is read; `set_aside` keeps a copy of it.
     """
-    group: list[pa.Table] = []
-    for name in names:
-        for piece in _read_repaired(storage, name):
-            group.append(piece)
-            if sum(table.nbytes for table in group) >= GROUP_BYTES:
-                yield pa.concat_tables(group)
-                group = []
-    if group:
-        yield pa.concat_tables(group)
+    pieces = (piece for name in names for piece in _read_repaired(storage, name))
+    return grouped(pieces, size=GROUP_BYTES)
 
 
 def _read_repaired(storage: Storage, name: str) -> Iterator[pa.Table]:

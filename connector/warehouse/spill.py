@@ -130,13 +130,14 @@ class Spill:
 
     def _read_back(self, partition: str) -> Iterator[Chunk]:
         gathered: Chunk = []
+        count = size = 0
         for batch in self._batches(partition):
             gathered.append(batch)
-            is_enough = sum(one.nbytes for one in gathered) >= CHUNK_BYTES
+            count, size = count + len(batch), size + batch.nbytes
             del batch  # or it would stay in memory while its chunk is used
-            if is_enough or sum(map(len, gathered)) >= CHUNK_ROWS:
+            if count >= CHUNK_ROWS or size >= CHUNK_BYTES:
                 yield gathered
-                gathered = []
+                gathered, count, size = [], 0, 0
         if gathered:
             yield gathered
 
