@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -47,6 +48,13 @@ def ahead(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
             yield piece
             del piece  # or it would stay in memory while the next one is made
             coming = coming or thread.submit(make)
+
+
+@contextmanager
+def beside(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
+    """Work in a thread while the block goes on; what it is given waits for the result."""
+    with ThreadPoolExecutor(1, BESIDE) as thread:
+        yield thread.submit(copy_context().run, work).result
 
 
 def is_large(piece: pa.Table) -> bool:

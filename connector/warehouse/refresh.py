@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +31,7 @@ from connector.record.schema import (
     TURNAROUND_QUANTILES,
 )
 from connector.storage import parquet
+from connector.storage.ahead import beside
 from connector.version import VERSION
 from connector.warehouse.files import files_of
 from connector.warehouse.notes import read_note, write_note
@@ -94,19 +95,19 @@ def rebuild(
     from connector.marts.prompts import families, prompts, terms  # noqa: PLC0415  see above
     from connector.marts.tokens import Tokens  # noqa: PLC0415  see above
 
-    changed = list(_remove_orphans(storage, files))
-    for source, name in sources.items():
-        if name not in state or any(state[file] != built.get(file) for file in (source, name)):
-            changed += _write(storage, name, TIMINGS, _timings(storage, source, allowance))
-
     def read(columns: Sequence[str]) -> Iterator[pa.Table]:
         for source in sources:
             yield from _read(storage, source, columns)
 
-    changed += _write_whole(storage, RESOLUTIONS, [resolutions(read)])
-    for table, rows in _turnarounds(_read_timings(storage, sources.values())).items():
-        changed += _write_whole(storage, table, [rows])
-    gathered = gather(read)
+    changed = list(_remove_orphans(storage, files))
+    with beside(partial(gather, read)) as gathered_prompts:
+        for source, name in sources.items():
+            if name not in state or any(state[file] != built.get(file) for file in (source, name)):
+                changed += _write(storage, name, TIMINGS, _timings(storage, source, allowance))
+        changed += _write_whole(storage, RESOLUTIONS, [resolutions(read)])
+        for table, rows in _turnarounds(_read_timings(storage, sources.values())).items():
+            changed += _write_whole(storage, table, [rows])
+        gathered = gathered_prompts()
     changed += _write_whole(storage, TERMS, [terms(read, gathered, least)])
     gathered = replace(gathered, tokens=Tokens())  # which only terms need
     changed += _write_whole(storage, FAMILIES, families(read, gathered))
