@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -58,8 +59,9 @@ def turn(warehouse: str | Path, timeout: float) -> Iterator[None]:
     with get_client(sync_client=True) as client:
         lease = _await(client, name, warehouse, timeout)
         ended = threading.Event()
+        # In the run's context: Prefect's log finds the server by it.
         renewing = threading.Thread(
-            target=_renew, args=(client, lease, ended, logger), daemon=True, name="turn"
+            target=copy_context().run, args=(_renew, client, lease, ended, logger), daemon=True
         )
         renewing.start()
         try:
