@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,16 +30,12 @@ if TYPE_CHECKING:
 
     from prefect.client.orchestration import SyncPrefectClient
 
-    from flows.run_log import RunLogger
-
 # How long a turn outlives a killed process; the server accepts no less.
 LEASE_SECONDS: Final = 60.0
 
 _RENEW_SECONDS: Final = LEASE_SECONDS / 3
 
 _LOOK_UP_SECONDS: Final = 2.0
-
-_LOCKED: Final = 423
 
 
 @contextmanager
@@ -55,13 +52,11 @@ def turn(warehouse: str | Path, timeout: float) -> Iterator[None]:
     Raises:
         WarehouseLocked: Another flow run still writes to it.
     """
-    name, logger = limit_name(warehouse), get_run_logger()
     with get_client(sync_client=True) as client:
-        lease = _await(client, name, warehouse, timeout)
+        lease = _await(client, warehouse, timeout)
         ended = threading.Event()
-        # In the run's context: Prefect's log finds the server by it.
         renewing = threading.Thread(
-            target=copy_context().run, args=(_renew, client, lease, ended, logger), daemon=True
+            target=copy_context().run, args=(_renew, client, lease, ended), daemon=True
         )
         renewing.start()
         try:
@@ -72,11 +67,10 @@ def turn(warehouse: str | Path, timeout: float) -> Iterator[None]:
             client.release_concurrency_slots_with_lease(lease)
 
 
-def _await(client: SyncPrefectClient, name: str, warehouse: str | Path, timeout: float) -> UUID:
+def _await(client: SyncPrefectClient, warehouse: str | Path, timeout: float) -> UUID:
     """Take the slot as soon as it is free."""
-    end = time.monotonic() + timeout
-    lease = _take(client, name)
-    if lease:
+    name, end = limit_name(warehouse), time.monotonic() + timeout
+    if lease := _take(client, name):
         return lease
     if timeout > 0:
         text = "another run is writing to %s: waiting for %s at most"
@@ -95,30 +89,31 @@ def _await(client: SyncPrefectClient, name: str, warehouse: str | Path, timeout:
 
 def _take(client: SyncPrefectClient, name: str) -> UUID | None:
     """Take the slot if it is free. A limit that is missing is made; a user's changes stay."""
-    while True:
-        try:
-            answer = client.increment_concurrency_slots_with_lease(
-                [name], 1, "concurrency", LEASE_SECONDS
-            )
-        except PrefectHTTPStatusError as error:
-            # A limit of 0, by which a user stops all runs, lets the server divide by it.
-            if error.response.status_code == _LOCKED or _allows_none(client, name):
-                return None
-            raise
-        taken = ConcurrencyLimitWithLeaseResponse.model_validate(answer.json())
-        if taken.limits:
-            return taken.lease_id
-        with suppress(ObjectAlreadyExists):  # another run has just made it
-            client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+    try:
+        taken = _occupy(client, name)
+        if not taken.limits:
+            limit = GlobalConcurrencyLimitCreate(name=name, limit=1)
+            with suppress(ObjectAlreadyExists):  # another run has just made it
+                client.create_global_concurrency_limit(limit)
+            taken = _occupy(client, name)
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code == HTTPStatus.LOCKED or _allows_none(client, name):
+            return None
+        raise
+    return taken.lease_id
+
+
+def _occupy(client: SyncPrefectClient, name: str) -> ConcurrencyLimitWithLeaseResponse:
+    answer = client.increment_concurrency_slots_with_lease([name], 1, "concurrency", LEASE_SECONDS)
+    return ConcurrencyLimitWithLeaseResponse.model_validate(answer.json())
 
 
 def _allows_none(client: SyncPrefectClient, name: str) -> bool:
+    """Whether the limit is 0, by which a user stops all runs: the server fails to divide by it."""
     return client.read_global_concurrency_limit_by_name(name).limit == 0
 
 
-def _renew(
-    client: SyncPrefectClient, lease: UUID, ended: threading.Event, logger: RunLogger
-) -> None:
+def _renew(client: SyncPrefectClient, lease: UUID, ended: threading.Event) -> None:
     """Keep the slot until the run has ended."""
     is_known = True
     while not ended.wait(_RENEW_SECONDS):
@@ -126,7 +121,7 @@ def _renew(
             client.renew_concurrency_lease(lease, LEASE_SECONDS)
         except Exception as error:  # noqa: BLE001  the run goes on, whatever Prefect's client raises
             if is_known and not ended.is_set():
-                logger.warning(
+                get_run_logger().warning(
                     "Prefect's server did not renew this run's turn: %s. Should another run start,"
                     " it finds the warehouse locked.",
                     error,

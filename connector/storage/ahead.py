@@ -62,7 +62,7 @@ def is_large(piece: pa.Table) -> bool:
     return int(piece.nbytes) > min(LARGE, LARGE_ROW * len(piece))
 
 
-def share(piece: pa.Table) -> float:
+def share_of(piece: pa.Table) -> float:
     """The share of memory that a piece takes in work: a large one takes all of it."""
     return 1 if is_large(piece) else 1 / AT_ONCE
 

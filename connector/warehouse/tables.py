@@ -13,7 +13,7 @@ from connector.record.merge import give_up, latest_rejects, merge_rejects, unpro
 from connector.record.order import Procession, count_ahead, sequence_of
 from connector.record.schema import GENERATIONS, GIVEN, REJECTS
 from connector.storage import parquet
-from connector.storage.ahead import share, side_by_side
+from connector.storage.ahead import share_of, side_by_side
 from connector.warehouse import census, clocks, given_prompts, inbox
 from connector.warehouse.files import REJECTS_FILE
 from connector.warehouse.forgotten import Forgotten
@@ -171,7 +171,7 @@ class Tables:
         def groups() -> Iterator[pa.Table]:
             nonlocal rejects, answers, ahead
             wholes = inbox.read_groups(source, names)
-            for group, rows in side_by_side(read, wholes, share):
+            for group, rows in side_by_side(read, wholes, share_of):
                 order.note(group)
                 answers += len(group)
                 rejects = merge_rejects(rejects, group, proven)
