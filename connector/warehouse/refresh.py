@@ -6,6 +6,7 @@ What works them out is imported by the functions that need it: most runs change 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -92,6 +93,7 @@ def rebuild(
         return []
     from connector.marts.distinct_prompts import gather  # noqa: PLC0415  see above
     from connector.marts.prompts import families, prompts, terms  # noqa: PLC0415  see above
+    from connector.marts.tokens import Tokens  # noqa: PLC0415  see above
 
     def read(columns: Sequence[str]) -> Iterator[pa.Table]:
         for source in sources:
@@ -106,10 +108,12 @@ def rebuild(
         for table, rows in _turnarounds(_read_timings(storage, sources.values())).items():
             changed += _write_whole(storage, table, [rows])
         gathered = gathered_prompts()
+    # Not beside families, which need as much memory.
     with beside(partial(terms, read, gathered, least)) as found_terms:
-        changed += _write_whole(storage, FAMILIES, families(read, gathered))
         changed += _write_whole(storage, PROMPTS, prompts(read, gathered))
         changed += _write_whole(storage, TERMS, [found_terms()])
+    gathered = replace(gathered, tokens=Tokens())  # which only terms need
+    changed += _write_whole(storage, FAMILIES, families(read, gathered))
     state = {**_state(storage, files, allowance), TERM_PROMPTS_KEY: str(least)}
     write_note(storage, STATE, state, unless_same=True)
     logger.info("rebuilt the marts: %d files changed", len(changed))
