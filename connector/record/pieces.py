@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
+
+Piece = TypeVar("Piece", pa.Table, pa.RecordBatch)
 
 # In characters. A gateway may send megabytes for a model or a reason, which nobody tells apart.
 LONGEST_TEXT: Final = 10_000
@@ -44,17 +46,23 @@ def grouped(
     pieces: Iterable[pa.Table], *, rows: float = inf, size: int = GROUP_BYTES
 ) -> Iterator[pa.Table]:
     """Put pieces together until they have so many rows or bytes, where each costs time itself."""
-    held: list[pa.Table] = []
+    return map(pa.concat_tables, in_lists(pieces, rows=rows, size=size))
+
+
+def in_lists(pieces: Iterable[Piece], *, rows: float, size: int) -> Iterator[list[Piece]]:
+    """Yield pieces in lists of at least so many rows or bytes; who empties one frees its memory."""
+    held: list[Piece] = []
     count = total = 0
     for piece in pieces:
         held.append(piece)
-        # Added up, because to ask a table of many columns for its bytes costs 0.1 ms.
+        # Added up, because to ask a piece of many columns for its bytes costs 0.1 ms.
         count, total = count + len(piece), total + piece.nbytes
+        del piece  # or it would stay in memory while its list is used
         if count >= rows or total >= size:
-            yield pa.concat_tables(held)
+            yield held
             held, count, total = [], 0, 0
     if held:
-        yield pa.concat_tables(held)
+        yield held
 
 
 def _bytes_of_rows(table: pa.Table) -> NDArray[np.int64]:

@@ -52,7 +52,7 @@ def ahead(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 @contextmanager
 def beside(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
-    """Work in a thread while the block goes on; what it is given waits for the result."""
+    """Work in a thread while the block goes on, which gets a function to wait for the result."""
     with ThreadPoolExecutor(1, BESIDE) as thread:
         yield thread.submit(copy_context().run, work).result
 

@@ -221,6 +221,7 @@ class Generations:
                 del rows  # or the last group would be in memory twice
             # Not earlier: `_find_homes` uses what was known before.
             self._known = None
+            # Memory has to bear one chunk: two partitions go together if they are no larger.
             upserted = side_by_side(
                 lambda part: self._upsert_part(part, files.get(part.partition)),
                 spill.by_partition(),

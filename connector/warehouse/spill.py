@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connector.record.order import Procession
-from connector.record.pieces import split
+from connector.record.pieces import in_lists, split
 from connector.storage.local import trying_to
 from connector.storage.memory import release
 
@@ -129,17 +129,7 @@ class Spill:
         release()
 
     def _read_back(self, partition: str) -> Iterator[Chunk]:
-        gathered: Chunk = []
-        count = size = 0
-        for batch in self._batches(partition):
-            gathered.append(batch)
-            count, size = count + len(batch), size + batch.nbytes
-            del batch  # or it would stay in memory while its chunk is used
-            if count >= CHUNK_ROWS or size >= CHUNK_BYTES:
-                yield gathered
-                gathered, count, size = [], 0, 0
-        if gathered:
-            yield gathered
+        return in_lists(self._batches(partition), rows=CHUNK_ROWS, size=CHUNK_BYTES)
 
     def _batches(self, partition: str) -> Iterator[pa.RecordBatch]:
         path = str(self._folder / partition)
